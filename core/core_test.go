@@ -60,8 +60,10 @@ func TestSecretsAreNeverPrintedOrMarshalled(t *testing.T) {
 			t.Errorf("%s printed the secret: %s", verb, out)
 		}
 	}
-	if out := fmt.Sprintf("%v", struct{ S core.Secret }{s}); strings.Contains(out, "canary") || strings.Contains(out, "99 97 110") {
-		t.Errorf("printed inside a struct: %s", out)
+	for _, holder := range []any{struct{ S core.Secret }{s}, struct{ hidden core.Secret }{s}, []core.Secret{s}} {
+		if out := fmt.Sprintf("%v %#v", holder, holder); strings.Contains(out, "canary") || strings.Contains(out, "99 97 110") || strings.Contains(out, "0x63") {
+			t.Errorf("printed inside a holder: %s", out)
+		}
 	}
 	if b, err := json.Marshal(map[string]any{"s": s}); err == nil {
 		t.Errorf("marshalled: %s", b)

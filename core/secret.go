@@ -8,22 +8,33 @@ import (
 // Secret is bytes that can't be printed, logged or marshalled: every formatting
 // route gives "[secret]" and every encoder an error. Call [Secret.Reveal] at
 // the one place that needs the bytes and [Secret.Wipe] when done.
-type Secret struct{ b []byte }
+//
+// The bytes stand behind a pointer because fmt reaches into unexported fields
+// of a struct that holds a Secret, past every method, but does not follow a
+// pointer there.
+type Secret struct{ b *[]byte }
 
 // NewSecret takes ownership of b.
-func NewSecret(b []byte) Secret { return Secret{b} }
+func NewSecret(b []byte) Secret { return Secret{&b} }
 
-// Reveal returns the bytes themselves, not a copy.
-func (s Secret) Reveal() []byte { return s.b }
+// Reveal returns the bytes themselves, not a copy; nil for the zero Secret.
+func (s Secret) Reveal() []byte {
+	if s.b == nil {
+		return nil
+	}
+	return *s.b
+}
 
 // IsZero reports whether there are no bytes.
-func (s Secret) IsZero() bool { return len(s.b) == 0 }
+func (s Secret) IsZero() bool { return len(s.Reveal()) == 0 }
 
 // Equal compares in constant time.
-func (s Secret) Equal(other []byte) bool { return subtle.ConstantTimeCompare(s.b, other) == 1 }
+func (s Secret) Equal(other []byte) bool {
+	return subtle.ConstantTimeCompare(s.Reveal(), other) == 1
+}
 
 // Wipe overwrites the bytes with zeros.
-func (s Secret) Wipe() { clear(s.b) }
+func (s Secret) Wipe() { clear(s.Reveal()) }
 
 // String implements fmt.Stringer without the bytes.
 func (Secret) String() string { return "[secret]" }
