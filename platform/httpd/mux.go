@@ -1,0 +1,141 @@
+package httpd
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/interlock-security/interlock/core"
+)
+
+// Authenticator says who sent a request. An error of kind unauthenticated
+// becomes 401; it must never guess.
+type Authenticator func(*http.Request) (core.Principal, error)
+
+// Route is a row of the route table.
+type Route struct {
+	Pattern string      `json:"pattern"` // as http.ServeMux takes it: "GET /v1/devices/{id}"
+	Action  core.Action `json:"action"`
+}
+
+// Mux routes requests. Every route names its action when it is registered, so a
+// handler without one can't be written.
+type Mux struct {
+	mux          *http.ServeMux
+	authenticate Authenticator
+	guard        core.Guard
+	atDoor       func(core.Action) bool
+
+	mu     sync.Mutex
+	routes []Route
+}
+
+// Options are what a Mux asks before it lets a request through.
+type Options struct {
+	// Authenticate names the caller; it is required.
+	Authenticate Authenticator
+	// Guard is asked at the door for the actions that AtDoor selects. The
+	// others are asked where the effect is, with the exact parameters; the
+	// handler must do so.
+	Guard  core.Guard
+	AtDoor func(core.Action) bool
+}
+
+// NewMux returns an empty mux.
+func NewMux(o Options) *Mux {
+	m := &Mux{mux: http.NewServeMux(), authenticate: o.Authenticate, guard: o.Guard, atDoor: o.AtDoor}
+	if m.atDoor == nil {
+		m.atDoor = func(core.Action) bool { return false }
+	}
+	return m
+}
+
+// Handle registers a route. The pattern must name a method, so that no GET can
+// reach what a POST does. It panics on a pattern that net/http refuses and on
+// an empty action: both are faults of the program, seen at start.
+func (m *Mux) Handle(pattern string, action core.Action, h http.Handler) {
+	method, _, ok := strings.Cut(pattern, " ")
+	if !ok || action == "" || !slices.Contains([]string{"GET", "POST", "PUT", "DELETE"}, method) {
+		panic("httpd: route " + pattern + " needs a method and an action")
+	}
+	m.mu.Lock()
+	m.routes = append(m.routes, Route{pattern, action})
+	m.mu.Unlock()
+	m.mux.Handle(pattern, m.door(action, h))
+}
+
+// HandleFunc is [Mux.Handle] for functions that return their error, which
+// becomes a problem document.
+func (m *Mux) HandleFunc(pattern string, action core.Action, h func(http.ResponseWriter, *http.Request) error) {
+	m.Handle(pattern, action, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			WriteError(w, r, err)
+		}
+	}))
+}
+
+// Routes returns the table, sorted by pattern.
+func (m *Mux) Routes() []Route {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	table := slices.Clone(m.routes)
+	slices.SortFunc(table, func(a, b Route) int { return strings.Compare(a.Pattern, b.Pattern) })
+	return table
+}
+
+// ServeHTTP implements [http.Handler].
+func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	m.mux.ServeHTTP(w, r)
+}
+
+func (m *Mux) door(action core.Action, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, err := m.authenticate(r)
+		if err != nil {
+			WriteError(w, r, err)
+			return
+		}
+		if m.atDoor(action) {
+			if err := m.permit(r, who, action); err != nil {
+				WriteError(w, r, err)
+				return
+			}
+		}
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), principalKey{}, who)))
+	})
+}
+
+func (m *Mux) permit(r *http.Request, who core.Principal, action core.Action) error {
+	noun, _, _ := strings.Cut(string(action), ".")
+	on := core.Resource{Type: noun, ID: r.PathValue("id"), Tenant: who.Tenant}
+	if on.ID == "" {
+		on.ID = "*"
+	}
+	d, err := m.guard.Permit(r.Context(), who, action, on)
+	if err != nil {
+		return err
+	}
+	return Refusal(d, who, action, on)
+}
+
+// Refusal turns a decision that denies into an error of kind denied, and one
+// that permits into nil.
+func Refusal(d core.Decision, who core.Principal, action core.Action, on core.Resource) error {
+	if d.Allowed {
+		return nil
+	}
+	return core.E(core.KindDenied, "guard", who.String()+" may not "+string(action)+" on "+on.String()+": "+d.Reason)
+}
+
+type principalKey struct{}
+
+// PrincipalOf returns who sent the request that ctx belongs to. It is the zero
+// Principal, which no policy permits anything, outside a request.
+func PrincipalOf(ctx context.Context) core.Principal {
+	who, _ := ctx.Value(principalKey{}).(core.Principal)
+	return who
+}
