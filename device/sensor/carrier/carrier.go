@@ -1,0 +1,261 @@
+// Package carrier is the driver that notices a network cable being pulled: it
+// follows the links of the machine over rtnetlink and reports each one's
+// carrier (IFF_LOWER_UP) as a level, and links that come and go as pulses.
+//
+// The kernel tells at once; every few seconds the driver also looks for itself,
+// so that a lost message is repaired and the monitor hears that it is alive.
+package carrier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/sensor"
+)
+
+// rescanEvery is well below maxSilence, so that one slow round is not stale.
+const (
+	rescanEvery = 5 * time.Second
+	maxSilence  = 30 * time.Second
+	rcvBuf      = 1 << 20
+)
+
+// Sensor watches network links. The zero value is not usable; see [New].
+type Sensor struct {
+	id    core.SensorID
+	only  []string // empty: every link but loopback
+	clock core.Clock
+}
+
+// New returns a driver for the named interfaces, or for every link but
+// loopback when none is named. A named link that is missing reads as no
+// carrier: an interface that was unplugged whole must not look calm.
+func New(id core.SensorID, clock core.Clock, interfaces ...string) *Sensor {
+	return &Sensor{id: id, only: slices.Clone(interfaces), clock: clock}
+}
+
+// ID implements [sensor.Sensor].
+func (s *Sensor) ID() core.SensorID { return s.id }
+
+// Capabilities implements [sensor.Sensor]. Carrier does not latch by itself: a
+// rebooting switch is no burglary. A site that thinks otherwise says so in the
+// agent's configuration.
+func (s *Sensor) Capabilities() sensor.Capabilities {
+	return sensor.Capabilities{
+		Kind: "network-carrier", Needs: []sensor.Need{sensor.NeedNetlink},
+		Provenance: core.ProvenanceLocal, Latency: sensor.LatencyEvent, MaxSilence: maxSilence,
+	}
+}
+
+// Probe implements [sensor.Sensor].
+func (s *Sensor) Probe() sensor.Presence {
+	links, err := netlink.LinkList()
+	switch {
+	case err != nil:
+		return sensor.Skipped(fmt.Sprintf("no rtnetlink here: %v", err))
+	case len(s.only) == 0 && !slices.ContainsFunc(links, s.watches):
+		return sensor.Skipped("this machine has no network interface but loopback")
+	}
+	return sensor.Present()
+}
+
+func (s *Sensor) watches(l netlink.Link) bool {
+	a := l.Attrs()
+	if len(s.only) > 0 {
+		return slices.Contains(s.only, a.Name)
+	}
+	return a.Flags&net.FlagLoopback == 0
+}
+
+// Run implements [sensor.Sensor]. It subscribes before it lists, so that no
+// change falls between the two.
+func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
+	updates := make(chan netlink.LinkUpdate, 256)
+	done := make(chan struct{})
+	defer close(done)
+	lost := make(chan error, 1)
+	err := netlink.LinkSubscribeWithOptions(updates, done, netlink.LinkSubscribeOptions{
+		ErrorCallback: func(err error) { keepFirst(lost, err) }, ReceiveBufferSize: rcvBuf,
+	})
+	if err != nil {
+		return core.Wrap(core.KindUnavailable, "carrier.Run", fmt.Errorf("subscribe to links: %w", err))
+	}
+	w := &watch{sensor: s, emit: emit, links: map[int]link{}}
+	if err := w.rescan(true); err != nil {
+		return err
+	}
+	return w.follow(ctx, updates, lost)
+}
+
+func keepFirst(lost chan<- error, err error) {
+	select {
+	case lost <- err:
+	default:
+	}
+}
+
+// link is what is remembered of one interface.
+type link struct {
+	name    string
+	carrier bool
+}
+
+// watch is the state of one run.
+type watch struct {
+	sensor *Sensor
+	emit   func(sensor.Reading)
+	links  map[int]link
+}
+
+func (w *watch) follow(ctx context.Context, updates <-chan netlink.LinkUpdate, lost <-chan error) error {
+	// One timer across updates: a stream of them must not keep the look away.
+	look := w.sensor.clock.After(rescanEvery)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case u, ok := <-updates:
+			if !ok {
+				return errors.Join(core.E(core.KindUnavailable, "carrier.Run", "the kernel closed the link subscription"), first(lost))
+			}
+			w.update(u)
+		case err := <-lost:
+			// Messages may be missing; what counts is what is there now.
+			if scan := w.rescan(false); scan != nil {
+				return errors.Join(scan, err)
+			}
+		case <-look:
+			if err := w.rescan(false); err != nil {
+				return err
+			}
+			look = w.sensor.clock.After(rescanEvery)
+		}
+	}
+}
+
+func first(lost <-chan error) error {
+	select {
+	case err := <-lost:
+		return err
+	default:
+		return nil
+	}
+}
+
+func (w *watch) update(u netlink.LinkUpdate) {
+	if u.Link == nil || !w.sensor.watches(u.Link) {
+		return
+	}
+	if u.Header.Type == unix.RTM_DELLINK {
+		w.gone(u.Link.Attrs().Index)
+		return
+	}
+	w.see(u.Link, false)
+}
+
+// rescan lists the links and reports what differs from what is remembered.
+func (w *watch) rescan(start bool) error {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return core.Wrap(core.KindUnavailable, "carrier.Run", fmt.Errorf("list links: %w", err))
+	}
+	links = slices.DeleteFunc(links, func(l netlink.Link) bool { return !w.sensor.watches(l) })
+	if start {
+		w.emit(inventory(links))
+	}
+	here := map[int]bool{}
+	for _, l := range links {
+		here[l.Attrs().Index] = true
+		w.see(l, start)
+	}
+	for index := range w.links {
+		if !here[index] {
+			w.gone(index)
+		}
+	}
+	if start {
+		w.missing(links)
+	}
+	w.emit(sensor.Reading{Kind: sensor.Beat})
+	return nil
+}
+
+// missing reports the links that were asked for by name and are not there.
+func (w *watch) missing(links []netlink.Link) {
+	for _, name := range w.sensor.only {
+		if !slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == name }) {
+			w.emit(level(name, false, map[string]any{"interface": name, "missing": true}))
+		}
+	}
+}
+
+func (w *watch) see(l netlink.Link, start bool) {
+	a := l.Attrs()
+	now := link{name: a.Name, carrier: a.RawFlags&unix.IFF_LOWER_UP != 0}
+	was, known := w.links[a.Index]
+	w.links[a.Index] = now
+	if known && was.name != now.name {
+		w.emit(pulse("interface_renamed", now.name, core.SeverityMedium, describe(l)))
+		w.emit(level(was.name, true, map[string]any{"interface": was.name, "renamed_to": now.name}))
+	}
+	if !known && !start {
+		w.emit(pulse("interface_attached", now.name, core.SeverityMedium, describe(l)))
+	}
+	if !known || was != now {
+		w.emit(level(now.name, now.carrier, describe(l)))
+	}
+}
+
+// gone reports a link that was removed: an event, and no carrier where the
+// link is one that the site asked to watch.
+func (w *watch) gone(index int) {
+	was, known := w.links[index]
+	if !known {
+		return
+	}
+	delete(w.links, index)
+	fields := map[string]any{"interface": sensor.Text(was.name), "index": index}
+	w.emit(pulse("interface_removed", was.name, core.SeverityHigh, fields))
+	watched := slices.Contains(w.sensor.only, was.name)
+	end := level(was.name, !watched, fields)
+	end.Clear = "carrier_unwatched" // a link that is gone has not come up
+	w.emit(end)
+}
+
+func level(point string, carrier bool, fields map[string]any) sensor.Reading {
+	return sensor.Reading{
+		Kind: sensor.Level, Point: sensor.Text(point), Active: !carrier, Alarm: true,
+		Type: "carrier_down", Clear: "carrier_up", Severity: core.SeverityMedium, Fields: sensor.Fields(fields),
+	}
+}
+
+func pulse(kind, point string, sev core.Severity, fields map[string]any) sensor.Reading {
+	return sensor.Reading{Kind: sensor.Pulse, Point: sensor.Text(point), Type: kind, Severity: sev, Fields: sensor.Fields(fields)}
+}
+
+func inventory(links []netlink.Link) sensor.Reading {
+	list := make([]map[string]any, 0, len(links))
+	for _, l := range links {
+		list = append(list, describe(l))
+	}
+	return sensor.Reading{
+		Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo,
+		Fields: sensor.Fields(map[string]any{"kind": "network-interfaces", "interfaces": list}),
+	}
+}
+
+func describe(l netlink.Link) map[string]any {
+	a := l.Attrs()
+	return map[string]any{
+		"interface": sensor.Text(a.Name), "index": a.Index, "mac": a.HardwareAddr.String(), "link": l.Type(),
+		"admin_up": a.Flags&net.FlagUp != 0, "carrier": a.RawFlags&unix.IFF_LOWER_UP != 0,
+	}
+}
