@@ -7,13 +7,15 @@ set -euo pipefail
 # command, package
 needs=(
   "gcc gcc"
-  "ssh-keygen openssh-client"
+  "ssh openssh-client"
   "/usr/sbin/sshd openssh-server"
   "/usr/lib/postgresql/15/bin/initdb postgresql"
   "ip iproute2"
   "nft nftables"
   "curl curl"
+  "rsyslogd rsyslog"
   "logger bsdutils"
+  "journalctl systemd"
 )
 
 missing=()
