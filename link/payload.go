@@ -32,8 +32,11 @@ type Signature struct {
 }
 
 // Order is what a device is told to do. Times are microseconds since the Unix
-// epoch. A release names the latches that it opens; every other order carries
-// the device's epoch and a strictly rising counter.
+// epoch. Every order names the device's epoch, so that none outlives a state
+// that was restored. A release also names the latches that it opens and has
+// counter 0, so that it can be signed days before it is carried to the device;
+// every other order has a counter that rises strictly within the epoch. A stop
+// may leave both out: it is never refused for want of them (TRUST F06).
 type Order struct {
 	V           int             `json:"v"` // 1
 	Type        OrderType       `json:"type"`
@@ -154,8 +157,12 @@ type Root struct {
 	CAPins     []string `json:"ca_pins"` // SHA-256 of SPKI, hex
 	Servers    []string `json:"servers"` // host:port of the agent listener
 	MinAgent   string   `json:"min_agent"`
-	// ReleaseDelay is how long a single-operator release waits, in seconds.
+	// ReleaseDelay is how long an order away from safety waits where a single
+	// operator signed it, in seconds.
 	ReleaseDelay int64 `json:"release_delay"`
+	// RecoveryDelay is how long the next trust root waits on a device, in
+	// seconds, where recovery keys alone signed it (F22).
+	RecoveryDelay int64 `json:"recovery_delay"`
 }
 
 // Mode is whether the site has enough persons for two-person rules.
@@ -179,8 +186,15 @@ type Role struct {
 	Name      RoleName        `json:"name"`
 	Threshold int             `json:"threshold"`
 	Members   []core.PersonID `json:"members"`
-	// KeyIDs narrows the role to these keys of its members; empty means any.
+	// KeyIDs narrows the role to these keys of its members; empty means any
+	// that the root role does not name. The root role always names its keys:
+	// they are the offline recovery keys and count in no other role.
 	KeyIDs []string `json:"keyids"`
+	// KeysThreshold is how many different keys must sign, beside Threshold
+	// persons; 0 means no more than the persons need. It lets one person hold
+	// recovery keys of which k of n are needed (F22). It never replaces
+	// persons.
+	KeysThreshold int `json:"keys_threshold"`
 }
 
 // RoleName is a role of the trust root.
