@@ -24,7 +24,8 @@ const (
 	segmentMagic  = "ILKWAL1\n"
 	segmentSuffix = ".wal"
 	spareName     = "spare"
-	makingName    = "spare.new"
+	reserveName   = "reserve"
+	makingSuffix  = ".new"
 )
 
 // segment is one file: closed for writing unless it is the last.
@@ -104,7 +105,7 @@ func damaged(segment string, off int64, why string) error {
 // makeFile creates path with size bytes of zeros on disk, through a temporary
 // name, so that a file under its final name is always complete.
 func makeFile(dir, name string, size int64, alloc func(*os.File, int64) error) error {
-	tmp := filepath.Join(dir, makingName)
+	tmp := filepath.Join(dir, name+makingSuffix)
 	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -140,13 +141,13 @@ func allocate(f *os.File, size int64) error {
 	return nil
 }
 
-// activate turns the spare file into the segment: header, sync, name, sync of
+// activate turns a spare file into the segment: header, sync, name, sync of
 // the folder. A crash in between leaves a spare with a header in it, which the
 // next activation overwrites.
-func activate(dir string, number, first uint64) (*os.File, segment, error) {
+func activate(dir, spare string, number, first uint64) (*os.File, segment, error) {
 	s := segment{number: number, first: first}
 	_, _ = rand.Read(s.salt[:]) // never fails since Go 1.24
-	f, err := os.OpenFile(filepath.Join(dir, spareName), os.O_RDWR, 0)
+	f, err := os.OpenFile(filepath.Join(dir, spare), os.O_RDWR, 0)
 	if err != nil {
 		return nil, s, err
 	}
@@ -155,7 +156,7 @@ func activate(dir string, number, first uint64) (*os.File, segment, error) {
 		err = f.Sync()
 	}
 	if err == nil {
-		err = os.Rename(filepath.Join(dir, spareName), filepath.Join(dir, segmentName(number)))
+		err = os.Rename(filepath.Join(dir, spare), filepath.Join(dir, segmentName(number)))
 	}
 	if err == nil {
 		err = atomicfile.SyncDir(dir)

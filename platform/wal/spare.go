@@ -6,11 +6,12 @@ import (
 	"sync"
 )
 
-// spare is the segment file that is made ready beforehand: so that a new
-// segment costs no zero filling on the hot path and, as the reserve, so that
-// there is room when the disk has none.
+// spare is a segment file that is made ready beforehand. A log has one so that
+// a new segment costs no zero filling on the hot path, and with
+// [Options.Reserve] a second, so that there is room when the disk has none.
 type spare struct {
 	dir   string
+	name  string
 	size  int64
 	alloc func(*os.File, int64) error
 	ahead bool
@@ -21,12 +22,12 @@ type spare struct {
 	err    error         // why the last making failed
 }
 
-func (s *spare) init(l *Log) {
-	s.dir, s.alloc, s.ahead = l.dir, l.o.Alloc, l.o.Prealloc
+func (s *spare) init(l *Log, name string) {
+	s.dir, s.name, s.alloc, s.ahead = l.dir, name, l.o.Alloc, l.o.Prealloc
 	if s.ahead {
 		s.size = l.o.SegmentSize
 	}
-	info, err := os.Stat(filepath.Join(s.dir, spareName))
+	info, err := os.Stat(filepath.Join(s.dir, s.name))
 	s.ready = err == nil && info.Size() == s.size
 }
 
@@ -40,7 +41,7 @@ func (s *spare) prepare() {
 	done := make(chan struct{})
 	s.making = done
 	go func() {
-		err := makeFile(s.dir, spareName, s.size, s.alloc)
+		err := makeFile(s.dir, s.name, s.size, s.alloc)
 		s.mu.Lock()
 		s.ready, s.err, s.making = err == nil, err, nil
 		s.mu.Unlock()
@@ -58,18 +59,6 @@ func (s *spare) wait() {
 	}
 }
 
-// ensure returns nil if a spare is ready or on its way; where the last making
-// failed it tries once more.
-func (s *spare) ensure() error {
-	s.mu.Lock()
-	fine := s.ready || s.making != nil
-	s.mu.Unlock()
-	if fine {
-		return nil
-	}
-	return s.make()
-}
-
 // make makes a spare now, unless there is one.
 func (s *spare) make() error {
 	s.wait()
@@ -78,7 +67,7 @@ func (s *spare) make() error {
 	if s.ready {
 		return nil
 	}
-	s.err = makeFile(s.dir, spareName, s.size, s.alloc)
+	s.err = makeFile(s.dir, s.name, s.size, s.alloc)
 	s.ready = s.err == nil
 	return s.err
 }

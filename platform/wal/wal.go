@@ -29,8 +29,8 @@ type Options struct {
 	// Prealloc fills segments with zeros beforehand and keeps the next one
 	// ready.
 	Prealloc bool
-	// Reserve, which implies Prealloc, keeps the ready segment for
-	// AppendReserved when no other can be made.
+	// Reserve, which implies Prealloc, keeps one more segment ready that only
+	// AppendReserved may use, once no other can be made.
 	Reserve bool
 	// OnTorn is shown the bytes of a torn tail before they are cut. An error
 	// keeps them and fails Open.
@@ -79,9 +79,10 @@ type Log struct {
 	segments []segment
 	end      Pos // after the last durable frame
 
-	spare  spare
-	torn   *Torn
-	damage error
+	spare   spare // the next segment
+	reserve spare // for AppendReserved, when no other can be made
+	torn    *Torn
+	damage  error
 }
 
 // Open recovers the log in dir, which is made if it is missing, and locks it
@@ -138,28 +139,33 @@ func (l *Log) open() (err error) {
 	if l.segments, err = listSegments(l.dir); err != nil {
 		return err
 	}
-	l.spare.init(l)
-	if len(l.segments) == 0 {
-		err = l.startSegment(1, 1)
-	} else {
-		err = l.recover()
+	l.spare.init(l, spareName)
+	l.reserve.init(l, reserveName)
+	if l.o.Reserve {
+		_ = l.reserve.make() // a full disk is Append's to report
 	}
-	switch {
-	case err != nil:
-	case l.o.Reserve:
-		_ = l.spare.make() // a full disk is Append's to report
-	case l.o.Prealloc:
+	if len(l.segments) > 0 {
+		err = l.recover()
+	} else {
+		err = l.startSegment(1, 1, true)
+	}
+	if err == nil {
 		l.spare.prepare()
 	}
 	return err
 }
 
 // startSegment makes the segment that appends go to.
-func (l *Log) startSegment(number, first uint64) error {
-	if err := l.spare.take(); err != nil {
-		return core.Wrap(core.KindUnavailable, "wal.Append", fmt.Errorf("no room for a new segment: %w", err))
+func (l *Log) startSegment(number, first uint64, reserved bool) error {
+	from := spareName
+	err := l.spare.take()
+	if err != nil && reserved && l.o.Reserve {
+		from, err = reserveName, l.reserve.take()
 	}
-	f, s, err := activate(l.dir, number, first)
+	if err != nil {
+		return noRoom(err)
+	}
+	f, s, err := activate(l.dir, from, number, first)
 	if err != nil {
 		l.failed = core.Wrap(core.KindUnavailable, "wal.Append", fmt.Errorf("beginning segment %d: %w", number, err))
 		return l.failed
@@ -188,27 +194,37 @@ func (l *Log) AppendReserved(payload []byte) (Pos, error) {
 	return l.write([][]byte{payload}, true)
 }
 
-// Admit reports whether Append would be refused because only the reserve is
-// left; it first tries to make room again. An error is of kind
-// core.KindUnavailable.
-func (l *Log) Admit() error {
+// Admit reports whether Append of frames with this many bytes in all would be
+// refused because the disk is full or the reserve has been broken into; it
+// first tries to make room. An error is of kind core.KindUnavailable.
+func (l *Log) Admit(size int64) error {
 	l.append.Lock()
 	defer l.append.Unlock()
-	return l.admit()
+	return l.admit(size)
 }
 
-func (l *Log) admit() error {
+func (l *Log) admit(size int64) error {
 	if !l.o.Reserve {
 		return nil
 	}
-	if err := l.spare.ensure(); err != nil {
-		return core.Wrap(core.KindUnavailable, "wal.Append", &core.Error{
-			Msg:  "only the reserve is left",
-			Hint: "free disk space; what keeps people safe, signing in and pruning are still recorded",
-			Err:  err,
-		})
+	err := l.reserve.make()
+	if err == nil && size > l.o.SegmentSize-l.end.Offset {
+		err = l.spare.make()
+	}
+	if err != nil {
+		return noRoom(err)
 	}
 	return nil
+}
+
+func noRoom(err error) error {
+	return &core.Error{
+		Kind: core.KindUnavailable,
+		Op:   "wal.Append",
+		Msg:  "no room for a new segment",
+		Hint: "free disk space; what has a reserve is still recorded",
+		Err:  err,
+	}
 }
 
 func (l *Log) write(payloads [][]byte, reserved bool) (Pos, error) {
@@ -217,25 +233,27 @@ func (l *Log) write(payloads [][]byte, reserved bool) (Pos, error) {
 	if l.failed != nil {
 		return Pos{}, l.failed
 	}
+	size := int64(0)
 	for i, p := range payloads {
+		size += frameHeader + int64(len(p))
 		if limit := min(MaxFrame, l.o.SegmentSize-segmentHeader-frameHeader); int64(len(p)) > limit {
 			return Pos{}, core.E(core.KindTooLarge, "wal.Append", fmt.Sprintf("payload %d has %d bytes, at most %d are allowed", i, len(p), limit))
 		}
 	}
 	if !reserved {
-		if err := l.admit(); err != nil {
+		if err := l.admit(size); err != nil {
 			return Pos{}, err
 		}
 	}
-	return l.writeRuns(payloads)
+	return l.writeRuns(payloads, reserved)
 }
 
 // writeRuns writes the longest run that fits the segment, then begins another.
-func (l *Log) writeRuns(payloads [][]byte) (start Pos, err error) {
+func (l *Log) writeRuns(payloads [][]byte, reserved bool) (start Pos, err error) {
 	for done := 0; done < len(payloads); {
 		n, size := l.fitting(payloads[done:])
 		if n == 0 {
-			if err := l.startSegment(l.tail.number+1, l.next); err != nil {
+			if err := l.startSegment(l.tail.number+1, l.next, reserved); err != nil {
 				return Pos{}, err
 			}
 			l.spare.prepare()
@@ -339,6 +357,7 @@ func (l *Log) Close() error {
 		l.failed = core.E(core.KindUnavailable, "wal.Append", "the log is closed")
 	}
 	l.spare.wait()
+	l.reserve.wait()
 	var errs []error
 	for _, f := range []**os.File{&l.f, &l.lock} {
 		if *f != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -223,11 +224,12 @@ func TestAFailedSyncEndsTheLog(t *testing.T) {
 }
 
 func TestFullDiskLeavesTheReserve(t *testing.T) {
-	dir, full := t.TempDir(), false
+	dir := t.TempDir()
+	var full atomic.Bool // read by the maker of the next segment
 	o := small()
 	o.Reserve = true
 	o.Alloc = func(f *os.File, size int64) error {
-		if full {
+		if full.Load() {
 			return syscall.ENOSPC
 		}
 		_, err := f.WriteAt(make([]byte, size), 0)
@@ -235,7 +237,7 @@ func TestFullDiskLeavesTheReserve(t *testing.T) {
 	}
 	l := open(t, dir, o)
 	fill(t, l, 0, 30) // crosses segments; a spare is ready or on its way
-	full = true
+	full.Store(true)
 	n := 30
 	for ; n < 1000; n++ {
 		if _, err := l.Append(record(n)); err != nil {
@@ -245,7 +247,7 @@ func TestFullDiskLeavesTheReserve(t *testing.T) {
 			break
 		}
 	}
-	if l.Admit() == nil {
+	if l.Admit(200) == nil {
 		t.Error("Admit admits on a full disk")
 	}
 	kept := 0
@@ -258,7 +260,7 @@ func TestFullDiskLeavesTheReserve(t *testing.T) {
 	if kept < 15 || kept == 1000 {
 		t.Errorf("the reserve took %d frames", kept)
 	}
-	full = false
+	full.Store(false)
 	fill(t, l, n, n+30)
 	expect(t, l, 0, n+30)
 }
@@ -266,11 +268,12 @@ func TestFullDiskLeavesTheReserve(t *testing.T) {
 // The reserve is there from the start, and again after a restart on a full
 // disk.
 func TestTheReserveSurvivesARestart(t *testing.T) {
-	dir, full := t.TempDir(), false
+	dir := t.TempDir()
+	var full atomic.Bool // read by the maker of the next segment
 	o := small()
 	o.Reserve = true
 	o.Alloc = func(f *os.File, size int64) error {
-		if full {
+		if full.Load() {
 			return syscall.ENOSPC
 		}
 		_, err := f.WriteAt(make([]byte, size), 0)
@@ -280,10 +283,11 @@ func TestTheReserveSurvivesARestart(t *testing.T) {
 	if err := l.Close(); err != nil { // waits for the spare
 		t.Fatal(err)
 	}
-	full = true
+	full.Store(true)
 	l = open(t, dir, o)
 	fill(t, l, 0, 1)
-	for i := 1; i < 30; i++ {
+	const n = 60 // more than the segment and the spare hold
+	for i := 1; i < n; i++ {
 		if _, err := l.AppendReserved(record(i)); err != nil {
 			t.Fatal(err)
 		}
@@ -292,8 +296,8 @@ func TestTheReserveSurvivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	l = open(t, dir, o)
-	if _, err := l.Append(record(30)); core.KindOf(err) != core.KindUnavailable {
+	if _, err := l.Append(record(n)); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("the reserve was forgotten by the restart: %v", err)
 	}
-	expect(t, l, 0, 30)
+	expect(t, l, 0, n)
 }
