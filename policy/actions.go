@@ -1,0 +1,235 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/interlock-security/interlock/core"
+)
+
+// Class says what kind of act an action is, and so how it is decided and
+// recorded.
+type Class string
+
+// The classes. The first three are not effects.
+const (
+	// ClassRead is counted, not recorded.
+	ClassRead Class = "read"
+	// ClassReport is what a device says of itself. It is counted: the batch
+	// or the result is itself a leaf of the audit log.
+	ClassReport Class = "report"
+	// ClassPersonal reads personal data or secrets; every permit is recorded.
+	ClassPersonal Class = "personal-read"
+	// ClassChange changes something without moving a machine's protection.
+	ClassChange Class = "change"
+	// ClassContain isolates, suspends or locks; capped per actor and hour.
+	ClassContain Class = "contain"
+	// ClassStop brings machines to their safe state; never refused to a
+	// person on the own sites, never capped, recorded late.
+	ClassStop Class = "stop"
+	// ClassLoosen is away from safety: a permit allows asking, the threshold
+	// is checked where the effect is.
+	ClassLoosen Class = "loosen"
+	// ClassDestroy cannot be undone; as ClassLoosen.
+	ClassDestroy Class = "destroy"
+)
+
+// Classes lists them.
+var Classes = []Class{ClassRead, ClassReport, ClassPersonal, ClassChange, ClassContain, ClassStop, ClassLoosen, ClassDestroy}
+
+// Recorded reports whether a permit of this class must be durable in the audit
+// log before the answer. A refusal of somebody known always must.
+func (c Class) Recorded() bool { return c != ClassRead && c != ClassReport }
+
+// Row is an action with its class.
+type Row struct {
+	Action core.Action
+	Class  Class
+	// Note says what it is, for the generated table.
+	Note string
+}
+
+// The actions that code outside this package names.
+const (
+	DeviceList       core.Action = "device.list"
+	DeviceShow       core.Action = "device.show"
+	DeviceEnrol      core.Action = "device.enrol"
+	DeviceApprove    core.Action = "device.approve"
+	DeviceArm        core.Action = "device.arm"
+	DeviceQuarantine core.Action = "device.quarantine"
+	DeviceSuspend    core.Action = "device.suspend"
+	DeviceStop       core.Action = "device.stop"
+	DeviceRelease    core.Action = "device.release"
+	DeviceReset      core.Action = "device.reset"
+	DeviceDisarm     core.Action = "device.disarm"
+	DeviceBypass     core.Action = "device.bypass"
+	DeviceBaseline   core.Action = "device.baseline"
+	DevicePolicy     core.Action = "device.policy"
+	DeviceUpdate     core.Action = "device.update"
+	DeviceMove       core.Action = "device.server-address"
+	DeviceZeroize    core.Action = "device.zeroize"
+	DeviceRetire     core.Action = "device.retire"
+	ReflexContain    core.Action = "reflex.contain"
+
+	OrderList     core.Action = "order.list"
+	OrderShow     core.Action = "order.show"
+	OrderRequest  core.Action = "order.request"
+	OrderApprove  core.Action = "order.approve"
+	OrderWithdraw core.Action = "order.withdraw"
+	OrderFetch    core.Action = "order.fetch"
+	ResultAppend  core.Action = "result.append"
+	BatchAppend   core.Action = "batch.append"
+	IdentityRenew core.Action = "identity.renew"
+
+	EventRead          core.Action = "event.read"
+	AlertRead          core.Action = "alert.read"
+	AlertAck           core.Action = "alert.ack"
+	IncidentRead       core.Action = "incident.read"
+	IncidentTransition core.Action = "incident.transition"
+	EvidenceRead       core.Action = "evidence.read"
+	PlaybookRead       core.Action = "playbook.read"
+	PlaybookRun        core.Action = "playbook.run"
+	RuleRead           core.Action = "rule.read"
+	RuleLoad           core.Action = "rule.load"
+
+	TokenList     core.Action = "token.list"
+	TokenCreate   core.Action = "token.create"
+	TokenRevoke   core.Action = "token.revoke"
+	SessionCreate core.Action = "session.create"
+
+	AuditRead   core.Action = "audit.read"
+	AuditExport core.Action = "audit.export"
+	AuditVerify core.Action = "audit.verify"
+	AuditProof  core.Action = "audit.proof"
+
+	RootRead      core.Action = "root.read"
+	RootUpdate    core.Action = "root.update"
+	PolicyRead    core.Action = "policy.read"
+	PolicyLoad    core.Action = "policy.load"
+	PolicyRestore core.Action = "policy.restore"
+	CapLift       core.Action = "cap.lift"
+	ConfigRead    core.Action = "config.read"
+	StatusRead    core.Action = "status.read"
+	HealthRead    core.Action = "health.read"
+	MetricsRead   core.Action = "metrics.read"
+	DebugRead     core.Action = "debug.read"
+	BreakerTrip   core.Action = "breaker.trip"
+	BreakerReset  core.Action = "breaker.reset"
+
+	StopRead     core.Action = "stop.read"
+	StopReset    core.Action = "stop.reset"
+	StopWithdraw core.Action = "stop.withdraw-right"
+	LockPlace    core.Action = "lock.place"
+	LockRemove   core.Action = "lock.remove"
+
+	KeysSignOrder       core.Action = "keys.sign-order"
+	KeysIssueManagement core.Action = "keys.issue-management"
+	KeysIssueWorkload   core.Action = "keys.issue-workload"
+)
+
+// Actions is the whole vocabulary, noun.verb. An action that is not here is
+// denied to everybody, and a policy that names one is refused on load.
+var Actions = []Row{
+	{DeviceList, ClassRead, "see which devices there are"},
+	{DeviceShow, ClassRead, "see one device"},
+	{DeviceEnrol, ClassChange, "bring a device in with an enrolment token"},
+	{DeviceApprove, ClassChange, "take a waiting device out of the queue"},
+	{DeviceArm, ClassChange, "treat what the device senses as an attack"},
+	{DeviceQuarantine, ClassContain, "leave the device only its server link"},
+	{DeviceSuspend, ClassContain, "switch the device's workload identity off"},
+	{DeviceStop, ClassStop, "bring machines to their safe state"},
+	{DeviceRelease, ClassLoosen, "ask for latches to be opened"},
+	{DeviceReset, ClassLoosen, "ask for a restart after a stop"},
+	{DeviceDisarm, ClassLoosen, "ask for disarming"},
+	{DeviceBypass, ClassLoosen, "ask for a sensor to be ignored"},
+	{DeviceBaseline, ClassLoosen, "ask for changed hardware to be accepted"},
+	{DevicePolicy, ClassLoosen, "ask for another device policy"},
+	{DeviceUpdate, ClassLoosen, "ask for another agent"},
+	{DeviceMove, ClassLoosen, "ask for another server address"},
+	{DeviceZeroize, ClassDestroy, "ask for the device's secrets to be erased"},
+	{DeviceRetire, ClassDestroy, "ask for the device's identity to end"},
+	{ReflexContain, ClassContain, "a device's own containment, offline"},
+
+	{OrderList, ClassRead, "see which orders there are"},
+	{OrderShow, ClassRead, "see an order's bytes and signatures"},
+	{OrderRequest, ClassChange, "put an order up for approval"},
+	{OrderApprove, ClassChange, "hand in a signature over an order"},
+	{OrderWithdraw, ClassChange, "take back an own request"},
+	{OrderFetch, ClassReport, "a device takes its orders"},
+	{ResultAppend, ClassReport, "a device hands in the result of an order"},
+	{BatchAppend, ClassReport, "a device hands in events"},
+	{IdentityRenew, ClassChange, "a device renews its management certificate"},
+
+	{EventRead, ClassPersonal, "read events; log lines name people"},
+	{AlertRead, ClassRead, "see alerts"},
+	{AlertAck, ClassChange, "take an alert"},
+	{IncidentRead, ClassRead, "see incidents"},
+	{IncidentTransition, ClassChange, "move an incident to its next state"},
+	{EvidenceRead, ClassPersonal, "take an evidence bundle"},
+	{PlaybookRead, ClassRead, "see playbooks and their runs"},
+	{PlaybookRun, ClassChange, "start a playbook by hand"},
+	{RuleRead, ClassRead, "see detection rules"},
+	{RuleLoad, ClassLoosen, "put other detection rules in force"},
+
+	{TokenList, ClassRead, "see which tokens there are, never their secrets"},
+	{TokenCreate, ClassChange, "make an enrolment token"},
+	{TokenRevoke, ClassChange, "end a token"},
+	{SessionCreate, ClassChange, "sign in"},
+
+	{AuditRead, ClassPersonal, "read audit entries with their bodies"},
+	{AuditExport, ClassPersonal, "export the audit log"},
+	{AuditVerify, ClassRead, "verify the audit log"},
+	{AuditProof, ClassRead, "take an inclusion proof"},
+
+	{RootRead, ClassRead, "see the trust root"},
+	{RootUpdate, ClassLoosen, "hand in a new, signed trust root"},
+	{PolicyRead, ClassRead, "see the policies in force"},
+	{PolicyLoad, ClassLoosen, "put other policies in force"},
+	{PolicyRestore, ClassChange, "go back to the last good policies"},
+	{CapLift, ClassLoosen, "lift an actor's containment cap"},
+	{ConfigRead, ClassRead, "see the configuration, without secrets"},
+	{StatusRead, ClassRead, "see how the installation is"},
+	{HealthRead, ClassRead, "ask whether the server is up"},
+	{MetricsRead, ClassRead, "read metrics"},
+	{DebugRead, ClassPersonal, "read profiles; memory may hold anything"},
+	{BreakerTrip, ClassChange, "open a circuit breaker by hand"},
+	{BreakerReset, ClassChange, "close a circuit breaker by hand"},
+
+	{StopRead, ClassRead, "see active stops and who has not confirmed"},
+	{StopReset, ClassLoosen, "ask for an active stop to end"},
+	{StopWithdraw, ClassChange, "take a person's remote stop away for a day"},
+	{LockPlace, ClassContain, "hang a personal lock"},
+	{LockRemove, ClassLoosen, "take a personal lock off"},
+
+	{KeysSignOrder, ClassChange, "have the keys process sign an order"},
+	{KeysIssueManagement, ClassChange, "have a management certificate issued"},
+	{KeysIssueWorkload, ClassChange, "have a workload certificate issued"},
+}
+
+var classes = func() map[core.Action]Class {
+	m := make(map[core.Action]Class, len(Actions))
+	for _, r := range Actions {
+		m[r.Action] = r.Class
+	}
+	return m
+}()
+
+// ClassOf returns an action's class, false for an action that does not exist.
+func ClassOf(a core.Action) (Class, bool) {
+	c, ok := classes[a]
+	return c, ok
+}
+
+// AtDoor reports whether a door may ask the Guard about the action before it
+// knows the exact object: true for plain reads. Everything else is asked where
+// the effect is, with the exact parameters.
+func AtDoor(a core.Action) bool { return classes[a] == ClassRead }
+
+// RepairActions are what an administrator may do while there is no good set of
+// policies at all, decided in code (TRUST F39: errors deny, so a broken set
+// could not be mended by anybody whom only that set permits). They are recorded
+// like any other act. None of them loosens a device.
+var RepairActions = []core.Action{SessionCreate, StatusRead, HealthRead, ConfigRead, AuditVerify, PolicyRead, PolicyRestore}
+
+func repairs(who core.Principal, a core.Action) bool {
+	return who.Kind == core.KindPerson && who.HasRole(core.RoleAdministrator) && slices.Contains(RepairActions, a)
+}
