@@ -1,0 +1,175 @@
+package sigma
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+type test uint8
+
+const (
+	testEqual test = iota
+	testPrefix
+	testSuffix
+	testContains
+	testWild
+	testRegex
+	testCIDR
+	testNumber
+	testGT
+	testGTE
+	testLT
+	testLTE
+	testPresent // a value that is not null
+	testRef     // compared with another field
+)
+
+// predicate is one question about one field, or about every value where field
+// is "" (keywords).
+type predicate struct {
+	field string
+	test  test
+	cased bool
+	text  string // literal, folded unless cased; source of a regex or a network
+	wild  wild
+	re    *regexp.Regexp
+	net   netip.Prefix
+	num   float64
+	other string // testRef: the other field
+	ref   test   // testRef: how they compare
+}
+
+// key is equal for predicates that always answer alike.
+func (p *predicate) key() string {
+	return fmt.Sprintf("%d|%t|%d|%q|%q|%v|%q|%v", p.test, p.cased, p.ref, p.field, p.text, p.num, p.other, p.wild)
+}
+
+// textPredicate classifies a pattern: the cheap questions first.
+func textPredicate(field string, toks []tok, cased bool) *predicate {
+	p := &predicate{field: field, cased: cased}
+	if !cased {
+		folded := make([]tok, len(toks))
+		for i, t := range toks {
+			folded[i] = tok{t.kind, lower(t.text)}
+		}
+		toks = folded
+	}
+	isAny := func(i int) bool { return toks[i].kind == tokAny }
+	isLit := func(i int) bool { return toks[i].kind == tokLit }
+	switch n := len(toks); {
+	case n == 0:
+		p.test = testEqual
+	case n == 1 && isLit(0):
+		p.test, p.text = testEqual, toks[0].text
+	case n == 2 && isLit(0) && isAny(1):
+		p.test, p.text = testPrefix, toks[0].text
+	case n == 2 && isAny(0) && isLit(1):
+		p.test, p.text = testSuffix, toks[1].text
+	case n == 3 && isAny(0) && isLit(1) && isAny(2):
+		p.test, p.text = testContains, toks[1].text
+	default:
+		p.test, p.wild = testWild, newWild(toks)
+	}
+	return p
+}
+
+// holds asks about one value.
+func (p *predicate) holds(v *View, val *value) bool {
+	switch p.test {
+	case testPresent:
+		return true
+	case testRegex:
+		return p.re.Match(v.text(val))
+	case testCIDR:
+		return p.inNetwork(v.text(val))
+	case testNumber, testGT, testGTE, testLT, testLTE:
+		return p.compares(v.text(val))
+	}
+	s := v.lowered(val)
+	if p.cased {
+		s = v.text(val)
+	}
+	switch p.test {
+	case testEqual:
+		return string(s) == p.text
+	case testPrefix:
+		return len(s) >= len(p.text) && string(s[:len(p.text)]) == p.text
+	case testSuffix:
+		return len(s) >= len(p.text) && string(s[len(s)-len(p.text):]) == p.text
+	case testContains:
+		return containsText(s, p.text)
+	case testWild:
+		return p.wild.match(s)
+	}
+	return false
+}
+
+// containsText is bytes.Contains without copying the text.
+func containsText(s []byte, sub string) bool {
+	if sub == "" {
+		return true
+	}
+	for {
+		i := bytes.IndexByte(s, sub[0])
+		if i < 0 || len(s)-i < len(sub) {
+			return false
+		}
+		if string(s[i:i+len(sub)]) == sub {
+			return true
+		}
+		s = s[i+1:]
+	}
+}
+
+func (p *predicate) inNetwork(s []byte) bool {
+	if len(s) == 0 || len(s) > 64 {
+		return false
+	}
+	addr, err := netip.ParseAddr(strings.Trim(string(s), "[]"))
+	return err == nil && p.net.Contains(addr.Unmap().WithZone(""))
+}
+
+func (p *predicate) compares(s []byte) bool {
+	if p.test == testNumber && string(s) == p.text {
+		return true
+	}
+	if len(s) == 0 || len(s) > 64 {
+		return false
+	}
+	f, err := strconv.ParseFloat(string(s), 64)
+	if err != nil {
+		return false
+	}
+	switch p.test {
+	case testNumber:
+		return f == p.num
+	case testGT:
+		return f > p.num
+	case testGTE:
+		return f >= p.num
+	case testLT:
+		return f < p.num
+	}
+	return f <= p.num
+}
+
+// refers compares a value with another field's value.
+func (p *predicate) refers(v *View, a, b *value) bool {
+	x, y := v.lowered(a), v.lowered(b)
+	if p.cased {
+		x, y = v.text(a), v.text(b)
+	}
+	switch p.ref {
+	case testPrefix:
+		return bytes.HasPrefix(x, y)
+	case testSuffix:
+		return bytes.HasSuffix(x, y)
+	case testContains:
+		return bytes.Contains(x, y)
+	}
+	return bytes.Equal(x, y)
+}

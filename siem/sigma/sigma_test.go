@@ -1,0 +1,420 @@
+package sigma_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/siem/sigma"
+)
+
+// header is a rule up to its detection; eight lines.
+const header = `title: T
+id: 11111111-1111-4111-8111-111111111111
+name: base
+author: A
+level: low
+logsource:
+  product: linux
+detection:
+`
+
+var linux = []sigma.Logsource{{Product: "linux", Service: "sshd"}}
+
+// compile makes an engine of one detection.
+func compile(t *testing.T, detection string) *sigma.Engine {
+	t.Helper()
+	e, err := sigma.Compile(parse(t, header+detection), sigma.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func parse(t *testing.T, text string) []*sigma.Rule {
+	t.Helper()
+	rules, err := sigma.Parse("x.yml", []byte(text))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return rules
+}
+
+// matches reports whether any rule of e holds for the event.
+func matches(t *testing.T, e *sigma.Engine, event string) bool {
+	t.Helper()
+	v := e.NewView()
+	v.Reset()
+	if err := v.Load([]byte(event)); err != nil {
+		t.Fatal(err)
+	}
+	hit := false
+	e.Match(v, linux, func(sigma.Match) { hit = true })
+	return hit
+}
+
+func TestMatching(t *testing.T) {
+	for _, row := range []struct{ item, event, want string }{
+		// Text: case, wildcards, escapes.
+		{`a: Root`, `{"a":"rOOT"}`, "yes"},
+		{`a: root`, `{"a":"root2"}`, "no"},
+		{`a|cased: Root`, `{"a":"root"}`, "no"},
+		{`a: 'É'`, `{"a":"é"}`, "yes"},
+		{`a: r*t`, `{"a":"root"}`, "yes"},
+		{`a: r?t`, `{"a":"root"}`, "no"},
+		{`a: 'r??t'`, `{"a":"röot"}`, "yes"},
+		{`a: 'r\*t'`, `{"a":"root"}`, "no"},
+		{`a: 'r\*t'`, `{"a":"r*t"}`, "yes"},
+		{`a: 'c:\\win*\cmd.exe'`, `{"a":"C:\\Windows\\cmd.exe"}`, "yes"},
+		{`a: 'a*b*c'`, `{"a":"a-b-b-c"}`, "yes"},
+		{`a: '*ab'`, `{"a":"aab"}`, "yes"},
+		{`a: '?b*'`, `{"a":"ab"}`, "yes"},
+		{`a|contains: mid`, `{"a":"aMIDb"}`, "yes"},
+		{`a|startswith: mid`, `{"a":"amid"}`, "no"},
+		{`a|endswith: mid`, `{"a":"amid"}`, "yes"},
+		{`a|contains|all: [x, y]`, `{"a":"y-x"}`, "yes"},
+		{`a|contains|all: [x, y]`, `{"a":"x"}`, "no"},
+		{`a: [x, y]`, `{"a":"y"}`, "yes"},
+		{`a|neq: x`, `{"a":"y"}`, "yes"},
+		{`a|neq: [x, y]`, `{"a":"y"}`, "no"},
+		{`a: ''`, `{"a":""}`, "yes"},
+		{`a: '*'`, `{"b":""}`, "no"},
+		// What is there and what is not.
+		{`a: null`, `{"b":1}`, "yes"},
+		{`a: null`, `{"a":null}`, "yes"},
+		{`a: null`, `{"a":""}`, "no"},
+		{`a|exists: true`, `{"a":""}`, "yes"},
+		{`a|exists: false`, `{"b":""}`, "yes"},
+		{`a: [null, x]`, `{"a":"x"}`, "yes"},
+		// Numbers, in whatever form.
+		{`a: 22`, `{"a":22}`, "yes"},
+		{`a: 22`, `{"a":"22"}`, "yes"},
+		{`a: 22`, `{"a":22.0}`, "yes"},
+		{`a: '22'`, `{"a":22}`, "yes"},
+		{`a: 0x16`, `{"a":22}`, "yes"},
+		{`a: true`, `{"a":true}`, "yes"},
+		{`a: 'true'`, `{"a":true}`, "yes"},
+		{`a|gt: 5`, `{"a":6}`, "yes"},
+		{`a|gt: 5`, `{"a":5}`, "no"},
+		{`a|gte: 5`, `{"a":"5"}`, "yes"},
+		{`a|lt: 5`, `{"a":4.9}`, "yes"},
+		{`a|lte: 5`, `{"a":"x"}`, "no"},
+		// Networks.
+		{`a|cidr: 10.0.0.0/8`, `{"a":"10.9.9.9"}`, "yes"},
+		{`a|cidr: 10.0.0.0/8`, `{"a":"::ffff:10.9.9.9"}`, "yes"},
+		{`a|cidr: 10.0.0.0/8`, `{"a":"11.0.0.1"}`, "no"},
+		{`a|cidr: fe80::/10`, `{"a":"fe80::1%eth0"}`, "yes"},
+		{`a|cidr: [10.0.0.0/8, '::1/128']`, `{"a":"::1"}`, "yes"},
+		// Regular expressions see case; i, m and s change that.
+		{`a|re: '^r.t$'`, `{"a":"rot"}`, "yes"},
+		{`a|re: '^r.t$'`, `{"a":"ROT"}`, "no"},
+		{`a|re|i: '^r.t$'`, `{"a":"ROT"}`, "yes"},
+		{`a|re|s: 'a.b'`, `{"a":"a\nb"}`, "yes"},
+		// Other fields.
+		{`a|fieldref: b`, `{"a":"X","b":"x"}`, "yes"},
+		{`a|fieldref: b`, `{"a":"X","b":"y"}`, "no"},
+		{`a|fieldref|startswith: b`, `{"a":"xyz","b":"x"}`, "yes"},
+		// Encodings.
+		{`a|base64: foo`, `{"a":"Zm9v"}`, "yes"},
+		{`a|base64offset|contains: http`, `{"a":"eHh4aHR0cA=="}`, "yes"},
+		{`a|base64offset|contains: http`, `{"a":"eGh0dHA="}`, "yes"},
+		{`a|base64offset|contains: http`, `{"a":"eHhodHRwOg=="}`, "yes"},
+		{`a|wide|base64offset|contains: ab`, `{"a":"YQBiAA=="}`, "yes"},
+		{`a|windash|contains: ' -enc '`, `{"a":"ps /enc x"}`, "yes"},
+		{`a|windash|contains: ' -enc '`, `{"a":"ps –enc x"}`, "yes"},
+		{`a|windash|contains: ' -enc '`, `{"a":"ps +enc x"}`, "no"},
+		{`a|contains|windash: 'a-b'`, `{"a":"a/b"}`, "no"},
+		// The shape of events.
+		{`a.b: 1`, `{"a":{"b":1}}`, "yes"},
+		{`a.b: 1`, `{"a.b":1}`, "yes"},
+		{`a: 2`, `{"a":[1,2]}`, "yes"},
+		{`a.b: 2`, `{"a":[{"b":1},{"b":2}]}`, "yes"},
+		{`a: 2`, `{"a":1,"a":2}`, "yes"},
+		{`a: "x\ny"`, `{"a":"x\ny"}`, "yes"},
+		{"a: \u202eab", `{"a":"\u202eab"}`, "yes"},
+		{`a: 😀`, `{"a":"\ud83d\ude00"}`, "yes"},
+		{`ab: 1`, `{"\u0061b":1}`, "yes"},
+		{`interlock.device: x`, `{"interlock":{"device":"x"}}`, "no"},
+	} {
+		t.Run(row.item+" on "+row.event, func(t *testing.T) {
+			e := compile(t, "  s:\n    "+row.item+"\n  condition: s\n")
+			if got := matches(t, e, row.event); got != (row.want == "yes") {
+				t.Errorf("matches: %t, want %s", got, row.want)
+			}
+		})
+	}
+}
+
+func TestKeywordsStandAnywhere(t *testing.T) {
+	for _, row := range []struct{ detection, event, want string }{
+		{"  k: [evil, 'b?d']\n  condition: k\n", `{"x":{"y":"so EVIL!"}}`, "yes"},
+		{"  k: [evil, 'b?d']\n  condition: k\n", `{"x":["-bad-"]}`, "yes"},
+		{"  k: [evil]\n  condition: k\n", `{"evil":"no"}`, "no"},
+		{"  k:\n    '|all': [a1, b1]\n  condition: k\n", `{"x":"a1","y":"b1"}`, "yes"},
+		{"  k:\n    '|all': [a1, b1]\n  condition: k\n", `{"x":"a1"}`, "no"},
+	} {
+		if got := matches(t, compile(t, row.detection), row.event); got != (row.want == "yes") {
+			t.Errorf("%s on %s: %t", row.detection, row.event, got)
+		}
+	}
+}
+
+func TestConditions(t *testing.T) {
+	const sels = "  a1: {x: 1}\n  a2: {y: 1}\n  b: {z: 1}\n  _hidden: {h: 1}\n  condition: "
+	for _, row := range []struct{ cond, event, want string }{
+		{"a1 and a2", `{"x":1,"y":1}`, "yes"},
+		{"a1 and a2", `{"x":1}`, "no"},
+		{"a1 or a2 and b", `{"x":1}`, "yes"},
+		{"(a1 or a2) and b", `{"x":1}`, "no"},
+		{"not a1", `{"y":1}`, "yes"},
+		{"not not a1", `{"x":1}`, "yes"},
+		{"not (a1 or b) and a2", `{"y":1}`, "yes"},
+		{"1 of a*", `{"y":1}`, "yes"},
+		{"all of a*", `{"y":1}`, "no"},
+		{"1 of them", `{"h":1}`, "no"},
+		{"1 of _*", `{"h":1}`, "yes"},
+		{"all of them", `{"x":1,"y":1,"z":1}`, "yes"},
+		{"1 of a* and not 1 of b*", `{"x":1,"z":1}`, "no"},
+		{"[a1, b]", `{"z":1}`, "yes"},
+	} {
+		if got := matches(t, compile(t, sels+row.cond+"\n"), row.event); got != (row.want == "yes") {
+			t.Errorf("%s on %s: %t", row.cond, row.event, got)
+		}
+	}
+}
+
+// correlation is the header of a correlation; its `correlation:` stands in
+// line 6 of the file.
+const correlation = `title: C
+id: 22222222-2222-4222-8222-222222222222
+author: A
+level: high
+status: test
+correlation:
+`
+
+// TestRefusals holds that nothing unsupported or wrong is passed over, and that
+// each error says where. Lines count from 1; the detection begins in line 9.
+func TestRefusals(t *testing.T) {
+	for _, row := range []struct{ text, want string }{
+		{header + "  s: {a|expand: '%x%'}\n  condition: s", "the `expand` modifier (placeholders) is not supported: x.yml:9:9"},
+		{header + "  s:\n    a|contains|hour: 3\n  condition: s", "the time modifier `hour` is not supported: x.yml:10:16"},
+		{header + "  s:\n    a|nonsense: 3\n  condition: s", `modifier "nonsense" is not known: x.yml:10:7`},
+		{header + "  s:\n    a|re: '(?!x)y'\n  condition: s", "look-around `(?!` is not supported: x.yml:10:11"},
+		{header + "  s:\n    a|cidr: 10.0.0.300/8\n  condition: s", `"10.0.0.300/8" is not a network in CIDR form: x.yml:10:13`},
+		{header + "  s:\n    a|contains|startswith: x\n  condition: s", "only one of contains, startswith and endswith can stand on a field: x.yml:10:16"},
+		{header + "  s:\n    a|re|contains: x\n  condition: s", "these modifiers can't stand together: x.yml:10:5"},
+		{header + "  s:\n    a: {b: 1}\n  condition: s", "a field's value can't be a map here: x.yml:10:9"},
+		{header + "  s:\n    a: []\n  condition: s", "a list of values is empty: x.yml:10:8"},
+		{header + "  s: {a: 1}\n  condition: s | count() > 5", "aggregations in a condition (`| count() ...`) are not supported; write a correlation rule: x.yml:10:16"},
+		{header + "  s: {a: 1}\n  condition: s and t", `there is no search identifier "t": x.yml:10:20`},
+		{header + "  s: {a: 1}\n  condition: 's and t'", `there is no search identifier "t": x.yml:10:21`},
+		{header + "  s: {a: 1}\n  condition: 2 of them", "`2 of` is not supported; only `1 of` and `all of` are: x.yml:10:14"},
+		{header + "  s: {a: 1}\n  condition: (s", "the condition ends where a closing parenthesis should stand: x.yml:10:16"},
+		{header + "  s: {a: 1}\n  condition: s s", `"s" is one too many in the condition: x.yml:10:16`},
+		{header + "  s: {a: 1}\n  condition: 1 of x*", `no search identifier matches "x*": x.yml:10:19`},
+		{header + "  s: {a: 1}\n  timeframe: 5m\n  condition: s", "`timeframe` is not supported; write a correlation rule with `timespan`: x.yml:10:3"},
+		{header + "  s: {a: 1}", "`detection` needs `condition`: x.yml:9:3"},
+		{header + "  s: {a: 1}\n  s: {a: 2}\n  condition: s", "not YAML: mapping key \"s\" already defined at [9:3]: x.yml:10:3"},
+		{header + "  s: &x {a: 1}\n  condition: s", "YAML anchor nodes are not supported in rules: x.yml:9:6"},
+		{header + "  s: {a: 1}\n  condition: s\naction: global", "rule collections with `action` are not supported; write each rule as a document of its own: x.yml:11:1"},
+		{header + "  s: {a: 1}\n  condition: s\nfilter: {}", "Sigma filters are not supported: x.yml:11:1"},
+		{header + "  s: {a: 1}\n  condition: s\nseverity: high", `"severity" is not a key of a Sigma rule: x.yml:11:1`},
+		{strings.Replace(header, "author: A\n", "", 1) + "  s: {a: 1}\n  condition: s", "a rule needs `author`: x.yml:1:1"},
+		{strings.Replace(header, "level: low", "level: urgent", 1) + "  s: {a: 1}\n  condition: s", `level "urgent" is not one of [informational low medium high critical]: x.yml:5:8`},
+		{strings.Replace(header, "8111-111111111111", "8111-1", 1) + "  s: {a: 1}\n  condition: s", `id "11111111-1111-4111-8111-1" is not a UUID: x.yml:2:5`},
+		{correlation + "  type: value_percentile\n", "value_percentile correlations are not supported: x.yml:7:9"},
+		{correlation + "  type: temporal\n", "temporal correlations are not supported: x.yml:7:9"},
+		{correlation + "  type: event_count\n  rules: [base]\n  timespan: 5x\n", `timespan "5x": the unit must be s, m, h or d: x.yml:9:13`},
+		{correlation + "  type: event_count\n  rules: [base]\n  timespan: 400d\n", `timespan "400d" must lie between 1s and 31d: x.yml:9:13`},
+		{correlation + "  type: event_count\n  rules: [base]\n  timespan: 5s\n  condition: {gte: x}\n", "`gte` takes a whole number from 0 to 10000: x.yml:10:20"},
+		{correlation + "  type: event_count\n  rules: [base]\n  timespan: 5s\n  condition: {gte: 0}\n", "the condition holds for no events at all: x.yml:7:3"},
+		{correlation + "  type: value_count\n  rules: [base]\n  timespan: 5s\n  condition: {gte: 3}\n", "a value_count condition needs `field`: x.yml:7:3"},
+		{correlation + "  type: value_count\n  rules: [base]\n  timespan: 5s\n  condition: {gte: 3, field: [a, b]}\n", "counting several fields at once is not supported; `field` takes one name: x.yml:10:30"},
+		{correlation + "  type: event_count\n  window: sliding\n", `"window" is not a key of a correlation: x.yml:8:3`},
+		{"- a\n", "a rule is a map, this is a list: x.yml:1:1"},
+		{"", "the file holds no rule: x.yml:1:1"},
+		{"a: [\n", "not YAML: sequence end token ']' not found: x.yml:1:4"},
+		{strings.Repeat("[", 60), "nested deeper than 32 levels: x.yml:1:33"},
+		{strings.Repeat("- ", 200), "nested deeper than 32 levels: x.yml:1:257"},
+		{strings.Repeat("#", sigma.MaxFile+1), fmt.Sprintf("the file has %d bytes, at most %d are allowed: x.yml:1:1", sigma.MaxFile+1, sigma.MaxFile)},
+	} {
+		_, err := sigma.Parse("x.yml", []byte(row.text))
+		if err == nil || err.Error() != row.want {
+			t.Errorf("got  %v\nwant %s\n%s", err, row.want, row.text[:min(400, len(row.text))])
+		}
+		if err != nil && core.KindOf(err) != core.KindInvalid {
+			t.Errorf("kind %v", core.KindOf(err))
+		}
+	}
+}
+
+func TestCompileRefusesWhatDoesNotResolve(t *testing.T) {
+	base := header + "  s: {a: 1}\n  condition: s\n"
+	corr := correlation + "  type: event_count\n  rules:\n    - %s\n  timespan: 5s\n  condition: {gte: 2}\n"
+	for _, row := range []struct{ text, want string }{
+		{base + "---\n" + fmt.Sprintf(corr, "nobody"), `there is no rule "nobody" among those loaded: x.yml:20:7`},
+		{base + "---\n" + base, "this rule has the id or name of x.yml:1: x.yml:12:1"},
+		{
+			base + "---\n" + fmt.Sprintf(corr, "base") + "---\n" +
+				strings.Replace(fmt.Sprintf(corr, "22222222-2222-4222-8222-222222222222"), "id: 2", "id: 3", 1),
+			`correlations of correlations are not supported ("22222222-2222-4222-8222-222222222222"): x.yml:32:7`,
+		},
+	} {
+		_, err := sigma.Compile(parse(t, row.text), sigma.Options{})
+		var se *sigma.Error
+		if err == nil || err.Error() != row.want || !errors.As(err, &se) {
+			t.Errorf("got  %v\nwant %s", err, row.want)
+		}
+	}
+}
+
+// TestSetSilencesClaims: what the receiver knows can't be spoken over by the
+// event's own fields, by name or by alias.
+func TestSetSilencesClaims(t *testing.T) {
+	rules := parse(t, header+"  s: {user: root}\n  condition: s\n")
+	e, err := sigma.Compile(rules, sigma.Options{Aliases: func(_ sigma.Logsource, f string) []string {
+		return map[string][]string{"user": {"user.name"}}[f]
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := e.NewView()
+	for _, row := range []struct {
+		set, event string
+		want       bool
+	}{
+		{"anna", `{"user":"root"}`, false},
+		{"anna", `{"user":{"name":"root"}}`, false},
+		{"root", `{"user":"anna"}`, true},
+		{"", `{"user":"root"}`, true},
+	} {
+		v.Reset()
+		if row.set != "" {
+			v.Set("user.name", row.set)
+		}
+		if err := v.Load([]byte(row.event)); err != nil {
+			t.Fatal(err)
+		}
+		hit := false
+		e.Match(v, linux, func(sigma.Match) { hit = true })
+		if hit != row.want {
+			t.Errorf("set %q, event %s: %t", row.set, row.event, hit)
+		}
+	}
+}
+
+func TestRulesApplyToTheirLogsourceAlone(t *testing.T) {
+	e := compile(t, "  s: {a: 1}\n  condition: s\n")
+	v := e.NewView()
+	v.Reset()
+	if err := v.Load([]byte(`{"a":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	count := func(src ...sigma.Logsource) (n int) {
+		e.Match(v, src, func(sigma.Match) { n++ })
+		return n
+	}
+	if n := count(sigma.Logsource{Product: "windows"}, sigma.Logsource{}); n != 0 {
+		t.Errorf("%d matches from foreign logsources", n)
+	}
+	if n := count(linux[0], sigma.Logsource{Product: "linux", Service: "auth"}); n != 1 {
+		t.Errorf("%d matches of one event that has two logsources", n)
+	}
+}
+
+func TestMatchCarriesWhatTheLicenceAsksFor(t *testing.T) {
+	e := compile(t, "  s: {a: 1}\n  condition: s\n")
+	v := e.NewView()
+	v.Reset()
+	if err := v.Load([]byte(`{"a":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	e.Match(v, linux, func(m sigma.Match) {
+		if m.Rule.Title != "T" || m.Rule.Author != "A" || m.Rule.ID == "" || !m.Alerts {
+			t.Errorf("%+v", m.Rule)
+		}
+	})
+}
+
+func TestNoMatchAllocatesNothing(t *testing.T) {
+	e := compile(t, "  s:\n    a|contains: [x1, x2]\n    b|startswith: q\n  k: [zzz]\n  condition: s or k\n")
+	v := e.NewView()
+	event := []byte(`{"a":"some TEXT with \"escapes\"","b":"other","c":{"d":[1,2,3]}}`)
+	run := func() {
+		v.Reset()
+		if err := v.Load(event); err != nil {
+			t.Fatal(err)
+		}
+		e.Match(v, linux, func(sigma.Match) { t.Fatal("match") })
+	}
+	run()
+	if n := testing.AllocsPerRun(100, run); n > 0 {
+		t.Errorf("%v allocations an event", n)
+	}
+}
+
+func TestLoadRefusesWhatIsNotAnObject(t *testing.T) {
+	e := compile(t, "  s: [k]\n  condition: s\n")
+	v := e.NewView()
+	for _, s := range []string{"", "[]", `"x"`, "{", `{"a"}`, `{"a":}`, `{"a":"x`, `{"a":1,}`, `{"a":[1}`, strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40), `{"a":[` + strings.Repeat("1,", 5000) + "1]}"} {
+		v.Reset()
+		if err := v.Load([]byte(s)); core.KindOf(err) != core.KindInvalid {
+			t.Errorf("Load(%.40q) = %v", s, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(header + "  s:\n    a|contains|all: [x, '*y']\n  k: [z]\n  condition: 1 of s* and not (k or all of them)\n"))
+	f.Add([]byte(correlation + "  type: value_count\n  rules: [base]\n  group-by: [a]\n  timespan: 5s\n  condition: {gte: 3, field: u}\n"))
+	f.Add([]byte("title: |\n  x\nid: >-\n  y\n"))
+	f.Add([]byte("a: &x\n  <<: *x\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		rules, err := sigma.Parse("f.yml", b)
+		if err != nil {
+			var se *sigma.Error
+			if !errors.As(err, &se) || se.Line < 1 || se.Col < 1 {
+				t.Fatalf("an error without a place: %v", err)
+			}
+			return
+		}
+		e, err := sigma.Compile(rules, sigma.Options{})
+		if err != nil {
+			return
+		}
+		v := e.NewView()
+		v.Reset()
+		if err := v.Load([]byte(`{"a":"x","b":["y",1]}`)); err != nil {
+			t.Fatal(err)
+		}
+		e.Match(v, linux, func(m sigma.Match) {
+			if m.Rule.Author == "" || m.Rule.ID == "" || m.Rule.Title == "" {
+				t.Fatal("a match without author, id or title")
+			}
+		})
+	})
+}
+
+func FuzzEvent(f *testing.F) {
+	for _, s := range []string{`{"a":"x"}`, `{"a":"\ud83d\ude00\u","b":[{},[],null,-1e9]}`, `{"a":{"a":{"\u0061":1}}}`, `{"a":"\`} {
+		f.Add([]byte(s))
+	}
+	rules, err := sigma.Parse("x.yml", []byte(header+"  s:\n    a|contains: x\n    b|gt: 1\n    c|re: x+\n    d|cidr: ::/0\n    e|windash: '-x?*'\n  k: [evil]\n  condition: 1 of them\n"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	e, err := sigma.Compile(rules, sigma.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	v := e.NewView()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		v.Reset()
+		if v.Load(b) == nil {
+			e.Match(v, linux, func(sigma.Match) {})
+		}
+	})
+}

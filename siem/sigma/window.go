@@ -1,0 +1,276 @@
+package sigma
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// Lateness is the stated tolerance: an event that arrives up to this long
+// after its fellows is still counted with them, at its own time. A window is
+// kept for its timespan plus this.
+const Lateness = 5 * time.Minute
+
+// maxSkew is how far an event's own time may lie after its arrival. A clock
+// that runs ahead must not hold windows open.
+const maxSkew = time.Minute
+
+// maxText is how much of a group's or a counted value is kept as it is; a
+// longer one is told apart by its hash.
+const maxText = 128
+
+// Entry is one match inside a window. Times are microseconds since the epoch.
+type Entry struct {
+	Event string `json:"e"`
+	At    int64  `json:"t"`
+	// Until is when the entry can be forgotten.
+	Until int64 `json:"u"`
+	// Value is the counted value; nil where the event has none.
+	Value *string `json:"v,omitempty"`
+	// Authentic says that the event's peer proved who it is.
+	Authentic bool `json:"a,omitempty"`
+	// Told marks events that a firing has already named.
+	Told bool `json:"f,omitempty"`
+}
+
+// Window is what one correlation remembers of one group: plain data, for its
+// owner to store.
+type Window struct {
+	Entries []Entry `json:"entries"`
+	// Lost counts entries that had to make room; it is never silent.
+	Lost uint64 `json:"lost,omitempty"`
+}
+
+// Fact is one match as a correlation sees it.
+type Fact struct {
+	Event        string
+	At, Received time.Time
+	Authentic    bool
+	RuleID       string
+	// Fields are those of [Match.Fields].
+	Fields map[string]string
+}
+
+// Firing says that a correlation holds.
+type Firing struct {
+	Correlation *Correlation
+	// Events are those not named by an earlier firing of the same group.
+	Events      []Entry
+	First, Last time.Time
+	// Authentic is true where the rule holds on authenticated events alone:
+	// forged ones neither raise a firing's standing nor lower it.
+	Authentic bool
+}
+
+// Group returns the key of the group that f belongs to, and the group's fields
+// by name. Events that lack a field form a group of their own.
+func (c *Correlation) Group(f Fact, r *Rule) (key string, fields map[string]string) {
+	fields = make(map[string]string, len(c.GroupBy))
+	parts := make([]*string, len(c.GroupBy))
+	for i, name := range c.GroupBy {
+		if val, ok := f.Fields[c.fieldIn(name, r)]; ok {
+			short := shorten(val)
+			parts[i], fields[name] = &short, short
+		}
+	}
+	b, err := json.Marshal(parts)
+	if err != nil { // a list of strings always marshals
+		return "", fields
+	}
+	return string(b), fields
+}
+
+// shorten keeps long values apart without keeping them.
+func shorten(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	h := sha256.Sum256([]byte(s))
+	return s[:maxText/2] + "...sha256:" + hex.EncodeToString(h[:16])
+}
+
+func (c *Correlation) entry(f Fact, r *Rule) Entry {
+	at := f.At
+	if at.IsZero() || at.After(f.Received.Add(maxSkew)) {
+		at = f.Received
+	}
+	keep := f.Received
+	if at.After(keep) {
+		keep = at
+	}
+	e := Entry{Event: f.Event, At: at.UnixMicro(), Until: keep.Add(c.Timespan + Lateness).UnixMicro(), Authentic: f.Authentic}
+	if c.Field != "" {
+		if val, ok := f.Fields[c.fieldIn(c.Field, r)]; ok {
+			short := shorten(val)
+			e.Value = &short
+		}
+	}
+	return e
+}
+
+// Add takes a match of the rule r into its group's window. It returns a firing
+// where the condition holds in a window that contains the event: times t with
+// start <= t < start+timespan. The same event twice counts once.
+func (c *Correlation) Add(w *Window, f Fact, r *Rule) *Firing {
+	e := c.entry(f, r)
+	if slices.ContainsFunc(w.Entries, func(have Entry) bool { return have.Event == e.Event }) {
+		return nil
+	}
+	at, _ := slices.BinarySearchFunc(w.Entries, e, func(a, b Entry) int {
+		if a.At <= b.At {
+			return -1
+		}
+		return 1
+	})
+	w.Entries = slices.Insert(w.Entries, at, e)
+	if c.makeRoom(w); !c.Rising() {
+		return nil
+	}
+	at = slices.IndexFunc(w.Entries, func(have Entry) bool { return have.Event == e.Event })
+	lo, hi, ok := c.around(w.Entries, at, false)
+	if at < 0 || !ok {
+		return nil
+	}
+	_, _, authentic := c.around(w.Entries, at, true)
+	return c.fire(w.Entries[lo:hi], authentic)
+}
+
+// Advance moves time to the watermark: it forgets what can no longer count
+// and decides conditions that had to wait for a window to close. Call it until
+// it returns nil; a window without entries can be dropped.
+func (c *Correlation) Advance(w *Window, watermark time.Time) *Firing {
+	now := watermark.UnixMicro()
+	if c.Rising() {
+		w.Entries = slices.DeleteFunc(w.Entries, func(e Entry) bool { return e.Until < now })
+		return nil
+	}
+	for len(w.Entries) > 0 && w.Entries[0].Until < now {
+		end := w.Entries[0].At + c.Timespan.Microseconds()
+		n := slices.IndexFunc(w.Entries, func(e Entry) bool { return e.At >= end })
+		if n < 0 {
+			n = len(w.Entries)
+		}
+		closed := slices.Clone(w.Entries[:n])
+		w.Entries = slices.Delete(w.Entries, 0, n)
+		if c.Holds(c.count(closed, false)) {
+			return c.fire(closed, c.Holds(c.count(closed, true)))
+		}
+	}
+	return nil
+}
+
+// fire names the events that no firing has named before.
+func (c *Correlation) fire(in []Entry, authentic bool) *Firing {
+	f := &Firing{Correlation: c, Authentic: authentic, First: time.UnixMicro(in[0].At).UTC(), Last: time.UnixMicro(in[len(in)-1].At).UTC()}
+	for i := range in {
+		if !in[i].Told {
+			in[i].Told = true
+			f.Events = append(f.Events, in[i])
+		}
+	}
+	return f
+}
+
+// around slides a window of the timespan over the entries, as far as it
+// contains entry k, and returns what the holding windows cover together.
+func (c *Correlation) around(entries []Entry, k int, authentic bool) (lo, hi int, ok bool) {
+	if k < 0 {
+		return 0, 0, false
+	}
+	span := c.Timespan.Microseconds()
+	lo = k
+	for lo > 0 && entries[lo-1].At > entries[k].At-span {
+		lo--
+	}
+	t := newTally(c, authentic)
+	first, last, end := -1, -1, lo
+	for start := lo; start <= k; start++ {
+		for end < len(entries) && entries[end].At < entries[start].At+span {
+			t.add(entries[end], 1)
+			end++
+		}
+		if c.Holds(t.count()) {
+			if first < 0 {
+				first = start
+			}
+			last = end
+		}
+		t.add(entries[start], -1)
+	}
+	return first, last, first >= 0
+}
+
+func (c *Correlation) count(entries []Entry, authentic bool) int {
+	t := newTally(c, authentic)
+	for _, e := range entries {
+		t.add(e, 1)
+	}
+	return t.count()
+}
+
+// tally counts events or distinct values as a window slides.
+type tally struct {
+	kind      Kind
+	authentic bool
+	events    int
+	values    map[string]int
+}
+
+func newTally(c *Correlation, authentic bool) *tally {
+	return &tally{kind: c.Kind, authentic: authentic, values: make(map[string]int)}
+}
+
+func (t *tally) add(e Entry, n int) {
+	if t.authentic && !e.Authentic {
+		return
+	}
+	t.events += n
+	if e.Value == nil {
+		return
+	}
+	if t.values[*e.Value] += n; t.values[*e.Value] == 0 {
+		delete(t.values, *e.Value)
+	}
+}
+
+func (t *tally) count() int {
+	if t.kind == ValueCount {
+		return len(t.values)
+	}
+	return t.events
+}
+
+// makeRoom bounds a window. Of a value_count it gives up an entry whose value
+// another one still holds, so that hammering on one account can't push the
+// other accounts out.
+func (c *Correlation) makeRoom(w *Window) {
+	limit := max(4*c.threshold(), 64)
+	for len(w.Entries) > limit {
+		victim := 0
+		if c.Kind == ValueCount {
+			victim = c.spare(w.Entries)
+		}
+		w.Entries = slices.Delete(w.Entries, victim, victim+1)
+		w.Lost++
+	}
+}
+
+// spare is the oldest entry that a younger one with the same value makes
+// superfluous, or the oldest of all.
+func (c *Correlation) spare(entries []Entry) int {
+	later := make(map[string]int, len(entries))
+	for i, e := range entries {
+		if e.Value == nil {
+			return i
+		}
+		later[*e.Value] = i
+	}
+	for i, e := range entries {
+		if later[*e.Value] != i {
+			return i
+		}
+	}
+	return 0
+}
