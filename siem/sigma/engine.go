@@ -164,6 +164,8 @@ func (c *compiler) correlate(corr *Correlation) error {
 		for _, name := range corr.names() {
 			c.capture(i, corr.fieldIn(name, r))
 		}
+		c.capture(i, FieldAttempt)
+		c.capture(i, FieldEcho)
 	}
 	return nil
 }

@@ -21,6 +21,15 @@ const maxSkew = time.Minute
 // longer one is told apart by its hash.
 const maxText = 128
 
+// The fields by which the normaliser says that several lines tell of one thing.
+const (
+	// FieldAttempt names the thing: a connection, a session.
+	FieldAttempt = Reserved + "attempt"
+	// FieldEcho is "true" on an event that counts only where no other event
+	// of its attempt does.
+	FieldEcho = Reserved + "echo"
+)
+
 // Entry is one match inside a window. Times are microseconds since the epoch.
 type Entry struct {
 	Event string `json:"e"`
@@ -31,6 +40,9 @@ type Entry struct {
 	Value *string `json:"v,omitempty"`
 	// Authentic says that the event's peer proved who it is.
 	Authentic bool `json:"a,omitempty"`
+	// Attempt and Echo are [FieldAttempt] and [FieldEcho].
+	Attempt string `json:"c,omitempty"`
+	Echo    bool   `json:"o,omitempty"`
 	// Told marks events that a firing has already named.
 	Told bool `json:"f,omitempty"`
 }
@@ -100,7 +112,10 @@ func (c *Correlation) entry(f Fact, r *Rule) Entry {
 	if at.After(keep) {
 		keep = at
 	}
-	e := Entry{Event: f.Event, At: at.UnixMicro(), Until: keep.Add(c.Timespan + Lateness).UnixMicro(), Authentic: f.Authentic}
+	e := Entry{
+		Event: f.Event, At: at.UnixMicro(), Until: keep.Add(c.Timespan + Lateness).UnixMicro(), Authentic: f.Authentic,
+		Attempt: shorten(f.Fields[FieldAttempt]), Echo: f.Fields[FieldEcho] == "true",
+	}
 	if c.Field != "" {
 		if val, ok := f.Fields[c.fieldIn(c.Field, r)]; ok {
 			short := shorten(val)
@@ -112,10 +127,11 @@ func (c *Correlation) entry(f Fact, r *Rule) Entry {
 
 // Add takes a match of the rule r into its group's window. It returns a firing
 // where the condition holds in a window that contains the event: times t with
-// start <= t < start+timespan. The same event twice counts once.
+// start <= t < start+timespan. The same event twice counts once, and so do the
+// echoes of one attempt.
 func (c *Correlation) Add(w *Window, f Fact, r *Rule) *Firing {
 	e := c.entry(f, r)
-	if slices.ContainsFunc(w.Entries, func(have Entry) bool { return have.Event == e.Event }) {
+	if !w.admit(&e) {
 		return nil
 	}
 	at, _ := slices.BinarySearchFunc(w.Entries, e, func(a, b Entry) int {
@@ -135,6 +151,28 @@ func (c *Correlation) Add(w *Window, f Fact, r *Rule) *Firing {
 	}
 	_, _, authentic := c.around(w.Entries, at, true)
 	return c.fire(w.Entries[lo:hi], authentic)
+}
+
+// admit says whether e counts beside what is there. An event that is no echo
+// takes the place of the echo of its attempt.
+func (w *Window) admit(e *Entry) bool {
+	for i, have := range w.Entries {
+		if have.Event == e.Event {
+			return false
+		}
+		if e.Attempt == "" || have.Attempt != e.Attempt {
+			continue
+		}
+		if e.Echo {
+			return false
+		}
+		if have.Echo {
+			e.Told = have.Told
+			w.Entries = slices.Delete(w.Entries, i, i+1)
+			return true
+		}
+	}
+	return true
 }
 
 // Advance moves time to the watermark: it forgets what can no longer count
@@ -161,7 +199,8 @@ func (c *Correlation) Advance(w *Window, watermark time.Time) *Firing {
 	return nil
 }
 
-// fire names the events that no firing has named before.
+// fire names the events that no firing has named before; nil where there are
+// none.
 func (c *Correlation) fire(in []Entry, authentic bool) *Firing {
 	f := &Firing{Correlation: c, Authentic: authentic, First: time.UnixMicro(in[0].At).UTC(), Last: time.UnixMicro(in[len(in)-1].At).UTC()}
 	for i := range in {
@@ -169,6 +208,9 @@ func (c *Correlation) fire(in []Entry, authentic bool) *Firing {
 			in[i].Told = true
 			f.Events = append(f.Events, in[i])
 		}
+	}
+	if len(f.Events) == 0 {
+		return nil
 	}
 	return f
 }

@@ -220,3 +220,43 @@ func TestAliasesGiveAGroupAnotherFieldInARule(t *testing.T) {
 		}
 	})
 }
+
+// TestEchoesOfAnAttemptCountOnce: sshd tells of one failed login in up to three
+// lines, in any order, and with passwords off in none but the echo.
+func TestEchoesOfAnAttemptCountOnce(t *testing.T) {
+	// A capital letter is a guess of the connection, a small one an echo.
+	for lines, want := range map[string]int{"a": 1, "aa": 1, "aA": 1, "Aa": 1, "aAa": 1, "AA": 2, "aAAa": 2, "aBbA": 2, "ab": 2} {
+		c := newCounter(t, threeEvents)
+		for i, ch := range lines {
+			fields := map[string]string{"u": "x", sigma.FieldAttempt: strings.ToLower(string(ch))}
+			if ch >= 'a' {
+				fields[sigma.FieldEcho] = "true"
+			}
+			c.c.Add(&c.w, sigma.Fact{Event: fmt.Sprint(i), At: second(1), Received: second(1), Fields: fields}, c.base)
+		}
+		if len(c.w.Entries) != want {
+			t.Errorf("%q: %d failed logins, want %d", lines, len(c.w.Entries), want)
+		}
+	}
+}
+
+// TestAGuessAfterItsToldEchoAddsNothing: the alert has counted that login.
+func TestAGuessAfterItsToldEchoAddsNothing(t *testing.T) {
+	c := newCounter(t, threeEvents)
+	add := func(id, attempt, echo string) *sigma.Firing {
+		return c.c.Add(&c.w, sigma.Fact{Event: id, At: second(1), Received: second(1), Fields: map[string]string{
+			"u": "x", sigma.FieldAttempt: attempt, sigma.FieldEcho: echo,
+		}}, c.base)
+	}
+	add("1", "a", "")
+	add("2", "b", "")
+	if f := add("3", "c", "true"); f == nil || len(f.Events) != 3 {
+		t.Fatalf("third login, by its echo: %+v", f)
+	}
+	if f := add("4", "c", ""); f != nil {
+		t.Errorf("its guess: %+v", f)
+	}
+	if f := add("5", "d", ""); f == nil || len(f.Events) != 1 {
+		t.Errorf("fourth login: %+v", f)
+	}
+}

@@ -1,0 +1,169 @@
+package normalise
+
+import (
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/siem/sigma"
+)
+
+// What the receiver knows of every event. No source can fill these fields.
+const (
+	FieldSource     = sigma.Reserved + "source"
+	FieldProvenance = sigma.Reserved + "provenance"
+	FieldDevice     = sigma.Reserved + "device"
+	FieldType       = sigma.Reserved + "type"
+	FieldSeverity   = sigma.Reserved + "severity"
+	FieldSimulated  = sigma.Reserved + "simulated"
+	// FieldAttempt names the connection that a login line belongs to.
+	FieldAttempt = sigma.FieldAttempt
+	// FieldEcho is "true" on lines that only repeat what another line of the
+	// same attempt says.
+	FieldEcho = sigma.FieldEcho
+)
+
+// OCSF names that the normaliser fills.
+const (
+	FieldUser     = "user.name"
+	FieldIP       = "src_endpoint.ip"
+	FieldPort     = "src_endpoint.port"
+	FieldActivity = "activity_name" // Logon, Logoff, Other
+	FieldStatus   = "status"        // Success, Failure
+	FieldMethod   = "auth_protocol" // password, publickey, ...
+	FieldService  = "service.name"
+)
+
+// Tamper are the words for physical events (FEATURES, "Words and defaults").
+// A sensor that reports a state is a matter for tamper rules whatever its word.
+var Tamper = []string{
+	"case_intrusion", "voltage_tamper", "motion_detected", "component_removed", "component_added", "interface_attached",
+	"seal_broken", "orientation_changed", "vibration", "geofence_exit", "sensor_lost", "clock_stepped", "rapid_transitions",
+	"voltage_sag", "voltage_ripple", "current_spike", "power_cycle", "source_failover",
+}
+
+// Outcome says what became of an event.
+type Outcome uint8
+
+// The outcomes.
+const (
+	// Plain is an event that needs no parser: its fields are what they are.
+	Plain Outcome = iota
+	// Parsed is a line that was understood.
+	Parsed
+	// Unparsed is a line that a parser is there for and that it did not
+	// understand. It is counted; rules still see its text.
+	Unparsed
+)
+
+// Stats count what the normaliser could not read. Loss is never silent.
+type Stats struct {
+	Plain, Parsed, Unparsed atomic.Uint64
+}
+
+// Normaliser is stateless but for its counters and serves any number of
+// goroutines.
+type Normaliser struct{ Stats Stats }
+
+// New makes a normaliser.
+func New() *Normaliser { return &Normaliser{} }
+
+var (
+	tamperSources = []sigma.Logsource{{Product: "interlock", Category: "tamper", Service: "device"}}
+	deviceSources = []sigma.Logsource{{Product: "interlock", Service: "device"}}
+	sshdSources   = []sigma.Logsource{
+		{Product: "linux", Service: "sshd"}, {Product: "linux", Service: "auth"}, {Product: "linux", Service: "syslog"},
+	}
+	syslogSources = []sigma.Logsource{{Product: "linux", Service: "syslog"}}
+)
+
+// authPrograms log into the auth facility besides sshd.
+var authPrograms = []string{"sudo", "su", "login", "systemd-logind", "pkexec"}
+
+// Event says which logsources e belongs to and hands every field that it knows
+// to set. It never fails: what it can't read is Unparsed and counted.
+func (n *Normaliser) Event(e *core.Event, set func(field, text string)) ([]sigma.Logsource, Outcome) {
+	envelope(e, set)
+	sources, outcome := n.read(e, set)
+	switch outcome {
+	case Plain:
+		n.Stats.Plain.Add(1)
+	case Parsed:
+		n.Stats.Parsed.Add(1)
+	case Unparsed:
+		n.Stats.Unparsed.Add(1)
+	}
+	return sources, outcome
+}
+
+func envelope(e *core.Event, set func(field, text string)) {
+	set(FieldSource, e.Source)
+	set(FieldProvenance, string(e.Provenance))
+	set(FieldType, e.Type)
+	set(FieldSeverity, string(e.Severity))
+	if !e.Device.IsZero() {
+		set(FieldDevice, e.Device.String())
+	}
+	if e.Simulated {
+		set(FieldSimulated, "true")
+	}
+}
+
+func (n *Normaliser) read(e *core.Event, set func(field, text string)) ([]sigma.Logsource, Outcome) {
+	if !e.Device.IsZero() {
+		return deviceEvent(e), Plain
+	}
+	line := readLog(e.Fields)
+	switch {
+	case line.program == "":
+		return nil, Plain
+	case isSSHD(line.program):
+		return sshdSources, readSSHD(e.Source, line, set)
+	}
+	return programSources(line.program), Plain
+}
+
+// deviceEvent says whether a device's event is about its body.
+func deviceEvent(e *core.Event) []sigma.Logsource {
+	state := ""
+	topLevel(e.Fields, func(key string, val []byte) {
+		if key == "state" {
+			state = text(val)
+		}
+	})
+	if state != "" || slices.Contains(Tamper, e.Type) {
+		return tamperSources
+	}
+	return deviceSources
+}
+
+func programSources(program string) []sigma.Logsource {
+	name := strings.ToLower(program)
+	out := []sigma.Logsource{{Product: "linux", Service: name}}
+	if slices.Contains(authPrograms, name) {
+		out = append(out, sigma.Logsource{Product: "linux", Service: "auth"})
+	}
+	return append(out, syslogSources...)
+}
+
+// Aliases is the table that rules compile with: the names that Sigma rules,
+// Sysmon and ECS use for what the normaliser fills.
+func Aliases(src sigma.Logsource, field string) []string {
+	if src.Product == "interlock" {
+		return interlockAliases[field]
+	}
+	return commonAliases[field]
+}
+
+var interlockAliases = map[string][]string{
+	"type": {FieldType}, "device": {FieldDevice}, "source": {FieldSource}, "severity": {FieldSeverity},
+	"simulated": {FieldSimulated}, "provenance": {FieldProvenance},
+}
+
+var commonAliases = map[string][]string{
+	"user": {FieldUser}, "User": {FieldUser}, "TargetUserName": {FieldUser},
+	"src_ip": {FieldIP}, "SourceIp": {FieldIP}, "IpAddress": {FieldIP}, "source.ip": {FieldIP},
+	"src_port": {FieldPort}, "SourcePort": {FieldPort}, "source.port": {FieldPort},
+	"message": {"MESSAGE"},
+}
