@@ -11,6 +11,9 @@ type Options struct {
 	// Aliases names the event fields that carry a rule's field for a
 	// logsource, besides the field of that very name. Nil means none.
 	Aliases func(src Logsource, field string) []string
+	// Capture names fields that every match carries besides those that
+	// correlations need.
+	Capture []string
 }
 
 // Engine is a compiled set of rules. It does not change and serves any number
@@ -61,6 +64,9 @@ func Compile(rules []*Rule, o Options) (*Engine, error) {
 	c.e.alerts = make([]bool, len(c.e.rules))
 	for i := range c.e.alerts {
 		c.e.alerts[i] = true
+		for _, field := range o.Capture {
+			c.capture(i, field)
+		}
 	}
 	for _, corr := range c.e.corrs {
 		if err := c.correlate(corr); err != nil {
@@ -212,8 +218,8 @@ type Match struct {
 	index  int32
 }
 
-// Fields returns the fields that correlations of the rule need, by the name
-// that the rule has for them. A field that the event lacks is not there.
+// Fields returns the fields that the rule's correlations and [Options.Capture]
+// ask for, by the name that the rule has for them. A field that the event lacks is not there.
 func (m Match) Fields() map[string]string {
 	out := make(map[string]string, len(m.engine.captures[m.index]))
 	for _, c := range m.engine.captures[m.index] {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"slices"
 	"time"
+
+	"github.com/interlock-security/interlock/core"
 )
 
 // Lateness is the stated tolerance: an event that arrives up to this long
@@ -38,8 +40,9 @@ type Entry struct {
 	Until int64 `json:"u"`
 	// Value is the counted value; nil where the event has none.
 	Value *string `json:"v,omitempty"`
-	// Authentic says that the event's peer proved who it is.
-	Authentic bool `json:"a,omitempty"`
+	// Source is the authenticated peer, Provenance how it is known.
+	Source     string          `json:"s,omitempty"`
+	Provenance core.Provenance `json:"p,omitempty"`
 	// Attempt and Echo are [FieldAttempt] and [FieldEcho].
 	Attempt string `json:"c,omitempty"`
 	Echo    bool   `json:"o,omitempty"`
@@ -59,8 +62,8 @@ type Window struct {
 type Fact struct {
 	Event        string
 	At, Received time.Time
-	Authentic    bool
-	RuleID       string
+	Source       string
+	Provenance   core.Provenance
 	// Fields are those of [Match.Fields].
 	Fields map[string]string
 }
@@ -71,9 +74,10 @@ type Firing struct {
 	// Events are those not named by an earlier firing of the same group.
 	Events      []Entry
 	First, Last time.Time
-	// Authentic is true where the rule holds on authenticated events alone:
-	// forged ones neither raise a firing's standing nor lower it.
-	Authentic bool
+	// Provenance is what the firing is worth: where the rule holds on
+	// authenticated events alone, the weakest of theirs, otherwise
+	// unauthenticated. So forged events neither raise nor lower it.
+	Provenance core.Provenance
 }
 
 // Group returns the key of the group that f belongs to, and the group's fields
@@ -92,6 +96,32 @@ func (c *Correlation) Group(f Fact, r *Rule) (key string, fields map[string]stri
 		return "", fields
 	}
 	return string(b), fields
+}
+
+// GroupFields returns the fields of a group by its key.
+func (c *Correlation) GroupFields(key string) map[string]string {
+	var parts []*string
+	if json.Unmarshal([]byte(key), &parts) != nil {
+		return nil
+	}
+	fields := make(map[string]string, len(parts))
+	for i, part := range parts {
+		if part != nil && i < len(c.GroupBy) {
+			fields[c.GroupBy[i]] = *part
+		}
+	}
+	return fields
+}
+
+// Due is the time at which [Correlation.Advance] has something to do.
+func (c *Correlation) Due(w *Window) int64 {
+	var due int64
+	for i, e := range w.Entries {
+		if i == 0 || c.Rising() && e.Until > due {
+			due = e.Until
+		}
+	}
+	return due
 }
 
 // shorten keeps long values apart without keeping them.
@@ -113,7 +143,8 @@ func (c *Correlation) entry(f Fact, r *Rule) Entry {
 		keep = at
 	}
 	e := Entry{
-		Event: f.Event, At: at.UnixMicro(), Until: keep.Add(c.Timespan + Lateness).UnixMicro(), Authentic: f.Authentic,
+		Event: f.Event, At: at.UnixMicro(), Until: keep.Add(c.Timespan + Lateness).UnixMicro(),
+		Source: f.Source, Provenance: f.Provenance,
 		Attempt: shorten(f.Fields[FieldAttempt]), Echo: f.Fields[FieldEcho] == "true",
 	}
 	if c.Field != "" {
@@ -202,7 +233,7 @@ func (c *Correlation) Advance(w *Window, watermark time.Time) *Firing {
 // fire names the events that no firing has named before; nil where there are
 // none.
 func (c *Correlation) fire(in []Entry, authentic bool) *Firing {
-	f := &Firing{Correlation: c, Authentic: authentic, First: time.UnixMicro(in[0].At).UTC(), Last: time.UnixMicro(in[len(in)-1].At).UTC()}
+	f := &Firing{Correlation: c, Provenance: standing(in, authentic), First: time.UnixMicro(in[0].At).UTC(), Last: time.UnixMicro(in[len(in)-1].At).UTC()}
 	for i := range in {
 		if !in[i].Told {
 			in[i].Told = true
@@ -213,6 +244,20 @@ func (c *Correlation) fire(in []Entry, authentic bool) *Firing {
 		return nil
 	}
 	return f
+}
+
+// standing is the weakest provenance that the firing needs.
+func standing(in []Entry, authentic bool) core.Provenance {
+	if !authentic {
+		return core.ProvenanceUnauthenticated
+	}
+	weakest := 0
+	for _, e := range in {
+		if e.Provenance.Authenticated() {
+			weakest = max(weakest, slices.Index(core.Provenances, e.Provenance))
+		}
+	}
+	return core.Provenances[weakest]
 }
 
 // around slides a window of the timespan over the entries, as far as it
@@ -265,7 +310,7 @@ func newTally(c *Correlation, authentic bool) *tally {
 }
 
 func (t *tally) add(e Entry, n int) {
-	if t.authentic && !e.Authentic {
+	if t.authentic && !e.Provenance.Authenticated() {
 		return
 	}
 	t.events += n

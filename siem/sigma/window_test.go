@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/siem/sigma"
 )
 
@@ -36,7 +37,10 @@ func (c *counter) add(at, received float64, user string) *sigma.Firing {
 }
 
 func (c *counter) take(id string, at, received float64, user string, authentic bool) *sigma.Firing {
-	fact := sigma.Fact{Event: id, At: second(at), Received: second(received), Authentic: authentic, RuleID: c.base.ID, Fields: map[string]string{}}
+	fact := sigma.Fact{Event: id, At: second(at), Received: second(received), Provenance: core.ProvenanceUnauthenticated, Fields: map[string]string{}}
+	if authentic {
+		fact.Provenance = core.ProvenanceLocal
+	}
 	if user != "" {
 		fact.Fields["u"] = user
 	}
@@ -151,14 +155,14 @@ func TestStandingComesFromAuthenticatedEventsAlone(t *testing.T) {
 	c := newCounter(t, threeEvents)
 	c.take("f1", 0, 0, "x", false)
 	c.take("f2", 1, 1, "x", false)
-	if f := c.take("f3", 2, 2, "x", false); f == nil || f.Authentic {
+	if f := c.take("f3", 2, 2, "x", false); f == nil || f.Provenance.Authenticated() {
 		t.Fatalf("three forged events: %+v", f)
 	}
 	c.take("r1", 3, 3, "x", true)
-	if f := c.take("r2", 4, 4, "x", true); f == nil || f.Authentic {
+	if f := c.take("r2", 4, 4, "x", true); f == nil || f.Provenance.Authenticated() {
 		t.Fatalf("two real ones: %+v", f)
 	}
-	if f := c.take("r3", 5, 5, "x", true); f == nil || !f.Authentic {
+	if f := c.take("r3", 5, 5, "x", true); f == nil || f.Provenance != core.ProvenanceLocal {
 		t.Fatalf("three real ones among forged: %+v", f)
 	}
 }

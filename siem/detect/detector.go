@@ -1,0 +1,63 @@
+package detect
+
+import (
+	"encoding/json"
+	"sync/atomic"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/siem/normalise"
+	"github.com/interlock-security/interlock/siem/sigma"
+)
+
+// Stats count what detection did and could not do.
+type Stats struct {
+	Events, Matches atomic.Uint64
+	// Damaged are records that are no event of the frame's tenant; Opaque are
+	// events whose fields could not be laid out.
+	Damaged, Opaque atomic.Uint64
+}
+
+// Detector judges events by a rule set. It belongs to one goroutine.
+type Detector struct {
+	norm  *normalise.Normaliser
+	stats *Stats
+	set   *Ruleset
+	view  *sigma.View
+}
+
+// NewDetector returns a detector. The normaliser and the statistics can be
+// shared.
+func NewDetector(set *Ruleset, norm *normalise.Normaliser, stats *Stats) *Detector {
+	d := &Detector{norm: norm, stats: stats}
+	d.use(set)
+	return d
+}
+
+func (d *Detector) use(set *Ruleset) { d.set, d.view = set, set.Engine.NewView() }
+
+// Judge calls emit for every rule that holds for the event.
+func (d *Detector) Judge(e *core.Event, emit func(Match)) {
+	d.stats.Events.Add(1)
+	d.view.Reset()
+	sources, _ := d.norm.Event(e, d.view.Set)
+	if err := d.view.Load(e.Fields); err != nil {
+		d.stats.Opaque.Add(1)
+	}
+	d.set.Engine.Match(d.view, sources, func(m sigma.Match) {
+		d.stats.Matches.Add(1)
+		emit(Match{
+			Rule: m.Rule.ID, Rules: d.set.Hash, Alerts: m.Alerts, Event: e.ID, At: e.Time, Received: e.Received, Tenant: e.Tenant,
+			Source: e.Source, Provenance: e.Provenance, Simulated: e.Simulated, Device: e.Device, Type: e.Type, Fields: m.Fields(),
+		})
+	})
+}
+
+// decodeEvent reads a record of the raw journal. The frame's tenant is the
+// receiver's word and must agree.
+func decodeEvent(tenant core.TenantID, record []byte) (*core.Event, bool) {
+	var e core.Event
+	if json.Unmarshal(record, &e) != nil || e.ID.IsZero() || e.Tenant != tenant || e.Received.IsZero() {
+		return nil, false
+	}
+	return &e, true
+}
