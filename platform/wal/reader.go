@@ -63,3 +63,35 @@ func (l *Log) readable(i int, s segment) (bool, error) {
 	}
 	return false, nil
 }
+
+// First returns the payload of the oldest frame in dir without reading the
+// rest. It is of kind core.KindNotFound if there is none.
+func First(dir string) ([]byte, error) {
+	list, err := listSegments(dir)
+	if len(list) == 0 {
+		if err == nil {
+			err = core.E(core.KindNotFound, "wal.First", dir+" holds no segment")
+		}
+		return nil, err
+	}
+	s := list[0]
+	f, err := os.Open(filepath.Join(dir, segmentName(s.number)))
+	if err != nil {
+		return nil, core.Wrap(core.KindUnavailable, "wal.First", err)
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, core.Wrap(core.KindUnavailable, "wal.First", err)
+	}
+	b, _, err := readFrame(f, s.salt, segmentHeader, info.Size(), s.first, nil)
+	switch {
+	case errors.Is(err, errEnd):
+		return nil, core.E(core.KindNotFound, "wal.First", dir+" holds no frame")
+	case errors.Is(err, errBad):
+		return nil, damaged(segmentName(s.number), segmentHeader, err.Error())
+	case err != nil:
+		return nil, core.Wrap(core.KindUnavailable, "wal.First", err)
+	}
+	return b[frameHeader:], nil
+}

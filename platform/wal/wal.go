@@ -321,6 +321,17 @@ func (l *Log) undo(cause error, size int64) error {
 	return cause
 }
 
+// Segments returns the numbers of the segment files, oldest first.
+func (l *Log) Segments() []uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	numbers := make([]uint64, len(l.segments))
+	for i, s := range l.segments {
+		numbers[i] = s.number
+	}
+	return numbers
+}
+
 // End returns the place after the last durable frame.
 func (l *Log) End() Pos {
 	l.mu.RLock()

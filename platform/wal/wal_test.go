@@ -84,6 +84,9 @@ func TestAppendScanReopen(t *testing.T) {
 					t.Errorf("cut %v from a whole log", l.Torn())
 				}
 			}
+			if n := l.Segments(); len(n) != int(at[99].Segment) || n[0] != 1 {
+				t.Errorf("segments %v", n)
+			}
 			if at[99].Segment < 4 {
 				t.Errorf("all in %d segments: the test does not cross any", at[99].Segment)
 			}
@@ -134,6 +137,21 @@ func TestAppendAllIsOneSync(t *testing.T) {
 		t.Errorf("AppendAll's place holds %.20q, %v", b, err)
 	}
 	expect(t, l, 0, 50)
+}
+
+func TestFirst(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir, small())
+	if _, err := wal.First(dir); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("first frame of an empty log: %v", err)
+	}
+	fill(t, l, 0, 50)
+	if b, err := wal.First(dir); err != nil || !bytes.Equal(b, record(0)) {
+		t.Errorf("first frame %.20q, %v", b, err)
+	}
+	if _, err := wal.First(t.TempDir()); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("first frame of no log: %v", err)
+	}
 }
 
 func TestLimits(t *testing.T) {

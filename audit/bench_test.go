@@ -1,0 +1,107 @@
+package audit_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/interlock-security/interlock/audit"
+	"github.com/interlock-security/interlock/platform/wal"
+)
+
+const benchWriters = 64
+
+// round runs 64 writers in a closed loop for a second and returns entries a
+// second and the median latency.
+func round(b *testing.B, write func(writer int) error) (rate, p50 float64) {
+	b.Helper()
+	took := make([][]time.Duration, benchWriters)
+	begin := time.Now()
+	var wg sync.WaitGroup
+	for w := range benchWriters {
+		wg.Go(func() {
+			for time.Since(begin) < time.Second {
+				t := time.Now()
+				if err := write(w); err != nil {
+					b.Error(err)
+					return
+				}
+				took[w] = append(took[w], time.Since(t))
+			}
+		})
+	}
+	wg.Wait()
+	all := slices.Concat(took...)
+	slices.Sort(all)
+	return float64(len(all)) / time.Since(begin).Seconds(), float64(all[len(all)/2].Microseconds())
+}
+
+func benchEntry(w int) audit.Entry {
+	return audit.Entry{
+		Type: audit.TypeIntent, Actor: "person/anna", Action: "device.quarantine", Object: fmt.Sprintf("device/press-%d", w),
+		Outcome: "permitted", Class: audit.ClassSecurity, Time: start,
+		Body: map[string]any{"reason": "case opened", "policies": []string{"base-7"}, "site": "hall-2"},
+	}
+}
+
+// BenchmarkAppend64 compares the log with the least that could be durable: the
+// same number of bytes, group commit, preallocation and fdatasync, and nothing
+// else. Both run in every round, one after the other. Run it with -benchtime 1x.
+func BenchmarkAppend64(b *testing.B) {
+	raw := rawTwin(b)
+	c := config(b, b.TempDir())
+	c.SegmentSize = 0
+	if err := open(b, c).Close(); err != nil { // waits until the next segment is ready
+		b.Fatal(err)
+	}
+	l := open(b, c)
+	appended := func(w int) error {
+		_, err := l.Append(context.Background(), benchEntry(w))
+		return err
+	}
+	var rates, latencies, raws []float64
+	for b.Loop() {
+		for range 5 {
+			rawRate, rawP50 := round(b, raw)
+			rate, p50 := round(b, appended)
+			rates, latencies, raws = append(rates, rate/rawRate), append(latencies, p50/rawP50), append(raws, rawRate)
+			b.Logf("raw %6.0f/s p50 %5.0f us   audit %6.0f/s p50 %5.0f us   %.2fx", rawRate, rawP50, rate, p50, rate/rawRate)
+		}
+	}
+	for _, xs := range [][]float64{rates, latencies, raws} {
+		slices.Sort(xs)
+	}
+	b.ReportMetric(rates[len(rates)/2], "x-raw")
+	b.ReportMetric(latencies[len(latencies)/2], "x-raw-p50")
+	b.ReportMetric(raws[len(raws)/2], "raw/s")
+}
+
+// rawTwin appends as many bytes as an entry has through the same group commit.
+func rawTwin(b *testing.B) func(int) error {
+	b.Helper()
+	dir := filepath.Join(b.TempDir(), "raw")
+	for first := true; ; first = false {
+		l, err := wal.Open(dir, wal.Options{Reserve: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if first {
+			if err := l.Close(); err != nil {
+				b.Fatal(err)
+			}
+			continue
+		}
+		b.Cleanup(func() { _ = l.Close() })
+		payload := bytes.Repeat([]byte("x"), 560)
+		g := wal.NewGroup(512, func(items [][]byte) error {
+			_, err := l.AppendAll(items)
+			return err
+		})
+		return func(int) error { return g.Do(context.Background(), payload) }
+	}
+}
