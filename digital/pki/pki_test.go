@@ -235,6 +235,12 @@ func TestReopenedAuthorityIsTheSame(t *testing.T) {
 	if pins := f.Pins(); len(pins) != 2 || pins[0] == pins[1] {
 		t.Errorf("pins %v: want the root's and another in reserve", pins)
 	}
+	pins, issuers, err := pki.Public(f.conf.Dir)
+	if err != nil || !slices.Equal(pins, f.Pins()) || !bytes.Equal(issuers, f.Issuers()) {
+		t.Errorf("Public: %v, %v", pins, err)
+	}
+	_, _, err = pki.Public(f.conf.Dir + "x")
+	wantKind(t, "no authority", err, core.KindNotFound)
 	f.Close()
 	_, err = f.Issue(t.Context(), verify.ProfileManagement, pki.Names{Identity: press}, newKey(t).Public())
 	wantKind(t, "closed", err, core.KindUnavailable)

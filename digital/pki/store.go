@@ -245,3 +245,22 @@ func decodeCert(b []byte) (*x509.Certificate, error) {
 	}
 	return certs[0], nil
 }
+
+// Public reads pins and issuers of the authority in dir without its keys, for
+// when the vault is sealed. The error is of kind not-found where there is none.
+func Public(dir string) (verify.Pins, []byte, error) {
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, core.E(core.KindNotFound, "pki.Public", "there is no authority in "+dir)
+	}
+	certs := make(map[string]*x509.Certificate, 3)
+	for _, name := range []string{nameRoot, nameNext, nameIntermediate} {
+		b, err := readFile(filepath.Join(dir, name+".pem"))
+		if err != nil {
+			return nil, nil, err
+		}
+		if certs[name], err = decodeCert(b); err != nil {
+			return nil, nil, fmt.Errorf("%s in %s: %w", name, dir, err)
+		}
+	}
+	return verify.Pins{verify.PinOf(certs[nameRoot]), verify.PinOf(certs[nameNext])}, encodeCerts(certs[nameIntermediate], certs[nameRoot]), nil
+}

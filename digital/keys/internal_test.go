@@ -1,0 +1,107 @@
+package keys
+
+import (
+	"testing"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/core/clocktest"
+	"github.com/interlock-security/interlock/link"
+	"github.com/interlock-security/interlock/policy"
+)
+
+func FuzzAnswer(f *testing.F) {
+	k, err := openKeeper(f.Context(), f.TempDir(), Options{Policy: policy.Default()})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{
+		`{"v":1,"id":1,"op":"status","body":{}}`,
+		`{"v":1,"id":2,"op":"public_info","body":{}}`,
+		`{"v":1,"id":3,"op":"adopt_root","body":{"envelope":"e30=","proof":""}}`,
+		`{"v":1,"id":4,"op":"sign_order","body":{"warrant":{"principal":{"kind":"service","id":"playbook","tenant":"acme"},"action":"device.quarantine","type":"device","id":"press-7","tenant":"acme","site":"","attrs":{"a":1,"b":"x","c":true},"params":"","leaf":"e30=","proof":""},"payload":"e30="}}`,
+		`{"v":1,"id":5,"op":"unseal","body":{"passphrase":""}}`,
+		`{"v":1,"id":6,"op":"nothing","body":{}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, err := k.answer(t.Context(), b); err != nil && core.KindOf(err) == core.KindInternal {
+			t.Errorf("%q: %v", b, err)
+		}
+		if len(k.ledger.hour) != 0 || k.trust != nil {
+			t.Fatalf("%q had an effect", b)
+		}
+	})
+}
+
+func FuzzReadHeader(f *testing.F) {
+	f.Add([]byte(`{"v":1,"type":"intent","actor":"a","action":"b","object":"c","outcome":"permitted"}` + "\nx"))
+	f.Add([]byte(`{"v":1,"v":1}`))
+	f.Add([]byte("\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := readHeader(b)
+		if err == nil && len(h) != 5 {
+			t.Errorf("%q: %v", b, h)
+		}
+	})
+}
+
+func TestWindowOfIntents(t *testing.T) {
+	l, err := openLedger(t.TempDir(), clocktest.New(time.Unix(0, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	at := func(i uint64) core.Position { return core.Position{Origin: "o", Index: i} }
+	for _, step := range []struct {
+		index uint64
+		want  core.Kind // 0: spendable, and then spent
+	}{
+		{5, 0},
+		{5, core.KindReplayed},
+		{4, 0},
+		{window, 0},
+		{0, core.KindExpired},
+		{1, 0},
+		{1, core.KindReplayed},
+		{window + 10, 0},
+		{5, core.KindExpired}, // forgotten, but too old by then
+		{11, 0},
+		{3 * window, 0},
+		{window + 10, core.KindExpired},
+	} {
+		err := l.spendable(at(step.index))
+		if step.want == 0 && err != nil || step.want != 0 && core.KindOf(err) != step.want {
+			t.Errorf("index %d: %v, want kind %s", step.index, err, step.want)
+		}
+		if step.want == 0 {
+			if err := l.append(intent{at: at(step.index), actor: "service/x", action: "a", object: "o"}, entry{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := len(l.used["o"].seen); n > window {
+		t.Errorf("%d indexes are remembered", n)
+	}
+	if err := l.spendable(core.Position{Origin: "another log", Index: 5}); err != nil {
+		t.Errorf("another log begins at 0 again: %v", err)
+	}
+}
+
+func TestEveryDirectionIsDecided(t *testing.T) {
+	for _, typ := range link.AllOrderTypes {
+		row, err := signable(&link.Order{Type: typ})
+		want := row.Direction == link.DirectionTighten || row.Direction == link.DirectionContain
+		if want != (err == nil) {
+			t.Errorf("%s: %v", typ, err)
+		}
+	}
+	if _, err := signable(&link.Order{Type: "self_destruct"}); core.KindOf(err) != core.KindInvalid {
+		t.Errorf("an unknown type: %v", err)
+	}
+}
