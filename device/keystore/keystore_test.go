@@ -251,6 +251,65 @@ func TestTrustedTimeNeverGoesBackAndIgnoresTheWallClock(t *testing.T) {
 	}
 }
 
+func TestTheUpperBoundNeedsTwoClocksThatAgreeAndRunsOut(t *testing.T) {
+	b := newBox(t)
+	s := b.open()
+	now := start.Add(time.Hour)
+	refused := map[string][2]time.Time{
+		"the machine's clock is lost":        {now, time.Unix(0, 0)},
+		"the server is a day behind":         {now.AddDate(0, 0, -1), now},
+		"both are before the build":          {start.AddDate(0, 0, -2), start.AddDate(0, 0, -2)},
+		"the machine's clock is a day ahead": {now, now.AddDate(0, 0, 1)},
+	}
+	for name, w := range refused {
+		if s.Heard(w[0], w[1]); !s.Time().Upper.IsZero() {
+			t.Errorf("%s, and time is bounded by %s", name, s.Time().Upper)
+		}
+	}
+	s.Heard(now, now.Add(time.Minute))
+	first := s.Time().Upper
+	if first.Before(now.Add(time.Minute)) || first.After(now.Add(2*time.Minute)) {
+		t.Errorf("bounded by %s, it is %s", first, now)
+	}
+	// Both clocks go back together: the bound that was proven stays.
+	b.elapsed += 2 * time.Hour
+	s.Heard(now.Add(-30*time.Minute), now.Add(-30*time.Minute))
+	if got := s.Time().Upper; got.Before(first.Add(2 * time.Hour)) {
+		t.Errorf("set back from %s to %s", first, got)
+	}
+	b.elapsed += 25 * time.Hour
+	if got := s.Time().Upper; !got.IsZero() {
+		t.Errorf("a day later still bounded by %s", got)
+	}
+	s.Heard(now.Add(27*time.Hour), now.Add(27*time.Hour))
+	if again := b.open(); !again.Time().Upper.IsZero() {
+		t.Error("the bound survives a restart of the agent")
+	}
+}
+
+func TestLookingAtTheStateDoesNotWaitForTheDisk(t *testing.T) {
+	b := newBox(t)
+	s := b.open()
+	stalled, release := make(chan struct{}), make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		done <- s.Update(func(x *body) error {
+			close(stalled)
+			<-release
+			x.N = 5
+			return nil
+		})
+	}()
+	<-stalled
+	if value(s) != 0 || s.Continuity().Epoch == "" || s.Time().Lower.IsZero() {
+		t.Error("the state is not what it was")
+	}
+	close(release)
+	if err := <-done; err != nil || value(s) != 5 {
+		t.Errorf("Update: %v, value %d", err, value(s))
+	}
+}
+
 func TestTheManagementKey(t *testing.T) {
 	dir := t.TempDir()
 	sealer, err := crypt.OpenHost(t.TempDir())

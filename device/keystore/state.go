@@ -25,7 +25,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/platform/atomicfile"
 )
 
@@ -95,11 +94,15 @@ type Store[B any] struct {
 	opening Opening
 	boot    string
 
-	mu    sync.Mutex
-	cont  Continuity
-	body  B
-	base  int64         // trusted time when set, microseconds
-	setAt time.Duration // and the boot-time clock then
+	// writing is held across the disk, mu never: who only looks at the state (a
+	// stop that is being checked) does not wait for one.
+	writing sync.Mutex
+	mu      sync.Mutex
+	cont    Continuity
+	body    B
+	base    int64         // trusted time when set, microseconds
+	setAt   time.Duration // and the boot-time clock then
+	upper   heard
 }
 
 // document is the file's contents before sealing.
@@ -129,7 +132,7 @@ func Open[B any](o Options) (*Store[B], error) {
 	s.anchor(max(s.cont.Trusted, s.o.Built.UnixMicro()))
 	if reason != "" {
 		s.opening.NewEpoch, s.opening.Reason = true, reason
-		s.begin(reason)
+		s.cont.begin(reason, s.o.Clock.Now())
 	}
 	return s, s.Update(func(*B) error { return nil })
 }
@@ -229,19 +232,19 @@ func (s *Store[B]) readMark() (m mark, ok bool) {
 }
 
 // writeMark is best effort: the mark can only add suspicion, never lift it.
-func (s *Store[B]) writeMark() {
+func (s *Store[B]) writeMark(counter uint64) {
 	if s.o.RunDir == "" {
 		return
 	}
-	if b, err := json.Marshal(mark{s.boot, s.cont.Counter}); err == nil {
+	if b, err := json.Marshal(mark{s.boot, counter}); err == nil {
 		_ = os.WriteFile(filepath.Join(s.o.RunDir, markFile), b, 0o600)
 	}
 }
 
-func (s *Store[B]) begin(reason string) {
+func (c *Continuity) begin(reason string, now time.Time) {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // crypto/rand.Read never fails since Go 1.24
-	s.cont.Epoch, s.cont.Reason, s.cont.Since = hex.EncodeToString(b), reason, s.o.Clock.Now().UnixMicro()
+	c.Epoch, c.Reason, c.Since = hex.EncodeToString(b), reason, now.UnixMicro()
 }
 
 // Opening returns what Open found.
@@ -263,35 +266,39 @@ func (s *Store[B]) Continuity() (c Continuity) {
 // Update changes the body and makes the whole state durable before it returns.
 // When it returns an error, nothing changed, neither here nor on disk.
 func (s *Store[B]) Update(fn func(*B) error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	next, err := clone(s.body)
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	cont, body := s.now()
+	next, err := clone(body)
 	if err != nil {
 		return core.Wrap(core.KindInternal, "keystore.Update", err)
 	}
 	if err := fn(&next); err != nil {
 		return err
 	}
-	return s.write(s.cont, next)
+	return s.write(cont, next)
+}
+
+// now returns the state; bodies are replaced and never changed.
+func (s *Store[B]) now() (Continuity, B) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cont, s.body
 }
 
 // NewEpoch begins a new epoch: the other side says that this history is not the
 // only one.
 func (s *Store[B]) NewEpoch(reason string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	was := s.cont
-	s.begin(reason)
-	if err := s.write(s.cont, s.body); err != nil {
-		s.cont = was
-		return err
-	}
-	return nil
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	cont, body := s.now()
+	cont.begin(reason, s.o.Clock.Now())
+	return s.write(cont, body)
 }
 
 func (s *Store[B]) write(cont Continuity, body B) error {
 	cont.Counter++
-	cont.Boot, cont.Trusted, cont.Written = s.boot, s.lower(), time.Now().UnixMicro()
+	cont.Boot, cont.Trusted, cont.Written = s.boot, s.Time().Lower.UnixMicro(), time.Now().UnixMicro()
 	plain, err := json.Marshal(document[B]{1, cont, body})
 	if err != nil {
 		return core.Wrap(core.KindInternal, "keystore.Update", err)
@@ -306,8 +313,10 @@ func (s *Store[B]) write(cont Continuity, body B) error {
 	if err := atomicfile.WriteFile(filepath.Join(s.o.Dir, stateFile), sealed, 0o600); err != nil {
 		return core.Wrap(core.KindUnavailable, "keystore.Update", err)
 	}
+	s.mu.Lock()
 	s.cont, s.body = cont, body
-	s.writeMark()
+	s.mu.Unlock()
+	s.writeMark(cont.Counter)
 	return nil
 }
 
@@ -318,31 +327,6 @@ func clone[B any](b B) (c B, err error) {
 		return c, err
 	}
 	return c, json.Unmarshal(raw, &c)
-}
-
-// anchor sets trusted time, from where the boot-time clock carries it on.
-func (s *Store[B]) anchor(at int64) { s.base, s.setAt = at, s.o.Elapsed() }
-
-// lower is the trusted time now: what was last known plus what the boot-time
-// clock has counted since. No wall clock takes part (F18).
-func (s *Store[B]) lower() int64 { return s.base + (s.o.Elapsed() - s.setAt).Microseconds() }
-
-// Time returns the bounds of time that the device can vouch for. It never goes
-// back. Nothing gives an upper bound yet, so Upper is zero.
-func (s *Store[B]) Time() link.TrustedTime {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return link.TrustedTime{Lower: time.UnixMicro(s.lower()).UTC()}
-}
-
-// Observe raises the lower bound to a time that a witness has signed. An
-// earlier time changes nothing.
-func (s *Store[B]) Observe(t time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if at := t.UnixMicro(); at > s.lower() {
-		s.anchor(at)
-	}
 }
 
 // BootID returns the kernel's name for this start of the machine.
