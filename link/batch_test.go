@@ -186,7 +186,7 @@ func (s *site) receiptFor(batches [][]byte, i int) *link.Receipt {
 	for _, b := range batches {
 		hashes = append(hashes, link.BatchHash(b))
 	}
-	leaf := []byte(`{"v":1,"type":"batch","object":"` + link.BatchGroupObject(link.GroupRoot(hashes)) + `","body":"AAEC"}`)
+	leaf := auditLeaf("batch", link.BatchGroupObject(link.GroupRoot(hashes)))
 	index := s.log.append(leaf)
 	path, err := link.GroupPath(hashes, i)
 	if err != nil {
@@ -264,9 +264,17 @@ func TestReceiptThatProvesNothing(t *testing.T) {
 			s.relog(r)
 		}},
 		{"leaf without object", func(r *link.Receipt) { r.Leaf = []byte(`{"type":"batch"}`); s.relog(r) }},
+		{"object after the header line", func(r *link.Receipt) {
+			r.Leaf = []byte("{\"type\":\"batch\",\n" + string(r.Leaf[1:]))
+			s.relog(r)
+		}},
+		{"header that is not UTF-8", func(r *link.Receipt) {
+			r.Leaf = []byte(strings.Replace(string(r.Leaf), "fleet", "fl\xffet", 1))
+			s.relog(r)
+		}},
 		{"leaf that is no JSON", func(r *link.Receipt) { r.Leaf = []byte(`batch`); s.relog(r) }},
 		{"leaf with two objects", func(r *link.Receipt) {
-			r.Leaf = append(r.Leaf[:len(r.Leaf)-1], []byte(`,"Object":"x"}`)...)
+			r.Leaf = []byte(strings.Replace(string(r.Leaf), `"object"`, `"Object":"x","object"`, 1))
 			s.relog(r)
 		}},
 		{"index", func(r *link.Receipt) { r.Index++ }},

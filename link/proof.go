@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	flog "github.com/transparency-dev/formats/log"
 	fnote "github.com/transparency-dev/formats/note"
@@ -190,11 +191,16 @@ func checkInclusion(cp *Checkpoint, index uint64, path tlog.RecordProof, leaf []
 	return nil
 }
 
-// readLeaf returns type and object of an audit leaf's clear header. Keys that
-// differ from these in case alone are refused, so that no other reader can see
-// another leaf.
+// readLeaf returns type and object of an audit leaf. A leaf is one line of JSON,
+// the clear header, and after its newline ciphertext that is no business of
+// ours. Keys that differ from these two in case alone are refused, so that no
+// other reader can see another leaf.
 func readLeaf(leaf []byte) (kind, object string, err error) {
-	p := &parser{data: leaf}
+	header, _, _ := bytes.Cut(leaf, []byte("\n"))
+	if !utf8.Valid(header) {
+		return "", "", proofError(core.KindInvalid, "the leaf's header is not UTF-8")
+	}
+	p := &parser{data: header}
 	err = p.object(func(key string, at int) (err error) {
 		switch {
 		case key == "type":
@@ -209,8 +215,8 @@ func readLeaf(leaf []byte) (kind, object string, err error) {
 		return err
 	})
 	if err == nil {
-		if p.peek(); p.pos < len(leaf) {
-			err = p.unexpected("the end of the leaf")
+		if p.peek(); p.pos < len(header) {
+			err = p.unexpected("the end of the leaf's header")
 		}
 	}
 	return kind, object, err

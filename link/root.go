@@ -52,8 +52,10 @@ func EncodeRoot(r *Root) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = resolve(b)
-	return b, err
+	if _, err := resolve(b); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 func rootError(format string, args ...any) error {

@@ -108,10 +108,14 @@ func (l *testLog) proof(index uint64, leaf []byte, cosigners ...note.Signer) []b
 	return p
 }
 
-// rootLeaf is an audit leaf for a trust root, as far as link reads it.
-func rootLeaf(hash string) []byte {
-	return []byte(`{"v":1,"type":"authority","time":"2026-11-21T12:00:00Z","object":"` + link.RootObject(hash) + `","sealed":"AAEC"}`)
+// auditLeaf has the shape of an audit leaf: a header line, then ciphertext,
+// which may hold any byte.
+func auditLeaf(kind, object string) []byte {
+	return []byte(`{"v":1,"type":"` + kind + `","time":1795262400000000,"actor":"service/fleet","object":"` + object + `","revision":2,"mac":"00"}` + "\n\xff\x00\n{\"type\":\"x\"}\x80")
 }
+
+// rootLeaf is the leaf of a trust root.
+func rootLeaf(hash string) []byte { return auditLeaf("authority", link.RootObject(hash)) }
 
 // witness is an outside witness: its policy name, cosigner and vkey.
 type witness struct {

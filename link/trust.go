@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -66,8 +67,11 @@ func parseRoot(rootEnvelope []byte) (*Trust, *Envelope, error) {
 	return t, env, nil
 }
 
-// Root returns the document. It is shared: do not change it.
-func (t *Trust) Root() *Root { return t.root }
+// Root returns a copy of the document: nobody can change whom a Trust believes.
+func (t *Trust) Root() *Root {
+	r := withoutNil(reflect.ValueOf(*t.root)).Interface().(Root)
+	return &r
+}
 
 // Hash returns the SHA-256, hex, of the root's payload.
 func (t *Trust) Hash() string { return t.hash }

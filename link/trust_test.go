@@ -24,6 +24,11 @@ func TestFirstRootIsTakenOnItsHashAlone(t *testing.T) {
 	if tr.Hash() != hash || tr.Root().Version != 1 || !bytes.Equal(tr.Envelope(), env) || tr.Witnessed() {
 		t.Errorf("%s, %+v", tr.Hash(), tr.Root())
 	}
+	copied := tr.Root()
+	copied.Roles[1].Threshold, copied.Persons[0].Keys[0], copied.Roles[1].Members[0] = 0, "", core.PersonID{}
+	if r := tr.Root(); r.Roles[1].Threshold != 2 || r.Persons[0].Keys[0] == "" || r.Roles[1].Members[0].IsZero() {
+		t.Error("a caller changed the trust root")
+	}
 	for _, bad := range []string{"", strings.Repeat("0", 64), strings.ToUpper(hash), hash[:62]} {
 		if _, err := link.NewTrust(env, bad); err == nil {
 			t.Errorf("taken with hash %q", bad)
@@ -185,7 +190,7 @@ func TestUpdateWantsItsEntryInTheLog(t *testing.T) {
 		{"leaf of another type", wrongLeaf(strings.Replace(string(leaf), "authority", "fact", 1)), "want"},
 		{"leaf with two types", wrongLeaf(strings.Replace(string(leaf), `"v":1`, `"type":"x"`, 1)), "twice"},
 		{"leaf with a Type", wrongLeaf(strings.Replace(string(leaf), `"v":1`, `"Type":"x"`, 1)), "differs in case"},
-		{"leaf and more", wrongLeaf(string(leaf) + "{}"), "end of the leaf"},
+		{"header and more", wrongLeaf(strings.Replace(string(leaf), "}\n", "}{}\n", 1)), "end of the leaf"},
 		{"leaf that is not in the log", s.log.proof(0, append(bytes.Clone(leaf), ' ')), "is not in the log"},
 		{"another log key", foreign.proof(foreign.append(leaf), leaf), "checkpoint"},
 		{"another origin", elsewhere.proof(elsewhere.append(leaf), leaf), "checkpoint"},
