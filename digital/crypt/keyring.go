@@ -238,7 +238,11 @@ func (k *Keyring) Keys() []KeyInfo {
 }
 
 // Name returns the name that the keyring was made with.
-func (k *Keyring) Name() string { return k.ring.name }
+func (k *Keyring) Name() string {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.ring.name
+}
 
 // Wipe overwrites the keys in memory; the keyring seals and opens no more.
 func (k *Keyring) Wipe() {
@@ -252,7 +256,7 @@ func (k *Keyring) Wipe() {
 }
 
 // String says which keyring this is and nothing of what is in it.
-func (k *Keyring) String() string { return "keyring " + k.ring.name }
+func (k *Keyring) String() string { return "keyring " + k.Name() }
 
 // change applies fn to a copy and makes it current only when the file holds it.
 func (k *Keyring) change(fn func(*ring) error) error {

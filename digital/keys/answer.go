@@ -216,6 +216,11 @@ func (k *keeper) issue(ctx context.Context, in wireIssue, p verify.Profile, n pk
 	if err != nil {
 		return nil, err
 	}
+	if w.Action == actionRenew {
+		if err := k.ledger.renewable(n.Identity, pub); err != nil {
+			return nil, err
+		}
+	}
 	chain, err := k.ca.Issue(withIntent(ctx, spend), p, n, pub)
 	return wireChain{chain}, err
 }

@@ -44,7 +44,8 @@ type SignOrder struct {
 }
 
 // IssueManagement asks for a device's management certificate: device.enrol,
-// device.approve, identity.renew or keys.issue-management on "device/<id>".
+// device.approve, identity.renew or keys.issue-management on "device/<id>". A
+// renewal is for the key of the certificate before it and for no other.
 type IssueManagement struct {
 	Warrant Warrant
 	Tenant  core.TenantID

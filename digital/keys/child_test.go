@@ -21,7 +21,6 @@ import (
 	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/digital/keys"
 	"github.com/interlock-security/interlock/link"
-	"github.com/interlock-security/interlock/policy"
 )
 
 // TestMain lets the test binary be the child, and a parent to be killed.
@@ -37,7 +36,7 @@ func child(verb, dir string) int {
 	var err error
 	switch verb {
 	case "keys":
-		err = keys.Main(context.Background(), keys.ChildFD, dir, keys.Options{Policy: allowServer{policy.Default()}, Log: log})
+		err = keys.Main(context.Background(), keys.ChildFD, dir, keys.Options{Policy: shipped(), Log: log})
 	case "parent":
 		err = parent(dir, log)
 	default:

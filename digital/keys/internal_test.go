@@ -10,8 +10,31 @@ import (
 	"github.com/interlock-security/interlock/policy"
 )
 
+// deny is a policy that permits nothing.
+type deny struct{}
+
+func (deny) Evaluate(core.Principal, core.Action, core.Resource) core.Decision {
+	return core.Decision{Reason: "nothing is permitted"}
+}
+
+// The words are spelled here again so that the process does not need package
+// policy to know them; they must be the same words.
+func TestActionsAreThoseOfThePolicy(t *testing.T) {
+	actions := []core.Action{actionEnrol, actionApprove, actionRenew, actionIssueManagement, actionIssueWorkload}
+	for _, typ := range link.AllOrderTypes {
+		if _, err := signable(&link.Order{Type: typ}); err == nil {
+			actions = append(actions, ActionOf(typ))
+		}
+	}
+	for _, a := range actions {
+		if _, known := policy.ClassOf(a); !known {
+			t.Errorf("the policy does not know %q", a)
+		}
+	}
+}
+
 func FuzzAnswer(f *testing.F) {
-	k, err := openKeeper(f.Context(), f.TempDir(), Options{Policy: policy.Default()})
+	k, err := openKeeper(f.Context(), f.TempDir(), Options{Policy: deny{}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -215,6 +215,7 @@ func TestCertificates(t *testing.T) {
 		t.Fatalf("pins %v, %v", pins, err)
 	}
 	hmi := core.MustID[core.ServiceID]("hmi")
+	key := newKey(t)
 	rows := []struct {
 		name  string
 		issue func() ([]byte, error)
@@ -222,12 +223,12 @@ func TestCertificates(t *testing.T) {
 		id    string
 	}{
 		{"enrolment", func() ([]byte, error) {
-			return s.client.IssueManagement(t.Context(), keys.IssueManagement{Warrant: s.warrant(token, "device.enrol", "device/press-7"), Tenant: acme, Device: press, CSR: newCSR(t)})
+			return s.client.IssueManagement(t.Context(), keys.IssueManagement{Warrant: s.warrant(token, "device.enrol", "device/press-7"), Tenant: acme, Device: press, CSR: csrOf(t, key)})
 		}, verify.Want{Profile: verify.ProfileManagement}, "interlock://acme/device/press-7"},
 		{"renewal", func() ([]byte, error) {
 			w := s.warrant(device, "identity.renew", "device/press-7")
 			w.Resource.Attrs = map[string]any{"armed": true, "bytes": int64(7), "state": "online"}
-			return s.client.IssueManagement(t.Context(), keys.IssueManagement{Warrant: w, Tenant: acme, Device: press, CSR: newCSR(t)})
+			return s.client.IssueManagement(t.Context(), keys.IssueManagement{Warrant: w, Tenant: acme, Device: press, CSR: csrOf(t, key)})
 		}, verify.Want{Profile: verify.ProfileManagement}, "interlock://acme/device/press-7"},
 		{"workload", func() ([]byte, error) {
 			return s.client.IssueWorkload(t.Context(), keys.IssueWorkload{Warrant: s.warrant(serve, "keys.issue-workload", "device/press-7"), Tenant: acme, Device: press, Workload: hmi, CSR: newCSR(t)})
@@ -309,6 +310,39 @@ func TestCertificateRefusals(t *testing.T) {
 	s.restart()
 	_, err = s.client.IssueManagement(t.Context(), r)
 	wantKind(t, "the same intent after a restart", err, core.KindReplayed)
+}
+
+// TestRenewalIsForTheEnrolledKey: a captured serve cannot give a device's name
+// to another key by calling it a renewal.
+func TestRenewalIsForTheEnrolledKey(t *testing.T) {
+	s := newSite(t)
+	token := core.Principal{Kind: core.KindToken, ID: "t1", Tenant: acme, Sites: sites}
+	device := core.Principal{Kind: core.KindDevice, ID: "press-7", Tenant: acme, Sites: sites}
+	first, second := csrOf(t, newKey(t)), csrOf(t, newKey(t))
+	issue := func(who core.Principal, a core.Action, csr []byte) error {
+		_, err := s.client.IssueManagement(t.Context(), keys.IssueManagement{Warrant: s.warrant(who, a, "device/press-7"), Tenant: acme, Device: press, CSR: csr})
+		return err
+	}
+	wantKind(t, "renewal before enrolment", issue(device, "identity.renew", first), core.KindDenied)
+	for _, step := range []struct {
+		name string
+		who  core.Principal
+		a    core.Action
+		csr  []byte
+		good bool
+	}{
+		{"enrolment", token, "device.enrol", first, true},
+		{"renewal", device, "identity.renew", first, true},
+		{"renewal by another key", device, "identity.renew", second, false},
+		{"enrolment again", token, "device.enrol", second, true},
+		{"renewal by the new key", device, "identity.renew", second, true},
+		{"renewal by the old key", device, "identity.renew", first, false},
+	} {
+		if err := issue(step.who, step.a, step.csr); (err == nil) != step.good {
+			t.Errorf("%s: %v", step.name, err)
+		}
+		s.restart()
+	}
 }
 
 func TestNothingWithoutACeremony(t *testing.T) {

@@ -2,11 +2,15 @@ package keys
 
 import (
 	"context"
+	"crypto"
+	"crypto/subtle"
+	"crypto/x509"
 	"fmt"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/digital/pki"
+	"github.com/interlock-security/interlock/digital/pki/verify"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/platform/wal"
 )
@@ -15,6 +19,25 @@ import (
 // every used index is remembered; what lies before it is refused, so that the
 // memory is bounded and nothing is ever used twice.
 const window = 1 << 16
+
+// renewable refuses a renewal by another key than the identity was enrolled
+// with: the management key lasts as long as the enrolment (TRUST F09), and
+// whoever brings another one has to be enrolled again.
+func (l *ledger) renewable(id verify.Identity, pub crypto.PublicKey) error {
+	const op = "keys.renew"
+	spki, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return core.Wrap(core.KindInvalid, op, err)
+	}
+	held, known := l.held[id.String()]
+	if !known {
+		return core.E(core.KindDenied, op, fmt.Sprintf("%s was never enrolled here, so there is nothing to renew", id))
+	}
+	if subtle.ConstantTimeCompare([]byte(held), []byte(ParamsOf(spki))) != 1 {
+		return core.E(core.KindDenied, op, fmt.Sprintf("the key is not the one that %s was enrolled with", id)).WithHint("a device with a new key is enrolled again, with a token")
+	}
+	return nil
+}
 
 // entry is one line of the ledger, made durable before anything is signed. Each
 // spends an intent; the roots and the first intermediate have none.
@@ -63,6 +86,7 @@ type ledger struct {
 	clock core.Clock
 	used  map[string]*indexes // by origin
 	hour  []orderEvent        // orders of the last hour, oldest first
+	held  map[string]string   // management identity → SPKI of its last certificate
 	err   error               // an append failed: nothing more is signed
 }
 
@@ -83,7 +107,7 @@ func openLedger(dir string, clock core.Clock) (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &ledger{log: log, clock: clock, used: map[string]*indexes{}}
+	l := &ledger{log: log, clock: clock, used: map[string]*indexes{}, held: map[string]string{}}
 	err = log.Scan(wal.Pos{}, func(at wal.Pos, b []byte) error {
 		var e entry
 		if err := link.DecodeStrict(b, &e); err != nil {
@@ -140,6 +164,9 @@ func (l *ledger) append(in intent, e entry) error {
 func (l *ledger) remember(e entry) {
 	if e.Origin != "" {
 		l.mark(core.Position{Origin: e.Origin, Index: e.Index})
+	}
+	if e.Issued != nil && e.Issued.Profile == string(verify.ProfileManagement) && len(e.Issued.Names) == 1 {
+		l.held[e.Issued.Names[0]] = e.Issued.SPKI
 	}
 	if e.Order != nil {
 		l.hour = append(l.hour, orderEvent{time.UnixMicro(e.Time), e.Actor, e.Object, e.Order.Direction})

@@ -124,7 +124,8 @@ type site struct {
 	opts   keys.Options
 	client *keys.Client
 	tap    *tap
-	ended  chan error
+	ended  chan struct{}
+	err    error // valid once ended is closed
 	root   link.Root
 }
 
@@ -139,6 +140,15 @@ func (a allowServer) Evaluate(who core.Principal, action core.Action, on core.Re
 	return a.Set.Evaluate(who, action, on)
 }
 
+// shipped loads the policies that the product ships.
+func shipped() keys.Evaluator {
+	set, err := policy.Load(os.DirFS("../../policy/default"))
+	if err != nil {
+		panic(err) // a broken tree, not a finding of these tests
+	}
+	return allowServer{set}
+}
+
 // newSite starts keys and holds the ceremony.
 func newSite(t testing.TB) *site {
 	t.Helper()
@@ -151,7 +161,7 @@ func newSite(t testing.TB) *site {
 func bareSite(t testing.TB) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), clock: clocktest.New(start), log: newLog(t, "a")}
-	s.opts = keys.Options{Policy: allowServer{policy.Default()}, Clock: s.clock}
+	s.opts = keys.Options{Policy: shipped(), Clock: s.clock}
 	return s
 }
 
@@ -160,14 +170,18 @@ func (s *site) start() {
 	s.t.Helper()
 	ours, theirs := socketpair(s.t)
 	s.tap = &tap{Conn: ours}
-	s.ended = make(chan error, 1)
+	ended := make(chan struct{})
 	go func() {
-		err := keys.Serve(context.Background(), theirs, s.dir, s.opts)
+		defer close(ended)
+		s.err = keys.Serve(context.Background(), theirs, s.dir, s.opts)
 		_ = theirs.Close()
-		s.ended <- err
 	}()
-	s.client = keys.NewClient(s.tap)
-	s.t.Cleanup(s.client.Close)
+	client := keys.NewClient(s.tap)
+	s.client, s.ended = client, ended
+	s.t.Cleanup(func() {
+		client.Close()
+		<-ended
+	})
 }
 
 func socketpair(t testing.TB) (a, b net.Conn) {
@@ -190,8 +204,9 @@ func socketpair(t testing.TB) (a, b net.Conn) {
 func (s *site) stop() {
 	s.t.Helper()
 	s.client.Close()
-	if err := <-s.ended; err != nil {
-		s.t.Errorf("keys ended with %v", err)
+	<-s.ended
+	if s.err != nil {
+		s.t.Errorf("keys ended with %v", s.err)
 	}
 }
 
@@ -353,15 +368,25 @@ func (s *site) sign(device string) (keys.SignOrder, link.Signature, error) {
 
 func newCSR(t testing.TB) []byte {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	return csrOf(t, newKey(t))
+}
+
+func csrOf(t testing.TB, key *ecdsa.PrivateKey) []byte {
+	t.Helper()
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return csr
+}
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 // tap keeps every byte that crosses the socket.
