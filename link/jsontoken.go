@@ -28,31 +28,41 @@ type parser struct {
 	data  []byte
 	pos   int
 	depth int
-	path  []string
+	path  []segment
+}
+
+// segment is one step of a JSON path: a key, or an index where key is empty
+// and inArray is set. It becomes text only in an error.
+type segment struct {
+	key     string
+	index   int
+	inArray bool
+}
+
+func (s segment) String() string {
+	if s.inArray {
+		return "[" + strconv.Itoa(s.index) + "]"
+	}
+	for i := range len(s.key) {
+		c := s.key[i]
+		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
+			return "[" + strconv.QuoteToASCII(clip(s.key)) + "]"
+		}
+	}
+	return "." + clip(s.key)
 }
 
 func (p *parser) fail(at int, format string, args ...any) error {
-	where := "$" + strings.Join(p.path, "")
+	where := "$"
+	for _, s := range p.path {
+		where += s.String()
+	}
 	return core.E(core.KindInvalid, "link.DecodeStrict", fmt.Sprintf("%s at byte %d: %s", where, at, fmt.Sprintf(format, args...)))
 }
 
-// within runs fn with one more path segment.
-func (p *parser) within(segment string, fn func() error) error {
-	p.path = append(p.path, segment)
-	err := fn()
-	p.path = p.path[:len(p.path)-1]
-	return err
-}
+func (p *parser) push(s segment) { p.path = append(p.path, s) }
 
-func keySegment(key string) string {
-	for i := range len(key) {
-		c := key[i]
-		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
-			return "[" + strconv.QuoteToASCII(clip(key)) + "]"
-		}
-	}
-	return "." + clip(key)
-}
+func (p *parser) pop() { p.path = p.path[:len(p.path)-1] }
 
 // clip keeps what a stranger sent from filling an error message.
 func clip(s string) string {
@@ -106,8 +116,8 @@ func (p *parser) enter() error {
 }
 
 // object calls member for each key; member must consume the value. A key that
-// came before is refused.
-func (p *parser) object(member func(key string, at int) error) error {
+// seen has met before is refused.
+func (p *parser) object(seen keySet, member func(key string, at int) error) error {
 	if err := p.expect('{'); err != nil {
 		return err
 	}
@@ -119,8 +129,10 @@ func (p *parser) object(member func(key string, at int) error) error {
 		p.pos++
 		return nil
 	}
-	seen := make(map[string]struct{}, 16)
-	for {
+	for n := 1; ; n++ {
+		if n > maxKeys {
+			return p.fail(p.pos, "more than %d keys in one object", maxKeys)
+		}
 		if err := p.member(seen, member); err != nil {
 			return err
 		}
@@ -134,23 +146,38 @@ func (p *parser) object(member func(key string, at int) error) error {
 	}
 }
 
-func (p *parser) member(seen map[string]struct{}, member func(string, int) error) error {
+func (p *parser) member(seen keySet, member func(string, int) error) error {
 	p.space()
 	at := p.pos
 	key, err := p.str()
 	if err != nil {
 		return err
 	}
-	if _, dup := seen[key]; dup {
+	if seen.again(key) {
 		return p.fail(at, "key %q stands twice in one object", clip(key))
-	}
-	if seen[key] = struct{}{}; len(seen) > maxKeys {
-		return p.fail(at, "more than %d keys in one object", maxKeys)
 	}
 	if err := p.expect(':'); err != nil {
 		return err
 	}
-	return p.within(keySegment(key), func() error { return member(key, at) })
+	p.push(segment{key: key})
+	err = member(key, at)
+	p.pop()
+	return err
+}
+
+// keySet remembers the keys of one object.
+type keySet interface {
+	// again reports whether the key was given before.
+	again(key string) bool
+}
+
+// anyKeys is the keySet of an object of any shape.
+type anyKeys map[string]struct{}
+
+func (k anyKeys) again(key string) bool {
+	_, dup := k[key]
+	k[key] = struct{}{}
+	return dup
 }
 
 // array calls item for each element; item must consume it.
@@ -170,7 +197,10 @@ func (p *parser) array(item func(i int) error) error {
 		if i == maxItems {
 			return p.fail(p.pos, "more than %d elements in one array", maxItems)
 		}
-		if err := p.within("["+strconv.Itoa(i)+"]", func() error { return item(i) }); err != nil {
+		p.push(segment{index: i, inArray: true})
+		err := item(i)
+		p.pop()
+		if err != nil {
 			return err
 		}
 		if p.peek() == ']' {
@@ -187,7 +217,7 @@ func (p *parser) array(item func(i int) error) error {
 func (p *parser) skip() error {
 	switch c := p.peek(); {
 	case c == '{':
-		return p.object(func(string, int) error { return p.skip() })
+		return p.object(anyKeys{}, func(string, int) error { return p.skip() })
 	case c == '[':
 		return p.array(func(int) error { return p.skip() })
 	case c == '"':

@@ -201,7 +201,7 @@ func readLeaf(leaf []byte) (kind, object string, err error) {
 		return "", "", proofError(core.KindInvalid, "the leaf's header is not UTF-8")
 	}
 	p := &parser{data: header}
-	err = p.object(func(key string, at int) (err error) {
+	err = p.object(anyKeys{}, func(key string, at int) (err error) {
 		switch {
 		case key == "type":
 			kind, err = p.str()

@@ -221,13 +221,12 @@ func decodeBase64(s string) ([]byte, error) {
 func (p *parser) slice(v reflect.Value) error {
 	t := v.Type()
 	v.Set(reflect.MakeSlice(t, 0, 0))
-	return p.array(func(int) error {
-		item := reflect.New(t.Elem()).Elem()
-		if err := p.value(item); err != nil {
-			return err
+	return p.array(func(i int) error {
+		if i == v.Cap() {
+			v.Grow(1)
 		}
-		v.Set(reflect.Append(v, item))
-		return nil
+		v.SetLen(i + 1)
+		return p.value(v.Index(i))
 	})
 }
 
@@ -237,7 +236,7 @@ func (p *parser) mapping(v reflect.Value) error {
 		return core.E(core.KindInternal, "link.DecodeStrict", "cannot decode into a "+t.String())
 	}
 	v.Set(reflect.MakeMap(t))
-	return p.object(func(key string, _ int) error {
+	return p.object(anyKeys{}, func(key string, _ int) error {
 		item := reflect.New(t.Elem()).Elem()
 		if err := p.value(item); err != nil {
 			return err
@@ -253,24 +252,40 @@ func (p *parser) structure(v reflect.Value) error {
 		return err
 	}
 	p.space()
-	start, found := p.pos, make([]bool, len(f.list))
-	err = p.object(func(key string, at int) error {
+	start, keys := p.pos, structKeys{f, make([]bool, len(f.list))}
+	err = p.object(keys, func(key string, at int) error {
 		i, known := f.byName[key]
 		if !known {
 			return p.fail(at, "unknown key")
 		}
-		found[i] = true
 		return p.value(v.Field(f.list[i].index))
 	})
 	if err != nil {
 		return err
 	}
 	for i, field := range f.list {
-		if !found[i] && !field.optional {
+		if !keys.found[i] && !field.optional {
 			return p.fail(start, "key %q is missing", field.name)
 		}
 	}
 	return nil
+}
+
+// structKeys is the keySet of an object whose keys are a struct's; others are
+// refused by themselves.
+type structKeys struct {
+	fields *fields
+	found  []bool
+}
+
+func (k structKeys) again(key string) bool {
+	i, known := k.fields.byName[key]
+	if !known {
+		return false
+	}
+	dup := k.found[i]
+	k.found[i] = true
+	return dup
 }
 
 // fields is what a struct type looks like in JSON.
