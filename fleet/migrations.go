@@ -1,0 +1,15 @@
+package fleet
+
+import (
+	"embed"
+
+	"github.com/interlock-security/interlock/platform/store"
+)
+
+//go:embed sqlite/*.sql postgres/*.sql
+var migrations embed.FS
+
+// Migrations returns the schema of the tables fleet_*.
+func Migrations() store.Migrations {
+	return store.Migrations{Owner: "fleet", FS: migrations}
+}

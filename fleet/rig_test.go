@@ -1,0 +1,686 @@
+package fleet_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/interlock-security/interlock/audit"
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/core/clocktest"
+	"github.com/interlock-security/interlock/digital/crypt"
+	"github.com/interlock-security/interlock/digital/pki"
+	"github.com/interlock-security/interlock/digital/pki/verify"
+	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/link"
+	"github.com/interlock-security/interlock/platform/httpd"
+	"github.com/interlock-security/interlock/platform/journal"
+	"github.com/interlock-security/interlock/platform/store"
+	"github.com/interlock-security/interlock/platform/store/storetest"
+	"github.com/interlock-security/interlock/policy"
+	"github.com/interlock-security/interlock/safety/stop"
+)
+
+var (
+	tenant = core.MustID[core.TenantID]("acme")
+	site   = core.MustID[core.SiteID]("hall-1")
+	start  = time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+	admin  = core.Principal{Kind: core.KindPerson, ID: "anna", Tenant: tenant, Roles: []string{core.RoleAdministrator, core.RoleOperator}, Sites: []core.SiteID{site}}
+	auto   = core.Principal{Kind: core.KindService, ID: "playbook", Tenant: tenant}
+)
+
+// rig is a fleet with a real store, authority, guard and trust root. Journal and
+// log are in memory and the keys process is in this one.
+type rig struct {
+	t     *testing.T
+	db    *store.DB
+	clock *clocktest.Clock
+	log   *memoryLog
+	ca    *pki.Authority
+	guard core.Guard
+	keys  *fakeKeys
+	raw   *memoryJournal
+	hub   *stop.Hub
+	hubOK confirmer
+
+	reg    *fleet.Registry
+	roots  *fleet.Roots
+	enrol  *fleet.Enrolment
+	orders *fleet.Orders
+	intake *fleet.Intake
+	fold   *fleet.Fold
+	door   *fleet.Listener
+	warn   *slog.Logger
+
+	people map[string]link.Signer
+	root   []byte
+
+	mu    sync.Mutex
+	facts []audit.Entry
+	topic []fleet.Record
+}
+
+func each(t *testing.T, body func(t *testing.T, r *rig)) {
+	t.Helper()
+	storetest.Each(t, []store.Migrations{fleet.Migrations()}, func(t *testing.T, db *store.DB) { body(t, newRig(t, db)) })
+}
+
+func newRig(t *testing.T, db *store.DB) *rig {
+	t.Helper()
+	r := &rig{t: t, db: db, clock: clocktest.New(start), raw: newMemoryJournal(), hubOK: confirmer{}, warn: slog.New(slog.DiscardHandler)}
+	dir := t.TempDir()
+	ring, err := crypt.OpenHost(filepath.Join(dir, "host"))
+	r.must(err)
+	r.log = newMemoryLog(t)
+	r.ca, err = pki.Open(t.Context(), pki.Config{Dir: filepath.Join(dir, "ca"), Sealer: ring, Recorder: issued{}, Clock: r.clock, Name: "test"})
+	r.must(err)
+	r.guard = policy.NewGuard(policy.Default(), recorder{r}, r.clock)
+	r.keys = &fakeKeys{signer: newSigner(t), ca: r.ca}
+	r.hub = stop.NewHub(r.signStop)
+	r.makeRoot()
+
+	r.reg = fleet.NewRegistry(db, r.fact, r.clock)
+	r.roots = fleet.NewRoots(r.reg, r.log, r.guard)
+	r.must(r.roots.Install(t.Context(), r.root, r.rootHash()))
+	r.enrol = fleet.NewEnrolment(r.reg, r.guard, r.log, r.keys, r.roots)
+	r.orders = fleet.NewOrders(r.reg, r.roots, r.keys, r.guard, r)
+	r.intake = fleet.NewIntake(r.raw, r.log, r.clock, 1, r.warn)
+	r.fold = fleet.NewFold(r.reg, fleet.DefaultFold, 1)
+	r.door, err = fleet.NewListener(r.parts())
+	r.must(err)
+	return r
+}
+
+func (r *rig) parts() fleet.Parts {
+	return fleet.Parts{
+		Registry: r.reg, Enrolment: r.enrol, Intake: r.intake, Orders: r.orders, Roots: r.roots,
+		Peers: verify.Server{Pins: r.ca.Pins, Clock: r.clock}, Stops: r.hub, Confirmer: r.hubOK,
+		Guard: r.guard, Log: r.log, Clock: r.clock, Quota: fleet.DefaultQuota, Warn: r.warn,
+	}
+}
+
+const origin = "interlock.test/1/serve/acme"
+
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// want fails the test unless err is of the kind and says all the words.
+func (r *rig) want(err error, kind core.Kind, words ...string) {
+	r.t.Helper()
+	if err == nil || core.KindOf(err) != kind {
+		r.t.Fatalf("got %v (%v), want an error of kind %v", err, core.KindOf(err), kind)
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			r.t.Errorf("error %q does not name %q", err, w)
+		}
+	}
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return b
+}
+
+func newSigner(t *testing.T) link.Signer {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := link.NewCryptoSigner(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// makeRoot makes a quorum of three persons, two of whom release.
+func (r *rig) makeRoot() {
+	r.people = map[string]link.Signer{"stop": newSigner(r.t)}
+	doc := &link.Root{
+		V: 1, Installation: "test", Tenant: tenant, Version: 1, Mode: link.ModeQuorum, Issued: start.UnixMicro(), ReviewBy: start.AddDate(1, 0, 0).UnixMicro(),
+		CommandKey: link.AuthorizedKey(r.keys.signer.PublicKey()), StopKey: link.AuthorizedKey(r.people["stop"].PublicKey()),
+		LogKey: r.log.vkey, LogOrigin: origin, CAPins: []string{r.ca.Pins()[0].String()}, Servers: []string{"localhost:7443"}, ReleaseDelay: 600, RecoveryDelay: 72 * 3600,
+	}
+	var ids []core.PersonID
+	var offline []string
+	for _, name := range []string{"anna", "ben", "cleo"} {
+		everyday, paper := newSigner(r.t), newSigner(r.t)
+		r.people[name], r.people[name+"-paper"] = everyday, paper
+		id := core.MustID[core.PersonID](name)
+		ids, offline = append(ids, id), append(offline, link.KeyID(paper.PublicKey()))
+		doc.Persons = append(doc.Persons, link.Person{ID: id, Name: name, Keys: []string{link.AuthorizedKey(everyday.PublicKey()), link.AuthorizedKey(paper.PublicKey())}})
+	}
+	for _, role := range link.PersonRoles {
+		entry := link.Role{Name: role, Threshold: 2, Members: ids}
+		if role == link.RoleRoot {
+			entry.KeyIDs = offline
+		}
+		doc.Roles = append(doc.Roles, entry)
+	}
+	r.root = r.signRoot(doc, "anna-paper", "ben-paper", "anna", "ben")
+}
+
+func (r *rig) signRoot(doc *link.Root, names ...string) []byte {
+	r.t.Helper()
+	payload, err := link.EncodeRoot(doc)
+	r.must(err)
+	var signers []link.Signer
+	for _, n := range names {
+		signers = append(signers, r.people[n])
+	}
+	env, err := link.SealEnvelope(link.NamespaceRoot, payload, signers...)
+	r.must(err)
+	b, err := env.Encode()
+	r.must(err)
+	return b
+}
+
+func (r *rig) rootHash() string {
+	env, err := link.ParseEnvelope(r.root)
+	r.must(err)
+	sum := sha256.Sum256(env.Payload)
+	return hex.EncodeToString(sum[:])
+}
+
+func (r *rig) trust() *link.Trust {
+	t, err := link.NewTrust(r.root, r.rootHash())
+	r.must(err)
+	return t
+}
+
+func (r *rig) signStop(s stop.Stop, t stop.Target) ([]byte, error) {
+	payload, err := link.EncodeOrder(&link.Order{
+		V: 1, Type: link.OrderStop, ID: s.ID, Tenant: t.Tenant, Site: t.Site, Device: t.Device, Requester: s.By, Reason: s.Reason,
+		Issued: s.At.UnixMicro(), Expires: s.At.Add(time.Hour).UnixMicro(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	env, err := link.SealEnvelope(link.NamespaceOrder, payload, r.people["stop"])
+	if err != nil {
+		return nil, err
+	}
+	return env.Encode()
+}
+
+// fact is the audit outbox.
+func (r *rig) fact(_ context.Context, _ *store.Tx, e audit.Entry) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.facts = append(r.facts, e)
+	return nil
+}
+
+func (r *rig) hasFact(action core.Action, object string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.facts, func(e audit.Entry) bool { return e.Action == action && (object == "" || e.Object == object) })
+}
+
+// Publish implements fleet.Topic.
+func (r *rig) Publish(_ context.Context, tx *store.Tx, _ core.TenantID, records ...[]byte) error {
+	for _, b := range records {
+		var rec fleet.Record
+		if err := json.Unmarshal(b, &rec); err != nil {
+			return err
+		}
+		tx.OnCommit(func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.topic = append(r.topic, rec)
+		})
+	}
+	return nil
+}
+
+type recorder struct{ r *rig }
+
+func (rec recorder) Intent(ctx context.Context, who core.Principal, action core.Action, on core.Resource, d core.Decision) (core.Position, error) {
+	outcome := "refused"
+	if d.Allowed {
+		outcome = "permitted"
+	}
+	res, err := rec.r.log.Append(ctx, audit.Entry{Type: audit.TypeIntent, Time: rec.r.clock.Now(), Actor: who.String(), Action: action, Object: on.String(), Outcome: outcome, Class: audit.ClassSecurity})
+	return res.Position, err
+}
+
+type issued struct{}
+
+func (issued) Issued(context.Context, pki.Issuance) error { return nil }
+
+type confirmer map[core.UUID]bool
+
+func (c confirmer) Confirm(_ core.TenantID, _ core.DeviceID, id core.UUID) bool { return c[id] }
+
+// fakeKeys is the keys process without its process: it signs and issues, and
+// takes each intent once.
+type fakeKeys struct {
+	signer link.Signer
+	ca     *pki.Authority
+
+	mu   sync.Mutex
+	used map[core.Position]bool
+	err  error
+}
+
+func (k *fakeKeys) take(w fleet.Warrant) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.err != nil {
+		return k.err
+	}
+	if w.Intent == (core.Position{}) || k.used[w.Intent] {
+		return core.E(core.KindDenied, "keys", "no intent, or one that was used")
+	}
+	if k.used == nil {
+		k.used = map[core.Position]bool{}
+	}
+	k.used[w.Intent] = true
+	return nil
+}
+
+func (k *fakeKeys) down(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.err = err
+}
+
+func (k *fakeKeys) SignOrder(_ context.Context, w fleet.Warrant, payload []byte) (link.Signature, error) {
+	if err := k.take(w); err != nil {
+		return link.Signature{}, err
+	}
+	return link.Sign(k.signer, link.NamespaceOrder, payload)
+}
+
+func (k *fakeKeys) IssueManagement(ctx context.Context, w fleet.Warrant, t core.TenantID, d core.DeviceID, csr []byte) ([]byte, error) {
+	if err := k.take(w); err != nil {
+		return nil, err
+	}
+	pub, err := pki.PublicKeyOf(csr)
+	if err != nil {
+		return nil, err
+	}
+	return k.ca.Issue(ctx, verify.ProfileManagement, pki.Names{Identity: verify.Identity{Tenant: t, Device: d}}, pub)
+}
+
+// memoryJournal has the journal's contract for keys: the same hash is a
+// duplicate, another one a fork and kept.
+type memoryJournal struct {
+	mu     sync.Mutex
+	frames []journal.Frame
+	err    error
+}
+
+func newMemoryJournal() *memoryJournal { return &memoryJournal{} }
+
+func (m *memoryJournal) Append(_ context.Context, frames ...journal.Frame) ([]journal.Appended, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil {
+		return nil, m.err
+	}
+	out := make([]journal.Appended, len(frames))
+	for i, f := range frames {
+		var a journal.Appended
+		for _, old := range m.frames {
+			same := old.Key.Tenant == f.Key.Tenant && old.Key.Device == f.Key.Device && old.Key.Epoch == f.Key.Epoch && old.Key.First <= f.Key.Last && f.Key.First <= old.Key.Last
+			switch {
+			case same && old.Key.Hash == f.Key.Hash:
+				a = journal.Appended{Offset: old.Offset, Duplicate: true}
+			case same:
+				a.Fork = true
+			}
+		}
+		if !a.Duplicate {
+			f.Offset = uint64(len(m.frames) + 1)
+			a.Offset = f.Offset
+			m.frames = append(m.frames, f)
+		}
+		out[i] = a
+	}
+	return out, nil
+}
+
+// events returns the events of a type, oldest first.
+func (m *memoryJournal) events(t *testing.T, kind string) []core.Event {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []core.Event
+	for _, f := range m.frames {
+		for _, b := range f.Records {
+			var e core.Event
+			if err := json.Unmarshal(b, &e); err != nil {
+				t.Fatal(err)
+			}
+			if e.Type == kind {
+				list = append(list, e)
+			}
+		}
+	}
+	return list
+}
+
+// eventsOf returns the events of a type about one device.
+func (m *memoryJournal) eventsOf(t *testing.T, kind string, id core.DeviceID) []core.Event {
+	t.Helper()
+	return slices.DeleteFunc(m.events(t, kind), func(e core.Event) bool { return e.Device != id })
+}
+
+// from returns the frames of one device.
+func (m *memoryJournal) from(id core.DeviceID) []journal.Frame {
+	return slices.DeleteFunc(m.since(0), func(f journal.Frame) bool { return f.Key.Device != id })
+}
+
+func (m *memoryJournal) since(n int) []journal.Frame {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.frames[n:])
+}
+
+// catchUp runs the fold over frames that it has not seen and carries alarms.
+func (r *rig) catchUp(seen int) int {
+	r.t.Helper()
+	for _, f := range r.raw.since(seen) {
+		r.handle(f)
+		seen++
+	}
+	_, err := r.reg.SendAlarms(r.t.Context(), r.raw, 1)
+	r.must(err)
+	return seen
+}
+
+func (r *rig) handle(f journal.Frame) {
+	r.t.Helper()
+	handle := r.fold.Stage(nil, 0).Handle
+	r.must(r.db.Tx(r.t.Context(), func(tx *store.Tx) error { return handle(r.t.Context(), tx, f) }))
+}
+
+func (r *rig) tick() { r.handle(journal.Frame{Kind: journal.KindTick, Received: r.clock.Now()}) }
+
+func (r *rig) device(id string) fleet.Device {
+	r.t.Helper()
+	d, err := r.reg.Get(r.t.Context(), tenant, core.MustID[core.DeviceID](id))
+	r.must(err)
+	return d
+}
+
+// serve starts the real listener with real TLS on a loopback port.
+func (r *rig) serve() string {
+	r.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	r.must(err)
+	chain, err := r.ca.Issue(r.t.Context(), verify.ProfileServer, pki.Names{Hosts: []string{"127.0.0.1"}}, key.Public())
+	r.must(err)
+	cert := certificate(r.t, chain, key)
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	r.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	cfg := verify.Server{Pins: r.ca.Pins, Clock: r.clock}.TLS(func() (*tls.Certificate, error) { return &cert, nil })
+	go func() { done <- r.door.Serve(ctx, tcp, cfg) }()
+	r.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			r.t.Error(err)
+		}
+	})
+	return "https://" + tcp.Addr().String()
+}
+
+func certificate(t *testing.T, chain []byte, key crypto.PrivateKey) tls.Certificate {
+	t.Helper()
+	certs, err := verify.ParseChain(chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := tls.Certificate{PrivateKey: key, Leaf: certs[0]}
+	for _, c := range certs {
+		out.Certificate = append(out.Certificate, c.Raw)
+	}
+	return out
+}
+
+// agent is a device's end: a key, a certificate and an unbroken chain.
+type agent struct {
+	r     *rig
+	url   string
+	id    core.DeviceID
+	key   *ecdsa.PrivateKey
+	chain []byte
+
+	epoch   string
+	seq     uint64
+	prev    string
+	counter uint64
+}
+
+func (r *rig) agent(url, id string) *agent {
+	r.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	r.must(err)
+	return &agent{r: r, url: url, id: core.MustID[core.DeviceID](id), key: key, epoch: hex.EncodeToString(random(16))}
+}
+
+func (a *agent) spki() []byte {
+	b, err := x509.MarshalPKIXPublicKey(a.key.Public())
+	a.r.must(err)
+	return b
+}
+
+func (a *agent) fact() string {
+	sum := sha256.Sum256(a.spki())
+	return hex.EncodeToString(sum[:])
+}
+
+func (a *agent) csr() string {
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{"evil.example"}}, a.key)
+	a.r.must(err)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
+}
+
+func (a *agent) client() *http.Client {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true} //nolint:gosec // the server's own certificate is tested elsewhere
+	if a.chain != nil {
+		cert := certificate(a.r.t, a.chain, a.key)
+		cfg.Certificates = []tls.Certificate{cert}
+	}
+	tr := &http.Transport{TLSClientConfig: cfg}
+	a.r.t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
+}
+
+func (a *agent) signer() link.Signer {
+	s, err := link.NewCryptoSigner(a.key)
+	a.r.must(err)
+	return s
+}
+
+// do sends a body and returns the answer, an error being what the problem
+// document says.
+func (a *agent) do(method, path string, body []byte) ([]byte, error) {
+	a.r.t.Helper()
+	req, err := http.NewRequestWithContext(a.r.t.Context(), method, a.url+path, bytes.NewReader(body))
+	a.r.must(err)
+	res, err := a.client().Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode >= 300 {
+		return nil, httpd.ErrorOf("agent", res)
+	}
+	out, err := io.ReadAll(res.Body)
+	return out, err
+}
+
+func (r *rig) token(device, fact string) fleet.Token {
+	r.t.Helper()
+	req := fleet.TokenRequest{Tenant: tenant, Site: site, Fact: fact, TTL: time.Hour}
+	if device != "" {
+		req.Device = core.MustID[core.DeviceID](device)
+	}
+	tok, err := r.enrol.CreateToken(r.t.Context(), admin, req)
+	r.must(err)
+	return tok
+}
+
+func (a *agent) enrolWith(tok fleet.Token) ([]byte, error) {
+	a.r.t.Helper()
+	body, err := json.Marshal(fleet.EnrolRequest{V: 1, Token: string(tok.Bearer().Reveal()), Device: a.id.String(), PublicKey: a.csr(), Serial: "SN-1"})
+	a.r.must(err)
+	return a.do("POST", "/agent/v1/enrol", body)
+}
+
+// enrolled brings a device in by a token that names its key.
+func (r *rig) enrolled(url, id string) *agent {
+	r.t.Helper()
+	a := r.agent(url, id)
+	a.in(r.token(id, a.fact()))
+	return a
+}
+
+func (a *agent) in(tok fleet.Token) fleet.EnrolAnswer {
+	a.r.t.Helper()
+	out, err := a.enrolWith(tok)
+	a.r.must(err)
+	var answer fleet.EnrolAnswer
+	a.r.must(link.DecodeStrict(out, &answer))
+	a.chain = []byte(answer.Certificate)
+	return answer
+}
+
+// batch makes the next batch of events and moves the chain on.
+func (a *agent) batch(events ...link.DeviceEvent) *link.Batch {
+	if len(events) == 0 {
+		events = []link.DeviceEvent{{Type: "heartbeat"}}
+	}
+	a.counter++
+	b := &link.Batch{
+		V: 1, Tenant: tenant, Device: a.id, Epoch: a.epoch, First: a.seq + 1, Last: a.seq + uint64(len(events)), Prev: a.prev, Boot: "boot-1",
+		StateCounter: a.counter, RootVersion: 1, Sent: a.r.clock.Now().UnixMicro(),
+	}
+	for i, e := range events {
+		e.Seq, e.ID, e.Time = b.First+uint64(i), core.NewUUID(a.r.clock.Now()), a.r.clock.Now().UnixMicro()
+		if e.Severity == "" {
+			e.Severity = core.SeverityInfo
+		}
+		if e.Fields == nil {
+			e.Fields = json.RawMessage("{}")
+		}
+		b.Events = append(b.Events, e)
+	}
+	return b
+}
+
+// seal signs a batch and makes it the last of the chain.
+func (a *agent) seal(b *link.Batch) (body, payload []byte) {
+	a.r.t.Helper()
+	payload, err := link.EncodeBatch(b)
+	a.r.must(err)
+	a.seq, a.prev = b.Last, fmt.Sprintf("%x", link.BatchHash(payload))
+	return a.sign(payload), payload
+}
+
+func (a *agent) sign(payload []byte) []byte {
+	a.r.t.Helper()
+	env, err := link.SealEnvelope(link.NamespaceBatch, payload, a.signer())
+	a.r.must(err)
+	body, err := env.Encode()
+	a.r.must(err)
+	return body
+}
+
+// send sends a batch and returns its receipt.
+func (a *agent) send(events ...link.DeviceEvent) *link.Receipt {
+	a.r.t.Helper()
+	body, _ := a.seal(a.batch(events...))
+	return a.receipt(body)
+}
+
+func (a *agent) receipt(body []byte) *link.Receipt {
+	a.r.t.Helper()
+	out, err := a.do("POST", "/agent/v1/batches", body)
+	a.r.must(err)
+	rec, err := link.DecodeReceipt(out)
+	a.r.must(err)
+	return rec
+}
+
+func (a *agent) result(o *link.Order, outcome link.Outcome) error {
+	a.r.t.Helper()
+	payload, err := link.EncodeResult(&link.Result{V: 1, Tenant: tenant, Device: a.id, Order: o.ID, Outcome: outcome, Detail: "test", Epoch: a.epoch, Time: a.r.clock.Now().UnixMicro()})
+	a.r.must(err)
+	_, err = a.do("POST", "/agent/v1/results", a.sign(payload))
+	return err
+}
+
+func (r *rig) approve(o fleet.Order, name string) (fleet.Order, error) {
+	r.t.Helper()
+	sig, err := link.Sign(r.people[name], link.NamespaceApproval, o.Payload)
+	r.must(err)
+	return r.orders.Approve(r.t.Context(), admin, tenant, o.ID, sig)
+}
+
+// order asks the Guard and makes the order, as response/action does.
+func (r *rig) order(who core.Principal, action core.Action, req fleet.OrderRequest) (fleet.Order, error) {
+	r.t.Helper()
+	d := r.device(req.Device.String())
+	decision, err := r.guard.Permit(r.t.Context(), who, action, fleet.ResourceOf(d))
+	r.must(err)
+	r.must(httpd.Refusal(decision, who, action, fleet.ResourceOf(d)))
+	req.Tenant, req.Requester, req.Decision = tenant, who, decision
+	if req.Reason == "" {
+		req.Reason = "test"
+	}
+	if req.Key == "" {
+		req.Key = core.NewUUID(r.clock.Now()).String()
+	}
+	return r.orders.Create(r.t.Context(), req)
+}
+
+var errDown = core.E(core.KindUnavailable, "test", "down")
+
+var (
+	_ fleet.Log   = (*memoryLog)(nil)
+	_ fleet.Topic = (*rig)(nil)
+	_ fleet.Keys  = (*fakeKeys)(nil)
+)
+
+// forgetful appends and then loses the answer.
+type forgetful struct{ *memoryJournal }
+
+func (f *forgetful) Append(ctx context.Context, frames ...journal.Frame) ([]journal.Appended, error) {
+	if _, err := f.memoryJournal.Append(ctx, frames...); err != nil {
+		return nil, err
+	}
+	return nil, errDown
+}
