@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -81,7 +80,7 @@ func serverNames(t *x509.Certificate, n Names) error {
 			t.IPAddresses = append(t.IPAddresses, net.IP(ip.AsSlice()))
 			continue
 		}
-		if !isHostName(h) {
+		if !verify.IsHostName(h) {
 			return core.E(core.KindInvalid, op, fmt.Sprintf("%.100q is neither an address nor a host name in lower case", h))
 		}
 		t.DNSNames = append(t.DNSNames, h)
@@ -91,21 +90,6 @@ func serverNames(t *x509.Certificate, n Names) error {
 		t.Subject = pkix.Name{}
 	}
 	return nil
-}
-
-// isHostName takes lower-case LDH labels without wildcard or trailing dot, of
-// which the last is not a number.
-func isHostName(h string) bool {
-	if len(h) == 0 || len(h) > 253 {
-		return false
-	}
-	labels := strings.Split(h, ".")
-	for _, l := range labels {
-		if len(l) == 0 || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-			return false
-		}
-	}
-	return strings.Trim(labels[len(labels)-1], "0123456789") != ""
 }
 
 // namesOf lists the alternative names for the record.

@@ -5,10 +5,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
@@ -154,6 +156,9 @@ func build(certs []*x509.Certificate, want Want, at time.Time) error {
 		if err := c.CheckSignatureFrom(c); err != nil {
 			return refused("the pinned root did not sign itself")
 		}
+		if len(c.AuthorityKeyId) != 0 && !bytes.Equal(c.AuthorityKeyId, c.SubjectKeyId) {
+			return refused("the pinned root names another key as its issuer's")
+		}
 		roots.AddCert(c)
 		anchors++
 	}
@@ -199,8 +204,10 @@ func checkLeaf(c *x509.Certificate, want Want) (Identity, error) {
 		return Identity{}, refused("the key usage is not digital signature alone")
 	case len(c.ExtKeyUsage) != 1 || len(c.UnknownExtKeyUsage) != 0 || c.ExtKeyUsage[0] != r.usage:
 		return Identity{}, refused(fmt.Sprintf("the extended key usage is not that of a %s certificate alone", want.Profile))
-	case len(c.PermittedURIDomains)+len(c.PermittedDNSDomains)+len(c.ExcludedURIDomains)+len(c.ExcludedDNSDomains) != 0:
+	case extension(c, oidNameConstraints) != nil:
 		return Identity{}, refused("a leaf carries name constraints")
+	case critical(c, oidExtKeyUsage):
+		return Identity{}, refused("the extended key usage is marked critical")
 	}
 	return r.names(c, want)
 }
@@ -210,8 +217,11 @@ func checkIssuer(c *x509.Certificate) error {
 	if err := checkForm(c); err != nil {
 		return err
 	}
-	if !c.BasicConstraintsValid || !c.IsCA || c.KeyUsage&x509.KeyUsageCertSign == 0 {
+	if !c.BasicConstraintsValid || !c.IsCA || c.KeyUsage&x509.KeyUsageCertSign == 0 || !critical(c, oidBasicConstraints) {
 		return refused("a certificate behind the leaf is no CA")
+	}
+	if extension(c, oidNameConstraints) != nil && !critical(c, oidNameConstraints) {
+		return refused("name constraints are not marked critical")
 	}
 	return nil
 }
@@ -228,12 +238,45 @@ func checkForm(c *x509.Certificate) error {
 		return refused("not an X.509 version 3 certificate")
 	case c.SerialNumber.Sign() <= 0 || c.SerialNumber.BitLen() > 159:
 		return refused("the serial number is not positive or too long")
-	case len(c.SubjectKeyId) == 0 || len(c.AuthorityKeyId) == 0:
+	case c.IsCA && len(c.SubjectKeyId) == 0 || len(c.AuthorityKeyId) == 0 && !bytes.Equal(c.RawSubject, c.RawIssuer):
 		return refused("a key identifier is missing")
+	case !plainAuthorityKey(c):
+		return refused("the authority key identifier holds more, or less, than a key identifier")
 	case len(c.UnhandledCriticalExtensions) != 0:
 		return refused(fmt.Sprintf("critical extension %s is not known", c.UnhandledCriticalExtensions[0]))
 	}
 	return nil
+}
+
+// extension returns an extension as it stands in the certificate, nil where
+// there is none. The parser refuses two of a kind.
+func extension(c *x509.Certificate, oid asn1.ObjectIdentifier) *pkix.Extension {
+	for i := range c.Extensions {
+		if c.Extensions[i].Id.Equal(oid) {
+			return &c.Extensions[i]
+		}
+	}
+	return nil
+}
+
+func critical(c *x509.Certificate, oid asn1.ObjectIdentifier) bool {
+	e := extension(c, oid)
+	return e != nil && e.Critical
+}
+
+// plainAuthorityKey reports whether the authority key identifier, if there is
+// one, is SEQUENCE { [0] key identifier } and no more.
+func plainAuthorityKey(c *x509.Certificate) bool {
+	e := extension(c, oidAuthorityKey)
+	if e == nil {
+		return true
+	}
+	n := len(c.AuthorityKeyId)
+	if n == 0 || n > 64 {
+		return false
+	}
+	want := append([]byte{0x30, byte(n + 2), 0x80, byte(n)}, c.AuthorityKeyId...)
+	return bytes.Equal(e.Value, want)
 }
 
 func identityName(c *x509.Certificate, want Want) (Identity, error) {
@@ -264,28 +307,39 @@ const (
 	tagIP  = 7
 )
 
-var oidAltNames = asn1.ObjectIdentifier{2, 5, 29, 17}
+var (
+	oidAltNames         = asn1.ObjectIdentifier{2, 5, 29, 17}
+	oidBasicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
+	oidNameConstraints  = asn1.ObjectIdentifier{2, 5, 29, 30}
+	oidAuthorityKey     = asn1.ObjectIdentifier{2, 5, 29, 35}
+	oidExtKeyUsage      = asn1.ObjectIdentifier{2, 5, 29, 37}
+)
+
+// emptySubject is the DER of a subject without attributes.
+var emptySubject = []byte{0x30, 0}
 
 // altNames returns the subject alternative names as they stand in the
 // certificate. The parsed fields would not do: they leave out the kinds that
 // the standard library does not know and spell URIs anew.
 func altNames(c *x509.Certificate) ([]asn1.RawValue, error) {
-	for _, e := range c.Extensions {
-		if !e.Id.Equal(oidAltNames) {
-			continue
-		}
-		var names []asn1.RawValue
-		if rest, err := asn1.Unmarshal(e.Value, &names); err != nil || len(rest) != 0 {
-			return nil, refused("the subject alternative names are malformed")
-		}
-		for _, n := range names {
-			if n.Class != asn1.ClassContextSpecific || n.IsCompound {
-				return nil, refused("a subject alternative name is of a kind that is not known here")
-			}
-		}
-		return names, nil
+	e := extension(c, oidAltNames)
+	if e == nil {
+		return nil, nil
 	}
-	return nil, nil
+	// RFC 5280, 4.2.1.6: critical exactly where there is no other name.
+	if e.Critical != bytes.Equal(c.RawSubject, emptySubject) {
+		return nil, refused("the subject alternative names are critical beside a subject, or not critical without one")
+	}
+	var names []asn1.RawValue
+	if rest, err := asn1.Unmarshal(e.Value, &names); err != nil || len(rest) != 0 {
+		return nil, refused("the subject alternative names are malformed")
+	}
+	for _, n := range names {
+		if n.Class != asn1.ClassContextSpecific || n.IsCompound {
+			return nil, refused("a subject alternative name is of a kind that is not known here")
+		}
+	}
+	return names, nil
 }
 
 func serverNames(c *x509.Certificate, want Want) (Identity, error) {
@@ -297,8 +351,14 @@ func serverNames(c *x509.Certificate, want Want) (Identity, error) {
 	if len(names) == 0 || slices.ContainsFunc(names, foreign) {
 		return Identity{}, refused("a server certificate carries DNS names and addresses alone")
 	}
-	if slices.ContainsFunc(c.DNSNames, func(n string) bool { return n == "" || n[0] == '*' }) {
-		return Identity{}, refused("a server certificate carries a wildcard")
+	for _, n := range c.DNSNames {
+		if !IsHostName(n) {
+			return Identity{}, refused(fmt.Sprintf("%.100q is not a host name in lower case; wildcards are not taken", n))
+		}
+	}
+	isIP := func(ip net.IP) bool { return ip.String() == c.Subject.CommonName }
+	if cn := c.Subject.CommonName; cn != "" && !slices.Contains(c.DNSNames, cn) && !slices.ContainsFunc(c.IPAddresses, isIP) {
+		return Identity{}, refused(fmt.Sprintf("the common name %.100q is not among the alternative names", cn))
 	}
 	if want.Host == "" {
 		return Identity{}, core.E(core.KindInternal, "verify.Chain", "no host was asked for")

@@ -130,3 +130,18 @@ func (p Pins) Has(c *x509.Certificate) bool {
 	}
 	return found == 1
 }
+
+// IsHostName takes lower-case LDH labels without wildcard or trailing dot, of
+// which the last is not a number.
+func IsHostName(h string) bool {
+	if len(h) == 0 || len(h) > 253 {
+		return false
+	}
+	labels := strings.Split(h, ".")
+	for _, l := range labels {
+		if len(l) == 0 || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return strings.Trim(labels[len(labels)-1], "0123456789") != ""
+}

@@ -172,7 +172,6 @@ func TestLeafRefusals(t *testing.T) {
 		"trailing slash":        func(c *x509.Certificate) { c.URIs = uri(t, pressID.String()+"/") },
 		"name constraints":      func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"example"} },
 		"critical extension":    func(c *x509.Certificate) { c.ExtraExtensions = []pkix.Extension{{Id: []int{1, 2, 3}, Critical: true}} },
-		"no subject key id":     func(c *x509.Certificate) { c.SubjectKeyId = nil },
 	}
 	c := newCA(t)
 	for name, spoil := range rows {
