@@ -128,3 +128,29 @@ func TestEveryDirectionIsDecided(t *testing.T) {
 		t.Errorf("an unknown type: %v", err)
 	}
 }
+
+// The ledger is kept for good, so the bytes of its entries are.
+func TestLedgerGolden(t *testing.T) {
+	id, err := core.ParseUUID("01932d3f-9b9e-7c2a-8f00-3b1f0c9a7e55")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := entry{V: 1, Time: 1_700_000_000_000_000, Origin: "o.example/log", Index: 7, Actor: "service/playbook", Action: "device.quarantine", Object: "device/press-7"}
+	order, issued := head, head
+	order.Order = &orderEntry{ID: id, Type: link.OrderQuarantine, Direction: link.DirectionContain, Payload: "ab"}
+	issued.Issued = &issuedRecord{Profile: "management", Serial: "01", Names: []string{"interlock://acme/device/press-7"}, SPKI: "cd", NotBefore: 1, NotAfter: 2, Issuer: "ef"}
+	const begin = `{"v":1,"time":1700000000000000,"origin":"o.example/log","index":7,"actor":"service/playbook","action":"device.quarantine","object":"device/press-7",`
+	for want, e := range map[string]entry{
+		begin + `"order":{"id":"01932d3f-9b9e-7c2a-8f00-3b1f0c9a7e55","type":"quarantine","direction":"contain","payload":"ab"}}`:                                     order,
+		begin + `"issued":{"profile":"management","serial":"01","names":["interlock://acme/device/press-7"],"spki":"cd","not_before":1,"not_after":2,"issuer":"ef"}}`: issued,
+	} {
+		got, err := link.Encode(e)
+		if err != nil || string(got) != want {
+			t.Errorf("%s, %v, want %s", got, err, want)
+		}
+		var back entry
+		if err := link.DecodeStrict([]byte(want), &back); err != nil {
+			t.Error(err)
+		}
+	}
+}
