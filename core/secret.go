@@ -9,20 +9,20 @@ import (
 // route gives "[secret]" and every encoder an error. Call [Secret.Reveal] at
 // the one place that needs the bytes and [Secret.Wipe] when done.
 //
-// The bytes stand behind a pointer because fmt reaches into unexported fields
-// of a struct that holds a Secret, past every method, but does not follow a
-// pointer there.
-type Secret struct{ b *[]byte }
+// The bytes stand behind a function because fmt reaches into the unexported
+// fields of a struct that holds a Secret, past every method, and follows
+// pointers there for some verbs; it prints a function as an address.
+type Secret struct{ bytes func() []byte }
 
 // NewSecret takes ownership of b.
-func NewSecret(b []byte) Secret { return Secret{&b} }
+func NewSecret(b []byte) Secret { return Secret{func() []byte { return b }} }
 
 // Reveal returns the bytes themselves, not a copy; nil for the zero Secret.
 func (s Secret) Reveal() []byte {
-	if s.b == nil {
+	if s.bytes == nil {
 		return nil
 	}
-	return *s.b
+	return s.bytes()
 }
 
 // IsZero reports whether there are no bytes.
