@@ -124,6 +124,7 @@ const (
 	KeysSignOrder       core.Action = "keys.sign-order"
 	KeysIssueManagement core.Action = "keys.issue-management"
 	KeysIssueWorkload   core.Action = "keys.issue-workload"
+	KeysIssueServer     core.Action = "keys.issue-server"
 )
 
 // Actions is the whole vocabulary, noun.verb. An action that is not here is
@@ -203,6 +204,7 @@ var Actions = []Row{
 	{KeysSignOrder, ClassChange, "have the keys process sign an order"},
 	{KeysIssueManagement, ClassChange, "have a management certificate issued"},
 	{KeysIssueWorkload, ClassChange, "have a workload certificate issued"},
+	{KeysIssueServer, ClassChange, "have the agent listener's certificate issued"},
 }
 
 var classes = func() map[core.Action]Class {
