@@ -174,6 +174,9 @@ func TestGroupTreeIsRFC6962(t *testing.T) {
 			}
 		}
 	}
+	if got := link.GroupRoot(nil); got != link.BatchHash(nil) {
+		t.Errorf("the empty group has root %x", got)
+	}
 	if _, err := link.GroupPath(nil, 0); err == nil {
 		t.Error("a path in an empty group")
 	}
@@ -300,6 +303,46 @@ func TestReceiptThatProvesNothing(t *testing.T) {
 	if err := link.VerifyReceipt(tr, s.receiptFor(batches, 0), []byte(`{}`)); err == nil {
 		t.Error("for bytes that are no batch")
 	}
+}
+
+// What is malformed is refused where it is read, before anything is computed.
+func TestReceiptForm(t *testing.T) {
+	s := quorumSite(t)
+	batches := [][]byte{encodeBatch(t, newBatch(1, 3)), encodeBatch(t, newBatch(4, 5))}
+	for name, change := range map[string]func(*link.Receipt){
+		"no device":       func(r *link.Receipt) { r.Device = core.DeviceID{} },
+		"epoch":           func(r *link.Receipt) { r.Epoch = "x" },
+		"first":           func(r *link.Receipt) { r.First = 0 },
+		"last":            func(r *link.Receipt) { r.First, r.Last = 2, 1 },
+		"batch":           func(r *link.Receipt) { r.Batch = strings.ToUpper(r.Batch) },
+		"empty group":     func(r *link.Receipt) { r.GroupSize, r.GroupIndex = 0, 0 },
+		"huge group":      func(r *link.Receipt) { r.GroupSize = link.MaxGroup + 1 },
+		"index of group":  func(r *link.Receipt) { r.GroupIndex = r.GroupSize },
+		"no leaf":         func(r *link.Receipt) { r.Leaf = nil },
+		"large leaf":      func(r *link.Receipt) { r.Leaf = make([]byte, 64<<10+1) },
+		"long group path": func(r *link.Receipt) { r.GroupPath = longPath() },
+		"long leaf path":  func(r *link.Receipt) { r.LeafPath = longPath() },
+		"short hash":      func(r *link.Receipt) { r.LeafPath = [][]byte{{1}} },
+		"checkpoint":      func(r *link.Receipt) { r.Checkpoint = strings.Repeat("x", 128<<10+1) },
+	} {
+		r := s.receiptFor(batches, 1)
+		change(r)
+		b, err := link.Encode(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := link.DecodeReceipt(b); core.KindOf(err) != core.KindInvalid && core.KindOf(err) != core.KindTooLarge {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func longPath() [][]byte {
+	p := make([][]byte, 65)
+	for i := range p {
+		p[i] = make([]byte, 32)
+	}
+	return p
 }
 
 // relog puts a changed leaf into the log, so that only its content is wrong.

@@ -436,6 +436,18 @@ func TestOrderThatWaitedIsCheckedAgain(t *testing.T) {
 	if err := v.StillHolds(tr, here()); err != nil {
 		t.Error(err)
 	}
+	if v, err = tr.CheckOrder(s.signed(link.OrderDisarm, newOrder(t, link.OrderDisarm, nil)), here()); err != nil {
+		t.Fatal(err)
+	}
+	at := here()
+	at.LastCounter = 42 // its own counter, taken when it began to wait
+	if err := v.StillHolds(tr, at); err != nil {
+		t.Error(err)
+	}
+	at.Epoch = other
+	if err := v.StillHolds(tr, at); core.KindOf(err) != core.KindReplayed {
+		t.Errorf("in another epoch: %v", err)
+	}
 }
 
 func TestApproveChecksBeforeItSigns(t *testing.T) {

@@ -45,11 +45,14 @@ func TestSignatureVerifiesInItsNamespaceOnly(t *testing.T) {
 			}
 		}
 	}
-	if _, err := link.Sign(signers["ed25519"], "file", payload); err == nil {
-		t.Error("signed in a namespace that is not ours")
+	if _, err := link.Sign(signers["ed25519"], "file", payload); core.KindOf(err) != core.KindInternal {
+		t.Errorf("in a namespace that is not ours: %v", err)
 	}
-	if _, _, err := link.Verify(mustSign(t, signers["ed25519"], link.NamespaceRoot, payload), "file", payload); err == nil {
-		t.Error("verified in a namespace that is not ours")
+	if sig := mustSign(t, signers["p256"], link.NamespaceRoot, payload); sig.Namespace() != link.NamespaceRoot || (link.Signature{}).Namespace() != "" {
+		t.Errorf("it claims %q", sig.Namespace())
+	}
+	if _, _, err := link.Verify(mustSign(t, signers["ed25519"], link.NamespaceRoot, payload), "file", payload); core.KindOf(err) != core.KindInternal {
+		t.Errorf("in a namespace that is not ours: %v", err)
 	}
 }
 
@@ -70,6 +73,50 @@ func TestEveryBitOfASignatureCounts(t *testing.T) {
 				t.Fatalf("%d of %d bytes verified", len(bad), len(sig.Sig))
 			}
 		}
+	}
+}
+
+// What the signature does not cover has one spelling, so that nobody can make
+// a second blob out of a good one.
+func TestSignatureHasNoSecondSpelling(t *testing.T) {
+	payload := []byte("x")
+	signer := edSigner(t, "a")
+	good := mustSign(t, signer, link.NamespaceOrder, payload)
+	body := struct {
+		PublicKey                 []byte
+		Namespace, Reserved, Hash string
+		Signature                 []byte
+	}{}
+	if err := ssh.Unmarshal(good.Sig[10:], &body); err != nil {
+		t.Fatal(err)
+	}
+	blob := func(reserved string, inner []byte) link.Signature {
+		b := body
+		b.Reserved, b.Signature = reserved, inner
+		return link.Signature{KeyID: good.KeyID, Sig: append(bytes.Clone(good.Sig[:10]), ssh.Marshal(b)...)}
+	}
+	if again := blob("", body.Signature); !bytes.Equal(again.Sig, good.Sig) {
+		t.Fatal("the test does not build what Sign builds")
+	}
+	var inner ssh.Signature
+	if err := ssh.Unmarshal(body.Signature, &inner); err != nil {
+		t.Fatal(err)
+	}
+	inner.Format = "ssh-rsa"
+	for name, bad := range map[string]link.Signature{
+		"reserved bytes":            blob("x", body.Signature),
+		"bytes after the signature": blob("", append(bytes.Clone(body.Signature), 0, 0, 0, 0, 0)),
+		"another format":            blob("", ssh.Marshal(inner)),
+	} {
+		if _, _, err := link.Verify(bad, link.NamespaceOrder, payload); core.KindOf(err) != core.KindInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, _, err := link.Verify(link.Signature{Sig: make([]byte, 1025)}, link.NamespaceOrder, payload); core.KindOf(err) != core.KindTooLarge {
+		t.Error(err)
+	}
+	if _, err := link.ParseArmored(make([]byte, 5000)); core.KindOf(err) != core.KindTooLarge {
+		t.Error(err)
 	}
 }
 

@@ -30,8 +30,12 @@ func TestFirstRootIsTakenOnItsHashAlone(t *testing.T) {
 		t.Error("a caller changed the trust root")
 	}
 	for _, bad := range []string{"", strings.Repeat("0", 64), strings.ToUpper(hash), hash[:62]} {
-		if _, err := link.NewTrust(env, bad); err == nil {
-			t.Errorf("taken with hash %q", bad)
+		want := core.KindInvalid
+		if bad == strings.Repeat("0", 64) {
+			want = core.KindDenied
+		}
+		if _, err := link.NewTrust(env, bad); core.KindOf(err) != want || core.HintOf(err) == "" {
+			t.Errorf("with hash %q: %v", bad, err)
 		}
 	}
 	for _, signers := range [][]string{{}, {"anna/recovery"}, {"anna", "ben", "cora"}, {"command", "stop", "log"}, {"anna/recovery", "ben"}} {
@@ -82,7 +86,7 @@ func TestCapturedServerCannotMakeATrustRoot(t *testing.T) {
 		kind core.Kind
 		want string
 	}{
-		{"(a) the server", s.next(), []string{"command", "stop"}, core.KindDenied, "has 0"},
+		{"(a) the server", s.next(), []string{"command", "stop"}, core.KindDenied, "is no person's key"},
 		{"(b) one root key", s.next(), []string{"anna/recovery"}, core.KindDenied, "has 1 [anna]"},
 		{"(b) one root key and the server", s.next(), []string{"anna/recovery", "command"}, core.KindDenied, "has 1 [anna]"},
 		{"(c) the new root's keys only", mine, []string{"mallory/recovery", "mallory"}, core.KindDenied, "by the rules of version 1"},
@@ -101,7 +105,7 @@ func TestCapturedServerCannotMakeATrustRoot(t *testing.T) {
 			t.Errorf("%s: %v, want %q", row.name, err, row.want)
 		}
 	}
-	if _, err := tr.Update(tr.Envelope(), s.logged(tr.Envelope())); core.KindOf(err) != core.KindReplayed {
+	if _, err := tr.Update(tr.Envelope(), s.logged(tr.Envelope())); core.KindOf(err) != core.KindReplayed || !strings.Contains(err.Error(), "in force") {
 		t.Errorf("the root in force: %v", err)
 	}
 	env := s.next().signRoot(s.quorum()...)
@@ -262,6 +266,15 @@ func TestProofSaysWhenWitnessesSawIt(t *testing.T) {
 	if p.Index != 0 || p.Size != 1 || len(p.Witnessed) != 2 || p.Witnessed[0].Before(before) {
 		t.Errorf("%+v", p)
 	}
+	// Witnesses vouch for a log's growth; they do not speak for it.
+	text, _, _ := strings.Cut(s.log.checkpoint(), "\n\n")
+	alone, err := note.Sign(&note.Note{Text: text + "\n"}, ws[0].signer, ws[1].signer, ws[2].signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := link.VerifyCheckpoint(tr, string(alone)); core.KindOf(err) != core.KindDenied || !strings.Contains(err.Error(), "not signed by the log key") {
+		t.Errorf("signed by the witnesses alone: %v", err)
+	}
 	cp, err := link.VerifyCheckpoint(tr, s.log.checkpoint())
 	if err != nil || cp.Size != 1 || cp.Witnessed != nil {
 		t.Errorf("a checkpoint before its witnesses: %+v, %v", cp, err)
@@ -296,6 +309,12 @@ func TestCheckpointForms(t *testing.T) {
 	}
 	if _, err := link.VerifyCheckpoint(tr, good); err != nil {
 		t.Error(err)
+	}
+	if _, err := link.VerifyCheckpoint(tr, strings.Repeat("x", 1<<20)); core.KindOf(err) != core.KindTooLarge {
+		t.Error(err)
+	}
+	if _, err := link.NewProof(0, [][]byte{{1}}, good, nil); core.KindOf(err) != core.KindInvalid {
+		t.Errorf("a path of one byte: %v", err)
 	}
 }
 
