@@ -46,7 +46,7 @@ func ParseLine(line string, received time.Time, loc *time.Location) (Header, boo
 func (h *Header) stamp(line string, received time.Time, loc *time.Location) (string, bool) {
 	if len(line) > len(time.Stamp) && line[len(time.Stamp)] == ' ' {
 		if t, err := time.ParseInLocation(time.Stamp, line[:len(time.Stamp)], loc); err == nil {
-			h.Time = nearestYear(t, received, loc)
+			h.Time = NearestYear(t, received, loc)
 			return line[len(time.Stamp)+1:], true
 		}
 	}
@@ -62,9 +62,9 @@ func (h *Header) stamp(line string, received time.Time, loc *time.Location) (str
 	return rest, true
 }
 
-// nearestYear gives a stamp without a year the latest one that does not put it
+// NearestYear gives a stamp without a year the latest one that does not put it
 // more than a day after received.
-func nearestYear(t, received time.Time, loc *time.Location) time.Time {
+func NearestYear(t, received time.Time, loc *time.Location) time.Time {
 	year := received.In(loc).Year() + 1
 	for ; year > 0; year-- {
 		at := time.Date(year, t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, loc)
