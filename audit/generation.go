@@ -36,7 +36,6 @@ type generation struct {
 	edge   frontier
 	outbox uint64
 	buf    []byte
-	stored []tlog.Hash
 
 	opening  sync.Mutex
 	sidecars sync.WaitGroup
@@ -120,39 +119,63 @@ func (g *generation) recover(every bool) error {
 	return nil
 }
 
-// commit makes entries durable in one frame; reserved may use the reserve. On
-// an error nothing of the generation's state has changed.
-func (g *generation) commit(items []*pending, reserved bool) error {
-	first, edge, outbox := g.edge.size, g.edge.clone(), g.outbox
-	g.buf, g.stored = appendFrameHead(g.buf[:0], first, len(items)), g.stored[:0]
+// staged is a commit that was written and not yet synced.
+type staged struct {
+	items  []*pending
+	at     wal.Pos
+	first  uint64
+	edge   frontier
+	outbox uint64
+	stored []tlog.Hash
+	note   []byte
+}
+
+// stage writes entries, the tree over them and its signed checkpoint in one
+// frame; reserved may use the reserve. On an error nothing has changed.
+func (g *generation) stage(items []*pending, reserved bool) (*staged, error) {
+	s := &staged{items: items, first: g.edge.size, edge: g.edge.clone(), outbox: g.outbox, stored: make([]tlog.Hash, 0, 2*len(items)+maxEdge)}
+	g.buf = appendFrameHead(g.buf[:0], s.first, len(items))
 	for _, p := range items {
 		g.buf = appendFrameLeaf(g.buf, p.leaf)
-		g.stored = edge.push(p.hash, g.stored)
-		outbox = max(outbox, p.outbox)
+		s.stored = s.edge.push(p.hash, s.stored)
+		s.outbox = max(s.outbox, p.outbox)
 	}
-	root := edge.root()
-	signed, err := signCheckpoint(g.signer, edge.size, root)
+	var err error
+	if s.note, err = signCheckpoint(g.signer, s.edge.size, s.edge.root()); err != nil {
+		return nil, err
+	}
+	g.buf = append(g.buf, s.note...)
+	if s.at, err = g.wal.Write(g.buf, reserved); err != nil {
+		return nil, fmt.Errorf("audit.Append: %w", err)
+	}
+	g.edge, g.outbox = s.edge.clone(), s.outbox
+	return s, nil
+}
+
+// finish makes what was staged durable and then publishes it, in order.
+func (g *generation) finish(all ...*staged) error {
+	if err := g.wal.Sync(); err != nil {
+		return fmt.Errorf("audit.Append: %w", err)
+	}
+	for _, s := range all {
+		if closed := g.tree.extend(s.at, s.first, s.edge, s.outbox, s.stored); closed != nil {
+			g.sidecars.Go(func() { g.writeSidecar(closed) })
+		}
+		g.latest.Store(&Checkpoint{g.origin, s.edge.size, s.edge.root(), s.note})
+		for i, p := range s.items {
+			p.result = Result{core.Position{Origin: g.origin, Index: s.first + uint64(i)}, p.leaf, s.note, s.edge.size}
+		}
+	}
+	return nil
+}
+
+// commit is stage and finish for who is alone with the generation.
+func (g *generation) commit(items []*pending, reserved bool) error {
+	s, err := g.stage(items, reserved)
 	if err != nil {
 		return err
 	}
-	g.buf = append(g.buf, signed...)
-	write := g.wal.Append
-	if reserved {
-		write = g.wal.AppendReserved
-	}
-	at, err := write(g.buf)
-	if err != nil {
-		return fmt.Errorf("audit.Append: %w", err)
-	}
-	g.edge, g.outbox = edge, outbox
-	if closed := g.tree.extend(at, first, edge.clone(), outbox, g.stored); closed != nil {
-		g.sidecars.Go(func() { g.writeSidecar(closed) })
-	}
-	g.latest.Store(&Checkpoint{g.origin, edge.size, root, signed})
-	for i, p := range items {
-		p.result = Result{core.Position{Origin: g.origin, Index: first + uint64(i)}, p.leaf, signed, edge.size}
-	}
-	return nil
+	return g.finish(s)
 }
 
 // writeSidecar moves a closed segment's hashes out of memory. Without it they

@@ -69,7 +69,8 @@ type Log struct {
 	subjects *subjects
 	group    *wal.Group[*pending]
 
-	writing sync.Mutex // one commit, diversion or succession at a time
+	writing    sync.Mutex     // one stage, diversion or succession at a time
+	unfinished sync.WaitGroup // commits that are staged and not yet finished
 
 	mu      sync.RWMutex
 	chain   []*generation // all, oldest first
@@ -98,7 +99,7 @@ func Open(_ context.Context, c Config) (*Log, error) {
 		return nil, core.Wrap(core.KindUnavailable, "audit.Open", err)
 	}
 	l := &Log{c: c}
-	l.group = wal.NewGroup(maxBatch, l.commit)
+	l.group = wal.NewPipeline(maxBatch, l.stage)
 	lost, err := l.openKeys()
 	if err == nil {
 		err = l.open()
@@ -202,20 +203,38 @@ func (l *Log) prepare(e Entry) (*pending, error) {
 	return &pending{leaf: leaf, hash: tlog.RecordHash(leaf), vital: e.Vital != "", outbox: e.outbox}, nil
 }
 
-// commit is what one group of callers waits for.
-func (l *Log) commit(items []*pending) error {
+// stage is what one group of callers waits for, up to the sync.
+func (l *Log) stage(items []*pending) (finish func() error) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
+	g := l.writer()
+	var all []*staged
 	for len(items) > 0 {
 		n, size := 0, int64(0)
 		for n < len(items) && (n == 0 || size+int64(len(items[n].leaf)) <= l.chunk()) {
 			size += int64(len(items[n].leaf)) + 4
 			n++
 		}
-		l.commitChunk(items[:n], size)
+		if s := l.stageChunk(g, items[:n], size); s != nil {
+			all = append(all, s)
+		}
 		items = items[n:]
 	}
-	return nil
+	if len(all) == 0 {
+		return func() error { return nil }
+	}
+	l.unfinished.Add(1)
+	return func() error {
+		defer l.unfinished.Done()
+		if err := g.finish(all...); err != nil {
+			for _, s := range all {
+				for _, p := range s.items {
+					p.err = err
+				}
+			}
+		}
+		return nil
+	}
 }
 
 // chunk is how many bytes of entries go into one frame.
@@ -229,10 +248,11 @@ func (l *Log) chunk() int64 {
 // frameOverhead bounds what a commit adds to its entries.
 const frameOverhead = 1024
 
-func (l *Log) commitChunk(items []*pending, size int64) {
-	g := l.writer()
+// stageChunk writes those items of one frame that may go in at present; the
+// others learn why not.
+func (l *Log) stageChunk(g *generation, items []*pending, size int64) *staged {
 	refusal := l.refusal()
-	reserved := false
+	reserved := refusal != nil
 	if refusal == nil {
 		refusal = g.wal.Admit(size + frameOverhead)
 		reserved = refusal != nil
@@ -249,13 +269,23 @@ func (l *Log) commitChunk(items []*pending, size int64) {
 		}
 	}
 	if len(taken) == 0 {
-		return
+		return nil
 	}
-	if err := g.commit(taken, reserved || l.stopOnly()); err != nil {
+	s, err := g.stage(taken, reserved)
+	if err != nil {
 		for _, p := range taken {
 			p.err = err
 		}
 	}
+	return s
+}
+
+// alone waits until no commit is under way and keeps new ones out until the
+// returned function is called.
+func (l *Log) alone() (release func()) {
+	l.writing.Lock()
+	l.unfinished.Wait()
+	return l.writing.Unlock
 }
 
 // refusal is why ordinary entries are refused at present.
@@ -305,15 +335,13 @@ func (l *Log) Origin() string { return l.writer().origin }
 
 // Outbox returns the last outbox number in the log.
 func (l *Log) Outbox() uint64 {
-	l.writing.Lock()
-	defer l.writing.Unlock()
+	defer l.alone()()
 	return l.writer().outbox
 }
 
 // Close ends the log; what was acknowledged is on disk already.
 func (l *Log) Close() error {
-	l.writing.Lock()
-	defer l.writing.Unlock()
+	defer l.alone()()
 	l.mu.Lock()
 	chain := l.chain
 	l.closed = true

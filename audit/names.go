@@ -87,7 +87,7 @@ func (k *subject) hide(name string) string {
 	kind := kindOf(name)
 	switch {
 	case kind == kindPerson:
-		return fmt.Sprintf("%s/~%x", kind, k.id)
+		return k.person
 	case !isWord(kind):
 		kind = "other"
 	}

@@ -222,8 +222,7 @@ func (l *Log) Verify(ctx context.Context) error {
 	if core.KindOf(err) != core.KindDamaged {
 		return err
 	}
-	l.writing.Lock()
-	defer l.writing.Unlock()
+	defer l.alone()()
 	if l.writer() != g { // succeeded or diverted meanwhile
 		return err
 	}

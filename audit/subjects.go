@@ -52,11 +52,12 @@ type subjects struct {
 // subject is one key, with what is derived from it kept ready: derivation costs
 // more than encryption.
 type subject struct {
-	id    [kidLen]byte
-	name  string
-	aead  cipher.AEAD
-	macs  *sync.Pool
-	names *sync.Pool
+	id     [kidLen]byte
+	name   string
+	person string // the pseudonym of a person
+	aead   cipher.AEAD
+	macs   *sync.Pool
+	names  *sync.Pool
 }
 
 type keyRequest struct {
@@ -155,7 +156,7 @@ func (s *subjects) keep(k *subject, sealed []byte) {
 }
 
 func newSubject(id [kidLen]byte, name string, key []byte) (*subject, error) {
-	k := &subject{id: id, name: name}
+	k := &subject{id: id, name: name, person: fmt.Sprintf("%s/~%x", kindPerson, id)}
 	var parts [3][]byte
 	for i, purpose := range []string{"body", "commitment", "names"} {
 		b, err := hkdf.Key(sha256.New, key, id[:], "interlock audit v1 "+purpose, 32)

@@ -76,8 +76,7 @@ func (l *Log) Succeed(ctx context.Context, statement, signatures []byte) (Result
 	if err := l.c.VerifySuccession(statement, signatures); err != nil {
 		return Result{}, fmt.Errorf("audit.Succeed: %w", err)
 	}
-	l.writing.Lock()
-	defer l.writing.Unlock()
+	defer l.alone()()
 	if err := l.fits(statement); err != nil {
 		return Result{}, err
 	}

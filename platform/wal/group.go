@@ -2,6 +2,7 @@ package wal
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 )
@@ -10,25 +11,38 @@ import (
 // runs, the next batch gathers. Results of single items go into T, which is
 // therefore usually a pointer.
 type Group[T any] struct {
-	max    int
-	commit func([]T) error
+	max   int
+	stage func([]T) (finish func() error)
 
 	mu    sync.Mutex
 	queue []*waiting[T]
 	busy  bool // somebody leads
+
+	finishing sync.Mutex
 }
 
+// waiting is a caller's item. It is told once to lead, or that it is done.
 type waiting[T any] struct {
 	item T
 	err  error
-	done chan struct{} // closed after the commit that held item
-	lead chan struct{} // closed to hand over the lead
+	wake chan bool // true: lead
 }
 
 // NewGroup returns a group whose commits hold at most maxBatch items. Commits
 // never overlap. An error of commit goes to every caller whose item was in it.
 func NewGroup[T any](maxBatch int, commit func([]T) error) *Group[T] {
-	return &Group[T]{max: max(maxBatch, 1), commit: commit}
+	return NewPipeline(maxBatch, func(items []T) func() error {
+		err := commit(items)
+		return func() error { return err }
+	})
+}
+
+// NewPipeline returns a group whose commits have two parts: stage, which puts
+// items in order, for example by writing them, and the function it returns,
+// which finishes them, for example by a sync. Neither overlaps with itself and
+// both go in the same order, but the next batch is staged while one finishes.
+func NewPipeline[T any](maxBatch int, stage func([]T) (finish func() error)) *Group[T] {
+	return &Group[T]{max: max(maxBatch, 1), stage: stage}
 }
 
 // Do returns after item's commit. If ctx ends while the item still waits in
@@ -39,28 +53,32 @@ func (g *Group[T]) Do(ctx context.Context, item T) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	w := &waiting[T]{item: item, done: make(chan struct{}), lead: make(chan struct{})}
+	w := &waiting[T]{item: item, wake: make(chan bool, 1)}
 	g.mu.Lock()
 	g.queue = append(g.queue, w)
-	if !g.busy {
-		g.busy = true
-		close(w.lead)
-	}
+	lead := !g.busy
+	g.busy = true
 	g.mu.Unlock()
-	select {
-	case <-w.done:
-		return w.err
-	case <-w.lead:
-		g.run()
-		return w.err
-	case <-ctx.Done():
-		return g.abandon(ctx, w)
+	if !lead {
+		select {
+		case lead = <-w.wake:
+		case <-ctx.Done():
+			if g.abandon(w) {
+				return ctx.Err()
+			}
+			lead = <-w.wake
+		}
 	}
+	if lead {
+		g.run()
+	}
+	return w.err
 }
 
-// run commits one batch, which begins with the leader's own item, and hands the
-// lead to the first of those who gathered meanwhile.
+// run commits one batch, which begins with the leader's own item. Once it is
+// staged, the lead goes to the first of those who gathered meanwhile.
 func (g *Group[T]) run() {
+	runtime.Gosched() // those who were just woken may join
 	g.mu.Lock()
 	n := min(len(g.queue), g.max)
 	batch := slices.Clone(g.queue[:n])
@@ -71,36 +89,32 @@ func (g *Group[T]) run() {
 	for i, w := range batch {
 		items[i] = w.item
 	}
-	err := g.commit(items)
+	finish := g.stage(items)
+	g.finishing.Lock() // the batch before is finished
 	g.mu.Lock()
-	if g.busy = len(g.queue) > 0; g.busy {
-		close(g.queue[0].lead)
+	g.busy = len(g.queue) > 0
+	if g.busy {
+		g.queue[0].wake <- true
 	}
 	g.mu.Unlock()
-	for _, w := range batch {
+	err := finish()
+	g.finishing.Unlock()
+	batch[0].err = err
+	for _, w := range batch[1:] {
 		w.err = err
-		close(w.done)
+		w.wake <- false
 	}
 }
 
-// abandon takes w out of the queue. If w was given the lead or is in a commit
-// by now, it must go through with it.
-func (g *Group[T]) abandon(ctx context.Context, w *waiting[T]) error {
+// abandon takes w out of the queue, unless it has been told to lead or a
+// commit holds it: then it must go through with it.
+func (g *Group[T]) abandon(w *waiting[T]) bool {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	i := slices.Index(g.queue, w)
-	select {
-	case <-w.lead:
-		g.mu.Unlock()
-		g.run()
-		return w.err
-	default:
+	if i < 0 || len(w.wake) > 0 {
+		return false
 	}
-	if i >= 0 {
-		g.queue = slices.Delete(g.queue, i, i+1)
-		g.mu.Unlock()
-		return ctx.Err()
-	}
-	g.mu.Unlock()
-	<-w.done
-	return w.err
+	g.queue = slices.Delete(g.queue, i, i+1)
+	return true
 }

@@ -15,10 +15,11 @@ type item struct{ in, out int }
 func TestGroupSharesCommits(t *testing.T) {
 	const n, most = 200, 64
 	var commits []int
-	gathered, first := make(chan struct{}), true
+	entered, gathered, first := make(chan struct{}), make(chan struct{}), true
 	g := wal.NewGroup(most, func(items []*item) error {
 		if first {
 			first = false
+			close(entered)
 			<-gathered
 		}
 		commits = append(commits, len(items))
@@ -35,6 +36,9 @@ func TestGroupSharesCommits(t *testing.T) {
 				t.Errorf("item %d: %d, %v", i, it.out, err)
 			}
 		})
+		if i == 0 {
+			<-entered
+		}
 	}
 	waitQueued(t, g, n-1)
 	close(gathered)
