@@ -88,7 +88,7 @@ func outOfRoom(err error) bool {
 // other clients. SQLite's own kind is a file that cannot be read or written.
 func unreachable(err error) bool {
 	var connect *pgconn.ConnectError
-	var network net.Error
+	var network *net.OpError // not net.Error: SQLite's errors have its methods too
 	if errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sqlite3.IOERR) || errors.Is(err, sqlite3.CANTOPEN) ||
 		errors.Is(err, sqlite3.INTERRUPT) || errors.Is(err, sqlite3.READONLY) {

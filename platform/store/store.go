@@ -69,20 +69,12 @@ func (d Dialect) String() string {
 	return "unknown"
 }
 
-// ForUpdate is the suffix by which a SELECT locks its rows: empty on SQLite,
-// whose writer is alone anyway.
+// ForUpdate is the suffix by which a SELECT locks its rows in a write
+// transaction: empty on SQLite, whose writer is alone anyway. [Tx.ForUpdate]
+// also fits a view.
 func (d Dialect) ForUpdate() string {
 	if d == Postgres {
 		return " FOR UPDATE"
-	}
-	return ""
-}
-
-// SkipLocked is the suffix by which a claim passes over rows that another
-// claimer holds.
-func (d Dialect) SkipLocked() string {
-	if d == Postgres {
-		return " FOR UPDATE SKIP LOCKED"
 	}
 	return ""
 }

@@ -149,6 +149,21 @@ func TestAFailedStatementDoomsItsTransaction(t *testing.T) {
 	})
 }
 
+func TestAStatementThatIsWrongIsNotAnOutage(t *testing.T) {
+	storetest.Each(t, []store.Migrations{things}, func(t *testing.T, db *store.DB) {
+		err := db.Tx(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(ctx, "INSERT INTO nowhere (id) VALUES ($1)", "a")
+			if !errors.Is(tx.Err(), err) {
+				t.Errorf("Err() = %v", tx.Err())
+			}
+			return err
+		})
+		if err == nil || core.KindOf(err) != core.KindInternal {
+			t.Errorf("%v (%v)", err, core.KindOf(err))
+		}
+	})
+}
+
 // Each writer reads and then writes what it read plus one. Without serialisable
 // transactions and retries, updates get lost.
 func TestConcurrentReadModifyWriteLosesNothing(t *testing.T) {

@@ -25,6 +25,7 @@ const (
 type Tx struct {
 	db       *DB
 	tx       *sql.Tx
+	view     bool
 	doomed   error
 	after    []func()
 	notified map[string]bool
@@ -40,7 +41,7 @@ func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
 }
 
 // LockTx is [DB.Tx] for code that first locks the rows it decides on
-// ([Dialect.ForUpdate], an UPDATE that comes first): on PostgreSQL it runs at
+// ([Tx.ForUpdate], an UPDATE that comes first): on PostgreSQL it runs at
 // READ COMMITTED, where a second comer waits for the lock instead of failing
 // and running again.
 func (db *DB) LockTx(ctx context.Context, fn func(*Tx) error) error {
@@ -66,7 +67,7 @@ func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
 		return fault(op, err)
 	}
 	defer func() { _ = sqlTx.Rollback() }() // nothing to keep
-	tx := &Tx{db: db, tx: sqlTx}
+	tx := &Tx{db: db, tx: sqlTx, view: true}
 	if err := fn(tx); err != nil {
 		return fault(op, err)
 	}
@@ -220,8 +221,30 @@ func (tx *Tx) Affected(ctx context.Context, query string, args ...any) (int64, e
 	return res.RowsAffected()
 }
 
+// Err returns the error of the first statement that failed: the transaction
+// will not commit, whatever its function returns.
+func (tx *Tx) Err() error { return tx.doomed }
+
 // Dialect returns the engine.
 func (tx *Tx) Dialect() Dialect { return tx.db.dialect }
+
+// ForUpdate is the suffix by which a SELECT locks its rows: [Dialect.ForUpdate],
+// and empty in a view.
+func (tx *Tx) ForUpdate() string {
+	if tx.view {
+		return ""
+	}
+	return tx.db.dialect.ForUpdate()
+}
+
+// SkipLocked is [Tx.ForUpdate] for a claim, which passes over the rows that
+// another claimer holds.
+func (tx *Tx) SkipLocked() string {
+	if lock := tx.ForUpdate(); lock != "" {
+		return lock + " SKIP LOCKED"
+	}
+	return ""
+}
 
 // OnCommit calls fn once the transaction is durable, never if it is not.
 func (tx *Tx) OnCommit(fn func()) { tx.after = append(tx.after, fn) }
