@@ -97,6 +97,22 @@ func TestCapturedServerCannotLoosen(t *testing.T) {
 	}
 }
 
+// TRUST F06: a stop needs nothing but identity and scope. Whoever sends it may
+// know neither epoch nor counter nor trust root of the device.
+func TestStopNeedsNothingButASignature(t *testing.T) {
+	s := quorumSite(t)
+	tr := s.trust()
+	o := newOrder(t, link.OrderStop, nil)
+	o.Epoch, o.Counter, o.RootVersion, o.Reason, o.Incident = "", 0, 0, "", ""
+	at := here()
+	at.LastCounter, at.Now = 1<<63, link.TrustedTime{Lower: issued.AddDate(20, 0, 0)}
+	for ns, key := range map[string]string{link.NamespaceOrder: "stop", link.NamespaceApproval: "ben"} {
+		if _, err := tr.CheckOrder(s.envelope(ns, encodeOrder(t, o), key), at); err != nil {
+			t.Errorf("by %s: %v", key, err)
+		}
+	}
+}
+
 // A person's signature that was made for anything else is no approval (F02).
 func TestSignatureOfAnotherNamespaceCountsNothing(t *testing.T) {
 	s := quorumSite(t)
@@ -494,6 +510,13 @@ func TestApproveChecksBeforeItSigns(t *testing.T) {
 		if _, err := tr.Approve(row.payload, s.key(row.key)); err == nil {
 			t.Errorf("%s: signed", row.name)
 		}
+	}
+	stop := &link.Envelope{Payload: encodeOrder(t, newOrder(t, link.OrderStop, nil))}
+	if _, err := tr.Approvals(stop); core.KindOf(err) != core.KindInvalid {
+		t.Errorf("approvals of a stop: %v", err)
+	}
+	if _, err := tr.Approve(payload, s.key("mallory")); err == nil || !strings.Contains(err.Error(), "is no person's") {
+		t.Errorf("a stranger: %v", err)
 	}
 	if _, err := tr.Approve(policy, s.key("anna/recovery")); err != nil {
 		t.Errorf("a root key beside the role: %v", err)

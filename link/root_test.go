@@ -1,6 +1,7 @@
 package link_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -32,7 +33,8 @@ func TestRootRules(t *testing.T) {
 		{"no delay", func(s *site) { s.root.ReleaseDelay = 0 }, "release_delay"},
 		{"no recovery delay", func(s *site) { s.root.RecoveryDelay = 60 }, "recovery_delay"},
 		{"two persons in quorum mode", func(s *site) { s.root.Persons = s.root.Persons[:2] }, "3 to"},
-		{"person twice", func(s *site) { s.root.Persons[1].ID = s.root.Persons[0].ID }, "twice"},
+		{"person twice", func(s *site) { s.root.Persons[1].ID = s.root.Persons[0].ID }, `person "anna" stands twice`},
+		{"person without id", func(s *site) { s.root.Persons[1].ID = core.PersonID{} }, "has no id"},
 		{"nameless person", func(s *site) { s.root.Persons[1].Name = "" }, "name"},
 		{"name with direction mark", func(s *site) { s.root.Persons[1].Name = "Ben\u202e" }, "plain text"},
 		{"person without key", func(s *site) { s.root.Persons[1].Keys = nil }, "0 keys"},
@@ -44,6 +46,7 @@ func TestRootRules(t *testing.T) {
 		{"one server key", func(s *site) { s.root.StopKey = s.root.CommandKey }, "same key"},
 		{"log key as a person's", func(s *site) { s.root.Persons[0].Keys = append(s.root.Persons[0].Keys, s.text("log")) }, "also a key of person anna"},
 		{"log key as command key", func(s *site) { s.root.CommandKey = s.text("log") }, "also command_key"},
+		{"log key as stop key", func(s *site) { s.root.StopKey = s.text("log") }, "also stop_key"},
 		{"role missing", func(s *site) { s.root.Roles = s.root.Roles[1:] }, "role root is missing"},
 		{"role twice", func(s *site) { s.root.Roles = append(s.root.Roles, s.root.Roles[1]) }, "stands twice"},
 		{"unknown role", func(s *site) { s.root.Roles[1].Name = "admin" }, `role "admin"`},
@@ -67,6 +70,12 @@ func TestRootRules(t *testing.T) {
 		{"pin in capitals", func(s *site) { s.root.CAPins[0] = strings.ToUpper(s.root.CAPins[0]) }, "lower-case"},
 		{"server without port", func(s *site) { s.root.Servers = []string{"a"} }, "host:port"},
 		{"port 0", func(s *site) { s.root.Servers = []string{"a:0"} }, "host:port"},
+		{"seventeen servers", func(s *site) {
+			s.root.Servers = nil
+			for i := range 17 {
+				s.root.Servers = append(s.root.Servers, fmt.Sprintf("a:%d", i+1))
+			}
+		}, "at most 16"},
 		{"min agent", func(s *site) { s.root.MinAgent = "v1" }, "min_agent"},
 		{"log origin", func(s *site) { s.root.LogOrigin = "other" }, "log_origin"},
 		{"log key", func(s *site) { s.root.LogKey = "x+y+z" }, "log_key"},
@@ -97,6 +106,12 @@ func TestRootRules(t *testing.T) {
 		if _, err := link.EncodeRoot(s.root); err == nil || !strings.Contains(err.Error(), "threshold 0") {
 			t.Errorf("%s with no threshold: %v", name, err)
 		}
+	}
+}
+
+func TestRootIsNoLargerThanAPayload(t *testing.T) {
+	if _, err := link.DecodeRoot(make([]byte, link.MaxPayload+1)); core.KindOf(err) != core.KindTooLarge {
+		t.Error(err)
 	}
 }
 
