@@ -15,13 +15,15 @@ type logLine struct {
 // collectors write, or in a journald object.
 func readLog(fields []byte) logLine {
 	var l logLine
-	var comm string
+	var comm, uid string
 	topLevel(fields, func(key string, val []byte) {
 		switch key {
 		case "program", "SYSLOG_IDENTIFIER":
 			l.program = text(val)
 		case "_COMM":
 			comm = text(val)
+		case "_UID":
+			uid = text(val)
 		case "pid", "_PID":
 			l.pid = text(val)
 		case "SYSLOG_PID":
@@ -32,8 +34,13 @@ func readLog(fields []byte) logLine {
 			l.message = text(val)
 		}
 	})
-	if l.program == "" {
+	// journald itself sets what begins with an underscore; the identifier is
+	// what the program claims. Nobody but root's sshd speaks for sshd.
+	if l.program == "" || isSSHD(l.program) && comm != "" && !isSSHD(comm) {
 		l.program = comm
+	}
+	if isSSHD(l.program) && uid != "" && uid != "0" {
+		l.program = "not-" + l.program
 	}
 	return l
 }

@@ -90,6 +90,21 @@ func TestJournaldObjectsAreReadAsTheyAre(t *testing.T) {
 	}
 }
 
+// TestOnlySSHDSpeaksForSSHD: any local user can log under any identifier;
+// journald says who it was.
+func TestOnlySSHDSpeaksForSSHD(t *testing.T) {
+	const rest = `"SYSLOG_IDENTIFIER":"sshd","MESSAGE":"Failed password for root from 203.0.113.9 port 1 ssh2"}`
+	for fields, want := range map[string]string{
+		`{` + rest: "sshd", `{"_COMM":"sshd","_UID":"0",` + rest: "sshd", `{"_COMM":"sshd-session","_UID":"0",` + rest: "sshd",
+		`{"_COMM":"logger","_UID":"0",` + rest: "logger", `{"_COMM":"sshd","_UID":"1000",` + rest: "not-sshd", `{"_UID":"1000",` + rest: "not-sshd",
+	} {
+		_, sources, _ := event(&core.Event{Source: "journald/local", Provenance: core.ProvenanceLocal, Fields: json.RawMessage(fields)})
+		if len(sources) == 0 || sources[0].Service != want {
+			t.Errorf("%s: %v", fields, sources)
+		}
+	}
+}
+
 func TestDeviceEventsGoToTamperRules(t *testing.T) {
 	dev := core.MustID[core.DeviceID]("press-7")
 	for _, row := range []struct{ kind, fields, want string }{
