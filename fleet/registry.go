@@ -68,6 +68,12 @@ func getDevice(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.
 	return d, nil
 }
 
+// SiteOf reads where a device stands, inside a transaction of the caller.
+func SiteOf(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.DeviceID) (core.SiteID, error) {
+	d, err := getDevice(ctx, tx, tenant, id)
+	return d.Site, err
+}
+
 // lockDevice is getDevice for a transaction that will write the row.
 func lockDevice(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.DeviceID) (Device, error) {
 	if s := tx.Dialect().ForUpdate(); s != "" {

@@ -294,3 +294,40 @@ func TestRenewal(t *testing.T) {
 		r.want(renew(a, a.csr(), c, nil), core.KindReplayed, "challenge")
 	})
 }
+
+// TestAStopNeedsNoDatabase closes the database under an open stream and under
+// one that is opened after it (F06).
+func TestAStopNeedsNoDatabase(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		a := r.enrolled(r.serve(), "press-7")
+		open, err := a.stream(0)
+		r.must(err)
+		<-open.lines
+		r.must(r.db.Close())
+		trip := func() core.UUID {
+			s := stop.Stop{ID: core.NewUUID(start), Tenant: tenant, By: "person/anna", Reason: "hand", At: start, Scope: stop.Scope{Kind: stop.ScopeDevice, Device: a.id}}
+			r.hub.Publish(s)
+			return s.ID
+		}
+		stopped := func(s *stream, id core.UUID) {
+			t.Helper()
+			line, _ := s.next(t)
+			env, err := link.ParseEnvelope(line.Envelope)
+			r.must(err)
+			o, err := link.DecodeOrder(env.Payload)
+			r.must(err)
+			if o.ID != id || o.Type != link.OrderStop {
+				t.Errorf("order %+v", o)
+			}
+		}
+		id := trip()
+		stopped(open, id)
+		late, err := a.stream(0)
+		r.must(err)
+		stopped(late, id)
+		body, _ := a.seal(a.batch())
+		if _, err := a.do("POST", "/agent/v1/batches", body); err == nil {
+			t.Error("a batch was taken without asking the registry")
+		}
+	})
+}

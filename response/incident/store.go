@@ -22,6 +22,10 @@ type Topic interface {
 	Publish(ctx context.Context, tx *store.Tx, tenant core.TenantID, records ...[]byte) error
 }
 
+// Sites finds where a device stands, so that a person's right to move its
+// incident can be decided by site; fleet.SiteOf is the real one.
+type Sites func(ctx context.Context, tx *store.Tx, tenant core.TenantID, device core.DeviceID) (core.SiteID, error)
+
 // Record is what the topic "incidents" carries: the incident after the step.
 type Record struct {
 	Incident Incident `json:"incident"`
@@ -34,10 +38,12 @@ type Record struct {
 type Store struct {
 	topic Topic
 	facts Facts
+	// Sites may be nil: incidents then carry the site of their alert.
+	Sites Sites
 }
 
 // NewStore returns a store that publishes on topic.
-func NewStore(topic Topic, facts Facts) *Store { return &Store{topic, facts} }
+func NewStore(topic Topic, facts Facts) *Store { return &Store{topic: topic, facts: facts} }
 
 // Take opens an incident for an alert or attaches the alert to the open one of
 // the same subject, family and trust. An alert that is known already changes
@@ -59,6 +65,9 @@ func (s *Store) Take(ctx context.Context, tx *store.Tx, a Alert, now time.Time) 
 		in, step.Kind = in.attach(a), StepAttached
 	} else {
 		in, step.Kind, step.To = a.open(now), StepOpened, StateNew
+		if in.Site, err = s.siteOf(ctx, tx, in); err != nil {
+			return Incident{}, err
+		}
 	}
 	step.Revision = in.Revision
 	if err := save(ctx, tx, in, before); err != nil {
@@ -68,6 +77,17 @@ func (s *Store) Take(ctx context.Context, tx *store.Tx, a Alert, now time.Time) 
 		return Incident{}, err
 	}
 	return in, s.commit(ctx, tx, in, step)
+}
+
+func (s *Store) siteOf(ctx context.Context, tx *store.Tx, in Incident) (core.SiteID, error) {
+	if s.Sites == nil || in.Device.IsZero() || !in.Site.IsZero() {
+		return in.Site, nil
+	}
+	site, err := s.Sites(ctx, tx, in.Tenant, in.Device)
+	if core.KindOf(err) == core.KindNotFound {
+		return in.Site, nil // a device that the registry doesn't know stands nowhere
+	}
+	return site, err
 }
 
 // known finds the incident of an alert that came before.

@@ -216,6 +216,24 @@ func TestMergingAndReopening(t *testing.T) {
 	})
 }
 
+func TestTheSiteComesFromTheRegistry(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		hall := core.MustID[core.SiteID]("hall-1")
+		f.store.Sites = func(_ context.Context, _ *store.Tx, _ core.TenantID, id core.DeviceID) (core.SiteID, error) {
+			if id.String() == "press-7" {
+				return hall, nil
+			}
+			return core.SiteID{}, core.E(core.KindNotFound, "test", "no such device")
+		}
+		if in := f.take(alert("press-7", nil), start); in.Site != hall {
+			t.Errorf("site %q", in.Site)
+		}
+		if in := f.take(alert("press-8", nil), start); !in.Site.IsZero() {
+			t.Errorf("site %q of an unknown device", in.Site)
+		}
+	})
+}
+
 func TestTenantsAreApart(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		in := f.take(alert("press-7", nil), start)
