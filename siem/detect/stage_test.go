@@ -40,6 +40,7 @@ type pipe struct {
 	// restart makes new stages before each frame, crash rolls each frame back
 	// once before it is let through.
 	restart, crash bool
+	guesses        int
 }
 
 // frames is a topic in memory that forgets what a failed transaction published.

@@ -155,9 +155,6 @@ func TestSigmaHQRegressionRecall(t *testing.T) {
 
 // TestRealEventsScan lays out ten thousand real events and asks all rules.
 func TestRealEventsScan(t *testing.T) {
-	if testing.Short() {
-		t.Skip("short")
-	}
 	rules, _ := corpus(t)
 	var windows []*sigma.Rule
 	for _, r := range rules {
