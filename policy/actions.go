@@ -65,7 +65,7 @@ const (
 	DeviceBaseline   core.Action = "device.baseline"
 	DevicePolicy     core.Action = "device.policy"
 	DeviceUpdate     core.Action = "device.update"
-	DeviceMove       core.Action = "device.server-address"
+	DeviceMove       core.Action = "device.server_address"
 	DeviceZeroize    core.Action = "device.zeroize"
 	DeviceRetire     core.Action = "device.retire"
 	ReflexContain    core.Action = "reflex.contain"

@@ -32,8 +32,8 @@
 //
 // [Guard.Load] refuses a set that does not parse, naming file, line and column,
 // and the last good set stays in force. A server that starts without any good
-// set has a Guard with a nil set: stops work, and administrators may do what
-// [RepairActions] lists, and nothing else happens.
+// set has a Guard with a nil set: stops work, devices report, administrators may
+// do what [RepairActions] lists, and nothing else happens.
 //
 // Names in policies: principals are Person, Device, Service, Token or Stranger
 // and stand in Role::"viewer", "operator", "security-officer" or

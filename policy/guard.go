@@ -48,7 +48,8 @@ type Guard struct {
 }
 
 // NewGuard returns a Guard over the set, which may be nil where no good set of
-// policies is to be had: then stops and repairs work and nothing else does.
+// policies is to be had: then stops, reports of devices and repairs work and
+// nothing else does.
 // [Guard.Run] must run for deferred records and summaries to be written.
 func NewGuard(set *Set, rec Recorder, clock core.Clock, opts ...Options) *Guard {
 	g := &Guard{rec: rec, clock: clock, strangers: newStrangers(), late: newLate()}

@@ -304,6 +304,14 @@ func TestWithoutAnyPoliciesAdministratorsRepairAndPersonsStop(t *testing.T) {
 			}
 		}
 	}
+	for action, want := range map[core.Action]bool{BatchAppend: true, OrderFetch: true, ResultAppend: true, IdentityRenew: false, ReflexContain: true} {
+		if d, err := g.Permit(context.Background(), machine("press-7"), action, device("press-7")); err != nil || d.Allowed != want {
+			t.Errorf("a device, %s: %+v, %v", action, d, err)
+		}
+		if d, err := g.Permit(context.Background(), machine("press-8"), action, device("press-7")); err != nil || d.Allowed {
+			t.Errorf("another device, %s: %+v, %v", action, d, err)
+		}
+	}
 	if err := g.Replace(Default()); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ const (
 	RuleStop       = "code:stop"
 	RuleReflex     = "code:reflex"
 	RuleRepair     = "code:repair"
+	RuleReport     = "code:report"
 	RuleNoSet      = "code:no-policies"
 	RuleError      = "code:policy-error"
 	RuleCap        = "code:cap"

@@ -264,6 +264,9 @@ func (r *Ring) Append(rec Record) (durable <-chan struct{}, err error) {
 	rec.At = rec.At.UTC()
 	b, err := encodeSlot(r.seq+1, rec)
 	if err == nil {
+		rec, err = decodeSlot(b) // what drains is what a restart would read
+	}
+	if err == nil {
 		var i int
 		if i, err = r.room(); err == nil {
 			r.seq++
@@ -275,7 +278,6 @@ func (r *Ring) Append(rec Record) (durable <-chan struct{}, err error) {
 }
 
 func (r *Ring) put(i int, rec Record, b []byte) <-chan struct{} {
-	rec.Seq = r.seq
 	if old := r.slots[i]; old.bytes != nil { // overwritten before it was written: never durable
 		r.waiters = slices.DeleteFunc(r.waiters, func(w waiter) bool { return w.seq == old.rec.Seq })
 	}

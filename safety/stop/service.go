@@ -5,7 +5,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -96,11 +99,13 @@ func (s *Service) recall() {
 // SetPersons says who may stop what. It takes the place of what was said before.
 // A uid that two persons claim is the first one's.
 func (s *Service) SetPersons(persons []Person) {
-	s.setPersons(persons)
-	s.saveRoster()
+	if s.setPersons(persons) {
+		s.saveRoster()
+	}
 }
 
-func (s *Service) setPersons(persons []Person) {
+// setPersons reports whether anything changed.
+func (s *Service) setPersons(persons []Person) bool {
 	m, uids := make(map[personKey]Person, len(persons)), make(map[uint32]personKey)
 	for _, p := range persons {
 		p.Sites, p.UIDs = slices.Clone(p.Sites), slices.Clone(p.UIDs)
@@ -114,24 +119,30 @@ func (s *Service) setPersons(persons []Person) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	same := reflect.DeepEqual(s.people, m)
 	s.people, s.uids = m, uids
+	return !same
 }
 
 // SetTargets says which devices there are, so that a stop can name who has not
 // confirmed. It takes the place of what was said before.
 func (s *Service) SetTargets(targets []Target) {
-	s.setTargets(targets)
-	s.saveRoster()
+	if s.setTargets(targets) {
+		s.saveRoster()
+	}
 }
 
-func (s *Service) setTargets(targets []Target) {
+// setTargets reports whether anything changed.
+func (s *Service) setTargets(targets []Target) bool {
 	m := make(map[targetKey]Target, len(targets))
 	for _, t := range targets {
 		m[targetKey{t.Tenant, t.Device}] = t
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	same := maps.Equal(s.targets, m)
 	s.targets = m
+	return !same
 }
 
 func (s *Service) saveRoster() {
@@ -210,6 +221,7 @@ func (s *Service) Trip(who core.Principal, scope Scope, reason string) (Result, 
 	if err != nil {
 		return Result{}, err
 	}
+	reason = shorten(reason)
 	now := s.clock.Now()
 	result := Result{Trip: core.NewUUID(now), Recorded: true}
 	for _, sc := range scopes {
@@ -221,6 +233,19 @@ func (s *Service) Trip(who core.Principal, scope Scope, reason string) (Result, 
 		result.Stops = append(result.Stops, s.state(stop))
 	}
 	return result, nil
+}
+
+// MaxReason is how long a reason may be, in bytes. A trip's is cut, because a
+// long reason must not keep an order from being signed; it can be given again
+// with [Service.Explain].
+const MaxReason = 400
+
+// shorten makes a reason printable and no longer than MaxReason.
+func shorten(reason string) string {
+	if len(reason) > MaxReason {
+		reason = reason[:MaxReason]
+	}
+	return printable(strings.ToValidUTF8(reason, ""))
 }
 
 // note puts a record into the ring and reports whether it is kept. Nothing is
@@ -386,8 +411,8 @@ func (s *Service) isActive(tenant core.TenantID, stop core.UUID) bool {
 
 // Explain gives a trip its reason afterwards.
 func (s *Service) Explain(who core.Principal, trip core.UUID, reason string) error {
-	if reason == "" {
-		return core.E(core.KindInvalid, "stop.Explain", "the reason is empty")
+	if reason == "" || len(reason) > MaxReason {
+		return core.E(core.KindInvalid, "stop.Explain", fmt.Sprintf("a reason has 1 to %d bytes, this has %d", MaxReason, len(reason)))
 	}
 	_, err := s.ring.Append(Record{Kind: RecordReason, Trip: trip, Tenant: who.Tenant, By: who.String(), Reason: reason, At: s.clock.Now()})
 	return err

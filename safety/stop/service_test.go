@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -129,6 +130,24 @@ func TestWhoStopsWhat(t *testing.T) {
 		}
 		if err != nil || result.NotConfirmed() != r.stops || !result.Recorded {
 			t.Errorf("%s: %v, %d devices", r.name, err, result.NotConfirmed())
+		}
+	}
+}
+
+func TestALongReasonIsCutAndTheStopGoesOut(t *testing.T) {
+	s, _ := memoryPlant(t)
+	for _, reason := range []string{strings.Repeat("ä", 5000), "a\x00b\xff\n", strings.Repeat("x", MaxReason+1)} {
+		result, err := s.Trip(who(vera), siteA, reason)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := result.Stops[0].Reason
+		rec := s.ring.Active()[0]
+		if len(got) > MaxReason || got == "" || strings.ContainsAny(got, "\x00\n\xff") || rec.Reason != got {
+			t.Errorf("reason %q, recorded %q", got, rec.Reason)
+		}
+		if err := s.Explain(who(vera), result.Trip, strings.Repeat("x", MaxReason+1)); core.KindOf(err) != core.KindInvalid {
+			t.Error(err)
 		}
 	}
 }
@@ -430,6 +449,13 @@ func TestTheRosterIsKnownWithoutADatabase(t *testing.T) {
 	st, err := os.Stat(file)
 	if err != nil || st.Mode().Perm() != 0o600 {
 		t.Fatalf("%v, %v", st, err)
+	}
+	before := st.Sys().(*syscall.Stat_t).Ino
+	s.SetTargets([]Target{target(hallA, 1)}) // nothing new, nothing written
+	for s.roster.busy() {
+	}
+	if st, err = os.Stat(file); err != nil || st.Sys().(*syscall.Stat_t).Ino != before {
+		t.Errorf("the same list was written again: %v", err)
 	}
 	again := open()
 	if result := mustTrip(t, again, who(vera), siteA); result.NotConfirmed() != 1 {
