@@ -78,6 +78,8 @@ type Alert struct {
 	Simulated  bool            `json:"simulated,omitempty"`
 	// Count is the number of distinct events.
 	Count uint64 `json:"count"`
+	// Uncounted is how many more there were that no window could hold.
+	Uncounted uint64 `json:"uncounted,omitempty"`
 	// First and Last are the times of the events, as their sources say.
 	First time.Time `json:"first"`
 	Last  time.Time `json:"last"`
@@ -113,6 +115,9 @@ type Raise struct {
 	Provenance core.Provenance
 	Simulated  bool
 	Events     []Event
+	// Lost counts events of the group that are not among Events because the
+	// rule's window had no room for them.
+	Lost uint64
 	// Now is the time of the journal's record that brought it.
 	Now time.Time
 }
@@ -189,6 +194,7 @@ func (a Alert) Fold(r Raise) Alert {
 }
 
 func (a *Alert) count(r Raise) {
+	a.Uncounted += r.Lost
 	for _, e := range r.Events {
 		a.Count++
 		a.Suppressed++

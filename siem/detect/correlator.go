@@ -146,7 +146,7 @@ func canonical(group map[string]string) string {
 func firedRaise(k WindowKey, f *sigma.Firing, now time.Time) ([]alert.Raise, error) {
 	r := alert.Raise{
 		Tenant: k.Tenant, Rule: ruleOf(f.Correlation.Rule), Severity: severities[f.Correlation.Rule.Level], Key: k.Group,
-		Group: f.Correlation.GroupFields(k.Group), Provenance: f.Provenance, Simulated: k.Simulated, Now: now,
+		Group: f.Correlation.GroupFields(k.Group), Provenance: f.Provenance, Simulated: k.Simulated, Lost: f.Lost, Now: now,
 	}
 	for _, e := range f.Events {
 		id, err := core.ParseUUID(e.Event)

@@ -1,10 +1,14 @@
 package detect
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/interlock-security/interlock/core"
@@ -67,21 +71,51 @@ func windowName(c *sigma.Correlation) string {
 	return c.Rule.ID + "/" + hex.EncodeToString(sum[:4])
 }
 
-// ruleFiles is the record that carries a rule set.
+// ruleFiles is the record that carries a rule set. On its way it is compressed:
+// a few thousand rules would otherwise not fit into one frame.
 type ruleFiles struct {
 	V     int          `json:"v"` // 1
 	Files []rules.File `json:"files"`
 }
 
+// maxRuleFiles bounds a rule set, in bytes of JSON.
+const maxRuleFiles = 64 << 20
+
 func encodeFiles(files []rules.File) ([]byte, error) {
 	b, err := json.Marshal(ruleFiles{1, files})
+	if err == nil && len(b) > maxRuleFiles {
+		return nil, core.E(core.KindTooLarge, "detect.encodeFiles", fmt.Sprintf("the rules have %d bytes, at most %d are allowed", len(b), maxRuleFiles))
+	}
 	return b, core.Wrap(core.KindInternal, "detect.encodeFiles", err)
 }
 
-func decodeFiles(b []byte) (*Ruleset, error) {
+// packed is the set as a record and as a row.
+func (r *Ruleset) packed() ([]byte, error) {
+	b, err := encodeFiles(r.Files)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, err = w.Write(b)
+	err = errors.Join(err, w.Close())
+	return out.Bytes(), core.Wrap(core.KindInternal, "detect.packed", err)
+}
+
+// decodeFiles reads a packed rule set.
+func decodeFiles(packed []byte) (*Ruleset, error) {
+	const op = "detect.decodeFiles"
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, core.Wrap(core.KindDamaged, op, err)
+	}
+	b, err := io.ReadAll(io.LimitReader(z, maxRuleFiles+1))
+	if err != nil || len(b) > maxRuleFiles {
+		return nil, core.E(core.KindDamaged, op, "the record does not unpack to a rule set")
+	}
 	var r ruleFiles
 	if err := json.Unmarshal(b, &r); err != nil || r.V != 1 {
-		return nil, core.E(core.KindDamaged, "detect.decodeFiles", "the record holds no rule set of version 1")
+		return nil, core.E(core.KindDamaged, op, "the record holds no rule set of version 1")
 	}
 	return NewRuleset(r.Files)
 }

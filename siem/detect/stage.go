@@ -228,7 +228,7 @@ func Announce(ctx context.Context, raw Appender, state *store.DB, partitions int
 	if err != nil {
 		return nil, err
 	}
-	body, err := encodeFiles(files)
+	body, err := set.packed()
 	if err != nil {
 		return nil, err
 	}

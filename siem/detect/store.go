@@ -29,7 +29,7 @@ const correlatePart = -1
 
 // keepRuleset stores a set and puts it in force for a part.
 func keepRuleset(ctx context.Context, tx *store.Tx, part int32, set *Ruleset, at time.Time) error {
-	body, err := encodeFiles(set.Files)
+	body, err := set.packed()
 	if err != nil {
 		return err
 	}

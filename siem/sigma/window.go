@@ -54,7 +54,7 @@ type Entry struct {
 // owner to store.
 type Window struct {
 	Entries []Entry `json:"entries"`
-	// Lost counts entries that had to make room; it is never silent.
+	// Lost counts entries that had to make room before any firing named them.
 	Lost uint64 `json:"lost,omitempty"`
 }
 
@@ -74,6 +74,9 @@ type Firing struct {
 	// Events are those not named by an earlier firing of the same group.
 	Events      []Entry
 	First, Last time.Time
+	// Lost counts events that belonged to the group and had to make room in
+	// its window: they are in the journal, but no firing names them.
+	Lost uint64
 	// Provenance is what the firing is worth: where the rule holds on
 	// authenticated events alone, the weakest of theirs, otherwise
 	// unauthenticated. So forged events neither raise nor lower it.
@@ -181,7 +184,7 @@ func (c *Correlation) Add(w *Window, f Fact, r *Rule) *Firing {
 		return nil
 	}
 	_, _, authentic := c.around(w.Entries, at, true)
-	return c.fire(w.Entries[lo:hi], authentic)
+	return c.fire(w, w.Entries[lo:hi], authentic)
 }
 
 // admit says whether e counts beside what is there. An event that is no echo
@@ -224,7 +227,7 @@ func (c *Correlation) Advance(w *Window, watermark time.Time) *Firing {
 		closed := slices.Clone(w.Entries[:n])
 		w.Entries = slices.Delete(w.Entries, 0, n)
 		if c.Holds(c.count(closed, false)) {
-			return c.fire(closed, c.Holds(c.count(closed, true)))
+			return c.fire(w, closed, c.Holds(c.count(closed, true)))
 		}
 	}
 	return nil
@@ -232,7 +235,7 @@ func (c *Correlation) Advance(w *Window, watermark time.Time) *Firing {
 
 // fire names the events that no firing has named before; nil where there are
 // none.
-func (c *Correlation) fire(in []Entry, authentic bool) *Firing {
+func (c *Correlation) fire(w *Window, in []Entry, authentic bool) *Firing {
 	f := &Firing{Correlation: c, Provenance: standing(in, authentic), First: time.UnixMicro(in[0].At).UTC(), Last: time.UnixMicro(in[len(in)-1].At).UTC()}
 	for i := range in {
 		if !in[i].Told {
@@ -243,6 +246,7 @@ func (c *Correlation) fire(in []Entry, authentic bool) *Firing {
 	if len(f.Events) == 0 {
 		return nil
 	}
+	f.Lost, w.Lost = w.Lost, 0
 	return f
 }
 
@@ -339,8 +343,10 @@ func (c *Correlation) makeRoom(w *Window) {
 		if c.Kind == ValueCount {
 			victim = c.spare(w.Entries)
 		}
+		if !w.Entries[victim].Told {
+			w.Lost++
+		}
 		w.Entries = slices.Delete(w.Entries, victim, victim+1)
-		w.Lost++
 	}
 }
 

@@ -144,8 +144,8 @@ func TestHammeringDoesNotPushOthersOut(t *testing.T) {
 		c.add(1+float64(i)/100, 1, "root")
 	}
 	f := c.add(30, 30, "b")
-	if f == nil || c.w.Lost == 0 {
-		t.Errorf("firing %v, lost %d", f, c.w.Lost)
+	if f == nil || uint64(len(f.Events))+f.Lost != 1002 || c.w.Lost != 0 {
+		t.Errorf("firing %+v, lost %d", f, c.w.Lost)
 	}
 }
 
