@@ -133,7 +133,7 @@ func (l *Log) divert(cause error) error {
 	at := damaged.latest.Load()
 	first := Entry{
 		Type: TypeFact, Actor: "service/audit", Action: "audit.damaged", Object: fmt.Sprintf("log/g%d", damaged.number), Class: ClassAudit,
-		Body: diversion{damaged.origin, at.Size, at.Root[:], cause.Error()}, outbox: damaged.outbox,
+		Body: diversion{damaged.origin, at.Size, at.Root[:], cause.Error()}, outbox: damaged.tree.outbox(),
 	}
 	if err := l.appendFirst(g, first); err != nil {
 		return errors.Join(err, g.close())

@@ -19,7 +19,7 @@ const (
 	// revision and is what [Fold] reads.
 	TypeAuthority Type = "authority"
 	// TypeBatch stands for a commit group of device batches: its object is
-	// "batch/" and the group's RFC 6962 root in hex.
+	// "batch-group/" and the group's RFC 6962 root in hex.
 	TypeBatch Type = "batch"
 	// TypeSuccession is the first entry of a log that follows a damaged one.
 	TypeSuccession Type = "succession"
@@ -65,7 +65,10 @@ var vitals = []Vital{"", VitalStop, VitalContain, VitalIngest, VitalRepair}
 
 // Entry is what a caller wants recorded.
 type Entry struct {
-	Type Type
+	// Tenant chooses the outbox; it is zero where there is one log. It is not
+	// written: a log belongs to one tenant.
+	Tenant core.TenantID
+	Type   Type
 	// Time is when it happened; zero means now.
 	Time time.Time
 	// Actor is the principal, "person/anna". Persons stand in the log under a
@@ -91,6 +94,7 @@ type Entry struct {
 	Vital Vital
 
 	outbox uint64
+	salt   []byte // nil: a fresh one
 }
 
 // Result is the durable place of an entry.

@@ -67,7 +67,7 @@ const (
 type Log struct {
 	c        Config
 	subjects *subjects
-	group    *wal.Group[*pending]
+	group    *wal.Group[*request]
 
 	writing    sync.Mutex     // one stage, diversion or succession at a time
 	unfinished sync.WaitGroup // commits that are staged and not yet finished
@@ -78,6 +78,9 @@ type Log struct {
 	reason  string        // why stop-only, "" in normal mode
 	closed  bool
 }
+
+// request is what one caller wants appended, in order.
+type request struct{ items []*pending }
 
 // pending is an entry on its way to disk.
 type pending struct {
@@ -171,7 +174,7 @@ func (l *Log) Append(ctx context.Context, e Entry) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if err := l.group.Do(ctx, p); err != nil {
+	if err := l.group.Do(ctx, &request{[]*pending{p}}); err != nil {
 		return Result{}, err
 	}
 	return p.result, p.err
@@ -185,7 +188,7 @@ func (e *Entry) check() error {
 		return core.E(core.KindDenied, "audit.Append", fmt.Sprintf("an entry of type %s is written by the log itself", e.Type))
 	case e.Type == TypeAuthority && (e.Object == "" || e.Revision == 0):
 		return core.E(core.KindInvalid, "audit.Append", "an authority entry needs an object and a revision from 1 on")
-	case e.Type == TypeBatch && !strings.HasPrefix(e.Object, "batch/"):
+	case e.Type == TypeBatch && !strings.HasPrefix(e.Object, "batch-group/"):
 		return core.E(core.KindInvalid, "audit.Append", fmt.Sprintf("the object of a batch is batch/ and the group's root, not %.80q", e.Object))
 	case !slices.Contains(vitals, e.Vital):
 		return badEntry("vital", string(e.Vital))
@@ -204,36 +207,42 @@ func (l *Log) prepare(e Entry) (*pending, error) {
 }
 
 // stage is what one group of callers waits for, up to the sync.
-func (l *Log) stage(items []*pending) (finish func() error) {
+func (l *Log) stage(requests []*request) (finish func() error) {
+	items := make([]*pending, 0, len(requests))
+	for _, r := range requests {
+		items = append(items, r.items...)
+	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	g := l.writer()
-	var all []*staged
+	b := &batch{log: l, g: g}
 	for len(items) > 0 {
 		n, size := 0, int64(0)
 		for n < len(items) && (n == 0 || size+int64(len(items[n].leaf)) <= l.chunk()) {
 			size += int64(len(items[n].leaf)) + 4
 			n++
 		}
-		if s := l.stageChunk(g, items[:n], size); s != nil {
-			all = append(all, s)
-		}
+		b.stage(items[:n], size)
 		items = items[n:]
 	}
-	if len(all) == 0 {
+	if len(b.staged) == 0 {
 		return func() error { return nil }
 	}
 	l.unfinished.Add(1)
 	return func() error {
 		defer l.unfinished.Done()
-		if err := g.finish(all...); err != nil {
-			for _, s := range all {
-				for _, p := range s.items {
-					p.err = err
-				}
+		if err := g.finish(b.staged...); err != nil {
+			for _, s := range b.staged {
+				setError(s.items, err)
 			}
 		}
 		return nil
+	}
+}
+
+func setError(items []*pending, err error) {
+	for _, p := range items {
+		p.err = err
 	}
 }
 
@@ -248,36 +257,60 @@ func (l *Log) chunk() int64 {
 // frameOverhead bounds what a commit adds to its entries.
 const frameOverhead = 1024
 
-// stageChunk writes those items of one frame that may go in at present; the
-// others learn why not.
-func (l *Log) stageChunk(g *generation, items []*pending, size int64) *staged {
-	refusal := l.refusal()
+// batch is what one stage writes.
+type batch struct {
+	log    *Log
+	g      *generation
+	staged []*staged
+	// held is why an outbox entry of this batch was refused: those after it
+	// must not overtake it.
+	held error
+}
+
+// stage writes those items of one frame that may go in at present; the others
+// learn why not.
+func (b *batch) stage(items []*pending, size int64) {
+	refusal := b.log.refusal()
 	reserved := refusal != nil
 	if refusal == nil {
-		refusal = g.wal.Admit(size + frameOverhead)
+		refusal = b.g.wal.Admit(size + frameOverhead)
 		reserved = refusal != nil
 	}
+	last := b.g.outbox
 	taken := make([]*pending, 0, len(items))
 	for _, p := range items {
-		switch {
-		case refusal != nil && !p.vital:
-			p.err = refusal
-		case p.outbox != 0 && p.outbox <= g.outbox:
-			p.err = core.E(core.KindReplayed, "audit.Append", fmt.Sprintf("outbox entry %d is in the log already", p.outbox))
-		default:
-			taken = append(taken, p)
+		if p.err = b.refuse(p, refusal, last); p.err != nil {
+			continue
 		}
+		last = max(last, p.outbox)
+		taken = append(taken, p)
 	}
 	if len(taken) == 0 {
-		return nil
+		return
 	}
-	s, err := g.stage(taken, reserved)
+	s, err := b.g.stage(taken, reserved)
 	if err != nil {
-		for _, p := range taken {
-			p.err = err
-		}
+		setError(taken, err)
+		b.held = err
+		return
 	}
-	return s
+	b.staged = append(b.staged, s)
+}
+
+// refuse says why an item may not go in, nil if it may.
+func (b *batch) refuse(p *pending, refusal error, last uint64) error {
+	switch {
+	case p.outbox != 0 && b.held != nil:
+		return b.held
+	case p.outbox != 0 && p.outbox <= last:
+		return core.E(core.KindReplayed, "audit.Append", fmt.Sprintf("outbox entry %d is in the log already", p.outbox))
+	case refusal != nil && !p.vital:
+		if p.outbox != 0 {
+			b.held = refusal
+		}
+		return refusal
+	}
+	return nil
 }
 
 // alone waits until no commit is under way and keeps new ones out until the
@@ -333,10 +366,10 @@ func (l *Log) Size() uint64 { return l.Checkpoint().Size }
 // Origin returns the current log's origin.
 func (l *Log) Origin() string { return l.writer().origin }
 
-// Outbox returns the last outbox number in the log.
+// Outbox returns the last outbox number that is durable in the log.
 func (l *Log) Outbox() uint64 {
 	defer l.alone()()
-	return l.writer().outbox
+	return l.writer().tree.outbox()
 }
 
 // Close ends the log; what was acknowledged is on disk already.

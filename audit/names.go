@@ -13,10 +13,10 @@ import (
 // has no key. Every other kind is written as a pseudonym: an unknown kind may
 // name a person.
 var clearKinds = []string{
-	"alert", "approval", "audit", "authority", "backup", "batch", "certificate", "check", "config", "control", "device",
+	"alert", "approval", "audit", "authority", "backup", "batch", "batch-group", "certificate", "check", "config", "control", "device",
 	"finding", "incident", "installation", "job", "journal", "keyring", "latch", "lock", "log", "order", "outbox", "permit",
 	"playbook", "policy", "process", "release", "report", "root", "route", "rule", "sensor", "service", "site", "stage",
-	"stop", "succession", "tenant", "timer", "update",
+	"stop", "succession", "tenant", "timer", "trust-root", "update",
 }
 
 // IsClear reports whether a name of this kind stands in the log as it is.

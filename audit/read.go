@@ -246,7 +246,7 @@ func (l *Log) Erase(ctx context.Context, by Entry, subject string) (Result, erro
 	if err != nil {
 		return Result{}, err
 	}
-	if err := l.group.Do(ctx, p); err != nil {
+	if err := l.group.Do(ctx, &request{[]*pending{p}}); err != nil {
 		return Result{}, err
 	}
 	if p.err != nil {

@@ -47,7 +47,9 @@ func (s *subjects) seal(e *Entry) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, _ = rand.Read(h.Salt[:]) // never fails since Go 1.24
+	if copy(h.Salt[:], e.salt) == 0 {
+		_, _ = rand.Read(h.Salt[:]) // never fails since Go 1.24
+	}
 	h.MAC = key.sum(key.macs, h.Salt[:], plain)
 	return key.encrypt(&h, plain)
 }

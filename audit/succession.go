@@ -171,7 +171,7 @@ func (l *Log) firstEntries(old *generation, statement, signatures []byte) []Entr
 	at := old.latest.Load()
 	return []Entry{{
 		Type: TypeSuccession, Actor: "service/audit", Action: "audit.succession", Object: "succession/" + hex.EncodeToString(sum[:]),
-		Class: ClassAudit, Body: succession{1, statement, signatures}, outbox: old.outbox,
+		Class: ClassAudit, Body: succession{1, statement, signatures}, outbox: old.tree.outbox(),
 	}, {
 		Type: TypeFact, Actor: "service/audit", Action: "audit.predecessor", Object: fmt.Sprintf("log/g%d", old.number),
 		Class: ClassAudit, Body: Predecessor{old.origin, at.Size, at.Root[:]},

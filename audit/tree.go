@@ -89,6 +89,13 @@ func (t *tree) size() uint64 {
 	return t.spans[len(t.spans)-1].edge.size
 }
 
+// outbox returns the last outbox number.
+func (t *tree) outbox() uint64 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.spans[len(t.spans)-1].outbox
+}
+
 // at returns the span that holds entry index; the caller holds mu.
 func (t *tree) at(index uint64) *span {
 	i := sort.Search(len(t.spans), func(i int) bool { return t.spans[i].edge.size > index })
