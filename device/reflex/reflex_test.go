@@ -152,3 +152,23 @@ func TestAQuarantineThatFailedIsTriedAgain(t *testing.T) {
 		t.Errorf("Check = %q, %v after %d tries", wrong, err, fw.applied)
 	}
 }
+
+func TestTheSimulatedFirewallNoticesChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rules")
+	c := reflex.New(reflex.Simulated{Path: path}, func() reflex.Allow { return reflex.Allow{} })
+	if e := c.Contain(); !e.Enforced || e.Err != nil {
+		t.Fatalf("effect %+v", e)
+	}
+	if err := os.WriteFile(path, []byte("none"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if wrong, err := c.Check(); wrong == "" || err != nil {
+		t.Errorf("Check = %q, %v", wrong, err)
+	}
+	if e := c.Release(); e.Err != nil {
+		t.Error(e.Err)
+	}
+	if st, err := c.Status(); st.Present || err != nil {
+		t.Errorf("status %+v, %v", st, err)
+	}
+}

@@ -241,6 +241,9 @@ type CA struct {
 	cert      *x509.Certificate
 	NotBefore time.Time
 	Life      time.Duration
+	// OnLeaf is called before a management certificate is issued, so that a
+	// test can change NotBefore and Life from one to the next.
+	OnLeaf func()
 }
 
 // NewCA makes a CA.
@@ -327,6 +330,9 @@ func (ca *CA) Management(id verify.Identity, pub *ecdsa.PublicKey) string {
 	u, err := url.Parse(id.String())
 	if err != nil {
 		ca.t.Fatal(err)
+	}
+	if ca.OnLeaf != nil {
+		ca.OnLeaf()
 	}
 	chain := ca.leaf(&x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, URIs: []*url.URL{u}}, pub)
 	var out strings.Builder

@@ -1,0 +1,584 @@
+// Package agent is the program on a device: it runs the sensors, acts on what
+// they notice, keeps the record until the server has proved that it has it, and
+// carries out orders that the people in its trust root have signed.
+//
+//	sensor ─► monitor ─► reflex (at once, offline)
+//	             └─────► recorder ─► spool ─► uploader ══► server
+//	   stream ══► orders (link.CheckOrder) ─► state ─► effect ─► result ══►
+//
+// Three rules shape it. What is safe waits for nothing: no disk, no network, no
+// other order. What leads away from safety is durable before it happens, so it
+// happens at most once. And nothing that a server says counts by itself: it can
+// stop, tighten and contain, the rest takes the persons of the trust root; what
+// is refused is recorded, also against the server (TRUST F03).
+//
+// The agent runs offline for ever; it only reports later. [Main] is called by
+// cmd/interlock-agent and by the verb `interlock agent`, never inside the
+// server's own process.
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/keystore"
+	"github.com/interlock-security/interlock/device/monitor"
+	"github.com/interlock-security/interlock/device/reflex"
+	"github.com/interlock-security/interlock/device/spool"
+	"github.com/interlock-security/interlock/digital/pki/verify"
+	"github.com/interlock-security/interlock/link"
+	"github.com/interlock-security/interlock/platform/atomicfile"
+)
+
+// Version is the version of this agent.
+const Version = "0.1.0"
+
+// floor is the least that the time can be where the build does not say when it
+// was made.
+var floor = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+
+// built returns when this program was built, as its version control stamp says.
+func built() time.Time {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if t, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil && t.After(floor) {
+				return t
+			}
+		}
+	}
+	return floor
+}
+
+// Agent is one running agent; see [Main].
+type Agent struct {
+	cfg    Config
+	id     *identity
+	key    keystore.Key
+	signer link.Signer
+	store  *keystore.Store[body]
+	spool  *spool.Spool
+	mon    *monitor.Monitor
+	reflex *reflex.Controller
+	client *client
+	rec    *recorder
+
+	trust    atomic.Pointer[link.Trust]
+	cert     atomic.Pointer[tls.Certificate]
+	presence *presence
+	refusals limiter
+	deferred deferred
+	reflexes map[core.SensorID][]string
+
+	orders  sync.Mutex // held while an order other than a stop is carried out
+	waiting map[core.UUID]*link.Verified
+	queued  chan []byte
+	stops   struct {
+		mu      sync.Mutex
+		answers map[core.UUID]answer
+	}
+	results struct {
+		mu    sync.Mutex
+		n     uint64
+		queue []outgoing
+		kick  chan struct{}
+	}
+	contact atomic.Int64 // boot-time clock at the last word of the server, 0: never
+}
+
+// Main runs the agent until ctx ends. It enrols first where the machine is not
+// enrolled and cfg brings an enrolment string. It returns nil when ctx ended.
+func Main(ctx context.Context, cfg Config) error {
+	cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	a, err := open(ctx, cfg)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // asked to end while it waited to be enrolled
+		}
+		return err
+	}
+	return errors.Join(a.run(ctx), a.spool.Close())
+}
+
+// open reads everything, and puts into force what was in force: quarantine and
+// stop come before the spool, the sensors and the network.
+func open(ctx context.Context, cfg Config) (*Agent, error) {
+	for _, dir := range []string{cfg.DataDir, cfg.RunDir} {
+		if err := atomicfile.MkdirAll(dir, 0o700); err != nil {
+			return nil, core.Wrap(core.KindUnavailable, "agent", err)
+		}
+	}
+	key, sealer, err := openKeys(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{cfg: cfg, key: key, waiting: map[core.UUID]*link.Verified{}, queued: make(chan []byte, 64), presence: newPresence(cfg.Elapsed)}
+	a.stops.answers = map[core.UUID]answer{}
+	a.results.kick, a.deferred.kick = make(chan struct{}, 1), make(chan struct{}, 1)
+	a.rec = newRecorder(a)
+	enrolled, err := a.enrolled()
+	if err != nil {
+		return nil, err
+	}
+	a.store, err = keystore.Open[body](keystore.Options{
+		Dir: filepath.Join(cfg.DataDir, "state"), RunDir: cfg.RunDir, Sealer: sealer, Clock: cfg.Clock, Built: built(), Elapsed: cfg.Elapsed,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !enrolled {
+		if a.id, err = enrol(ctx, &a.cfg, key); err != nil {
+			return nil, err
+		}
+	}
+	return a, a.assemble(enrolled)
+}
+
+// enrolled reads the identity. A machine is enrolled for real or for a
+// demonstration, once; its configuration can't change that.
+func (a *Agent) enrolled() (bool, error) {
+	id, err := loadIdentity(a.cfg.DataDir)
+	switch {
+	case core.KindOf(err) == core.KindNotFound && !a.cfg.Enrolment.IsZero():
+		return false, nil
+	case err != nil:
+		return false, err
+	case id.Demo != a.cfg.Demo:
+		return false, core.E(core.KindDenied, "agent", fmt.Sprintf("this machine was enrolled with demo %v and the configuration says %v", id.Demo, a.cfg.Demo)).
+			WithHint("use another data directory")
+	}
+	a.id = id
+	return true, nil
+}
+
+func (a *Agent) assemble(enrolled bool) error {
+	if err := a.believe(); err != nil {
+		return err
+	}
+	signer, err := link.NewCryptoSigner(a.key)
+	if err != nil {
+		return err
+	}
+	a.signer = signer
+	a.client = newClient(clientConfig{
+		clock: a.cfg.Clock, pins: a.pins, lower: func() time.Time { return a.store.Time().Lower },
+		certificate: func() (*tls.Certificate, error) { return a.cert.Load(), nil },
+		heard:       a.heard, dialled: a.dialled,
+	})
+	a.reflex = reflex.New(a.firewall(), a.allow, a.outputs()...)
+	lost := enrolled && (a.store.Opening().Fresh || a.store.Opening().Damaged)
+	a.resumeReflexes(lost)
+	if err := a.openSpool(); err != nil {
+		return err
+	}
+	if err := a.buildMonitor(); err != nil {
+		return errors.Join(err, a.spool.Close())
+	}
+	a.tellStart(enrolled, lost)
+	return nil
+}
+
+// believe takes the trust root: the newest that was taken, or the one of the
+// enrolment.
+func (a *Agent) believe() error {
+	root, hash := []byte(a.id.Root), a.id.RootHash
+	a.view(func(_ string, b *body) {
+		if len(b.Root) > 0 {
+			root, hash = b.Root, b.RootHash
+		}
+	})
+	trust, err := link.NewTrust(root, hash)
+	if err != nil {
+		return fmt.Errorf("agent: the trust root that this device keeps: %w", err)
+	}
+	a.trust.Store(trust)
+	cert, err := a.id.certificate(a.key, a.pins())
+	if err != nil {
+		return fmt.Errorf("agent: the certificate that this device keeps: %w", err)
+	}
+	a.cert.Store(cert)
+	return nil
+}
+
+func (a *Agent) pins() verify.Pins {
+	pins, err := verify.ParsePins(a.trust.Load().Root().CAPins...)
+	if err != nil {
+		return nil // trusts nobody
+	}
+	return pins
+}
+
+// view shows the body and the epoch. Neither may be kept or changed.
+func (a *Agent) view(fn func(epoch string, b *body)) {
+	a.store.View(func(c keystore.Continuity, b *body) { fn(c.Epoch, b) })
+}
+
+func (a *Agent) firewall() reflex.Firewall {
+	switch {
+	case a.cfg.Firewall != nil:
+		return a.cfg.Firewall
+	case a.cfg.Enforce == EnforceNFT:
+		return reflex.NFT{}
+	case a.cfg.Enforce == EnforceSimulated:
+		return reflex.Simulated{Path: filepath.Join(a.cfg.RunDir, "quarantine.nft")}
+	}
+	return reflex.Dry{}
+}
+
+func (a *Agent) outputs() []reflex.Output {
+	var all []reflex.Output
+	for _, o := range a.cfg.Outputs {
+		all = append(all, reflex.NewFileRelay(o.ID, o.Path))
+	}
+	return all
+}
+
+// resumeReflexes puts back into force what a restart interrupted. A device whose
+// state is lost does not know what held it: it is contained and stopped.
+func (a *Agent) resumeReflexes(lost bool) {
+	var contained, stopped bool
+	a.view(func(_ string, b *body) { contained, stopped = b.contained(), b.Stopped })
+	if contained || lost {
+		_, _ = a.contain("in force before this start", false)
+	} else if a.cfg.Enforce != EnforceNone || a.cfg.Firewall != nil {
+		// A crash between a release and its effect leaves rules behind.
+		if st, err := a.reflex.Status(); err == nil && st.Present {
+			_ = a.lift("released before this start")
+		}
+	}
+	if stopped || lost {
+		_ = a.stopOutputs("in force before this start")
+	}
+}
+
+// openSpool opens the spool and sees to it that it and the state tell one story.
+func (a *Agent) openSpool() error {
+	dir := filepath.Join(a.cfg.DataDir, "spool")
+	o := spool.Options{Dir: dir, Limit: a.cfg.SpoolLimit, Clock: a.cfg.Clock, Header: a.header, Sign: a.signBatch}
+	sp, err := spool.Open(o)
+	if core.KindOf(err) == core.KindDamaged {
+		aside, qerr := spool.Quarantine(dir, a.cfg.Clock.Now().UnixMicro())
+		if qerr != nil {
+			return errors.Join(err, qerr)
+		}
+		a.tell("spool_damaged", core.SeverityCritical, map[string]any{"why": err.Error(), "kept_as": aside})
+		sp, err = spool.Open(o)
+	}
+	if err != nil {
+		return err
+	}
+	a.spool = sp
+	var kept spool.Tail
+	a.view(func(_ string, b *body) { kept = b.Sealed })
+	if !sp.Continues(kept) {
+		return a.newEpoch("the spool does not continue what the state knows of it", core.SeverityHigh)
+	}
+	return nil
+}
+
+// newEpoch ends a history that is not the only one.
+func (a *Agent) newEpoch(why string, sev core.Severity) error {
+	before := a.store.Continuity().Epoch
+	if err := a.store.NewEpoch(why); err != nil {
+		return err
+	}
+	a.tell("epoch_changed", sev, map[string]any{"why": why, "before": before, "epoch": a.store.Continuity().Epoch})
+	return nil
+}
+
+func (a *Agent) header() spool.Header {
+	h := spool.Header{Tenant: a.id.Tenant, Device: a.id.Device, RootVersion: a.trust.Load().Root().Version, Sent: max(0, a.cfg.Clock.Now().UnixMicro())}
+	a.store.View(func(c keystore.Continuity, b *body) {
+		h.Epoch, h.Boot, h.StateCounter = c.Epoch, c.Boot, c.Counter
+		h.PolicyVersion, h.LogSize, h.LogRoot = b.Policy.Version, b.LogSize, b.LogRoot
+	})
+	return h
+}
+
+func (a *Agent) signBatch(payload []byte) (*link.Envelope, error) {
+	return link.SealEnvelope(link.NamespaceBatch, payload, a.signer)
+}
+
+// buildMonitor makes the sensors and puts back their latches and grants.
+func (a *Agent) buildMonitor() error {
+	sensors, latch := a.sensors()
+	mon, err := monitor.New(monitor.Config{
+		Sensors: sensors, Latch: latch, Clock: a.cfg.Clock, Sink: a.sink, Log: a.cfg.Log, Rules: monitor.Rules{Debounce: a.cfg.Debounce},
+	})
+	if err != nil {
+		return err
+	}
+	a.mon = mon
+	boot, now := a.store.Continuity().Boot, a.cfg.Elapsed()
+	a.view(func(_ string, b *body) {
+		var set []monitor.Latch
+		for _, l := range b.Latches {
+			if l.Sensor.String() != ownSensor {
+				set = append(set, l.Latch)
+			}
+		}
+		arming := core.Armed
+		if b.Disarmed != nil && b.Disarmed.left(boot, now) > 0 {
+			arming = b.Disarmed.Arming
+		}
+		mon.Restore(set, arming)
+		for _, g := range b.Bypassed {
+			if left := g.left(boot, now); left > 0 {
+				mon.Bypass(g.Sensor, left)
+			}
+		}
+	})
+	return nil
+}
+
+// ownLatch makes a latch of the agent itself.
+func (a *Agent) ownLatch(point, kind string, sev core.Severity) latch {
+	id := payloadHash([]byte(core.NewUUID(a.cfg.Clock.Now()).String() + core.NewUUID(a.cfg.Clock.Now()).String()))[:32]
+	return latch{Contains: true, Latch: monitor.Latch{
+		ID: id, Sensor: core.MustID[core.SensorID](ownSensor), Point: point, Type: kind, Severity: sev, At: a.cfg.Clock.Now().UnixMicro(),
+	}}
+}
+
+// latchOwn records a latch of the agent itself.
+func (a *Agent) latchOwn(l latch, fields map[string]any) {
+	e := a.event(l.Type, l.Severity, fields)
+	e.Class, e.Sensor, e.State, e.Latch = core.ClassDetectionFinding, ownSensor, core.SensorAlarm, l.ID
+	a.rec.put(entry{event: e, latch: &l})
+}
+
+// tellStart records how this start went.
+func (a *Agent) tellStart(enrolled, lost bool) {
+	opening := a.store.Opening()
+	if !enrolled {
+		sev := core.SeverityInfo
+		if a.id.FirstUse {
+			sev = core.SeverityMedium
+		}
+		a.tell("enrolled", sev, map[string]any{"first_use": a.id.FirstUse, "root": a.id.RootHash, "demo": a.id.Demo, "code": shortCodeOf(a.key), "protection": a.key.Protection()})
+	}
+	if opening.NewEpoch && enrolled {
+		a.tell("epoch_changed", core.SeverityHigh, map[string]any{"why": opening.Reason, "epoch": a.store.Continuity().Epoch, "kept_as": opening.Aside})
+	}
+	if lost {
+		a.latchOwn(a.ownLatch("state", "state_lost", core.SeverityCritical), map[string]any{"why": opening.Reason, "kept_as": opening.Aside})
+	}
+	var sensors []map[string]string
+	for _, s := range a.cfg.Sensors {
+		sensors = append(sensors, map[string]string{"id": s.ID, "driver": s.Driver})
+	}
+	a.tell("agent_started", core.SeverityInfo, map[string]any{
+		"version": Version, "enforce": a.cfg.Enforce, "protection": a.key.Protection(), "first_use": a.id.FirstUse, "new_boot": opening.NewBoot,
+		"epoch": a.store.Continuity().Epoch, "root_version": a.trust.Load().Root().Version, "sensors": sensors, "outputs": len(a.cfg.Outputs),
+	})
+}
+
+// run runs every part until ctx ends.
+func (a *Agent) run(ctx context.Context) error {
+	local, err := a.listenLocal()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a.resendResults()
+	var acting, writing sync.WaitGroup
+	// The writers outlive the others: what those say last is written too.
+	end, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
+	writing.Go(func() { a.rec.run(end) })
+	writing.Go(func() { a.writeLater(end) })
+	for name, part := range map[string]func(context.Context) error{
+		"monitor": a.mon.Run, "upload": a.upload, "stream": a.stream, "results": a.sendResults, "renewal": a.renewals,
+		"orders": noError(a.work), "housekeeping": noError(a.keepHouse), "local": func(ctx context.Context) error { return a.serveLocal(ctx, local) },
+	} {
+		acting.Go(func() {
+			if err := part(ctx); err != nil && ctx.Err() == nil {
+				cancel(fmt.Errorf("agent: %s: %w", name, err))
+			}
+		})
+	}
+	a.cfg.Log.Info("agent runs", "device", a.id.Device, "sensors", len(a.cfg.Sensors), "enforce", a.cfg.Enforce)
+	acting.Wait()
+	stopWriting()
+	writing.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	return nil
+}
+
+func noError(fn func(context.Context)) func(context.Context) error {
+	return func(ctx context.Context) error { fn(ctx); return nil }
+}
+
+// houseEvery is how often the agent looks after what has no other clock.
+const houseEvery = time.Second
+
+// keepHouse ends grants, concludes waits, mends the quarantine and says from
+// time to time that all is well.
+func (a *Agent) keepHouse(ctx context.Context) {
+	beat := a.cfg.Clock.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.cfg.Clock.After(houseEvery):
+		}
+		a.due()
+		a.endGrants()
+		a.mend()
+		a.refusals.flush(a)
+		if now := a.cfg.Clock.Now(); now.Sub(beat) >= a.cfg.Heartbeat || now.Before(beat) {
+			beat = now
+			a.heartbeat()
+		}
+	}
+}
+
+// endGrants ends a disarming whose time is over. Bypasses end in the monitor.
+func (a *Agent) endGrants() {
+	boot, now, over := a.store.Continuity().Boot, a.cfg.Elapsed(), false
+	a.view(func(_ string, b *body) { over = b.Disarmed != nil && b.Disarmed.left(boot, now) == 0 })
+	if !over {
+		return
+	}
+	a.orders.Lock()
+	defer a.orders.Unlock()
+	a.mon.SetArming(core.Armed)
+	if err := a.update(func(b *body) error { b.Disarmed = nil; return nil }); err != nil {
+		a.cfg.Log.Error("the end of a disarming was not kept", "error", err)
+		return
+	}
+	a.tell("armed", core.SeverityInfo, map[string]any{"why": "the time of the disarming is over"})
+}
+
+// mend compares the kernel's rules with what should be there.
+func (a *Agent) mend() {
+	wrong, err := a.reflex.Check()
+	if err != nil {
+		a.refusals.tell(a, "quarantine_failed", core.SeverityCritical, map[string]any{"why": wrong, "error": err.Error()})
+		return
+	}
+	if wrong != "" {
+		a.refusals.tell(a, "quarantine_mended", core.SeverityCritical, map[string]any{"why": wrong})
+	}
+}
+
+// heartbeat says that the device is there and how it is, unless other events
+// wait already: they say that it is there.
+func (a *Agent) heartbeat() {
+	st := a.spool.Stats()
+	if st.Waiting > 8 {
+		return
+	}
+	states := map[string]core.SensorState{}
+	for _, s := range a.mon.Statuses() {
+		states[s.ID.String()] = s.State
+	}
+	fields := map[string]any{
+		"mode": a.mode(), "arming": a.mon.Arming(), "sensors": states, "contained": a.reflex.Contained(), "spool_lost": st.Lost, "version": Version,
+	}
+	a.view(func(_ string, b *body) { fields["latches"], fields["stopped"] = len(b.Latches), b.Stopped })
+	a.tell("heartbeat", core.SeverityInfo, fields)
+}
+
+// outOfTouch is how long the server may be silent before the device calls
+// itself autonomous. The stream says something every 15 seconds.
+const outOfTouch = 60 * time.Second
+
+func (a *Agent) mode() core.AgentMode {
+	if at := a.contact.Load(); at > 0 && a.cfg.Elapsed()-time.Duration(at) < outOfTouch {
+		return core.ModeNormal
+	}
+	return core.ModeAutonomous
+}
+
+// touch notes that the authenticated server did its work.
+func (a *Agent) touch() { a.contact.Store(int64(max(1, a.cfg.Elapsed()))) }
+
+func (a *Agent) heard(server time.Time) { a.store.Heard(server, a.cfg.Clock.Now()) }
+
+// hosts returns the addresses of the server: those that an order set, or those
+// of the trust root and of the enrolment.
+func (a *Agent) hosts() []string {
+	var hosts []string
+	a.view(func(_ string, b *body) { hosts = slices.Clone(b.Servers) })
+	if len(hosts) > 0 {
+		return hosts
+	}
+	hosts = slices.Clone(a.trust.Load().Root().Servers)
+	if own := a.id.URL[len("https://"):]; !slices.Contains(hosts, own) {
+		hosts = append(hosts, own)
+	}
+	return hosts
+}
+
+// dialled remembers where a server's name led, for the time when nobody can be
+// asked.
+func (a *Agent) dialled(host string, at netip.AddrPort) {
+	ip := at.Addr().Unmap().String()
+	known := false
+	a.view(func(_ string, b *body) { known = host == ip || slices.Contains(b.Known[host], ip) })
+	if known {
+		return
+	}
+	a.later(func(b *body) error {
+		if b.Known == nil {
+			b.Known = map[string][]string{}
+		}
+		if !slices.Contains(b.Known[host], ip) {
+			b.Known[host] = append([]string{ip}, b.Known[host][:min(len(b.Known[host]), 3)]...)
+		}
+		if len(b.Known) > 16 {
+			b.Known = map[string][]string{host: b.Known[host]}
+		}
+		return nil
+	})
+}
+
+// allow is what stays open in quarantine. It asks nobody: a name that was never
+// looked up stays closed.
+func (a *Agent) allow() reflex.Allow {
+	allow := reflex.Allow{DHCP: a.cfg.DHCP}
+	known := map[string][]string{}
+	a.view(func(_ string, b *body) { known = maps.Clone(b.Known) })
+	for _, hostport := range a.hosts() {
+		host, port, ok := splitHostPort(hostport)
+		if !ok {
+			continue
+		}
+		for _, ip := range append([]string{host}, known[host]...) {
+			if addr, err := netip.ParseAddr(ip); err == nil {
+				allow.Servers = append(allow.Servers, netip.AddrPortFrom(addr, port))
+			}
+		}
+	}
+	return allow
+}
+
+// removeStale removes a socket that a killed agent left.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode()&os.ModeSocket == 0:
+		return core.E(core.KindConflict, "agent", path+" is in the way and is no socket")
+	}
+	return os.Remove(path)
+}

@@ -1,0 +1,207 @@
+package agent
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/keystore"
+	"github.com/interlock-security/interlock/device/reflex"
+	"github.com/interlock-security/interlock/device/spool"
+)
+
+// Enforcement is what quarantine does on this machine.
+type Enforcement string
+
+// The enforcements.
+const (
+	// EnforceNone changes nothing and says what it would do.
+	EnforceNone Enforcement = "none"
+	// EnforceNFT uses the kernel's firewall.
+	EnforceNFT Enforcement = "nftables"
+	// EnforceSimulated writes the rules to a file; for demonstrations alone.
+	EnforceSimulated Enforcement = "simulated"
+)
+
+// The drivers that this build has.
+const (
+	DriverCarrier = "carrier"
+	DriverUSB     = "usb"
+	DriverSim     = "sim"
+)
+
+// The reflexes that a latch can set off.
+const (
+	ReflexQuarantine = "quarantine"
+	ReflexStop       = "stop"
+)
+
+// ownSensor is the name under which the agent itself latches; no sensor may
+// have it.
+const ownSensor = "agent"
+
+// SensorConfig configures one sensor.
+type SensorConfig struct {
+	ID     string `yaml:"id"`
+	Driver string `yaml:"driver"` // carrier, usb, sim
+	// Interfaces are the network interfaces that carrier watches; none means
+	// all but loopback.
+	Interfaces []string `yaml:"interfaces,omitempty"`
+	// Script and Socket feed a simulated sensor.
+	Script string `yaml:"script,omitempty"`
+	Socket string `yaml:"socket,omitempty"`
+	// Latch overrides whether an alarm stays until it is released.
+	Latch *bool `yaml:"latch,omitempty"`
+	// Reflex is what a latch of this sensor sets off at once: quarantine, stop.
+	// Leaving it out means quarantine; an empty list means nothing.
+	Reflex *[]string `yaml:"reflex,omitempty"`
+}
+
+// OutputConfig configures one output.
+type OutputConfig struct {
+	ID     string `yaml:"id"`
+	Driver string `yaml:"driver"` // file: a simulated relay
+	Path   string `yaml:"path"`
+}
+
+// Config is the agent's configuration. The fields without a name in YAML are
+// for the program that starts it.
+type Config struct {
+	// DataDir holds keys, state and spool; RunDir, which a restart of the
+	// machine should empty, the local socket.
+	DataDir string `yaml:"data_dir"`
+	RunDir  string `yaml:"run_dir"`
+	// Device is the name that this machine asks for when it enrols.
+	Device string `yaml:"device,omitempty"`
+	// RootHash is the trust root's hash from the ceremony sheet. Without it an
+	// enrolment is recorded as first use, for ever.
+	RootHash string `yaml:"root_hash,omitempty"`
+	// Demo makes an enrolment for a demonstration: simulated sensors load, and
+	// an agent that was enrolled for real does not start.
+	Demo    bool           `yaml:"demo,omitempty"`
+	Enforce Enforcement    `yaml:"enforce"`
+	DHCP    bool           `yaml:"dhcp,omitempty"` // quarantine keeps the lease alive
+	Sensors []SensorConfig `yaml:"sensors"`
+	Outputs []OutputConfig `yaml:"outputs,omitempty"`
+	// SpoolLimit is the space for events that wait, in bytes.
+	SpoolLimit int64         `yaml:"spool_limit"`
+	Heartbeat  time.Duration `yaml:"heartbeat"`
+	// Debounce is how long a level must hold before it counts.
+	Debounce time.Duration `yaml:"debounce"`
+
+	// Enrolment is the one string that brings this machine to its server. It
+	// is a secret, so it has no place in a file that is kept.
+	Enrolment core.Secret     `yaml:"-"`
+	Clock     core.Clock      `yaml:"-"`
+	Log       *slog.Logger    `yaml:"-"`
+	Firewall  reflex.Firewall `yaml:"-"` // nil: by Enforce
+	// Elapsed is the boot-time clock; nil means the real one.
+	Elapsed func() time.Duration `yaml:"-"`
+}
+
+// Default returns the configuration of a machine without any: its own network
+// carrier and USB, nothing enforced.
+func Default() Config {
+	return Config{
+		DataDir: "/var/lib/interlock-agent", RunDir: "/run/interlock-agent", Enforce: EnforceNone,
+		Sensors:    []SensorConfig{{ID: "carrier", Driver: DriverCarrier}, {ID: "usb", Driver: DriverUSB}},
+		SpoolLimit: spool.DefaultLimit, Heartbeat: 30 * time.Second, Debounce: 50 * time.Millisecond,
+	}
+}
+
+// Validate implements config.Validator.
+func (c *Config) Validate() error {
+	switch {
+	case !filepath.IsAbs(c.DataDir) || !filepath.IsAbs(c.RunDir):
+		return invalid("data_dir %q and run_dir %q must be absolute paths", c.DataDir, c.RunDir)
+	case !slices.Contains([]Enforcement{EnforceNone, EnforceNFT, EnforceSimulated}, c.Enforce):
+		return invalid("enforce: %q; known are none, nftables, simulated", c.Enforce)
+	case c.Enforce == EnforceSimulated && !c.Demo:
+		return invalid("enforce: simulated is for demonstrations; set demo, or use nftables")
+	case c.Heartbeat < time.Second || c.Heartbeat > time.Hour:
+		return invalid("heartbeat %s; allowed are 1s to 1h", c.Heartbeat)
+	case c.Debounce < time.Millisecond || c.Debounce > 10*time.Second:
+		return invalid("debounce %s; allowed are 1ms to 10s", c.Debounce)
+	case c.SpoolLimit < 1<<20 || c.SpoolLimit > 16<<30:
+		return invalid("spool_limit %d; allowed are 1 MiB to 16 GiB", c.SpoolLimit)
+	}
+	if c.Device != "" {
+		if _, err := core.ParseID[core.DeviceID](c.Device); err != nil {
+			return fmt.Errorf("device: %w", err)
+		}
+	}
+	if err := c.validateSensors(); err != nil {
+		return err
+	}
+	return c.validateOutputs()
+}
+
+func invalid(format string, args ...any) error {
+	return core.E(core.KindInvalid, "agent.Config", fmt.Sprintf(format, args...))
+}
+
+func (c *Config) validateSensors() error {
+	seen := map[string]bool{ownSensor: true}
+	for i, s := range c.Sensors {
+		if _, err := core.ParseID[core.SensorID](s.ID); err != nil {
+			return fmt.Errorf("sensors[%d].id: %w", i, err)
+		}
+		if seen[s.ID] {
+			return invalid("sensors[%d].id: %q is taken", i, s.ID)
+		}
+		seen[s.ID] = true
+		if !slices.Contains([]string{DriverCarrier, DriverUSB, DriverSim}, s.Driver) {
+			return invalid("sensors[%d].driver: %q; this build has carrier, usb, sim", i, s.Driver)
+		}
+		for _, r := range s.reflexes() {
+			if r != ReflexQuarantine && r != ReflexStop {
+				return invalid("sensors[%d].reflex: %q; known are quarantine, stop", i, r)
+			}
+		}
+	}
+	return nil
+}
+
+func (s SensorConfig) reflexes() []string {
+	if s.Reflex == nil {
+		return []string{ReflexQuarantine}
+	}
+	return *s.Reflex
+}
+
+func (c *Config) validateOutputs() error {
+	seen := map[string]bool{}
+	for i, o := range c.Outputs {
+		if _, err := core.ParseID[core.SensorID](o.ID); err != nil {
+			return fmt.Errorf("outputs[%d].id: %w", i, err)
+		}
+		switch {
+		case seen[o.ID]:
+			return invalid("outputs[%d].id: %q is taken", i, o.ID)
+		case o.Driver != "file":
+			return invalid("outputs[%d].driver: %q; this build has file", i, o.Driver)
+		case !filepath.IsAbs(o.Path):
+			return invalid("outputs[%d].path: %q is not an absolute path", i, o.Path)
+		}
+		seen[o.ID] = true
+	}
+	return nil
+}
+
+func (c *Config) withDefaults() {
+	if c.Clock == nil {
+		c.Clock = core.SystemClock{}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Elapsed == nil {
+		c.Elapsed = keystore.Elapsed
+	}
+}
+
+// SocketPath is where the agent listens for this machine's own people.
+func (c *Config) SocketPath() string { return filepath.Join(c.RunDir, "agent.sock") }

@@ -1,0 +1,148 @@
+package agent
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/monitor"
+	"github.com/interlock-security/interlock/device/spool"
+	"github.com/interlock-security/interlock/link"
+)
+
+// body is what the agent must not forget. It is kept by device/keystore, sealed
+// and counted; every change of it is one durable step.
+type body struct {
+	Latches []latch `json:"latches"`
+	// Stopped holds the outputs in their safe state until a reset.
+	Stopped bool `json:"stopped"`
+	// Disarmed is a grant; without one the device is armed.
+	Disarmed *grant  `json:"disarmed,omitempty"`
+	Bypassed []grant `json:"bypassed,omitempty"`
+	// Counter is the last order counter taken in CounterEpoch.
+	Counter      uint64    `json:"counter"`
+	CounterEpoch string    `json:"counter_epoch"`
+	Cursor       uint64    `json:"cursor"`
+	Answers      []answer  `json:"answers,omitempty"` // oldest first
+	Pending      []pending `json:"pending,omitempty"`
+	Policy       policyRef `json:"policy"`
+	// Servers is the address list that an order set, empty for the root's.
+	Servers []string `json:"servers,omitempty"`
+	// Known are the addresses that server names had when last looked up:
+	// quarantine can't ask a name server.
+	Known map[string][]string `json:"known,omitempty"`
+	// Root is the trust root in force, as it came, and its hash.
+	Root     []byte `json:"root,omitempty"`
+	RootHash string `json:"root_hash,omitempty"`
+	// Sealed is the spool's tail as last known here.
+	Sealed  spool.Tail `json:"sealed"`
+	LogSize uint64     `json:"log_size"`
+	LogRoot string     `json:"log_root"`
+}
+
+// latch is a latch and what it holds.
+type latch struct {
+	monitor.Latch
+	// Contains keeps the device in quarantine as long as it is set.
+	Contains bool `json:"contains"`
+}
+
+// grant is something that is allowed for a while. It ends by the boot-time
+// clock, and with the boot: how long the machine was off, it can't know (F18).
+type grant struct {
+	Arming core.Arming   `json:"arming,omitempty"`
+	Sensor core.SensorID `json:"sensor,omitzero"`
+	Boot   string        `json:"boot"`
+	Ends   int64         `json:"ends"` // boot-time clock, microseconds
+}
+
+func (g grant) left(boot string, elapsed time.Duration) time.Duration {
+	if g.Boot != boot {
+		return 0
+	}
+	return max(0, time.Duration(g.Ends)*time.Microsecond-elapsed)
+}
+
+// answer is what became of an order that was accepted once.
+type answer struct {
+	Order   core.UUID    `json:"order"`
+	Hash    string       `json:"hash"` // of the payload
+	Outcome link.Outcome `json:"outcome"`
+	Detail  string       `json:"detail"`
+	Sent    bool         `json:"sent"`
+}
+
+// maxAnswers bounds what is remembered. A forgotten order is still refused: its
+// counter is taken or its latches are open.
+const maxAnswers = 512
+
+// pending is an order of a single operator that waits (F22). What it was
+// checked against is kept, so that a restart of the agent doesn't lose it; a
+// restart of the machine begins the delay anew.
+type pending struct {
+	Order       core.UUID     `json:"order"`
+	Envelope    []byte        `json:"envelope"`
+	Delay       time.Duration `json:"delay"`
+	Boot        string        `json:"boot"`
+	Since       int64         `json:"since"` // boot-time clock, microseconds
+	Presence    string        `json:"presence"`
+	PresenceAge time.Duration `json:"presence_age"`
+	Lower       int64         `json:"lower"`
+	Upper       int64         `json:"upper"` // 0: none
+	LastCounter uint64        `json:"last_counter"`
+}
+
+const maxPending = 16
+
+type policyRef struct {
+	Version uint64 `json:"version"`
+	SHA256  string `json:"sha256"`
+}
+
+func (b *body) answered(id core.UUID) (answer, bool) {
+	i := slices.IndexFunc(b.Answers, func(a answer) bool { return a.Order == id })
+	if i < 0 {
+		return answer{}, false
+	}
+	return b.Answers[i], true
+}
+
+// note remembers an answer in place of the earlier one to the same order.
+func (b *body) note(a answer) {
+	if i := slices.IndexFunc(b.Answers, func(x answer) bool { return x.Order == a.Order }); i >= 0 {
+		b.Answers[i] = a
+		return
+	}
+	b.Answers = append(b.Answers, a)
+	if extra := len(b.Answers) - maxAnswers; extra > 0 {
+		b.Answers = slices.Delete(b.Answers, 0, extra)
+	}
+}
+
+func (b *body) lastCounter(epoch string) uint64 {
+	if b.CounterEpoch != epoch {
+		return 0
+	}
+	return b.Counter
+}
+
+func (b *body) take(o *link.Order) {
+	if o.Counter > 0 {
+		b.Counter, b.CounterEpoch = o.Counter, o.Epoch
+	}
+}
+
+func (b *body) contained() bool {
+	return slices.ContainsFunc(b.Latches, func(l latch) bool { return l.Contains })
+}
+
+func (b *body) release(ids []string) {
+	b.Latches = slices.DeleteFunc(b.Latches, func(l latch) bool { return slices.Contains(ids, l.ID) })
+}
+
+func payloadHash(payload []byte) string {
+	sum := sha256.Sum256(payload)
+	return hex.EncodeToString(sum[:])
+}
