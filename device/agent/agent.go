@@ -28,6 +28,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,7 +84,8 @@ type Agent struct {
 
 	orders  sync.Mutex // held while an order other than a stop is carried out
 	waiting map[core.UUID]*link.Verified
-	queued  chan []byte
+	queued  chan line
+	renew   chan struct{} // the server says that the certificate ran out
 	stops   struct {
 		mu      sync.Mutex
 		answers map[core.UUID]answer
@@ -126,7 +128,7 @@ func open(ctx context.Context, cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, key: key, waiting: map[core.UUID]*link.Verified{}, queued: make(chan []byte, 64), presence: newPresence(cfg.Elapsed)}
+	a := &Agent{cfg: cfg, key: key, waiting: map[core.UUID]*link.Verified{}, queued: make(chan line, 64), renew: make(chan struct{}, 1), presence: newPresence(cfg.Elapsed)}
 	a.stops.answers = map[core.UUID]answer{}
 	a.results.kick, a.deferred.kick = make(chan struct{}, 1), make(chan struct{}, 1)
 	a.rec = newRecorder(a)
@@ -189,7 +191,27 @@ func (a *Agent) assemble(enrolled bool) error {
 		return errors.Join(err, a.spool.Close())
 	}
 	a.tellStart(enrolled, lost)
-	return nil
+	return a.beginWaitsAnew()
+}
+
+// beginWaitsAnew starts the delay of waiting orders again after a restart of the
+// machine: how long it was off, nobody knows.
+func (a *Agent) beginWaitsAnew() error {
+	boot, old := a.store.Continuity().Boot, false
+	a.view(func(_ string, b *body) {
+		old = slices.ContainsFunc(b.Pending, func(w pending) bool { return w.Boot != boot })
+	})
+	if !old {
+		return nil
+	}
+	return a.store.Update(func(b *body) error {
+		for i, w := range b.Pending {
+			if w.Boot != boot {
+				b.Pending[i].Boot, b.Pending[i].Since = boot, a.cfg.Elapsed().Microseconds()
+			}
+		}
+		return nil
+	})
 }
 
 // believe takes the trust root: the newest that was taken, or the one of the
@@ -520,7 +542,7 @@ func (a *Agent) hosts() []string {
 		return hosts
 	}
 	hosts = slices.Clone(a.trust.Load().Root().Servers)
-	if own := a.id.URL[len("https://"):]; !slices.Contains(hosts, own) {
+	if own := strings.TrimPrefix(a.id.URL, "https://"); !slices.Contains(hosts, own) {
 		hosts = append(hosts, own)
 	}
 	return hosts

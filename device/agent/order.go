@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -297,10 +296,24 @@ func (a *Agent) planRelease(v *link.Verified) plan {
 func (a *Agent) openLatches(ids []string, why string) {
 	released := a.mon.Release(ids)
 	for _, id := range ids {
-		if !slices.Contains(released, id) {
-			a.tell("latch_released", core.SeverityMedium, map[string]any{"released": id, "why": why})
+		if slices.Contains(released, id) {
+			continue
 		}
+		e := a.event("latch_released", core.SeverityMedium, map[string]any{"released": id, "why": why})
+		e.Sensor, e.State = ownSensor, a.ownState()
+		a.rec.put(entry{event: e})
 	}
+}
+
+// ownState is the state of the agent as a sensor of itself.
+func (a *Agent) ownState() core.SensorState {
+	state := core.SensorOK
+	a.view(func(_ string, b *body) {
+		if slices.ContainsFunc(b.Latches, func(l latch) bool { return l.Sensor.String() == ownSensor }) {
+			state = core.SensorAlarm
+		}
+	})
+	return state
 }
 
 // mustContain says whether a latch holds the device in quarantine, told or not
@@ -519,17 +532,4 @@ func (a *Agent) root(envelope, proof []byte) {
 	a.trust.Store(next)
 	a.client.close()
 	a.tell("root_updated", core.SeverityMedium, map[string]any{"version": next.Root().Version, "hash": next.Hash(), "before": was.Root().Version})
-}
-
-// work carries out orders one after another, beside the stream, so that a stop
-// behind them in it is read at once.
-func (a *Agent) work(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case raw := <-a.queued:
-			a.take(raw, "stream")
-		}
-	}
 }

@@ -47,18 +47,27 @@ const renewLook = 10 * time.Minute
 // its life, and also after it ran out (TRUST F09).
 func (a *Agent) renewals(ctx context.Context) error {
 	var pause backoff
+	asked := false
 	for ctx.Err() == nil {
 		wait := renewLook
-		if a.renewalDue() {
-			if err := a.renew(ctx); err != nil {
+		if asked || a.renewalDue() {
+			if err := a.renewNow(ctx); err != nil {
 				a.cfg.Log.Warn("the certificate is not renewed", "error", err)
 				wait = pause.next()
 			} else {
 				pause.reset()
 			}
 		}
-		if !a.sleep(ctx, wait) {
-			break
+		select {
+		case <-ctx.Done():
+		case <-a.cfg.Clock.After(wait):
+			asked = false
+		case <-a.renew:
+			// Asked for by a server that refuses: soon, and not in a loop.
+			asked = true
+			if !a.sleep(ctx, pause.next()) {
+				return nil
+			}
 		}
 	}
 	return nil
@@ -78,7 +87,7 @@ func (a *Agent) renewalDue() bool {
 	return now.After(leaf.NotBefore.Add(life / 3 * 2))
 }
 
-func (a *Agent) renew(ctx context.Context) error {
+func (a *Agent) renewNow(ctx context.Context) error {
 	raw, err := a.anyServer(ctx, http.MethodGet, "/agent/v1/renew", nil)
 	if err != nil {
 		return err

@@ -70,6 +70,11 @@ func newServer(t testing.TB, mode link.Mode) *server {
 			http.Error(w, "down", http.StatusServiceUnavailable)
 			return
 		}
+		// As the real listener: only renewal is open to what ran out.
+		if certs := r.TLS.PeerCertificates; len(certs) > 0 && time.Now().After(certs[0].NotAfter) && r.URL.Path != "/agent/v1/renew" {
+			http.Error(w, "expired", http.StatusGone)
+			return
+		}
 		mux.ServeHTTP(w, r)
 	}))
 	s.site = devicetest.New(t, mode, s.srv.Listener.Addr().String())

@@ -58,7 +58,7 @@ func (a *Agent) stream(ctx context.Context) error {
 func (a *Agent) follow(ctx context.Context, base string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var cursor uint64
+	var cursor uint64 // behind what is still queued: better twice than never
 	a.view(func(_ string, b *body) { cursor = b.Cursor })
 	res, err := a.client.send(ctx, http.MethodGet, base, "/agent/v1/orders?after="+strconv.FormatUint(cursor, 10), nil)
 	if err != nil {
@@ -67,7 +67,7 @@ func (a *Agent) follow(ctx context.Context, base string) error {
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 1024))
-		return statusError(res.StatusCode, "GET /agent/v1/orders", text)
+		return a.noteRefusal(statusError(res.StatusCode, "GET /agent/v1/orders", text))
 	}
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(make([]byte, 0, 4096), maxLine)
@@ -75,7 +75,7 @@ func (a *Agent) follow(ctx context.Context, base string) error {
 	for lines.Scan() {
 		watch()
 		a.touch()
-		if err := a.read(ctx, lines.Bytes(), &cursor); err != nil {
+		if err := a.read(ctx, lines.Bytes()); err != nil {
 			return err
 		}
 	}
@@ -115,47 +115,54 @@ func (a *Agent) watchdog(ctx context.Context, cut context.CancelCauseFunc) func(
 
 // read takes one line. A line that makes no sense ends the stream: nothing
 // after it can be trusted to be where it seems to be.
-func (a *Agent) read(ctx context.Context, text []byte, cursor *uint64) error {
+func (a *Agent) read(ctx context.Context, text []byte) error {
 	var l line
 	if err := link.DecodeStrict(bytes.TrimSpace(text), &l); err != nil {
 		a.refusals.tell(a, "stream_invalid", core.SeverityMedium, map[string]any{"why": sensor.Text(err.Error())})
 		return fmt.Errorf("agent.stream: %w", err)
 	}
-	switch l.Kind {
-	case "ping":
-	case "order":
-		if err := a.dispatch(ctx, bytes.Clone(l.Envelope)); err != nil {
-			return err
-		}
-	case "root":
-		a.orders.Lock()
-		a.root(l.Envelope, l.Proof)
-		a.orders.Unlock()
-	default:
+	l.Envelope = bytes.Clone(l.Envelope)
+	switch {
+	case l.Kind == "ping":
+		return nil
+	case l.Kind == "order" && isStop(l.Envelope):
+		a.take(l.Envelope, "stream")
+		return nil
+	case l.Kind != "order" && l.Kind != "root":
 		a.refusals.tell(a, "stream_invalid", core.SeverityMedium, map[string]any{"why": "a line of kind " + strconv.Quote(sensor.Text(l.Kind))})
-	}
-	if l.Cursor > *cursor {
-		*cursor = l.Cursor
-		a.later(func(b *body) error { b.Cursor = max(b.Cursor, l.Cursor); return nil })
-	}
-	return nil
-}
-
-// dispatch carries out a stop here and now and queues every other order behind
-// the one that is being carried out. When the queue is full the stream ends and
-// is asked for again from where it was, so that a stop never stands behind it.
-func (a *Agent) dispatch(ctx context.Context, envelope []byte) error {
-	if isStop(envelope) {
-		a.take(envelope, "stream")
 		return nil
 	}
+	// Everything but a stop waits behind what is being carried out. When the
+	// queue is full the stream ends and is asked for again from where it was,
+	// so that a stop never stands behind it.
 	select {
-	case a.queued <- envelope:
+	case a.queued <- l:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	default:
 		return core.E(core.KindUnavailable, "agent.stream", "orders come faster than they are carried out")
+	}
+}
+
+// work carries out orders and takes trust roots one after another, beside the
+// stream, so that a stop behind them in it is read at once. The cursor follows
+// what was carried out.
+func (a *Agent) work(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case l := <-a.queued:
+			if l.Kind == "root" {
+				a.orders.Lock()
+				a.root(l.Envelope, l.Proof)
+				a.orders.Unlock()
+			} else {
+				a.take(l.Envelope, "stream")
+			}
+			a.later(func(b *body) error { b.Cursor = max(b.Cursor, l.Cursor); return nil })
+		}
 	}
 }
 

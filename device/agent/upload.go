@@ -80,7 +80,12 @@ func (a *Agent) nextBatch() (*spool.Sealed, error) {
 	if kept == b.Tail {
 		return b, nil
 	}
-	return b, a.store.Update(func(s *body) error { s.Sealed = b.Tail; return nil })
+	// A disk that is full must not keep the report back: at worst the next start
+	// finds the two apart and begins a new epoch.
+	if err := a.store.Update(func(s *body) error { s.Sealed = b.Tail; return nil }); err != nil {
+		a.cfg.Log.Error("the state does not know of the last batch", "error", err)
+	}
+	return b, nil
 }
 
 // deliver sends a batch to the first server that takes it and frees it on a
@@ -158,7 +163,19 @@ func (a *Agent) anyServer(ctx context.Context, method, path string, body []byte)
 			return nil, ctx.Err()
 		}
 	}
-	return nil, err
+	return nil, a.noteRefusal(err)
+}
+
+// noteRefusal has the certificate renewed where the server no longer takes it:
+// this machine's clock may not know (TRUST F09).
+func (a *Agent) noteRefusal(err error) error {
+	if kind := core.KindOf(err); kind == core.KindExpired || kind == core.KindUnauthenticated {
+		select {
+		case a.renew <- struct{}{}:
+		default:
+		}
+	}
+	return err
 }
 
 // outgoing is an answer on its way; n tells two of the same apart.
@@ -218,7 +235,7 @@ func (a *Agent) sendResults(ctx context.Context) error {
 		}
 		err := a.sendResult(ctx, queue[0].answer)
 		switch core.KindOf(err) {
-		case core.KindInternal, core.KindUnavailable, core.KindUnauthenticated:
+		case core.KindInternal, core.KindUnavailable, core.KindUnauthenticated, core.KindExpired, core.KindDenied:
 			if err != nil {
 				if !a.sleep(ctx, pause.next()) {
 					return nil

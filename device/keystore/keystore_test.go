@@ -251,6 +251,39 @@ func TestTrustedTimeNeverGoesBackAndIgnoresTheWallClock(t *testing.T) {
 	}
 }
 
+func TestOnAFullDiskTheStateIsStillKept(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to mount a small disk")
+	}
+	b := newBox(t)
+	if err := os.MkdirAll(b.o.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", b.o.Dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("no small disk here: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(b.o.Dir, syscall.MNT_DETACH) })
+	s := b.open()
+	filler, err := os.Create(filepath.Join(b.o.Dir, "filler"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = filler.Write(make([]byte, 4096))
+	}
+	_ = filler.Close()
+	for n := range 20 {
+		set(t, s, n+1)
+	}
+	if err := os.Remove(filler.Name()); err != nil {
+		t.Fatal(err)
+	}
+	set(t, s, 99)
+	if again := b.open(); value(again) != 99 || again.Opening().NewEpoch {
+		t.Errorf("value %d, opening %+v", value(again), again.Opening())
+	}
+}
+
 func TestTheUpperBoundNeedsTwoClocksThatAgreeAndRunsOut(t *testing.T) {
 	b := newBox(t)
 	s := b.open()

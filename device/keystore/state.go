@@ -310,7 +310,7 @@ func (s *Store[B]) write(cont Continuity, body B) error {
 	if err != nil {
 		return fmt.Errorf("keystore.Update: %w", err)
 	}
-	if err := atomicfile.WriteFile(filepath.Join(s.o.Dir, stateFile), sealed, 0o600); err != nil {
+	if err := s.replace(sealed); err != nil {
 		return core.Wrap(core.KindUnavailable, "keystore.Update", err)
 	}
 	s.mu.Lock()
@@ -318,6 +318,39 @@ func (s *Store[B]) write(cont Continuity, body B) error {
 	s.mu.Unlock()
 	s.writeMark(cont.Counter)
 	return nil
+}
+
+const (
+	reserveFile = "state.reserve"
+	reserveSize = 256 << 10
+)
+
+// replace writes the file. On a full disk it gives up the reserve for it: a
+// latch must be kept whatever else has filled the disk.
+func (s *Store[B]) replace(sealed []byte) error {
+	path, reserve := filepath.Join(s.o.Dir, stateFile), filepath.Join(s.o.Dir, reserveFile)
+	err := atomicfile.WriteFile(path, sealed, 0o600)
+	if errors.Is(err, unix.ENOSPC) && os.Remove(reserve) == nil {
+		err = atomicfile.WriteFile(path, sealed, 0o600)
+	}
+	if err == nil {
+		if _, statErr := os.Lstat(reserve); errors.Is(statErr, os.ErrNotExist) {
+			keepReserve(reserve)
+		}
+	}
+	return err
+}
+
+// keepReserve is best effort: on a full disk there is none to keep.
+func keepReserve(path string) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return
+	}
+	_, err = f.Write(make([]byte, reserveSize))
+	if errors.Join(err, f.Close()) != nil {
+		_ = os.Remove(path)
+	}
 }
 
 // clone copies a body, so that a failed update leaves the old one untouched.
