@@ -6,8 +6,16 @@
 
 GO ?= go
 FUZZTIME ?= 20s
+ONLY ?=
 
-.PHONY: run test check bench fuzz build deps
+# Developer tools live outside the clone, by version, so that a fresh clone
+# finds them again.
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/interlock
+GOLANGCI := $(CACHE)/golangci-lint-v2.15.0/golangci-lint
+GOFUMPT := $(CACHE)/gofumpt-v0.12.0/gofumpt
+STATICCHECK := $(CACHE)/staticcheck-v0.8.2/staticcheck
+
+.PHONY: run build test deps check bench fuzz
 
 run: build
 	./bin/interlock up
@@ -20,3 +28,29 @@ deps:
 
 test: deps
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+
+check: $(GOLANGCI) $(GOFUMPT) $(STATICCHECK)
+	@unformatted="$$($(GOFUMPT) -l $$(git ls-files '*.go'))"; \
+	if [ -n "$$unformatted" ]; then echo "gofumpt would change:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+	$(GOLANGCI) run
+
+$(GOLANGCI):
+	GOBIN=$(dir $@) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+$(GOFUMPT):
+	GOBIN=$(dir $@) $(GO) install mvdan.cc/gofumpt@v0.12.0
+
+$(STATICCHECK):
+	GOBIN=$(dir $@) $(GO) install honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+bench:
+	cd bench && CGO_ENABLED=0 $(GO) run . $(ONLY)
+
+fuzz:
+	@for dir in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+	  for target in $$(git grep -h -o '^func Fuzz[A-Za-z0-9_]*' -- "$$dir/*_test.go" | sed 's/^func //' | sort -u); do \
+	    echo "$$dir $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "./$$dir" || exit 1; \
+	  done; \
+	done

@@ -206,11 +206,25 @@ func (in *Intake) commit(group []*arrival) error {
 	return failed
 }
 
+// groupBody names the batches of a group, so that the leaf's object can be
+// computed again by who looks for one of them.
+type groupBody struct {
+	Batches [][]byte `json:"batches"`
+}
+
+func hashList(hashes [][32]byte) [][]byte {
+	list := make([][]byte, len(hashes))
+	for i := range hashes {
+		list[i] = hashes[i][:]
+	}
+	return list
+}
+
 // prove appends the leaf of a group and returns its place and path.
 func (in *Intake) prove(ctx context.Context, hashes [][32]byte) (audit.Result, [][]byte, error) {
 	res, err := in.log.Append(ctx, audit.Entry{
 		Type: audit.TypeBatch, Time: in.clock.Now(), Actor: "service/fleet", Action: "batch.append", Object: link.BatchGroupObject(link.GroupRoot(hashes)),
-		Outcome: "received", Class: audit.ClassSystem, Body: map[string]any{"batches": len(hashes)}, Vital: audit.VitalIngest,
+		Outcome: "received", Class: audit.ClassSystem, Body: groupBody{hashList(hashes)}, Vital: audit.VitalIngest,
 	})
 	if err != nil {
 		return audit.Result{}, nil, fmt.Errorf("audit leaf of the group: %w", err)

@@ -1,0 +1,219 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+)
+
+// Status is what `interlock status` shows.
+type Status struct {
+	Health       core.Health            `json:"health"`
+	Parts        map[string]core.Health `json:"parts"`
+	Mode         string                 `json:"mode"` // quorum | single-operator
+	Installation string                 `json:"installation"`
+	RootVersion  uint64                 `json:"root_version"`
+	RootHash     string                 `json:"root_hash"`
+	Witnessed    bool                   `json:"witnessed"`
+	Audit        LogState               `json:"audit"`
+	Journal      JournalState           `json:"journal"`
+	Devices      map[string]int         `json:"devices"` // by state
+	OpenAlerts   int                    `json:"open_alerts"`
+	Incidents    map[string]int         `json:"incidents"` // open ones, by state
+	Stops        []Stop                 `json:"stops"`
+	Sources      []Source               `json:"sources"`
+	Warnings     []string               `json:"warnings"`
+	Started      time.Time              `json:"started"`
+}
+
+// LogState is the audit log's size and whether it may be written.
+type LogState struct {
+	Origin     string `json:"origin"`
+	Size       uint64 `json:"size"`
+	Root       string `json:"root"`
+	Mode       string `json:"mode"` // normal | stop-only
+	Reason     string `json:"reason,omitempty"`
+	Checkpoint string `json:"checkpoint"`
+}
+
+// JournalState is the raw journal's end and how far each stage has come.
+type JournalState struct {
+	Next    uint64            `json:"next"`
+	Cursors map[string]uint64 `json:"cursors"`
+}
+
+// Source is a collector and what it sees.
+type Source struct {
+	Name    string `json:"name"`
+	State   string `json:"state"` // running | skipped | failed
+	Detail  string `json:"detail"`
+	Records uint64 `json:"records"`
+	Lost    uint64 `json:"lost"`
+}
+
+// Stop is a stop in force.
+type Stop struct {
+	ID        string    `json:"id"`
+	Scope     string    `json:"scope"`
+	By        string    `json:"by"`
+	Reason    string    `json:"reason"`
+	Since     time.Time `json:"since"`
+	Confirmed []string  `json:"confirmed"`
+	Waiting   []string  `json:"not_confirmed"`
+}
+
+// Device is a row of the registry.
+type Device struct {
+	ID         core.DeviceID     `json:"id"`
+	Site       core.SiteID       `json:"site"`
+	State      core.DeviceState  `json:"state"`
+	Protection string            `json:"protection"` // "software" | "tpm"
+	FirstUse   bool              `json:"first_use"`
+	ShortCode  string            `json:"short_code"`
+	LastSeen   time.Time         `json:"last_seen,omitzero"`
+	Epoch      string            `json:"epoch,omitempty"`
+	Sequence   uint64            `json:"sequence"`
+	Sensors    map[string]string `json:"sensors,omitempty"`
+	Latches    []Latch           `json:"latches,omitempty"` // open ones
+	Serial     string            `json:"serial,omitempty"`
+	Contained  bool              `json:"contained"`
+	Orders     []Order           `json:"orders,omitempty"`
+}
+
+// Latch is something that a device noticed and that stays until it is released.
+type Latch struct {
+	ID     string    `json:"id"`
+	Sensor string    `json:"sensor"`
+	Type   string    `json:"type"`
+	Since  time.Time `json:"since"`
+}
+
+// Order is an order and how far it has come.
+type Order struct {
+	ID        core.UUID       `json:"id"`
+	Type      string          `json:"type"`
+	Device    core.DeviceID   `json:"device"`
+	State     string          `json:"state"`
+	Requester string          `json:"requester"`
+	Approvals []string        `json:"approvals,omitempty"` // persons
+	Needed    int             `json:"needed,omitempty"`
+	Reason    string          `json:"reason"`
+	Direction string          `json:"direction"`
+	Detail    string          `json:"detail,omitempty"` // the device's answer
+	Answer    json.RawMessage `json:"answer,omitempty"` // the same, signed by the device
+	Created   time.Time       `json:"created"`
+	Envelope  json.RawMessage `json:"envelope,omitempty"`
+	Intent    core.Position   `json:"intent,omitzero"`
+}
+
+// Alert is an open or closed alert with its count.
+type Alert struct {
+	ID          core.UUID         `json:"id"`
+	Rule        string            `json:"rule"`
+	Title       string            `json:"title"`
+	Author      string            `json:"author"`
+	Severity    core.Severity     `json:"severity"`
+	Fingerprint string            `json:"fingerprint"`
+	Group       map[string]string `json:"group,omitempty"`
+	Count       uint64            `json:"count"`
+	First       time.Time         `json:"first"`
+	Last        time.Time         `json:"last"`
+	State       string            `json:"state"`
+	Device      string            `json:"device,omitempty"`
+	Source      string            `json:"source"`
+	Provenance  core.Provenance   `json:"provenance"`
+	Events      []core.UUID       `json:"events"`
+	Simulated   bool              `json:"simulated,omitempty"`
+}
+
+// Incident is an incident with its timeline.
+type Incident struct {
+	ID        core.UUID          `json:"id"`
+	Title     string             `json:"title"`
+	State     string             `json:"state"`
+	Severity  core.Severity      `json:"severity"`
+	Device    string             `json:"device,omitempty"`
+	Subject   string             `json:"subject"`
+	Simulated bool               `json:"simulated,omitempty"`
+	Opened    time.Time          `json:"opened"`
+	Closed    time.Time          `json:"closed,omitzero"`
+	Metrics   map[string]float64 `json:"metrics,omitempty"` // seconds to detect, acknowledge, contain, recover
+	Alerts    []core.UUID        `json:"alerts,omitempty"`
+	Timeline  []Step             `json:"timeline,omitempty"`
+}
+
+// Step is one line of an incident's timeline. Audit names the log entry that
+// records it, Intent the one that permitted it.
+type Step struct {
+	Time   time.Time      `json:"time"`
+	By     string         `json:"by"`
+	What   string         `json:"what"`
+	From   string         `json:"from,omitempty"`
+	To     string         `json:"to,omitempty"`
+	Refs   []string       `json:"refs,omitempty"` // "alert/...", "order/..."
+	Audit  *core.Position `json:"audit,omitempty"`
+	Intent *core.Position `json:"intent,omitempty"`
+}
+
+// TokenRequest asks for an enrolment token.
+type TokenRequest struct {
+	Site   core.SiteID   `json:"site"`
+	Device core.DeviceID `json:"device"`
+	TTL    string        `json:"ttl"`  // Go duration, "1h"
+	Fact   string        `json:"fact"` // SHA-256 of the agent's public key, hex, "" for none
+}
+
+// Token is an enrolment string; it is shown once.
+type Token struct {
+	ID      string    `json:"id"`
+	String  string    `json:"string"`
+	Expires time.Time `json:"expires"`
+}
+
+// ActRequest asks for an act on a device.
+type ActRequest struct {
+	Reason   string `json:"reason"`
+	Incident string `json:"incident"` // "" for none
+	// Presence is the code that the device shows on its local socket; a
+	// single-operator release needs it.
+	Presence string `json:"presence"`
+}
+
+// ApproveDevice takes a waiting device in.
+type ApproveDevice struct {
+	Code string `json:"code"` // the short code, read from the device itself
+}
+
+// RootVersion is the trust root in force.
+type RootVersion struct {
+	Version  uint64          `json:"version"`
+	Hash     string          `json:"hash"`
+	Envelope json.RawMessage `json:"envelope"`
+}
+
+// Approval is a person's signature over an order's bytes.
+type Approval struct {
+	KeyID string `json:"keyid"`
+	Sig   []byte `json:"sig"`
+}
+
+// AuditEntry is a leaf of the log, as far as the reader may see it.
+type AuditEntry struct {
+	core.Position
+	Time    time.Time       `json:"time"`
+	Type    string          `json:"type"`
+	Actor   string          `json:"actor"`
+	Action  string          `json:"action"`
+	Object  string          `json:"object"`
+	Outcome string          `json:"outcome"`
+	Body    json.RawMessage `json:"body,omitempty"`
+}
+
+// Verified is the outcome of a verification of the running log.
+type Verified struct {
+	LogState
+	OK bool `json:"ok"`
+	// Problem says what failed and where, "" for nothing.
+	Problem string `json:"problem,omitempty"`
+}

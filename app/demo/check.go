@@ -1,0 +1,111 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/interlock-security/interlock/api"
+	"github.com/interlock-security/interlock/audit/verify"
+	"github.com/interlock-security/interlock/core"
+)
+
+// get reads a resource through the operator API.
+func get[T any](ctx context.Context, st *story, path string) (T, error) {
+	var v T
+	var raw []byte
+	if err := st.api.Get(ctx, path, nil, &raw); err != nil {
+		return v, err
+	}
+	if st.o.Tamper != nil {
+		raw = st.o.Tamper(st.chapter, path, raw)
+	}
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return v, core.Wrap(core.KindDamaged, "demo: GET "+path, err)
+	}
+	return v, nil
+}
+
+// await asks until fn is content, or patience ends; then it returns what fn
+// said last.
+func (st *story) await(ctx context.Context, fn func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, st.o.Patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := fn()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("not within %s", st.o.Patience), err)
+		case <-tick.C:
+		}
+	}
+}
+
+// told prints a line that was checked.
+func (st *story) told(format string, args ...any) {
+	st.lines++
+	_, _ = fmt.Fprintf(st.o.Out, "   ok  %s\n", fmt.Sprintf(format, args...))
+}
+
+// proven prints a line with the audit entry that proves it, after that proof
+// was fetched and verified against the log key of the trust root, and the entry
+// found to say what the line says.
+func (st *story) proven(ctx context.Context, at core.Position, action, object, format string, args ...any) error {
+	var file []byte
+	path := "/v1/audit/proofs/" + strconv.FormatUint(at.Index, 10) + "?origin=" + url.QueryEscape(at.Origin)
+	if err := st.api.Get(ctx, path, nil, &file); err != nil {
+		return err
+	}
+	if st.o.Tamper != nil {
+		file = st.o.Tamper(st.chapter, path, file)
+	}
+	p, err := verify.Proof(file, st.trust.Root().LogKey)
+	if err != nil {
+		return fmt.Errorf("proof of entry %d: %w", at.Index, err)
+	}
+	if p.Position != at || string(p.Header.Action) != action || p.Header.Object != object {
+		return core.E(core.KindDamaged, "demo", fmt.Sprintf("entry %d says %s on %s, told was %s on %s", at.Index, p.Header.Action, p.Header.Object, action, object))
+	}
+	st.lines++
+	_, _ = fmt.Fprintf(st.o.Out, "   #%-4d %s\n", at.Index, fmt.Sprintf(format, args...))
+	return nil
+}
+
+// entry finds the newest audit entry of an action on an object.
+func (st *story) entry(ctx context.Context, action, object string) (api.AuditEntry, error) {
+	q := url.Values{"action": {action}, "limit": {"1"}}
+	if object != "" {
+		q.Set("object", object)
+	}
+	found, err := get[[]api.AuditEntry](ctx, st, "/v1/audit/entries?"+q.Encode())
+	if err != nil {
+		return api.AuditEntry{}, err
+	}
+	if len(found) == 0 {
+		return api.AuditEntry{}, core.E(core.KindNotFound, "demo", "the audit log has no "+strings.TrimSpace(action+" "+object))
+	}
+	return found[0], nil
+}
+
+// recorded is [story.proven] for the newest entry of an action on an object.
+func (st *story) recorded(ctx context.Context, action, object, format string, args ...any) error {
+	var e api.AuditEntry
+	err := st.await(ctx, func() (err error) {
+		e, err = st.entry(ctx, action, object)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return st.proven(ctx, e.Position, action, object, format, args...)
+}

@@ -1,0 +1,215 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/interlock-security/interlock/audit"
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/platform/jobs"
+	"github.com/interlock-security/interlock/platform/journal"
+	"github.com/interlock-security/interlock/platform/store"
+	"github.com/interlock-security/interlock/response/action"
+	"github.com/interlock-security/interlock/response/incident"
+	"github.com/interlock-security/interlock/response/playbook"
+	"github.com/interlock-security/interlock/response/recovery"
+	"github.com/interlock-security/interlock/siem/alert"
+	"github.com/interlock-security/interlock/siem/detect"
+	"github.com/interlock-security/interlock/siem/normalise"
+	"github.com/interlock-security/interlock/siem/rules"
+)
+
+// The topics of the state database, in the order in which records pass through
+// them.
+var (
+	topicMatches   = journal.NewTopic("matches")
+	topicAlerts    = journal.NewTopic("alerts")
+	topicIncidents = journal.NewTopic("incidents")
+	topicOrders    = journal.NewTopic("orders")
+)
+
+// correlateLease is how long the owner of the correlate stage may be away
+// before another server takes over.
+const correlateLease = 15 * time.Second
+
+// flow is what the stages are made of.
+type flow struct {
+	detect    detect.Config
+	ruleset   *detect.Ruleset
+	fold      *fleet.Fold
+	alerts    *alert.Store
+	Incidents *incident.Store
+	Actions   *action.Runner
+	Playbooks *playbook.Engine
+}
+
+func (s *Server) openFlow() (*flow, error) {
+	files, err := ruleFiles(s.Config.Rules)
+	if err != nil {
+		return nil, err
+	}
+	set, err := detect.NewRuleset(files)
+	if err != nil {
+		return nil, err
+	}
+	books, err := playbook.Builtin()
+	if err != nil {
+		return nil, err
+	}
+	f := &flow{
+		detect:  detect.Config{Initial: set, Partitions: 1, Normaliser: normalise.New(), Stats: new(detect.Stats)},
+		ruleset: set,
+		fold:    fleet.NewFold(s.Registry, fleet.DefaultFold, 1),
+		alerts:  alert.NewStore(topicAlerts), Incidents: incident.NewStore(topicIncidents, audit.Put),
+		Actions: action.NewRunner(s.Guard, s.Registry, s.Orders),
+	}
+	f.Incidents.Sites = fleet.SiteOf
+	s.base.outbox.Settled = s.settled
+	f.Playbooks, err = playbook.NewEngine(playbook.Parts{
+		State: s.base.state, Incidents: f.Incidents, Actions: f.Actions, Verifier: recovery.NewVerifier(s.Registry, s.Audit, s.clock),
+		Guard: s.Guard, Clock: s.clock, Log: s.log, Books: books,
+	})
+	return f, err
+}
+
+// settled tells an incident where the log holds its step.
+func (s *Server) settled(ctx context.Context, tx *store.Tx, e audit.Entry, at core.Position) error {
+	text, ours := strings.CutPrefix(e.Object, "incident/")
+	if !ours {
+		return nil
+	}
+	id, err := core.ParseUUID(text)
+	if err != nil {
+		return err
+	}
+	return s.flow.Incidents.Settle(ctx, tx, s.Config.Tenant, id, e.Revision, at)
+}
+
+// ruleFiles are the shipped rules and the site's own beside them.
+func ruleFiles(dir string) ([]rules.File, error) {
+	files, err := rules.Shipped()
+	if err != nil || dir == "" {
+		return files, err
+	}
+	own, err := rules.Load(os.DirFS(dir), ".")
+	if err != nil {
+		return nil, fmt.Errorf("rules in %s: %w", dir, err)
+	}
+	return append(files, own...), nil
+}
+
+// stages is the flow as a table: who reads what. Each commits its cursor, its
+// effects and the records it sends on in one transaction of the state database.
+//
+//	stage            reads       writes
+//	fleet            raw         what devices say of themselves; alarms
+//	detect           raw         matches, watermarks
+//	correlate        matches     alerts                (one owner, by lease)
+//	incident         alerts      incidents
+//	playbook         incidents   runs, jobs
+//	playbook-orders  orders      runs, jobs
+func (s *Server) stages(correlate *journal.Lease) []journal.Stage {
+	raw, f, state := s.base.frames, s.flow, s.base.state
+	last := detect.Correlate(f.detect, topicMatches.Bind(state), f.alerts)
+	last.Lease = correlate
+	return []journal.Stage{
+		f.fold.Stage(raw, 0),
+		detect.Stage(f.detect, raw, 0, topicMatches),
+		last,
+		incident.Stage(topicAlerts.Bind(state), f.Incidents),
+		f.Playbooks.Stage(topicIncidents.Bind(state)),
+		f.Playbooks.OrderStage(topicOrders.Bind(state)),
+	}
+}
+
+// runFlow starts the stages and what carries their work on: ticks, the audit
+// outbox, jobs, alarms, expiring orders.
+func (s *Server) runFlow(ctx context.Context) error {
+	if _, err := detect.Announce(ctx, s.base.frames, s.base.state, 1, s.flow.ruleset.Files, s.clock.Now()); err != nil {
+		return err
+	}
+	lease, err := journal.Acquire(ctx, s.base.state, s.clock, "correlate/"+s.Config.Tenant.String(), s.instance, correlateLease)
+	if err != nil {
+		return err
+	}
+	s.background(ctx, "lease", func(ctx context.Context) error { return s.keepLease(ctx, lease) })
+	for _, stage := range s.stages(lease) {
+		stage.Clock, stage.OnFailure = s.clock, s.stageFailed
+		s.background(ctx, "stage "+stage.Name, func(ctx context.Context) error { return journal.Run(ctx, s.base.state, stage) })
+	}
+	s.background(ctx, "ticks", func(ctx context.Context) error {
+		s.base.frames.RunTicks(ctx, func(err error) { s.log.Warn("a tick failed", slog.Any("err", err)) })
+		return nil
+	})
+	s.background(ctx, "outbox", s.base.outbox.Run)
+	s.background(ctx, "alarms", func(ctx context.Context) error { return s.Registry.RunAlarms(ctx, s.base.frames, 1, s.log) })
+	worker := &jobs.Runner{DB: s.base.state, Clock: s.clock, Handlers: s.flow.Playbooks.Handlers()}
+	s.background(ctx, "jobs", worker.Run)
+	s.background(ctx, "orders", s.sweepOrders)
+	s.background(ctx, "checkpoints", s.keepCheckpoints)
+	s.background(ctx, "targets", s.keepTargets)
+	s.background(ctx, "stop records", s.drainStops)
+	return nil
+}
+
+func (s *Server) stageFailed(f journal.Failure) {
+	s.log.Warn("a stage failed on a frame", slog.String("stage", f.Stage), slog.Uint64("offset", f.Offset), slog.Int("attempt", f.Attempt), slog.Bool("parked", f.Parked), slog.Any("err", f.Err))
+}
+
+// keepLease renews the correlate stage's lease at a third of its life.
+func (s *Server) keepLease(ctx context.Context, lease *journal.Lease) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return lease.Release(context.WithoutCancel(ctx), s.base.state)
+		case <-s.clock.After(correlateLease / 3):
+			if err := lease.Renew(ctx, s.base.state, s.clock, correlateLease); core.KindOf(err) == core.KindExpired {
+				return err
+			}
+		}
+	}
+}
+
+// sweepOrders expires orders and goes on with those whose signing was cut short.
+func (s *Server) sweepOrders(ctx context.Context) error {
+	return s.every(ctx, 2*time.Second, func() {
+		if err := s.Orders.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("orders wait", slog.Any("err", err))
+		}
+		if err := s.Listener.Flush(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("summaries of refusals wait", slog.Any("err", err))
+		}
+	})
+}
+
+// keepCheckpoints writes the log's size and root into the state database, so
+// that a log that comes back shorter is noticed.
+func (s *Server) keepCheckpoints(ctx context.Context) error {
+	var last uint64
+	return s.every(ctx, time.Second, func() {
+		c := s.Audit.Checkpoint()
+		if c.Size == last {
+			return
+		}
+		if err := remember(ctx, s.base.state, s.Config.Tenant, c); err == nil {
+			last = c.Size
+		}
+	})
+}
+
+// every calls fn now and then until ctx ends.
+func (s *Server) every(ctx context.Context, pause time.Duration, fn func()) error {
+	for {
+		fn()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.clock.After(pause):
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/interlock-security/interlock/api"
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/digital/pki/verify"
+	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/platform/httpd"
+)
+
+func (s *Server) openListener() (err error) {
+	peers := verify.Server{Pins: func() verify.Pins { return *s.pins.Load() }, Clock: s.clock}
+	s.tls = peers.TLS(func() (*tls.Certificate, error) {
+		if c := s.certificate.Load(); c != nil {
+			return c, nil
+		}
+		return nil, core.E(core.KindUnavailable, "app.tls", "the listener has no certificate yet")
+	})
+	s.Listener, err = fleet.NewListener(fleet.Parts{
+		Registry: s.Registry, Enrolment: s.Enrolment, Intake: fleet.NewIntake(s.base.frames, s.Audit, s.clock, 1, s.log),
+		Orders: s.Orders, Roots: s.Roots, Peers: peers, Stops: s.hub, Confirmer: s.Stops, Guard: s.Guard, Log: s.Audit,
+		Clock: s.clock, Quota: fleet.DefaultQuota, Warn: s.log,
+	})
+	return err
+}
+
+// Run serves until ctx ends or a part that can't be done without fails. The
+// stop path listens first.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := s.serveStops(ctx); err != nil {
+		return err
+	}
+	if err := s.runFlow(ctx); err != nil {
+		return err
+	}
+	s.background(ctx, "certificate", s.keepCertificate)
+	if err := s.serveAgents(ctx); err != nil {
+		return err
+	}
+	if err := s.serveOperators(ctx); err != nil {
+		return err
+	}
+	if err := s.serveManagement(ctx); err != nil {
+		return err
+	}
+	s.collect(ctx)
+	close(s.ready)
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return err
+	}
+}
+
+// Ready is closed when everything listens.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+func (s *Server) serveStops(ctx context.Context) error {
+	l, err := httpd.ListenUnix(s.options.Paths.Stop())
+	if err != nil {
+		return err
+	}
+	s.background(ctx, "stop path", func(ctx context.Context) error { return s.Stops.Serve(ctx, l) })
+	return nil
+}
+
+func (s *Server) serveAgents(ctx context.Context) error {
+	l, err := net.Listen("tcp", s.Config.Listen.Agents)
+	if err != nil {
+		return core.E(core.KindUnavailable, "app.serveAgents", fmt.Sprintf("agent listener: %v", err)).
+			WithHint("another server may be running; choose another address with listen.agents")
+	}
+	s.background(ctx, "agent listener", func(ctx context.Context) error { return s.Listener.Serve(ctx, l, s.tls) })
+	return nil
+}
+
+func (s *Server) serveOperators(ctx context.Context) error {
+	l, err := httpd.ListenUnix(s.options.Paths.API())
+	if err != nil {
+		return err
+	}
+	s.API = api.New(api.Parts{
+		Authenticate: s.operator, Guard: s.Guard, State: s.base.state, Frames: s.base.frames, Log: s.Audit, Registry: s.Registry,
+		Enrolment: s.Enrolment, Orders: s.Orders, Roots: s.Roots, Incidents: s.flow.Incidents, Status: s.Status, Act: s.act,
+		EnrolmentString: s.enrolmentString, Clock: s.clock, Warn: s.log,
+	})
+	s.background(ctx, "operator API", func(ctx context.Context) error { return httpd.Serve(ctx, httpd.NewServer(s.API, s.log), l) })
+	return nil
+}
+
+// operator names the person at the other end of the socket, as the kernel and
+// the configuration say.
+func (s *Server) operator(r *http.Request) (core.Principal, error) {
+	uid, err := httpd.PeerUID(r.Context())
+	if err != nil {
+		return core.Principal{}, err
+	}
+	who, err := s.Owner(int(uid))
+	if err != nil {
+		return who, core.E(core.KindUnauthenticated, "app.operator", fmt.Sprintf("uid %d is no operator of this installation", uid)).
+			WithHint("name the person under operators in interlock.yaml")
+	}
+	return who, nil
+}
+
+func (s *Server) serveManagement(ctx context.Context) error {
+	l, err := net.Listen("tcp", s.Config.Listen.Management)
+	if err != nil {
+		return core.E(core.KindUnavailable, "app.serveManagement", fmt.Sprintf("management listener: %v", err)).
+			WithHint("choose another address with listen.management")
+	}
+	m := httpd.Management{Exposure: s.Config.Listen.Exposure, Health: s.parts, Metrics: promhttp.HandlerFor(s.metrics(), promhttp.HandlerOpts{})}
+	server := httpd.NewServer(m.Handler(), s.log)
+	s.background(ctx, "management", func(ctx context.Context) error { return httpd.Serve(ctx, server, l) })
+	return nil
+}
+
+// metrics are the figures that everybody scrapes.
+func (s *Server) metrics() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	gauge := func(name, help string, value func() float64) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "interlock", Name: name, Help: help}, value))
+	}
+	gauge("audit_entries", "Size of the audit log.", func() float64 { return float64(s.Audit.Size()) })
+	gauge("audit_stop_only", "1 while the audit log is damaged and takes vital entries only.", func() float64 { return one(s.stopOnly()) })
+	gauge("detect_events_total", "Events that detection judged.", func() float64 { return float64(s.flow.detect.Stats.Events.Load()) })
+	gauge("detect_matches_total", "Rules that held for an event.", func() float64 { return float64(s.flow.detect.Stats.Matches.Load()) })
+	gauge("keys_starts_total", "How often the keys process was started.", func() float64 { return float64(s.child.Starts()) })
+	gauge("collect_lost_total", "Records that collectors lost.", func() float64 { return float64(s.lost()) })
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+func one(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// keepCertificate has the listener's certificate issued, and again at two thirds
+// of its life. While the keys process is away the old one stands.
+func (s *Server) keepCertificate(ctx context.Context) error {
+	k := keysOf{s.Keys, s.Audit}
+	for {
+		pause := time.Second
+		if c, err := k.issueServer(ctx, s.Guard, s.Config.Tenant, s.Config.Listen.Names); err == nil {
+			s.certificate.Store(c)
+			pause = c.Leaf.NotAfter.Sub(s.clock.Now()) * 2 / 3
+		} else if ctx.Err() == nil {
+			s.log.Warn("the listener's certificate waits", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.clock.After(max(pause, time.Second)):
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/interlock-security/interlock/api"
+	"github.com/interlock-security/interlock/audit"
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/link"
+	"github.com/interlock-security/interlock/platform/journal"
+	"github.com/interlock-security/interlock/platform/store"
+	"github.com/interlock-security/interlock/response/action"
+	"github.com/interlock-security/interlock/response/incident"
+	"github.com/interlock-security/interlock/siem/alert"
+)
+
+// parts tells how each part is; what is not known is never healthy.
+func (s *Server) parts() map[string]core.Health {
+	keysHealth, _ := s.child.Health()
+	p := map[string]core.Health{"audit": core.HealthHealthy, "keys": keysHealth, "state": core.HealthHealthy, "listener": core.HealthHealthy}
+	if s.stopOnly() {
+		p["audit"] = core.HealthUnhealthy
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stateProbe)
+	defer cancel()
+	if err := s.base.state.View(ctx, func(tx *store.Tx) error {
+		var n int
+		return tx.QueryRow(ctx, `SELECT 1`).Scan(&n)
+	}); err != nil {
+		p["state"] = core.HealthUnhealthy
+	}
+	if s.certificate.Load() == nil {
+		p["listener"] = core.HealthStarting
+	}
+	return p
+}
+
+func (s *Server) stopOnly() bool {
+	mode, _ := s.Audit.Mode()
+	return mode != audit.ModeNormal
+}
+
+func (s *Server) warn(text string) {
+	s.log.Warn(text)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.warnings = append(s.warnings, text)
+}
+
+// Status answers `interlock status`.
+func (s *Server) Status(ctx context.Context) (api.Status, error) {
+	trust, err := s.Roots.Trust(ctx, s.Config.Tenant)
+	if err != nil {
+		return api.Status{}, err
+	}
+	root := trust.Root()
+	out := api.Status{
+		Parts: s.parts(), Mode: string(root.Mode), Installation: root.Installation, RootVersion: root.Version, RootHash: trust.Hash(),
+		Witnessed: root.Witness != "", Audit: api.StateOf(s.Audit), Devices: map[string]int{}, Incidents: map[string]int{},
+		Sources: s.sources(), Warnings: s.standing(root), Started: s.started,
+	}
+	out.Health = worst(out.Parts)
+	for _, st := range s.Stops.Status(s.Config.Tenant).Stops {
+		out.Stops = append(out.Stops, stopOf(st))
+	}
+	err = s.base.state.View(ctx, func(tx *store.Tx) error { return s.count(ctx, tx, &out) })
+	if err != nil {
+		return out, err
+	}
+	devices, err := s.Registry.List(ctx, s.Config.Tenant, core.DeviceID{}, fleet.MaxList)
+	for _, d := range devices {
+		out.Devices[string(d.State())]++
+	}
+	return out, err
+}
+
+// count fills in what the tables hold.
+func (s *Server) count(ctx context.Context, tx *store.Tx, out *api.Status) error {
+	open, err := alert.List(ctx, tx, s.Config.Tenant, alert.Query{State: alert.StateOpen})
+	if err != nil {
+		return err
+	}
+	out.OpenAlerts = len(open)
+	incidents, err := s.flow.Incidents.List(ctx, tx, s.Config.Tenant, incident.Filter{OpenOnly: true})
+	if err != nil {
+		return err
+	}
+	out.Incidents = map[string]int{}
+	for _, in := range incidents {
+		out.Incidents[string(in.State)]++
+	}
+	out.Journal.Cursors = map[string]uint64{}
+	for _, stage := range []string{"fleet", "detect"} {
+		if out.Journal.Cursors[stage], err = (journal.Cursor{Stage: stage, Topic: s.base.frames.Name()}).Load(ctx, tx); err != nil {
+			return err
+		}
+	}
+	out.Journal.Next, err = s.base.frames.Next(ctx, 0)
+	return err
+}
+
+// standing are the warnings that hold as long as their cause does.
+func (s *Server) standing(root *link.Root) []string {
+	s.mu.Lock()
+	list := append([]string{}, s.warnings...)
+	s.mu.Unlock()
+	if root.Mode == link.ModeSingleOperator {
+		list = append(list, "single-operator mode: two-person controls are not met; a release waits instead")
+	}
+	if root.Witness == "" {
+		list = append(list, "unwitnessed: the trust root names no outside witness, so a captured server could show different logs to different readers")
+	}
+	return list
+}
+
+func worst(parts map[string]core.Health) core.Health {
+	order := []core.Health{core.HealthHealthy, core.HealthStarting, core.HealthDegraded, core.HealthUnhealthy}
+	at := 0
+	for _, h := range parts {
+		for i, o := range order {
+			if h == o {
+				at = max(at, i)
+			}
+		}
+	}
+	return order[at]
+}
+
+// act carries an order out in a person's name.
+func (s *Server) act(ctx context.Context, who core.Principal, device core.DeviceID, t link.OrderType, r api.ActRequest) (fleet.Order, error) {
+	q := action.Request{
+		Key: "person/" + core.NewUUID(s.clock.Now()).String(), Kind: action.Kind(t), Device: device, By: who, Reason: r.Reason,
+	}
+	if r.Incident != "" {
+		id, err := core.ParseUUID(r.Incident)
+		if err != nil {
+			return fleet.Order{}, fmt.Errorf("incident: %w", err)
+		}
+		q.Incident = id
+	}
+	if r.Presence != "" {
+		params, err := json.Marshal(map[string]string{"presence": r.Presence})
+		if err != nil {
+			return fleet.Order{}, core.Wrap(core.KindInternal, "app.act", err)
+		}
+		q.Params = params
+	}
+	return s.flow.Actions.Run(ctx, q)
+}

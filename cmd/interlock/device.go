@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/interlock-security/interlock/api"
+)
+
+type deviceCmd struct {
+	List       deviceListCmd       `cmd:"" help:"All devices." default:"withargs"`
+	Show       deviceShowCmd       `cmd:"" help:"One device: sensors, latches, orders."`
+	Quarantine deviceQuarantineCmd `cmd:"" help:"Contain a device: only its link to this server stays."`
+	Release    deviceReleaseCmd    `cmd:"" help:"Ask for a release; it takes effect when enough persons approve."`
+}
+
+type deviceListCmd struct{}
+
+// Help implements kong's long help.
+func (deviceListCmd) Help() string {
+	return `Example:
+  interlock device list --json | jq '.[] | select(.contained)'`
+}
+
+// Run lists the registry.
+func (deviceListCmd) Run(e *env) error {
+	var list []api.Device
+	if err := e.client().Get(e.ctx, "/v1/devices", nil, &list); err != nil {
+		return err
+	}
+	return e.show(list, func(w io.Writer) {
+		if len(list) == 0 {
+			_, _ = io.WriteString(w, "no devices; make an enrolment token with: interlock token create --device NAME --site SITE\n")
+			return
+		}
+		rows := make([][]string, 0, len(list))
+		now := time.Now()
+		for _, d := range list {
+			rows = append(rows, []string{d.ID.String(), d.Site.String(), string(d.State), ago(d.LastSeen, now), d.Protection, strconv.Itoa(len(d.Latches))})
+		}
+		table(w, "DEVICE SITE STATE SEEN PROTECTION LATCHES", rows)
+	})
+}
+
+type deviceShowCmd struct {
+	ID string `arg:"" help:"The device."`
+}
+
+// Help implements kong's long help.
+func (deviceShowCmd) Help() string {
+	return `Example:
+  interlock device show press-7`
+}
+
+// Run shows one device.
+func (c *deviceShowCmd) Run(e *env) error {
+	var d api.Device
+	if err := e.client().Get(e.ctx, "/v1/devices/"+url.PathEscape(c.ID), nil, &d); err != nil {
+		return err
+	}
+	return e.show(d, func(w io.Writer) { tellDevice(w, d) })
+}
+
+func tellDevice(w io.Writer, d api.Device) {
+	trust := ""
+	if d.FirstUse {
+		trust = ", enrolled on first use: nobody compared the trust root"
+	}
+	_, _ = fmt.Fprintf(w, "%s at %s: %s, seen %s, protection %s, code %s%s\n", d.ID, d.Site, d.State, ago(d.LastSeen, time.Now()), d.Protection, d.ShortCode, trust)
+	rows := [][]string{}
+	for _, name := range slices.Sorted(maps.Keys(d.Sensors)) {
+		rows = append(rows, []string{name, d.Sensors[name]})
+	}
+	table(w, "\nSENSOR STATE", rows)
+	rows = rows[:0]
+	for _, l := range d.Latches {
+		rows = append(rows, []string{l.ID, l.Sensor, l.Type, l.Since.Format(time.DateTime)})
+	}
+	table(w, "\nLATCH SENSOR TYPE SINCE", rows)
+	rows = rows[:0]
+	for _, o := range d.Orders {
+		rows = append(rows, []string{o.ID.String(), o.Type, o.State, o.Requester, strings.Join(o.Approvals, ","), o.Detail})
+	}
+	table(w, "\nORDER TYPE STATE REQUESTER APPROVED DETAIL", rows)
+}
+
+// act is what quarantine and release have in common.
+type act struct {
+	ID       string `arg:"" help:"The device."`
+	Reason   string `help:"Why; it stands in the order and in the audit log." required:"" short:"r"`
+	Incident string `help:"The incident that this belongs to."`
+}
+
+type deviceQuarantineCmd struct{ act }
+
+// Help implements kong's long help.
+func (deviceQuarantineCmd) Help() string {
+	return `The device keeps reporting. Opening it again takes approvals of persons.
+
+Example:
+  interlock device quarantine press-7 --reason "case found open"`
+}
+
+// Run asks for a quarantine.
+func (c *deviceQuarantineCmd) Run(e *env) error {
+	return c.order(e, "quarantine", api.ActRequest{Reason: c.Reason, Incident: c.Incident})
+}
+
+type deviceReleaseCmd struct {
+	act
+	Presence string `help:"The code that the device shows on its local socket (single-operator sites)."`
+}
+
+// Help implements kong's long help.
+func (deviceReleaseCmd) Help() string {
+	return `Makes an order that names the device's latches. The device itself checks the persons' signatures; the server can't make them.
+Sign it with: interlock approve ORDER
+
+Example:
+  interlock device release press-7 --reason "technician found a loose screw"`
+}
+
+// Run asks for a release.
+func (c *deviceReleaseCmd) Run(e *env) error {
+	return c.order(e, "release", api.ActRequest{Reason: c.Reason, Incident: c.Incident, Presence: c.Presence})
+}
+
+func (a act) order(e *env, verb string, req api.ActRequest) error {
+	var o api.Order
+	if err := e.client().Post(e.ctx, "/v1/devices/"+url.PathEscape(a.ID)+"/"+verb, req, &o); err != nil {
+		return err
+	}
+	return e.show(o, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "order %s: %s %s, %s\n", o.ID, o.Type, o.Device, o.State)
+		if o.Needed > len(o.Approvals) {
+			_, _ = fmt.Fprintf(w, "it needs %d of the release role's persons; each signs with: interlock approve %s\n", o.Needed, o.ID)
+		}
+	})
+}

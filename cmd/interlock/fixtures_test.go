@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/interlock-security/interlock/audit"
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/core/clocktest"
+	"github.com/interlock-security/interlock/digital/crypt"
+	"github.com/interlock-security/interlock/link"
+	"github.com/interlock-security/interlock/link/ceremony"
+)
+
+// The fixtures' installation: server keys from fixed seeds, so that a log and a
+// trust root made by two commands belong together.
+const testOrigin = "interlock.local/test/serve/main"
+
+func testSeed(name string) []byte {
+	sum := sha256.Sum256([]byte(name))
+	return sum[:]
+}
+
+func testPublic(ts *testscript.TestScript, name string) string {
+	key, err := ssh.NewPublicKey(ed25519.NewKeyFromSeed(testSeed(name)).Public())
+	ts.Check(err)
+	return link.AuthorizedKey(key)
+}
+
+// mkinstall makes a directory of keys as the first run does: "mkinstall DIR
+// [PERSON...]".
+func mkinstall(ts *testscript.TestScript, _ bool, args []string) {
+	vkey, err := audit.VerifierKey(testOrigin, core.NewSecret(testSeed("log")))
+	ts.Check(err)
+	o := ceremony.Options{
+		Dir: ts.MkAbs(args[0]), Installation: "test", Tenant: core.MustID[core.TenantID]("main"), Now: time.Now(),
+		CommandKey: testPublic(ts, "command"), StopKey: testPublic(ts, "stop"), LogKey: vkey, LogOrigin: testOrigin,
+		CAPins: []string{strings.Repeat("ab", 32)}, Servers: []string{"127.0.0.1:7443"},
+	}
+	for _, p := range args[1:] {
+		o.Persons = append(o.Persons, ceremony.Person{ID: core.MustID[core.PersonID](p), Name: p})
+	}
+	_, err = ceremony.NewInstallation(o)
+	ts.Check(err)
+}
+
+// mkorder writes an unsigned release order as it waits for approvals: "mkorder
+// FILE REQUESTER [TENANT]".
+func mkorder(ts *testscript.TestScript, _ bool, args []string) {
+	tenant := "main"
+	if len(args) > 2 {
+		tenant = args[2]
+	}
+	now := time.Now()
+	params, err := link.EncodeParams(&link.ReleaseParams{})
+	ts.Check(err)
+	payload, err := link.EncodeOrder(&link.Order{
+		V: 1, Type: link.OrderRelease, ID: core.NewUUID(now), Tenant: core.MustID[core.TenantID](tenant), Site: core.MustID[core.SiteID]("main"),
+		Device: core.MustID[core.DeviceID]("press-7"), Requester: args[1], Reason: "a \u202eloose screw", RootVersion: 1,
+		Epoch: strings.Repeat("0a", 16), Latches: []string{strings.Repeat("0b", 16)}, Params: params,
+		Issued: now.UnixMicro(), Expires: now.Add(time.Hour).UnixMicro(),
+	})
+	ts.Check(err)
+	b, err := (&link.Envelope{Payload: payload}).Encode()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}
+
+// mklog makes an audit log of N entries, exports it and writes the proof of its
+// entry 3: "mklog EXPORT PROOF N".
+func mklog(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	dir := filepath.Join(ts.MkAbs("."), "log-of-"+filepath.Base(args[0]))
+	ring, err := crypt.OpenHost(filepath.Join(dir, "host"))
+	ts.Check(err)
+	ctx := context.Background()
+	log, err := audit.Open(ctx, audit.Config{
+		Dir: filepath.Join(dir, "audit"), Origin: testOrigin, Seed: core.NewSecret(testSeed("log")), Sealer: ring,
+		Clock: clocktest.New(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)), SegmentSize: 1 << 20, Log: slog.New(slog.DiscardHandler),
+	})
+	ts.Check(err)
+	for i := range n {
+		_, err := log.Append(ctx, audit.Entry{
+			Type: audit.TypeFact, Actor: "service/serve", Action: "device.enrol", Object: fmt.Sprintf("device/press-%d", i),
+			Outcome: "done", Class: audit.ClassSecurity,
+		})
+		ts.Check(err)
+	}
+	_, err = log.Export(ctx, ts.MkAbs(args[0]))
+	ts.Check(err)
+	proof, err := log.Proof(ctx, core.Position{Index: 3})
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), proof, 0o600))
+	ts.Check(log.Close())
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/siem/detect"
+	"github.com/interlock-security/interlock/siem/rules"
+	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/sigmatest"
+)
+
+type rulesCmd struct {
+	Check rulesCheckCmd `cmd:"" help:"Read and compile rules as the server would; every error names path, line and column."`
+	Test  rulesTestCmd  `cmd:"" help:"Run rule tests (*.test): load events, expect alerts."`
+}
+
+// maxRuleFiles bounds how many files of a folder are read.
+const maxRuleFiles = 100_000
+
+type rulesCheckCmd struct {
+	Path  string `arg:"" help:"A rule file, or a folder with rules (*.yml, *.yaml)." type:"existingpath"`
+	Alone bool   `help:"Without the rules that ship with the product. Only the shipped rules themselves need this."`
+}
+
+// Help implements kong's long help.
+func (rulesCheckCmd) Help() string {
+	return `The rules are compiled together with the shipped ones, as the server does it. A feature of Sigma that is not supported is an
+error with its place; nothing is skipped.
+
+Exit code 0 when the server would take them, 1 when not.
+
+Example:
+  interlock rules check /etc/interlock/rules`
+}
+
+// ruleFault is an error in a rule file.
+type ruleFault struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Error  string `json:"error"`
+}
+
+// ruleCheck is what a check found.
+type ruleCheck struct {
+	Files  int         `json:"files"`
+	Rules  int         `json:"rules"`
+	Faults []ruleFault `json:"faults"`
+}
+
+// Run checks each file by itself, then all together.
+func (c *rulesCheckCmd) Run(e *env) error {
+	files, err := ruleFiles(c.Path)
+	if err != nil {
+		return err
+	}
+	check := ruleCheck{Files: len(files), Faults: []ruleFault{}}
+	for _, f := range files {
+		found, err := sigma.Parse(f.Name, []byte(f.Text))
+		check.Rules += len(found)
+		if err := check.fault(err); err != nil {
+			return err
+		}
+	}
+	if len(check.Faults) == 0 {
+		if err := c.compile(&check, files); err != nil {
+			return err
+		}
+	}
+	if err := e.show(check, func(w io.Writer) { tellRuleCheck(w, check) }); err != nil {
+		return err
+	}
+	if len(check.Faults) > 0 {
+		return errFindings
+	}
+	return nil
+}
+
+func (c *rulesCheckCmd) compile(check *ruleCheck, files []rules.File) error {
+	if !c.Alone {
+		shipped, err := rules.Shipped()
+		if err != nil {
+			return core.Wrap(core.KindInternal, "rules check", err)
+		}
+		files = append(shipped, files...)
+	}
+	_, err := detect.NewRuleset(files)
+	return check.fault(err)
+}
+
+// fault notes an error of a rule and returns any other.
+func (r *ruleCheck) fault(err error) error {
+	var at *sigma.Error
+	if !errors.As(err, &at) {
+		return err
+	}
+	r.Faults = append(r.Faults, ruleFault{at.File, at.Line, at.Col, at.Msg})
+	return nil
+}
+
+func tellRuleCheck(w io.Writer, check ruleCheck) {
+	for _, f := range check.Faults {
+		_, _ = fmt.Fprintln(w, printable(fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, f.Error)))
+	}
+	if len(check.Faults) == 0 {
+		_, _ = fmt.Fprintf(w, "%d rules in %d files: ok\n", check.Rules, check.Files)
+	}
+}
+
+// ruleFiles reads a rule file, or those below a folder, named as the user
+// reaches them.
+func ruleFiles(path string) ([]rules.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, core.Wrap(core.KindNotFound, "rules", err)
+	}
+	if !info.IsDir() {
+		f, err := ruleFile(path)
+		return []rules.File{f}, err
+	}
+	var files []rules.File
+	err = filepath.WalkDir(path, func(at string, d fs.DirEntry, err error) error {
+		if ext := filepath.Ext(at); err != nil || !d.Type().IsRegular() || ext != ".yml" && ext != ".yaml" {
+			return err
+		}
+		f, err := ruleFile(at)
+		if files = append(files, f); err == nil && len(files) > maxRuleFiles {
+			err = core.E(core.KindTooLarge, "rules", fmt.Sprintf("%s holds more than %d rule files", path, maxRuleFiles))
+		}
+		return err
+	})
+	if err == nil && len(files) == 0 {
+		err = core.E(core.KindNotFound, "rules", "no rules (*.yml, *.yaml) below "+path)
+	}
+	return files, err
+}
+
+func ruleFile(path string) (rules.File, error) {
+	b, err := readLimited(path, sigma.MaxFile)
+	return rules.File{Name: path, Text: string(b)}, err
+}
+
+type rulesTestCmd struct {
+	Path string `arg:"" help:"A test file, or a folder with tests (*.test) beside their rules." type:"existingpath"`
+}
+
+// Help implements kong's long help.
+func (rulesTestCmd) Help() string {
+	return `A test says which rule files it is about, loads events at stated times and names the alerts that must stand at the end, no more
+and no less. Normaliser, engine and windows are those of the server.
+
+  rules sshd_*.yml
+  load 5s
+    sshd Failed password for u{i} from 203.0.113.9 port 4{i} ssh2 *10
+  eval at 10m
+    sshd-credential-stuffing count=10
+
+Exit code 0 when all hold, 1 when one does not, 2 when a test can't be run.
+
+Example:
+  interlock rules test /etc/interlock/rules`
+}
+
+// ruleTest is the outcome of one test file.
+type ruleTest struct {
+	File     string   `json:"file"`
+	Evals    int      `json:"evals"`
+	Failures []string `json:"failures"`
+}
+
+// Run runs the tests, all of them also when one fails.
+func (c *rulesTestCmd) Run(e *env) error {
+	dir, tests, err := ruleTests(c.Path)
+	if err != nil {
+		return err
+	}
+	var done []ruleTest
+	failed := 0
+	for _, name := range tests {
+		result, err := sigmatest.Run(e.ctx, os.DirFS(dir), name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", filepath.Join(dir, name), err)
+		}
+		t := ruleTest{File: filepath.Join(dir, name), Evals: result.Evals, Failures: []string{}}
+		for _, f := range result.Failures {
+			t.Failures = append(t.Failures, filepath.Join(dir, f.File)+strings.TrimPrefix(f.String(), f.File))
+		}
+		failed += len(t.Failures)
+		done = append(done, t)
+	}
+	if err := e.show(done, func(w io.Writer) { tellRuleTests(w, done) }); err != nil {
+		return err
+	}
+	if failed > 0 {
+		return errFindings
+	}
+	return nil
+}
+
+// ruleTests finds the tests: the folder that they are read from, and their
+// names in it.
+func ruleTests(path string) (dir string, tests []string, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", nil, core.Wrap(core.KindNotFound, "rules test", err)
+	}
+	if !info.IsDir() {
+		return filepath.Dir(path), []string{filepath.Base(path)}, nil
+	}
+	tests, err = sigmatest.Find(os.DirFS(path), ".")
+	if err == nil && len(tests) == 0 {
+		err = core.E(core.KindNotFound, "rules test", "no tests (*.test) below "+path)
+	}
+	return path, tests, err
+}
+
+func tellRuleTests(w io.Writer, done []ruleTest) {
+	for _, t := range done {
+		verdict := "ok"
+		if len(t.Failures) > 0 {
+			verdict = "FAIL"
+		}
+		_, _ = fmt.Fprintf(w, "%-4s %s (%d evaluations)\n", verdict, printable(t.File), t.Evals)
+		for _, f := range t.Failures {
+			_, _ = fmt.Fprintln(w, "     "+printable(f))
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/interlock-security/interlock/app"
+	"github.com/interlock-security/interlock/core"
+)
+
+type serveCmd struct {
+	Config  string `help:"Configuration file; by default interlock.yaml in the data directory, else the defaults." type:"path"`
+	Verbose bool   `help:"Log what the parts do." short:"v"`
+}
+
+// Help implements kong's long help.
+func (serveCmd) Help() string {
+	return `Runs the server and its keys process. A first run makes the trust root and writes person and recovery keys to --keys.
+
+Example:
+  interlock serve --data /var/lib/interlock --config /etc/interlock/interlock.yaml`
+}
+
+// Run serves until it is told to end.
+func (c *serveCmd) Run(e *env) error {
+	s, err := openServer(e, c.Config, c.Verbose, nil)
+	if err != nil {
+		return err
+	}
+	go func() {
+		<-s.Ready()
+		_, _ = fmt.Fprintf(e.out, "serving; agents at %s, management at %s, operators at %s\n", s.Config.Listen.Agents, s.Config.Listen.Management, app.Paths{Dir: e.global.Data}.API())
+	}()
+	err = s.Run(e.ctx)
+	if closing := s.Close(); err == nil {
+		err = closing
+	}
+	return err
+}
+
+// openServer brings a server up with this program as its children's. change may
+// adjust the configuration.
+func openServer(e *env, file string, verbose bool, change func(*app.Config)) (*app.Server, error) {
+	cfg, err := loadConfig(e, file)
+	if err != nil {
+		return nil, err
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, core.Wrap(core.KindUnavailable, "serve", err)
+	}
+	return app.Open(e.ctx, cfg, app.Options{
+		Paths: app.Paths{Dir: e.global.Data}, Ceremony: app.Ceremony{Dir: e.global.Keys}, Log: logger(e.err, verbose),
+		Program: program, Child: []string{"child", "keys"}, ChildErr: e.err,
+	})
+}
+
+// logger writes warnings, and with verbose everything.
+func logger(w io.Writer, verbose bool) *slog.Logger {
+	level := slog.LevelWarn
+	if verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}

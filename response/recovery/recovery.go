@@ -1,0 +1,146 @@
+// Package recovery says whether a device is whole again. Each check reads what
+// the device itself said, in batches that it signed, and answers pass, fail or
+// incomplete; only a pass in every one closes an incident.
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/interlock-security/interlock/audit"
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/response/incident"
+)
+
+// Fresh is how old a device's last word may be.
+const Fresh = 2 * time.Minute
+
+// Fleet is what the checks read; fleet.Registry is the real one.
+type Fleet interface {
+	Get(ctx context.Context, tenant core.TenantID, id core.DeviceID) (fleet.Device, error)
+	Sensors(ctx context.Context, tenant core.TenantID, id core.DeviceID) ([]fleet.Sensor, error)
+	Latches(ctx context.Context, tenant core.TenantID, id core.DeviceID, openOnly bool) ([]fleet.Latch, error)
+}
+
+// Log tells whether the audit log takes everything; audit.Log is the real one.
+type Log interface {
+	Mode() (audit.Mode, string)
+}
+
+// Verifier runs checks for incidents.
+type Verifier struct {
+	fleet Fleet
+	log   Log
+	clock core.Clock
+}
+
+// NewVerifier returns a verifier.
+func NewVerifier(f Fleet, log Log, clock core.Clock) *Verifier { return &Verifier{f, log, clock} }
+
+type question func(ctx context.Context, v *Verifier, in incident.Incident) (core.Verdict, error)
+
+// questions are the checks by the name that playbooks write.
+var questions = map[string]question{
+	"latches-clear":      latchesClear,
+	"sensors-ok":         sensorsOK,
+	"quarantine-removed": quarantineRemoved,
+	"events-fresh":       eventsFresh,
+	"audit-known":        auditKnown,
+}
+
+// check is one question about one incident.
+type check struct {
+	id  string
+	ask question
+	v   *Verifier
+	in  incident.Incident
+}
+
+// ID implements core.Check.
+func (c check) ID() string { return c.id }
+
+// Run implements core.Check.
+func (c check) Run(ctx context.Context) (core.Verdict, error) { return c.ask(ctx, c.v, c.in) }
+
+// Check returns a check by name; an unknown one is an error.
+func (v *Verifier) Check(name string, in incident.Incident) (core.Check, error) {
+	ask, ok := questions[name]
+	if !ok {
+		return nil, core.E(core.KindInvalid, "recovery.Check", fmt.Sprintf("there is no check %q", name))
+	}
+	return check{name, ask, v, in}, nil
+}
+
+// Verify runs the checks. One that could not be run is incomplete, never a
+// pass.
+func (v *Verifier) Verify(ctx context.Context, in incident.Incident, names []string) (map[string]core.Verdict, error) {
+	verdicts := make(map[string]core.Verdict, len(names))
+	for _, name := range names {
+		c, err := v.Check(name, in)
+		if err != nil {
+			return nil, err
+		}
+		if verdicts[name], err = c.Run(ctx); err != nil {
+			verdicts[name] = core.VerdictIncomplete
+		}
+	}
+	return verdicts, nil
+}
+
+func latchesClear(ctx context.Context, v *Verifier, in incident.Incident) (core.Verdict, error) {
+	open, err := v.fleet.Latches(ctx, in.Tenant, in.Device, true)
+	switch {
+	case err != nil:
+		return core.VerdictIncomplete, err
+	case len(open) > 0:
+		return core.VerdictFail, nil
+	}
+	return core.VerdictPass, nil
+}
+
+// sensorsOK wants every sensor ok. A simulated one counts only for an incident
+// that is itself simulated (TRUST F25).
+func sensorsOK(ctx context.Context, v *Verifier, in incident.Incident) (core.Verdict, error) {
+	sensors, err := v.fleet.Sensors(ctx, in.Tenant, in.Device)
+	if err != nil || len(sensors) == 0 {
+		return core.VerdictIncomplete, err
+	}
+	verdict := core.VerdictPass
+	for _, s := range sensors {
+		switch {
+		case s.State == core.SensorAlarm || s.State == core.SensorFault || s.State == core.SensorStale:
+			return core.VerdictFail, nil
+		case s.State != core.SensorOK || s.Simulated && !in.Simulated:
+			verdict = core.VerdictIncomplete
+		}
+	}
+	return verdict, nil
+}
+
+func quarantineRemoved(ctx context.Context, v *Verifier, in incident.Incident) (core.Verdict, error) {
+	d, err := v.fleet.Get(ctx, in.Tenant, in.Device)
+	switch {
+	case err != nil:
+		return core.VerdictIncomplete, err
+	case d.Contained:
+		return core.VerdictFail, nil
+	}
+	return core.VerdictPass, nil
+}
+
+func eventsFresh(ctx context.Context, v *Verifier, in incident.Incident) (core.Verdict, error) {
+	d, err := v.fleet.Get(ctx, in.Tenant, in.Device)
+	if err != nil || d.Known.LastSeen.IsZero() || v.clock.Now().Sub(d.Known.LastSeen) > Fresh {
+		return core.VerdictIncomplete, err
+	}
+	return core.VerdictPass, nil
+}
+
+func auditKnown(_ context.Context, v *Verifier, _ incident.Incident) (core.Verdict, error) {
+	if mode, _ := v.log.Mode(); mode != audit.ModeNormal {
+		return core.VerdictFail, nil
+	}
+	return core.VerdictPass, nil
+}

@@ -1,0 +1,219 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary builds the product as users get it, once per test run.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "interlock-e2e-")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "../../cmd/...")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return filepath.Join(dir, "interlock"), nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := binary(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// site is one installation in folders of its own.
+type site struct {
+	t    *testing.T
+	dir  string
+	data string
+	keys string
+	cmd  *exec.Cmd
+	out  *output
+}
+
+// newSite makes the folders. The path is short: a unix socket's name is limited
+// to 108 bytes.
+func newSite(t *testing.T) *site {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "il")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, dir: dir, data: filepath.Join(dir, "data"), keys: filepath.Join(dir, "keys")}
+	t.Cleanup(func() {
+		s.kill()
+		_ = os.RemoveAll(dir)
+	})
+	return s
+}
+
+// start runs a long-lived verb and waits until it prints the line that says it
+// is ready.
+func (s *site) start(ready string, args ...string) {
+	s.t.Helper()
+	path, err := binary()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.out = newOutput()
+	s.cmd = exec.Command(path, append([]string{"--data", s.data, "--keys", s.keys}, args...)...)
+	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	await(s.t, fmt.Sprintf("%q", ready), s.out.dump, func() bool { return strings.Contains(s.out.dump(), ready) })
+}
+
+// kill ends the process group at once, as a power cut would.
+func (s *site) kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// interrupt ends it as Ctrl-C would and returns the exit code.
+func (s *site) interrupt() int {
+	s.t.Helper()
+	_ = s.cmd.Process.Signal(os.Interrupt)
+	err := s.cmd.Wait()
+	s.cmd = nil
+	return exitCode(err)
+}
+
+// run runs a verb to its end and returns its output and exit code.
+func (s *site) run(args ...string) (string, int) {
+	s.t.Helper()
+	path, err := binary()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), 90*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, append([]string{"--data", s.data, "--keys", s.keys}, args...)...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	return out.String(), exitCode(runInto(cmd, &out))
+}
+
+func runInto(cmd *exec.Cmd, out *bytes.Buffer) error {
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		fmt.Fprintln(out, err)
+	}
+	return err
+}
+
+// must runs a verb that has to end with one of the codes.
+func (s *site) must(codes []int, args ...string) string {
+	s.t.Helper()
+	path, err := binary()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(s.t.Context(), path, append([]string{"--data", s.data, "--keys", s.keys}, args...)...)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	code := exitCode(cmd.Run())
+	for _, c := range codes {
+		if c == code {
+			return out.String()
+		}
+	}
+	s.t.Fatalf("interlock %s: exit %d\n%s%s", strings.Join(args, " "), code, out.String(), errOut.String())
+	return ""
+}
+
+// ask runs a verb with --json and decodes what it prints. Exit 1 (findings) is
+// as good as 0.
+func ask[T any](s *site, args ...string) T {
+	s.t.Helper()
+	var v T
+	text := s.must([]int{0, 1}, append([]string{"--json"}, args...)...)
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		s.t.Fatalf("interlock %s: %v in\n%s", strings.Join(args, " "), err, text)
+	}
+	return v
+}
+
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	return -1
+}
+
+// output collects what a process prints while others read it.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func newOutput() *output { return new(output) }
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) dump() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// await polls until ok; after 45 seconds it fails and shows what diagnose has
+// to say.
+func await(t *testing.T, what string, diagnose func() string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 45*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%s did not come:\n%s", what, diagnose())
+		}
+	}
+}
+
+// freePort returns a loopback address that nobody listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
