@@ -65,7 +65,7 @@ func (r *Runner) claim(ctx context.Context, n int) (claims []claim, err error) {
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
+		defer func() { _ = rows.Close() }() // rows.Err tells
 		for rows.Next() {
 			var c claim
 			var runAt int64
@@ -121,7 +121,7 @@ func (r *Runner) expired(ctx context.Context, now time.Time) (lost []claim, err 
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
+		defer func() { _ = rows.Close() }() // rows.Err tells
 		for rows.Next() {
 			var c claim
 			if err := rows.Scan(&c.job.Tenant, &c.job.Kind, &c.job.Key, &c.job.Attempt, &c.token); err != nil {

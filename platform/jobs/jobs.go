@@ -177,7 +177,7 @@ func List(ctx context.Context, tx *store.Tx, tenant core.TenantID, s State, limi
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err tells
 	var list []Trouble
 	for rows.Next() {
 		j := Trouble{Tenant: tenant, State: s}

@@ -94,21 +94,21 @@ func compareEpoch(a, b Key) int {
 // batch that goes on where the last one ended needs one statement: the epoch's
 // row knows the highest number so far.
 func overlapping(ctx context.Context, tx *store.Tx, k Key) ([]twin, error) {
-	last := int64(k.Last) //nolint:gosec // checked on the way in
+	last := int64(k.Last)
 	var prior int64
 	err := tx.QueryRow(ctx, `INSERT INTO journal_raw_epochs AS e (tenant, device, epoch, last_seq, prior) VALUES ($1, $2, $3, $4, -1)
 		ON CONFLICT (tenant, device, epoch) DO UPDATE SET prior = e.last_seq, last_seq = CASE WHEN e.last_seq > $4 THEN e.last_seq ELSE $4 END
 		RETURNING prior`, k.Tenant, k.Device, k.Epoch, last).Scan(&prior)
-	if err != nil || prior < int64(k.First) { //nolint:gosec // checked on the way in
+	if err != nil || prior < int64(k.First) {
 		return nil, err
 	}
 	rows, err := tx.Query(ctx, `SELECT first_seq, last_seq, hash, pos, fork FROM journal_raw_keys
 		WHERE tenant = $1 AND device = $2 AND epoch = $3 AND last_seq >= $4 AND first_seq <= $5`,
-		k.Tenant, k.Device, k.Epoch, int64(k.First), last) //nolint:gosec // checked on the way in
+		k.Tenant, k.Device, k.Epoch, int64(k.First), last)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err tells
 	var found []twin
 	for rows.Next() {
 		var first, last, pos int64
@@ -117,7 +117,7 @@ func overlapping(ctx context.Context, tx *store.Tx, k Key) ([]twin, error) {
 		if err := rows.Scan(&first, &last, &hash, &pos, &fork); err != nil {
 			return nil, err
 		}
-		t := twin{Key{First: uint64(first), Last: uint64(last)}, &Appended{Offset: uint64(pos), Fork: fork == 1}} //nolint:gosec // stored from uint64
+		t := twin{Key{First: uint64(first), Last: uint64(last)}, &Appended{Offset: uint64(pos), Fork: fork == 1}}
 		copy(t.key.Hash[:], hash)
 		found = append(found, t)
 	}
@@ -136,7 +136,7 @@ func remember(ctx context.Context, tx *store.Tx, fresh []placed) error {
 		if p.out.Fork {
 			fork = 1
 		}
-		args = append(args, k.Tenant, k.Device, k.Epoch, int64(k.Last), int64(k.First), k.Hash[:], p.frame.Partition, int64(p.frame.Offset), fork) //nolint:gosec // checked on the way in
+		args = append(args, k.Tenant, k.Device, k.Epoch, int64(k.Last), int64(k.First), k.Hash[:], p.frame.Partition, int64(p.frame.Offset), fork)
 	}
 	const columns = 9
 	for len(args) > 0 {

@@ -32,7 +32,7 @@ func (c Cursor) load(ctx context.Context, tx *store.Tx) (next uint64, attempts i
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, 0, nil
 	}
-	return uint64(pos), attempts, err //nolint:gosec // offsets are positive
+	return uint64(pos), attempts, err
 }
 
 // Save moves the cursor from one offset to the next. If it is elsewhere,
@@ -40,7 +40,7 @@ func (c Cursor) load(ctx context.Context, tx *store.Tx) (next uint64, attempts i
 // is of kind KindConflict.
 func (c Cursor) Save(ctx context.Context, tx *store.Tx, from, next uint64) error {
 	n, err := tx.Affected(ctx, `UPDATE journal_cursors SET next = $5, attempts = 0 WHERE stage = $1 AND topic = $2 AND part = $3 AND next = $4`,
-		c.Stage, c.Topic, c.Partition, int64(from), int64(next)) //nolint:gosec // offsets stay below 2^63
+		c.Stage, c.Topic, c.Partition, int64(from), int64(next))
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (c Cursor) moved(from uint64) error {
 func (c Cursor) Register(ctx context.Context, state *store.DB, from uint64) error {
 	return state.Tx(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO journal_cursors (stage, topic, part, next, attempts) VALUES ($1, $2, $3, $4, 0)
-			ON CONFLICT (stage, topic, part) DO NOTHING`, c.Stage, c.Topic, c.Partition, int64(from)) //nolint:gosec // offsets stay below 2^63
+			ON CONFLICT (stage, topic, part) DO NOTHING`, c.Stage, c.Topic, c.Partition, int64(from))
 		return err
 	})
 }
@@ -93,5 +93,5 @@ func trimBehind(ctx context.Context, state, db *store.DB, l log, part int32, bef
 		return core.E(core.KindConflict, "journal.Trim", fmt.Sprintf("no stage is registered for %s partition %d", l.name, part)).
 			WithHint("register the cursors of all stages first")
 	}
-	return l.trim(ctx, db, part, min(before, uint64(slowest.Int64))) //nolint:gosec // offsets are positive
+	return l.trim(ctx, db, part, min(before, uint64(slowest.Int64)))
 }

@@ -107,7 +107,7 @@ func (r *runner) park(ctx context.Context, tx *store.Tx, s stored, attempts int,
 		return err
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO journal_parked (stage, `+frameColumns+`, attempts, error, parked) VALUES `+tuples(1, 14),
-		r.Name, r.cursor.Topic, s.Partition, int64(s.Offset), int(s.Kind), s.Tenant, s.Source, micros(s.Received), origin, s.size, s.body, //nolint:gosec // offsets stay below 2^63
+		r.Name, r.cursor.Topic, s.Partition, int64(s.Offset), int(s.Kind), s.Tenant, s.Source, micros(s.Received), origin, s.size, s.body,
 		attempts, rec.Error, micros(rec.Parked))
 	if err != nil {
 		return err
@@ -148,14 +148,14 @@ func Parked(ctx context.Context, state *store.DB, limit int) (list []ParkedRecor
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
+		defer func() { _ = rows.Close() }() // rows.Err tells
 		for rows.Next() {
 			var p ParkedRecord
 			var pos, at int64
 			if err := rows.Scan(&p.Stage, &p.Topic, &p.Partition, &pos, &p.Attempts, &p.Error, &at); err != nil {
 				return err
 			}
-			p.Offset, p.Parked = uint64(pos), store.FromMicros(at) //nolint:gosec // offsets are positive
+			p.Offset, p.Parked = uint64(pos), store.FromMicros(at)
 			list = append(list, p)
 		}
 		return rows.Err()
@@ -190,7 +190,7 @@ func Unpark(ctx context.Context, state *store.DB, s Stage, offset uint64) error 
 
 func (r *runner) takeParked(ctx context.Context, tx *store.Tx, offset uint64) (stored, error) {
 	rows, err := tx.Query(ctx, `DELETE FROM journal_parked WHERE stage = $1 AND topic = $2 AND part = $3 AND pos = $4 RETURNING `+frameColumns,
-		r.Name, r.cursor.Topic, r.Partition, int64(offset)) //nolint:gosec // offsets stay below 2^63
+		r.Name, r.cursor.Topic, r.Partition, int64(offset))
 	if err != nil {
 		return stored{}, err
 	}

@@ -130,7 +130,7 @@ func (s stored) decode() (Frame, error) {
 		if used <= 0 || n > uint64(len(plain)-used) || len(f.Records) == MaxRecords {
 			return f, damaged(fmt.Sprintf("record %d is cut", len(f.Records)))
 		}
-		end := used + int(n) //nolint:gosec // n is below len(plain)
+		end := used + int(n)
 		f.Records = append(f.Records, plain[used:end:end])
 		plain = plain[end:]
 	}

@@ -37,7 +37,7 @@ func Acquire(ctx context.Context, state *store.DB, clock core.Clock, name, owner
 		if holder != "" && holder != owner && until > now.UnixMicro() {
 			return core.E(core.KindConflict, "journal.Acquire", fmt.Sprintf("lease %s is held by %s until %s", name, holder, store.FromMicros(until).Format(time.RFC3339)))
 		}
-		l.Token = uint64(token) + 1 //nolint:gosec // counted up from 0
+		l.Token = uint64(token) + 1
 		_, err = tx.Exec(ctx, `INSERT INTO journal_leases (name, owner, token, until) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (name) DO UPDATE SET owner = $2, token = $3, until = $4`, name, owner, token+1, now.Add(ttl).UnixMicro())
 		return err
@@ -61,7 +61,7 @@ func (l *Lease) Release(ctx context.Context, state *store.DB) error {
 
 func (l *Lease) setUntil(ctx context.Context, state *store.DB, until int64) error {
 	return state.Tx(ctx, func(tx *store.Tx) error {
-		n, err := tx.Affected(ctx, `UPDATE journal_leases SET until = $3 WHERE name = $1 AND token = $2`, l.Name, int64(l.Token), until) //nolint:gosec // counted up from 0
+		n, err := tx.Affected(ctx, `UPDATE journal_leases SET until = $3 WHERE name = $1 AND token = $2`, l.Name, int64(l.Token), until)
 		if err == nil && n != 1 {
 			return l.lost()
 		}
@@ -75,7 +75,7 @@ func (l *Lease) setUntil(ctx context.Context, state *store.DB, until int64) erro
 func (l *Lease) Check(ctx context.Context, tx *store.Tx) error {
 	var token int64
 	err := tx.QueryRow(ctx, `SELECT token FROM journal_leases WHERE name = $1`+tx.ForUpdate(), l.Name).Scan(&token)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && uint64(token) != l.Token { //nolint:gosec // counted up from 0
+	if errors.Is(err, sql.ErrNoRows) || err == nil && uint64(token) != l.Token {
 		return l.lost()
 	}
 	return err

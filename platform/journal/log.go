@@ -46,7 +46,7 @@ func (l log) reserve(ctx context.Context, tx *store.Tx, part int32, n int) (firs
 	var next int64
 	err = tx.QueryRow(ctx, `INSERT INTO `+l.tables+`_heads AS h (topic, part, next, kept, ticked) VALUES ($1, $2, $3, 1, 0)
 		ON CONFLICT (topic, part) DO UPDATE SET next = h.next + $4 RETURNING next`, l.name, part, n+1, n).Scan(&next)
-	return uint64(next - int64(n)), err //nolint:gosec // offsets are positive
+	return uint64(next - int64(n)), err
 }
 
 // head reads where the partition stands; one that has nothing begins at 1.
@@ -56,7 +56,7 @@ func (l log) head(ctx context.Context, tx *store.Tx, part int32) (head, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return head{next: 1, kept: 1}, nil
 	}
-	return head{uint64(next), uint64(kept), ticked}, err //nolint:gosec // offsets are positive
+	return head{uint64(next), uint64(kept), ticked}, err
 }
 
 const frameColumns = "topic, part, pos, kind, tenant, source, received, origin, size, body"
@@ -71,7 +71,7 @@ func (l log) insert(ctx context.Context, tx *store.Tx, frames []*stored) error {
 			if err != nil {
 				return err
 			}
-			args = append(args, l.name, f.Partition, int64(f.Offset), int(f.Kind), f.Tenant, f.Source, micros(f.Received), origin, f.size, f.body) //nolint:gosec // offsets stay below 2^63
+			args = append(args, l.name, f.Partition, int64(f.Offset), int(f.Kind), f.Tenant, f.Source, micros(f.Received), origin, f.size, f.body)
 		}
 		if _, err := tx.Exec(ctx, "INSERT INTO "+l.tables+"_frames ("+frameColumns+") VALUES "+tuples(n, 10), args...); err != nil {
 			return err
@@ -122,7 +122,7 @@ func (l log) read(ctx context.Context, db *store.DB, part int32, from uint64, li
 			return core.E(core.KindExpired, "journal.Read", fmt.Sprintf("%s partition %d: offset %d is trimmed, the oldest kept is %d", l.name, part, from, h.kept))
 		}
 		rows, err := tx.Query(ctx, "SELECT "+frameColumns+" FROM "+l.tables+`_frames
-			WHERE topic = $1 AND part = $2 AND pos >= $3 ORDER BY pos LIMIT $4`, l.name, part, int64(from), limit) //nolint:gosec // offsets stay below 2^63
+			WHERE topic = $1 AND part = $2 AND pos >= $3 ORDER BY pos LIMIT $4`, l.name, part, int64(from), limit)
 		if err != nil {
 			return err
 		}
@@ -133,7 +133,7 @@ func (l log) read(ctx context.Context, db *store.DB, part int32, from uint64, li
 }
 
 func scanFrames(rows *sql.Rows) (frames []stored, err error) {
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err tells
 	for total := 0; total < readBytes && rows.Next(); {
 		s, err := scanFrame(rows)
 		if err != nil {
@@ -155,7 +155,7 @@ func scanFrame(rows *sql.Rows, more ...any) (stored, error) {
 	if err := rows.Scan(into...); err != nil {
 		return s, err
 	}
-	s.Offset = uint64(pos) //nolint:gosec // offsets are positive
+	s.Offset = uint64(pos)
 	if received != 0 {
 		s.Received = store.FromMicros(received)
 	}
@@ -218,10 +218,10 @@ func (l log) trim(ctx context.Context, db *store.DB, part int32, before uint64) 
 			}
 			upTo := min(before, h.next, h.kept+trimRows)
 			h.kept = upTo
-			if _, err := tx.Exec(ctx, `UPDATE `+l.tables+`_heads SET kept = $3 WHERE topic = $1 AND part = $2`, l.name, part, int64(upTo)); err != nil { //nolint:gosec // offsets stay below 2^63
+			if _, err := tx.Exec(ctx, `UPDATE `+l.tables+`_heads SET kept = $3 WHERE topic = $1 AND part = $2`, l.name, part, int64(upTo)); err != nil {
 				return err
 			}
-			_, err = tx.Exec(ctx, `DELETE FROM `+l.tables+`_frames WHERE topic = $1 AND part = $2 AND pos < $3`, l.name, part, int64(upTo)) //nolint:gosec // offsets stay below 2^63
+			_, err = tx.Exec(ctx, `DELETE FROM `+l.tables+`_frames WHERE topic = $1 AND part = $2 AND pos < $3`, l.name, part, int64(upTo))
 			return err
 		})
 		if err != nil || h.kept >= min(before, h.next) {

@@ -161,7 +161,7 @@ func (r *Raw) place(ctx context.Context, tx *store.Tx, fresh []placed) error {
 		}
 		for k := range n {
 			p := fresh[i+k]
-			p.frame.Offset = first + uint64(k) //nolint:gosec // k is an index
+			p.frame.Offset = first + uint64(k)
 			p.out.Offset = p.frame.Offset
 			rows[i+k] = p.frame
 		}
@@ -275,7 +275,7 @@ func (r *Raw) writeTick(ctx context.Context, tx *store.Tx, part int32, pos uint6
 	if err := r.log.insert(ctx, tx, []*stored{&s}); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, `UPDATE journal_raw_heads SET next = $3, ticked = $4 WHERE topic = $1 AND part = $2`, r.log.name, part, int64(pos)+1, at); err != nil { //nolint:gosec // offsets stay below 2^63
+	if _, err := tx.Exec(ctx, `UPDATE journal_raw_heads SET next = $3, ticked = $4 WHERE topic = $1 AND part = $2`, r.log.name, part, int64(pos)+1, at); err != nil {
 		return err
 	}
 	return tx.Notify(ctx, r.log.channel(part))

@@ -49,8 +49,8 @@ func (b *burst) save(ctx context.Context, tx *store.Tx) error {
 func (b *burst) handle(ctx context.Context, tx *store.Tx, f journal.Frame) error {
 	w := &b.Window
 	var alert string
-	switch {
-	case f.Kind == journal.KindTick:
+	switch f.Kind {
+	case journal.KindTick:
 		if !w.Dark && !w.Last.IsZero() && f.Received.Sub(w.Last) > 5*time.Second {
 			w.Dark, alert = true, "silence"
 		}

@@ -60,7 +60,7 @@ func (t *Topic) Publish(ctx context.Context, tx *store.Tx, tenant core.TenantID,
 		return err
 	}
 	for i, s := range rows {
-		s.Offset = first + uint64(i) //nolint:gosec // i is an index
+		s.Offset = first + uint64(i)
 	}
 	if err := t.log.insert(ctx, tx, rows); err != nil {
 		return err

@@ -55,7 +55,7 @@ func firstBlock(path string) ([]byte, error) {
 	if err != nil {
 		return nil, core.Wrap(core.KindUnavailable, "store.Open", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // opened for reading only
 	block := make([]byte, pageSize)
 	_, err = io.ReadFull(f, block)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

@@ -176,7 +176,7 @@ func enterWAL(conn *sqlite3.Conn) error {
 	if err != nil {
 		return err
 	}
-	defer stmt.Close()
+	defer func() { _ = stmt.Close() }() // its error is asked for below
 	mode := ""
 	if stmt.Step() {
 		mode = stmt.ColumnText(0)

@@ -113,7 +113,7 @@ func (db *DB) once(ctx context.Context, level sql.IsolationLevel, fn func(*Tx) e
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // gives it back to the pool
 	own, cancel := graceful(ctx)
 	defer cancel()
 	opts := &sql.TxOptions{Isolation: level}

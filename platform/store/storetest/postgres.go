@@ -82,7 +82,7 @@ func (s *server) launch(bin string, cred *syscall.Credential) error {
 	if err != nil {
 		return err
 	}
-	defer read.Close()
+	defer func() { _ = read.Close() }() // the shell has its own
 	cmd := exec.Command("/bin/sh", "-c", supervise, "sh", bin, s.dir)
 	// Own process group: a ^C reaches the test alone, and its end the shell.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Setpgid: true}
@@ -103,7 +103,7 @@ func (s *server) waitReady() error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -150,7 +150,7 @@ func (s *server) admin(statement string) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	if _, err := db.ExecContext(context.Background(), statement); err != nil {
 		return fmt.Errorf("%s: %w", statement, err)
 	}
@@ -195,5 +195,5 @@ func serverAccount() (cred *syscall.Credential, uid, gid int, err error) {
 	if gid, err = strconv.Atoi(u.Gid); err != nil {
 		return nil, 0, 0, err
 	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, uid, gid, nil //nolint:gosec // account ids fit
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, uid, gid, nil
 }

@@ -61,7 +61,7 @@ func readSchema(ctx context.Context, db *store.DB) (map[string]string, error) {
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
+		defer func() { _ = rows.Close() }() // rows.Err tells
 		for rows.Next() {
 			var object, what string
 			if err := rows.Scan(&object, &what); err != nil {
