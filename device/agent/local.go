@@ -233,3 +233,17 @@ func Ask(ctx context.Context, socket string) (*Status, error) {
 	}
 	return s, nil
 }
+
+// removeStale removes a socket that a killed agent left.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode()&os.ModeSocket == 0:
+		return core.E(core.KindConflict, "agent", path+" is in the way and is no socket")
+	}
+	return os.Remove(path)
+}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/core/clocktest"
+	"github.com/interlock-security/interlock/device/internal/devicetest"
 	"github.com/interlock-security/interlock/device/keystore"
 	"github.com/interlock-security/interlock/digital/crypt"
 )
@@ -252,15 +253,13 @@ func TestTrustedTimeNeverGoesBackAndIgnoresTheWallClock(t *testing.T) {
 }
 
 func TestOnAFullDiskTheStateIsStillKept(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to mount a small disk")
-	}
+	devicetest.NeedsRoot(t, "a small disk")
 	b := newBox(t)
 	if err := os.MkdirAll(b.o.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("tmpfs", b.o.Dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skipf("no small disk here: %v", err)
+		devicetest.Without(t, "a small disk: "+err.Error())
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(b.o.Dir, syscall.MNT_DETACH) })
 	s := b.open()

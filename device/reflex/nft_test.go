@@ -16,6 +16,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
+	"github.com/interlock-security/interlock/device/internal/devicetest"
 	"github.com/interlock-security/interlock/device/reflex"
 )
 
@@ -35,12 +36,7 @@ const (
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root for network namespaces, and CI must not skip it")
-		}
-		t.Skip("needs root for network namespaces")
-	}
+	devicetest.NeedsRoot(t, "network namespaces")
 	w := &world{t: t, device: makeNS(t), host: makeNS(t)}
 	in(t, w.host, func() error {
 		err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "host0"}, PeerName: "eth0", PeerNamespace: netlink.NsFd(w.device)})
@@ -298,6 +294,13 @@ func fromPort(port int, to string) error {
 	return c.Close()
 }
 
+func needsNFT(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("nft"); err != nil {
+		devicetest.Without(t, "nft(8)")
+	}
+}
+
 func nft(ns netns.NsHandle, args ...string) (string, error) {
 	var out []byte
 	err := within(ns, func() (err error) {
@@ -312,12 +315,7 @@ func nft(ns netns.NsHandle, args ...string) (string, error) {
 
 func TestChangedRulesAreNoticedAndMended(t *testing.T) {
 	w := newWorld(t)
-	if _, err := exec.LookPath("nft"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("nft(8) is missing, and CI must not skip this")
-		}
-		t.Skip("nft(8) is missing")
-	}
+	needsNFT(t)
 	allow := reflex.Allow{Servers: []netip.AddrPort{netip.MustParseAddrPort(hostIP + ":8443"), netip.MustParseAddrPort("[fd77::1]:8443")}, DHCP: true}
 	c := reflex.New(reflex.NFT{NetNS: int(w.device)}, func() reflex.Allow { return allow })
 	if e := c.Contain(); e.Err != nil {
@@ -352,9 +350,7 @@ func TestChangedRulesAreNoticedAndMended(t *testing.T) {
 // same rules after Apply as after reading the plan.
 func TestThePlanEqualsTheRules(t *testing.T) {
 	w := newWorld(t)
-	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("nft(8) is missing")
-	}
+	needsNFT(t)
 	allow := reflex.Allow{Servers: []netip.AddrPort{netip.MustParseAddrPort(hostIP + ":8443"), netip.MustParseAddrPort("[fd77::1]:8443")}, DHCP: true}
 	fw := reflex.NFT{NetNS: int(w.device)}
 	if err := fw.Apply(allow); err != nil {
@@ -385,9 +381,7 @@ func TestThePlanEqualsTheRules(t *testing.T) {
 
 func TestOtherTablesAreLeftAlone(t *testing.T) {
 	w := newWorld(t)
-	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("nft(8) is missing")
-	}
+	needsNFT(t)
 	if _, err := nft(w.device, "add", "table", "inet", "theirs"); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package carrier_test
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/internal/devicetest"
 	"github.com/interlock-security/interlock/device/sensor"
 	"github.com/interlock-security/interlock/device/sensor/carrier"
 )
@@ -30,12 +30,7 @@ type lab struct {
 // thread is never unlocked, so the runtime throws it away with the goroutine.
 func newLab(t *testing.T, interfaces ...string) *lab {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root for a network namespace, and CI must not skip it")
-		}
-		t.Skip("needs root for a network namespace")
-	}
+	devicetest.NeedsRoot(t, "a network namespace")
 	l := &lab{t: t, readings: make(chan sensor.Reading, 1024)}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan error, 1), make(chan error, 1)
@@ -143,9 +138,7 @@ func TestAnInterfaceThatComesAndGoesIsReported(t *testing.T) {
 }
 
 func TestProbeSaysWhatIsMissing(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root for a network namespace")
-	}
+	devicetest.NeedsRoot(t, "a network namespace")
 	answer := make(chan sensor.Presence, 1)
 	go func() {
 		runtime.LockOSThread()
