@@ -33,13 +33,18 @@ type Sensor struct {
 	id    core.SensorID
 	only  []string // empty: every link but loopback
 	clock core.Clock
+	// had are the links that have had a carrier since this sensor was made. It
+	// outlives a restart of the driver: what went down meanwhile is noticed.
+	had map[string]bool
 }
 
 // New returns a driver for the named interfaces, or for every link but
 // loopback when none is named. A named link that is missing reads as no
-// carrier: an interface that was unplugged whole must not look calm.
+// carrier: an interface that was unplugged whole must not look calm. A link that
+// nobody named and that has no carrier when it is first seen is a spare port: it
+// stands in the inventory and counts from its first carrier on.
 func New(id core.SensorID, clock core.Clock, interfaces ...string) *Sensor {
-	return &Sensor{id: id, only: slices.Clone(interfaces), clock: clock}
+	return &Sensor{id: id, only: slices.Clone(interfaces), clock: clock, had: map[string]bool{}}
 }
 
 // ID implements [sensor.Sensor].
@@ -209,9 +214,18 @@ func (w *watch) see(l netlink.Link, start bool) {
 	if !known && !start {
 		w.emit(pulse("interface_attached", now.name, core.SeverityMedium, describe(l)))
 	}
+	if !known && w.sensor.spare(now) {
+		return
+	}
+	w.sensor.had[now.name] = w.sensor.had[now.name] || now.carrier
 	if !known || was != now {
 		w.emit(level(now.name, now.carrier, describe(l)))
 	}
+}
+
+// spare reports whether a link is one that was never in use here.
+func (s *Sensor) spare(l link) bool {
+	return !l.carrier && len(s.only) == 0 && !s.had[l.name]
 }
 
 // gone reports a link that was removed: an event, and no carrier where the

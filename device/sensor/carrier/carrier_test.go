@@ -107,6 +107,23 @@ func isLevel(point string, active bool) func(sensor.Reading) bool {
 	return func(r sensor.Reading) bool { return r.Kind == sensor.Level && r.Point == point && r.Active == active }
 }
 
+func TestASparePortIsCalmUntilItHasBeenUsed(t *testing.T) {
+	l := newLab(t)
+	l.await("eth0 is up", isLevel("eth0", false))
+	l.must(l.nl.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "spare"}, PeerName: "socket"}))
+	l.await("the port appears", func(r sensor.Reading) bool {
+		if r.Kind == sensor.Level && r.Point == "spare" {
+			t.Fatalf("a port that was never used reads as %+v", r)
+		}
+		return r.Kind == sensor.Pulse && r.Point == "spare"
+	})
+	l.must(l.set("spare", true))
+	l.must(l.set("socket", true))
+	l.await("the port is used", isLevel("spare", false))
+	l.must(l.set("socket", false))
+	l.await("its cable is pulled", isLevel("spare", true))
+}
+
 func TestPullingTheCableIsSeenAndSoIsPuttingItBack(t *testing.T) {
 	l := newLab(t)
 	inv := l.await("inventory", func(r sensor.Reading) bool { return r.Kind == sensor.Inventory })
