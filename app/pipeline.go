@@ -49,9 +49,12 @@ type flow struct {
 }
 
 func (s *Server) openFlow() (*flow, error) {
-	files, err := ruleFiles(s.Config.Rules)
+	files, replaced, err := ruleFiles(s.Config.Rules)
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range replaced {
+		s.warn(fmt.Sprintf("the shipped rule %s is replaced by the one in %s", name, s.Config.Rules))
 	}
 	set, err := detect.NewRuleset(files)
 	if err != nil {
@@ -90,17 +93,21 @@ func (s *Server) settled(ctx context.Context, tx *store.Tx, e audit.Entry, at co
 	return s.flow.Incidents.Settle(ctx, tx, s.Config.Tenant, id, e.Revision, at)
 }
 
-// ruleFiles are the shipped rules and the site's own beside them.
-func ruleFiles(dir string) ([]rules.File, error) {
-	files, err := rules.Shipped()
+// ruleFiles are the shipped rules and the site's own, which can take the place
+// of shipped ones.
+func ruleFiles(dir string) (files []rules.File, replaced []string, err error) {
+	shipped, err := rules.Shipped()
 	if err != nil || dir == "" {
-		return files, err
+		return shipped, nil, err
 	}
 	own, err := rules.Load(os.DirFS(dir), ".")
-	if err != nil {
-		return nil, fmt.Errorf("rules in %s: %w", dir, err)
+	if err == nil {
+		files, replaced, err = detect.Overlay(shipped, own)
 	}
-	return append(files, own...), nil
+	if err != nil {
+		return nil, nil, fmt.Errorf("rules in %s: %w", dir, err)
+	}
+	return files, replaced, nil
 }
 
 // stages is the flow as a table: who reads what. Each commits its cursor, its

@@ -31,8 +31,8 @@ type rulesCheckCmd struct {
 
 // Help implements kong's long help.
 func (rulesCheckCmd) Help() string {
-	return `The rules are compiled together with the shipped ones, as the server does it. A feature of Sigma that is not supported is an
-error with its place; nothing is skipped.
+	return `The rules are compiled together with the shipped ones, as the server does it; one with the id or name of a shipped rule
+takes its place. A feature of Sigma that is not supported is an error with its place; nothing is skipped.
 
 Exit code 0 when the server would take them, 1 when not.
 
@@ -53,6 +53,8 @@ type ruleCheck struct {
 	Files  int         `json:"files"`
 	Rules  int         `json:"rules"`
 	Faults []ruleFault `json:"faults"`
+	// Replaces names the shipped rules that these take the place of.
+	Replaces []string `json:"replaces,omitempty"`
 }
 
 // Run checks each file by itself, then all together.
@@ -89,7 +91,9 @@ func (c *rulesCheckCmd) compile(check *ruleCheck, files []rules.File) error {
 		if err != nil {
 			return core.Wrap(core.KindInternal, "rules check", err)
 		}
-		files = append(shipped, files...)
+		if files, check.Replaces, err = detect.Overlay(shipped, files); err != nil {
+			return err
+		}
 	}
 	_, err := detect.NewRuleset(files)
 	return check.fault(err)
@@ -108,6 +112,9 @@ func (r *ruleCheck) fault(err error) error {
 func tellRuleCheck(w io.Writer, check ruleCheck) {
 	for _, f := range check.Faults {
 		_, _ = fmt.Fprintln(w, printable(fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, f.Error)))
+	}
+	for _, name := range check.Replaces {
+		_, _ = fmt.Fprintf(w, "replaces the shipped rule %s\n", printable(name))
 	}
 	if len(check.Faults) == 0 {
 		_, _ = fmt.Fprintf(w, "%d rules in %d files: ok\n", check.Rules, check.Files)
