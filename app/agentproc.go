@@ -3,13 +3,10 @@ package app
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,28 +104,12 @@ func (a *AgentProcess) once(ctx context.Context, enrolment string) error {
 }
 
 // Status asks the agent over its local socket.
-func (a *AgentProcess) Status(ctx context.Context) (agent.Status, error) {
-	var s agent.Status
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", a.Config.SocketPath())
-	}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/status", nil)
-	if err != nil {
-		return s, core.Wrap(core.KindInternal, "app.AgentStatus", err)
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return s, core.Wrap(core.KindUnavailable, "app.AgentStatus", err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		return s, core.E(core.KindUnavailable, "app.AgentStatus", res.Status)
-	}
-	return s, core.Wrap(core.KindDamaged, "app.AgentStatus", json.NewDecoder(res.Body).Decode(&s))
+func (a *AgentProcess) Status(ctx context.Context) (*agent.Status, error) {
+	return agent.Ask(ctx, a.Config.SocketPath())
 }
 
 // AwaitStatus asks until the agent answers.
-func (a *AgentProcess) AwaitStatus(ctx context.Context) (agent.Status, error) {
+func (a *AgentProcess) AwaitStatus(ctx context.Context) (*agent.Status, error) {
 	for {
 		s, err := a.Status(ctx)
 		if err == nil {
@@ -136,7 +117,7 @@ func (a *AgentProcess) AwaitStatus(ctx context.Context) (agent.Status, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return s, errors.Join(ctx.Err(), err)
+			return nil, errors.Join(ctx.Err(), err)
 		case <-a.Clock.After(100 * time.Millisecond):
 		}
 	}

@@ -154,7 +154,7 @@ func thisMachine() core.DeviceID {
 }
 
 // tell says what is watched, what is missing and what to try.
-func (c *upCmd) tell(ctx context.Context, e *env, s *app.Server, a agent.Status) error {
+func (c *upCmd) tell(ctx context.Context, e *env, s *app.Server, a *agent.Status) error {
 	status, err := s.Status(ctx)
 	if err != nil {
 		return err
@@ -197,7 +197,7 @@ func (c *upCmd) tell(ctx context.Context, e *env, s *app.Server, a agent.Status)
 	return nil
 }
 
-func (c *upCmd) tellPlan(w io.Writer, a agent.Status) {
+func (c *upCmd) tellPlan(w io.Writer, a *agent.Status) {
 	if c.Enforce {
 		_, _ = fmt.Fprintln(w, "\nA quarantine will change this machine's firewall (--enforce).")
 		return
@@ -210,7 +210,7 @@ func (c *upCmd) tellPlan(w io.Writer, a agent.Status) {
 
 // tries are the commands that make sense next, with this server's directories
 // where they are not the default ones.
-func tries(e *env, a agent.Status) []string {
+func tries(e *env, a *agent.Status) []string {
 	self := "interlock"
 	if exe, err := os.Executable(); err == nil {
 		self = exe
