@@ -147,8 +147,8 @@ func (l *Log) divert(cause error) error {
 
 // appendFirst writes the entry that a generation begins with.
 func (l *Log) appendFirst(g *generation, e Entry) error {
-	p, err := l.prepare(e)
-	if err != nil {
+	p := &pending{}
+	if err := l.prepare(e, p); err != nil {
 		return err
 	}
 	return g.commit([]*pending{p}, true)

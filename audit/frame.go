@@ -21,10 +21,6 @@ func appendFrameHead(b []byte, first uint64, n int) []byte {
 	return binary.LittleEndian.AppendUint32(b, uint32(n))
 }
 
-func appendFrameLeaf(b, leaf []byte) []byte {
-	return append(binary.LittleEndian.AppendUint32(b, uint32(len(leaf))), leaf...)
-}
-
 // frame is a commit read back; its slices point into the payload.
 type frame struct {
 	first  uint64

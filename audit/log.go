@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/mod/sumdb/tlog"
-
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/platform/atomicfile"
 	"github.com/interlock-security/interlock/platform/wal"
@@ -69,8 +67,7 @@ type Log struct {
 	subjects *subjects
 	group    *wal.Group[*request]
 
-	writing    sync.Mutex     // one stage, diversion or succession at a time
-	unfinished sync.WaitGroup // commits that are staged and not yet finished
+	writing sync.Mutex // one commit, diversion or succession at a time
 
 	mu      sync.RWMutex
 	chain   []*generation // all, oldest first
@@ -82,16 +79,6 @@ type Log struct {
 // request is what one caller wants appended, in order.
 type request struct{ items []*pending }
 
-// pending is an entry on its way to disk.
-type pending struct {
-	leaf   []byte
-	hash   tlog.Hash
-	vital  bool
-	outbox uint64
-	result Result
-	err    error
-}
-
 // Open opens the log in c.Dir, making it on first use. A damaged log opens in
 // stop-only mode, which is no error; what can't be opened at all is.
 func Open(_ context.Context, c Config) (*Log, error) {
@@ -102,7 +89,7 @@ func Open(_ context.Context, c Config) (*Log, error) {
 		return nil, core.Wrap(core.KindUnavailable, "audit.Open", err)
 	}
 	l := &Log{c: c}
-	l.group = wal.NewPipeline(maxBatch, l.stage)
+	l.group = wal.NewGroup(maxBatch, l.commit)
 	lost, err := l.openKeys()
 	if err == nil {
 		err = l.open()
@@ -170,14 +157,23 @@ func (l *Log) Append(ctx context.Context, e Entry) (Result, error) {
 	if err := e.check(); err != nil {
 		return Result{}, err
 	}
-	p, err := l.prepare(e)
-	if err != nil {
+	s := &single{}
+	if err := l.prepare(e, &s.pending); err != nil {
 		return Result{}, err
 	}
-	if err := l.group.Do(ctx, &request{[]*pending{p}}); err != nil {
+	s.slot[0] = &s.pending
+	s.request.items = s.slot[:]
+	if err := l.group.Do(ctx, &s.request); err != nil {
 		return Result{}, err
 	}
-	return p.result, p.err
+	return s.pending.result, s.pending.err
+}
+
+// single is a request of one entry, in one allocation.
+type single struct {
+	pending pending
+	request request
+	slot    [1]*pending
 }
 
 // check refuses what only the log itself may write and what later readers
@@ -196,54 +192,31 @@ func (e *Entry) check() error {
 	return nil
 }
 
-// prepare does in the caller's goroutine what need not be done one at a time.
-func (l *Log) prepare(e Entry) (*pending, error) {
+// prepare does in the caller's goroutine what may fail or block.
+func (l *Log) prepare(e Entry, p *pending) error {
 	e.normalise(l.c.Clock)
-	leaf, err := l.subjects.seal(&e)
-	if err != nil {
-		return nil, err
-	}
-	return &pending{leaf: leaf, hash: tlog.RecordHash(leaf), vital: e.Vital != "", outbox: e.outbox}, nil
+	return l.subjects.prepare(&e, p)
 }
 
-// stage is what one group of callers waits for, up to the sync.
-func (l *Log) stage(requests []*request) (finish func() error) {
+// commit is what one group of callers waits for.
+func (l *Log) commit(requests []*request) error {
 	items := make([]*pending, 0, len(requests))
 	for _, r := range requests {
 		items = append(items, r.items...)
 	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	g := l.writer()
-	b := &batch{log: l, g: g}
+	b := &batch{log: l, g: l.writer()}
 	for len(items) > 0 {
 		n, size := 0, int64(0)
-		for n < len(items) && (n == 0 || size+int64(len(items[n].leaf)) <= l.chunk()) {
-			size += int64(len(items[n].leaf)) + 4
+		for n < len(items) && (n == 0 || size+int64(items[n].size) <= l.chunk()) {
+			size += int64(items[n].size)
 			n++
 		}
-		b.stage(items[:n], size)
+		b.commit(items[:n], size)
 		items = items[n:]
 	}
-	if len(b.staged) == 0 {
-		return func() error { return nil }
-	}
-	l.unfinished.Add(1)
-	return func() error {
-		defer l.unfinished.Done()
-		if err := g.finish(b.staged...); err != nil {
-			for _, s := range b.staged {
-				setError(s.items, err)
-			}
-		}
-		return nil
-	}
-}
-
-func setError(items []*pending, err error) {
-	for _, p := range items {
-		p.err = err
-	}
+	return nil
 }
 
 // chunk is how many bytes of entries go into one frame.
@@ -257,19 +230,18 @@ func (l *Log) chunk() int64 {
 // frameOverhead bounds what a commit adds to its entries.
 const frameOverhead = 1024
 
-// batch is what one stage writes.
+// batch is one commit under way.
 type batch struct {
-	log    *Log
-	g      *generation
-	staged []*staged
+	log *Log
+	g   *generation
 	// held is why an outbox entry of this batch was refused: those after it
 	// must not overtake it.
 	held error
 }
 
-// stage writes those items of one frame that may go in at present; the others
+// commit writes those items of one frame that may go in at present; the others
 // learn why not.
-func (b *batch) stage(items []*pending, size int64) {
+func (b *batch) commit(items []*pending, size int64) {
 	refusal := b.log.refusal()
 	reserved := refusal != nil
 	if refusal == nil {
@@ -282,43 +254,33 @@ func (b *batch) stage(items []*pending, size int64) {
 		if p.err = b.refuse(p, refusal, last); p.err != nil {
 			continue
 		}
-		last = max(last, p.outbox)
+		last = max(last, p.h.Outbox)
 		taken = append(taken, p)
 	}
 	if len(taken) == 0 {
 		return
 	}
-	s, err := b.g.stage(taken, reserved)
-	if err != nil {
-		setError(taken, err)
-		b.held = err
-		return
+	if b.held = b.g.commit(taken, reserved); b.held != nil {
+		for _, p := range taken {
+			p.err = b.held
+		}
 	}
-	b.staged = append(b.staged, s)
 }
 
 // refuse says why an item may not go in, nil if it may.
 func (b *batch) refuse(p *pending, refusal error, last uint64) error {
 	switch {
-	case p.outbox != 0 && b.held != nil:
+	case p.h.Outbox != 0 && b.held != nil:
 		return b.held
-	case p.outbox != 0 && p.outbox <= last:
-		return core.E(core.KindReplayed, "audit.Append", fmt.Sprintf("outbox entry %d is in the log already", p.outbox))
+	case p.h.Outbox != 0 && p.h.Outbox <= last:
+		return core.E(core.KindReplayed, "audit.Append", fmt.Sprintf("outbox entry %d is in the log already", p.h.Outbox))
 	case refusal != nil && !p.vital:
-		if p.outbox != 0 {
+		if p.h.Outbox != 0 {
 			b.held = refusal
 		}
 		return refusal
 	}
 	return nil
-}
-
-// alone waits until no commit is under way and keeps new ones out until the
-// returned function is called.
-func (l *Log) alone() (release func()) {
-	l.writing.Lock()
-	l.unfinished.Wait()
-	return l.writing.Unlock
 }
 
 // refusal is why ordinary entries are refused at present.
@@ -368,13 +330,15 @@ func (l *Log) Origin() string { return l.writer().origin }
 
 // Outbox returns the last outbox number that is durable in the log.
 func (l *Log) Outbox() uint64 {
-	defer l.alone()()
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	return l.writer().tree.outbox()
 }
 
 // Close ends the log; what was acknowledged is on disk already.
 func (l *Log) Close() error {
-	defer l.alone()()
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	l.mu.Lock()
 	chain := l.chain
 	l.closed = true

@@ -321,8 +321,8 @@ func (o *Outbox) renumber(ctx context.Context, tx *store.Tx, w *waiting) error {
 func (l *Log) appendRows(ctx context.Context, rows []*waiting) error {
 	r := &request{}
 	for _, w := range rows {
-		p, err := l.prepare(w.entry)
-		if err != nil {
+		p := &pending{}
+		if err := l.prepare(w.entry, p); err != nil {
 			if len(r.items) == 0 {
 				return fmt.Errorf("audit.Outbox: entry %d: %w", w.number, err)
 			}

@@ -222,7 +222,8 @@ func (l *Log) Verify(ctx context.Context) error {
 	if core.KindOf(err) != core.KindDamaged {
 		return err
 	}
-	defer l.alone()()
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	if l.writer() != g { // succeeded or diverted meanwhile
 		return err
 	}
@@ -242,8 +243,8 @@ func (l *Log) Erase(ctx context.Context, by Entry, subject string) (Result, erro
 			WithHint("subjects are persons, person/ID, and strangers by month, strangers/YYYY-MM")
 	}
 	by.Type, by.Object, by.Action = TypeTombstone, "keyring/"+fmt.Sprintf("%x", key.id), "audit.erase"
-	p, err := l.prepare(by)
-	if err != nil {
+	p := &pending{}
+	if err := l.prepare(by, p); err != nil {
 		return Result{}, err
 	}
 	if err := l.group.Do(ctx, &request{[]*pending{p}}); err != nil {

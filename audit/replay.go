@@ -147,7 +147,7 @@ func (r *replay) compared(first uint64) error {
 // only.
 func (r *replay) closed(s *span) {
 	if r.compare != nil {
-		s.hashes, s.frames = nil, nil
+		s.hashes, s.frames = hashes{}, nil
 		return
 	}
 	if _, err := os.Stat(filepath.Dir(r.g.sidePath(s.segment))); errors.Is(err, os.ErrNotExist) {

@@ -2,12 +2,13 @@ package audit
 
 import (
 	"crypto/hmac"
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/interlock-security/interlock/core"
 )
@@ -21,37 +22,84 @@ type content struct {
 	Body   json.RawMessage `json:"body"`
 }
 
-// seal turns an entry into a leaf.
-func (s *subjects) seal(e *Entry) ([]byte, error) {
-	key, err := s.get(owner(e))
-	if err != nil {
-		return nil, err
+// pending is an entry on its way to disk. What can fail or block is done in the
+// caller's goroutine; the bytes are made by the one that writes, in order,
+// which costs less than switching between many.
+type pending struct {
+	h     Header // without salt and mac
+	plain []byte
+	key   *subject
+	salt  []byte // nil: a fresh one
+	vital bool
+	size  int // of the leaf
+
+	leaf   []byte
+	hash   tlog.Hash // of the leaf
+	result Result
+	err    error
+}
+
+// headerFixed is how long a header is without its texts and numbers.
+var headerFixed = len(appendHeader(nil, &Header{})) - 3
+
+// headerLen is the length of what appendHeader writes.
+func headerLen(h *Header) int {
+	return headerFixed + len(h.Type) + len(h.Actor) + len(h.Action) + len(h.Object) + len(h.Outcome) + len(h.Class) + len(h.Intent) +
+		digits(uint64(h.Time)) + digits(h.Revision) + digits(h.Outbox)
+}
+
+func digits(n uint64) int {
+	d := 1
+	for ; n >= 10; n /= 10 {
+		d++
 	}
-	h := Header{
+	return d
+}
+
+// prepare resolves names and keys, which may have to be made durable first, and
+// checks everything that the log would refuse.
+func (s *subjects) prepare(e *Entry, p *pending) (err error) {
+	if p.key, err = s.get(owner(e)); err != nil {
+		return err
+	}
+	p.h = Header{
 		Type: e.Type, Time: e.Time.UnixMicro(), Action: e.Action, Revision: e.Revision,
-		Outcome: e.Outcome, Class: e.Class, Key: key.id, Outbox: e.outbox,
+		Outcome: e.Outcome, Class: e.Class, Key: p.key.id, Outbox: e.outbox,
 	}
-	if h.Actor, err = s.hide(e.Actor, e.Time); err != nil {
-		return nil, err
+	if p.h.Actor, err = s.hide(e.Actor, e.Time); err != nil {
+		return err
 	}
-	if h.Object, err = s.hide(e.Object, e.Time); err != nil {
-		return nil, err
+	if p.h.Object, err = s.hide(e.Object, e.Time); err != nil {
+		return err
 	}
 	if e.Intent != nil {
-		h.Intent = formatPosition(*e.Intent)
+		p.h.Intent = formatPosition(*e.Intent)
 	}
-	if err := h.check(); err != nil {
-		return nil, err
+	if err := p.h.check(); err != nil {
+		return err
 	}
-	plain, err := e.content(&h)
-	if err != nil {
-		return nil, err
+	if p.plain, err = e.content(&p.h); err != nil {
+		return err
 	}
-	if copy(h.Salt[:], e.salt) == 0 {
-		_, _ = rand.Read(h.Salt[:]) // never fails since Go 1.24
+	p.salt, p.vital = e.salt, e.Vital != ""
+	p.size = headerLen(&p.h) + len(p.plain) + p.key.aead.Overhead()
+	if p.size > MaxLeaf {
+		return core.E(core.KindTooLarge, "audit.Append", fmt.Sprintf("the leaf of %s has %d bytes, at most %d are allowed", e.Action, p.size, MaxLeaf))
 	}
-	h.MAC = key.sum(key.macs, h.Salt[:], plain)
-	return key.encrypt(&h, plain)
+	return nil
+}
+
+// appendLeaf seals the entry into b, which has room for it, under the salt.
+func (p *pending) appendLeaf(b, salt []byte) {
+	if p.salt != nil {
+		salt = p.salt
+	}
+	copy(p.h.Salt[:], salt)
+	p.h.MAC = p.key.sum(p.key.macs, p.h.Salt[:], p.plain)
+	start := len(b)
+	b = appendHeader(b, &p.h)
+	b = p.key.aead.Seal(b, p.h.Salt[:p.key.aead.NonceSize()], p.plain, b[start:])
+	p.leaf = b[start:len(b):len(b)]
 }
 
 func (e *Entry) content(h *Header) ([]byte, error) {
@@ -76,15 +124,6 @@ func (e *Entry) content(h *Header) ([]byte, error) {
 	c.Body = body
 	plain, err := json.Marshal(c)
 	return plain, core.Wrap(core.KindInvalid, "audit.Append", err)
-}
-
-func (k *subject) encrypt(h *Header, plain []byte) ([]byte, error) {
-	leaf := appendHeader(make([]byte, 0, 512+len(plain)+k.aead.Overhead()), h)
-	leaf = k.aead.Seal(leaf, h.Salt[:k.aead.NonceSize()], plain, leaf)
-	if len(leaf) > MaxLeaf {
-		return nil, core.E(core.KindTooLarge, "audit.Append", fmt.Sprintf("the leaf of %s has %d bytes, at most %d are allowed", h.Action, len(leaf), MaxLeaf))
-	}
-	return leaf, nil
 }
 
 // open reads a leaf back as far as the keys go.

@@ -41,9 +41,9 @@ type sideInfo struct {
 }
 
 func (s *span) encode() []byte {
-	b := make([]byte, 0, sideHead+len(s.frames)*frameSize+len(s.hashes)*tlog.HashSize)
+	b := make([]byte, 0, sideHead+len(s.frames)*frameSize+int(s.hashes.count)*tlog.HashSize)
 	b = append(b, sideMagic...)
-	for _, n := range []uint64{s.segment, s.first, s.edge.size, s.outbox, uint64(len(s.frames)), uint64(len(s.hashes))} {
+	for _, n := range []uint64{s.segment, s.first, s.edge.size, s.outbox, uint64(len(s.frames)), uint64(s.hashes.count)} {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
 	for i := range maxEdge {
@@ -59,8 +59,10 @@ func (s *span) encode() []byte {
 		b = binary.LittleEndian.AppendUint64(b, f.first)
 		b = binary.LittleEndian.AppendUint64(b, uint64(f.offset))
 	}
-	for i := range s.hashes {
-		b = append(b, s.hashes[i][:]...)
+	for _, block := range s.hashes.blocks {
+		for i := range block {
+			b = append(b, block[i][:]...)
+		}
 	}
 	return b
 }

@@ -76,7 +76,8 @@ func (l *Log) Succeed(ctx context.Context, statement, signatures []byte) (Result
 	if err := l.c.VerifySuccession(statement, signatures); err != nil {
 		return Result{}, fmt.Errorf("audit.Succeed: %w", err)
 	}
-	defer l.alone()()
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	if err := l.fits(statement); err != nil {
 		return Result{}, err
 	}

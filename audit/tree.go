@@ -70,9 +70,31 @@ type span struct {
 	edge    frontier
 	outbox  uint64 // last outbox number up to its end
 	frames  []frameRef
-	hashes  []tlog.Hash // nil once they are in the sidecar
-	side    *sidecar    // nil while they are in memory
+	hashes  hashes   // empty once they are in the sidecar
+	side    *sidecar // nil while they are in memory
 }
+
+// hashes grows in blocks, because copying megabytes while growing would stall
+// a commit.
+type hashes struct {
+	blocks [][]tlog.Hash
+	count  int64
+}
+
+const hashBlock = 4096
+
+func (h *hashes) append(more []tlog.Hash) {
+	for _, x := range more {
+		if h.count%hashBlock == 0 {
+			h.blocks = append(h.blocks, make([]tlog.Hash, 0, hashBlock))
+		}
+		last := &h.blocks[len(h.blocks)-1]
+		*last = append(*last, x)
+		h.count++
+	}
+}
+
+func (h *hashes) at(i int64) tlog.Hash { return h.blocks[i/hashBlock][i%hashBlock] }
 
 func storedCount(entries uint64) int64 { return tlog.StoredHashCount(int64(entries)) }
 
@@ -142,7 +164,7 @@ func (t *tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 		s := t.spans[k]
 		local := x - storedCount(s.first)
 		if s.side == nil {
-			out[i] = s.hashes[local]
+			out[i] = s.hashes.at(local)
 			continue
 		}
 		var err error
@@ -155,7 +177,7 @@ func (t *tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 
 // extend publishes what a durable frame added. It returns the span that is
 // complete now and has no sidecar yet.
-func (t *tree) extend(at wal.Pos, first uint64, edge frontier, outbox uint64, hashes []tlog.Hash) (closed *span) {
+func (t *tree) extend(at wal.Pos, first uint64, edge frontier, outbox uint64, added []tlog.Hash) (closed *span) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	last := t.spans[len(t.spans)-1]
@@ -167,7 +189,7 @@ func (t *tree) extend(at wal.Pos, first uint64, edge frontier, outbox uint64, ha
 		t.spans = append(t.spans, last)
 	}
 	last.frames = append(last.frames, frameRef{first, at.Offset})
-	last.hashes = append(last.hashes, hashes...)
+	last.hashes.append(added)
 	last.edge = edge
 	last.outbox = max(last.outbox, outbox)
 	return closed
@@ -177,7 +199,7 @@ func (t *tree) extend(at wal.Pos, first uint64, edge frontier, outbox uint64, ha
 func (t *tree) toDisk(s *span, side *sidecar) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.side, s.hashes, s.frames = side, nil, nil
+	s.side, s.hashes, s.frames = side, hashes{}, nil
 }
 
 func (t *tree) close() error {

@@ -122,32 +122,6 @@ func TestAWriteTornOutOfOrderIsATornTail(t *testing.T) {
 	expect(t, l, 0, 5)
 }
 
-// The same with two writes of which the second began before the first was
-// synced: neither was acknowledged.
-func TestOverlappingWritesTornOutOfOrderAreATornTail(t *testing.T) {
-	dir, o := t.TempDir(), small()
-	sample(t, dir, o, 5)
-	l := open(t, dir, o)
-	at, err := l.Write(record(5), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.Write(record(6), false); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	b := read(t, segmentPath(dir, 1))
-	clear(b[at.Offset : at.Offset+50])
-	write(t, segmentPath(dir, 1), b)
-	l = open(t, dir, o)
-	if l.Torn() == nil || l.Torn().At != at {
-		t.Errorf("torn: %v", l.Torn())
-	}
-	expect(t, l, 0, 5)
-}
-
 // A payload cannot make a torn tail look like damage, because it cannot know
 // the salt: here it holds the bytes of a later frame of another log.
 func TestASmuggledFrameIsOnlyPayload(t *testing.T) {

@@ -7,9 +7,8 @@
 //     fdatasync. Segments are filled with zeros beforehand, so that fdatasync
 //     carries no metadata.
 //   - A frame that was acknowledged is never dropped, changed or moved without
-//     [Open] or [Log.Scan] saying so. Only a torn tail is cut: bytes that were
-//     never acknowledged, with no frame behind them that was written after
-//     they had been synced.
+//     [Open] or [Log.Scan] saying so. Only a torn tail is cut: bytes of a write
+//     that was never acknowledged, with no frame of a later write behind them.
 //     The owner sees those bytes first ([Options.OnTorn]) and may refuse.
 //     Everything else is core.KindDamaged, naming segment and offset, and is
 //     left as it was found.
@@ -27,7 +26,7 @@
 // number, sequence of its first frame, random salt (8 bytes each, little
 // endian), 12 zero bytes, CRC32C of the 44 bytes before. A frame is: payload
 // length (4), CRC32C over salt, both sequences, payload and length (4),
-// sequence (8), lowest sequence not yet synced when it was written (8), payload.
+// sequence (8), sequence of the first frame of the same write (8), payload.
 // Sequences begin at 1 and have no gaps. The salt makes it useless to smuggle
 // bytes that look like a frame into a payload.
 package wal

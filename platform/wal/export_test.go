@@ -1,11 +1,15 @@
 package wal
 
-// Queued returns how many items wait for the next commit, so that a test can
-// wait for a crowd instead of for time.
+// Queued returns how many items wait for a commit, so that a test can wait for
+// a crowd instead of for time.
 func (g *Group[T]) Queued() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.queue)
+	n := 0
+	for _, c := range g.queue {
+		n += len(c.items)
+	}
+	return n
 }
 
 // EncodeForGolden returns the bytes of a segment with fixed salt and two

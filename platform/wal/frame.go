@@ -16,9 +16,9 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// header is what stands before each payload. first is the lowest sequence that
-// was not yet synced when this frame was written: a frame with first > n proves
-// that frame n had been on disk before.
+// header is what stands before each payload. first is the sequence of the
+// first frame of the write that this frame belongs to: a frame with first > n
+// proves that frame n had been synced before.
 type header struct {
 	length uint32
 	crc    uint32

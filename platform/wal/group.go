@@ -3,118 +3,129 @@ package wal
 import (
 	"context"
 	"runtime"
-	"slices"
 	"sync"
 )
 
 // Group lets many callers share one commit, typically one fsync: while a commit
-// runs, the next batch gathers. Results of single items go into T, which is
+// runs, the next crowd gathers. Results of single items go into T, which is
 // therefore usually a pointer.
 type Group[T any] struct {
-	max   int
-	stage func([]T) (finish func() error)
+	max    int
+	commit func([]T) error
 
 	mu    sync.Mutex
-	queue []*waiting[T]
-	busy  bool // somebody leads
-
-	finishing sync.Mutex
+	queue []*crowd[T] // all but the last are full
+	busy  bool        // a leader runs
 }
 
-// waiting is a caller's item. It is told once to lead, or that it is done.
-type waiting[T any] struct {
-	item T
-	err  error
-	wake chan bool // true: lead
+// crowd is what one commit holds.
+type crowd[T any] struct {
+	items []T
+	gone  []int // places of items whose callers gave up
+	taken bool
+	err   error
+	done  chan struct{}
 }
 
 // NewGroup returns a group whose commits hold at most maxBatch items. Commits
 // never overlap. An error of commit goes to every caller whose item was in it.
 func NewGroup[T any](maxBatch int, commit func([]T) error) *Group[T] {
-	return NewPipeline(maxBatch, func(items []T) func() error {
-		err := commit(items)
-		return func() error { return err }
-	})
+	return &Group[T]{max: max(maxBatch, 1), commit: commit}
 }
 
-// NewPipeline returns a group whose commits have two parts: stage, which puts
-// items in order, for example by writing them, and the function it returns,
-// which finishes them, for example by a sync. Neither overlaps with itself and
-// both go in the same order, but the next batch is staged while one finishes.
-func NewPipeline[T any](maxBatch int, stage func([]T) (finish func() error)) *Group[T] {
-	return &Group[T]{max: max(maxBatch, 1), stage: stage}
-}
-
-// Do returns after item's commit. If ctx ends while the item still waits in
-// the queue, it is taken out and ctx's error returned; once a commit holds it,
-// Do waits for the outcome, so that "it failed" is never said of something
-// that then happens.
+// Do returns after item's commit. If ctx ends while the item still waits, it
+// is left out and ctx's error returned; once a commit holds it, Do waits for
+// the outcome, so that "it failed" is never said of something that then
+// happens.
 func (g *Group[T]) Do(ctx context.Context, item T) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	w := &waiting[T]{item: item, wake: make(chan bool, 1)}
-	g.mu.Lock()
-	g.queue = append(g.queue, w)
-	lead := !g.busy
-	g.busy = true
-	g.mu.Unlock()
-	if !lead {
-		select {
-		case lead = <-w.wake:
-		case <-ctx.Done():
-			if g.abandon(w) {
-				return ctx.Err()
-			}
-			lead = <-w.wake
+	c, place := g.join(item)
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		if g.leave(c, place) {
+			return ctx.Err()
 		}
+		<-c.done
 	}
-	if lead {
-		g.run()
-	}
-	return w.err
+	return c.err
 }
 
-// run commits one batch, which begins with the leader's own item. Once it is
-// staged, the lead goes to the first of those who gathered meanwhile.
-func (g *Group[T]) run() {
-	runtime.Gosched() // those who were just woken may join
-	g.mu.Lock()
-	n := min(len(g.queue), g.max)
-	batch := slices.Clone(g.queue[:n])
-	g.queue = slices.Delete(g.queue, 0, n)
-	g.mu.Unlock()
-
-	items := make([]T, n)
-	for i, w := range batch {
-		items[i] = w.item
-	}
-	finish := g.stage(items)
-	g.finishing.Lock() // the batch before is finished
-	g.mu.Lock()
-	g.busy = len(g.queue) > 0
-	if g.busy {
-		g.queue[0].wake <- true
-	}
-	g.mu.Unlock()
-	err := finish()
-	g.finishing.Unlock()
-	batch[0].err = err
-	for _, w := range batch[1:] {
-		w.err = err
-		w.wake <- false
-	}
-}
-
-// abandon takes w out of the queue, unless it has been told to lead or a
-// commit holds it: then it must go through with it.
-func (g *Group[T]) abandon(w *waiting[T]) bool {
+func (g *Group[T]) join(item T) (*crowd[T], int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	i := slices.Index(g.queue, w)
-	if i < 0 || len(w.wake) > 0 {
+	if len(g.queue) == 0 || len(g.queue[len(g.queue)-1].items) == g.max {
+		g.queue = append(g.queue, &crowd[T]{done: make(chan struct{})})
+	}
+	c := g.queue[len(g.queue)-1]
+	c.items = append(c.items, item)
+	if !g.busy {
+		g.busy = true
+		go g.lead()
+	}
+	return c, len(c.items) - 1
+}
+
+// leave reports whether the item could still be left out.
+func (g *Group[T]) leave(c *crowd[T], place int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c.taken {
 		return false
 	}
-	g.queue = slices.Delete(g.queue, i, i+1)
+	c.gone = append(c.gone, place)
 	return true
+}
+
+// lead commits one crowd after the other until nobody waits.
+func (g *Group[T]) lead() {
+	for c := g.gather(); c != nil; c = g.gather() {
+		if items := c.present(); len(items) > 0 {
+			c.err = g.commit(items)
+		}
+		close(c.done)
+	}
+}
+
+// gather takes the next crowd. Those who were woken by the last commit get the
+// chance to join it: a commit costs nearly the same for one and for all.
+func (g *Group[T]) gather() *crowd[T] {
+	for n := -1; ; {
+		g.mu.Lock()
+		if len(g.queue) == 0 {
+			g.busy = false
+			g.mu.Unlock()
+			return nil
+		}
+		c := g.queue[0]
+		if len(c.items) == n || len(c.items) == g.max {
+			c.taken = true
+			g.queue = append(g.queue[:0], g.queue[1:]...)
+			g.mu.Unlock()
+			return c
+		}
+		n = len(c.items)
+		g.mu.Unlock()
+		runtime.Gosched()
+	}
+}
+
+// present returns the items whose callers still wait.
+func (c *crowd[T]) present() []T {
+	if len(c.gone) == 0 {
+		return c.items
+	}
+	left := make(map[int]bool, len(c.gone))
+	for _, place := range c.gone {
+		left[place] = true
+	}
+	items := make([]T, 0, len(c.items))
+	for i, item := range c.items {
+		if !left[i] {
+			items = append(items, item)
+		}
+	}
+	return items
 }

@@ -29,8 +29,7 @@ func (l *Log) recover() error {
 	if err != nil && !errors.Is(err, errBad) {
 		return core.Wrap(core.KindUnavailable, "wal.Open", err)
 	}
-	l.next, l.synced, l.at = seq, seq, Pos{s.number, off}
-	l.end = l.at
+	l.next, l.end = seq, Pos{s.number, off}
 	torn, err := judge(f, s, l.end, seq, info.Size(), err)
 	if err == nil && torn != nil {
 		err = l.cut(*torn)

@@ -61,24 +61,19 @@ func (p Pos) Before(o Pos) bool {
 	return p.Segment < o.Segment || p.Segment == o.Segment && p.Offset < o.Offset
 }
 
-// Log is an open log. Appending is for one caller at a time; a Sync of what was
-// written and reading may go on beside it.
+// Log is an open log. Appending is for one caller at a time; reading may go on
+// beside it.
 type Log struct {
 	dir  string
 	o    Options
 	lock *os.File
 
-	append  sync.Mutex // held while writing; guards what follows
-	f       *os.File
-	retired []*os.File // of segments before it, synced, to be closed
-	tail    segment    // the one that f is
-	at      Pos        // where the next frame goes
-	next    uint64     // its sequence
-	synced  uint64     // the first sequence that is not known to be on disk
-	buf     []byte
-	failed  error // a sync failed: nothing more can be promised
-
-	syncing sync.Mutex // one sync at a time; taken before append
+	append sync.Mutex // held while writing; guards what follows
+	f      *os.File
+	tail   segment // the one that f is
+	next   uint64  // sequence of the next frame
+	buf    []byte
+	failed error // a sync failed: nothing more can be promised
 
 	mu       sync.RWMutex // guards what readers look at
 	segments []segment
@@ -176,12 +171,12 @@ func (l *Log) startSegment(number, first uint64, reserved bool) error {
 		return l.failed
 	}
 	if l.f != nil {
-		l.retired = append(l.retired, l.f) // a sync may still be using it
+		_ = l.f.Close() // synced after every write
 	}
-	l.f, l.tail, l.at, l.next, l.synced = f, s, Pos{number, segmentHeader}, first, first
+	l.f, l.tail, l.next = f, s, first
 	l.mu.Lock()
 	l.segments = append(l.segments, s)
-	l.end = l.at
+	l.end = Pos{number, segmentHeader}
 	l.mu.Unlock()
 	return nil
 }
@@ -192,75 +187,11 @@ func (l *Log) Append(payload []byte) (Pos, error) { return l.AppendAll([][]byte{
 // AppendAll writes frames in order with one sync (more where they cross into a
 // new segment) and returns the place of the first. On an error none of them is
 // acknowledged; after a crash a leading part of them may be there.
-func (l *Log) AppendAll(payloads [][]byte) (Pos, error) {
-	at, err := l.write(payloads, false)
-	if err == nil {
-		err = l.Sync()
-	}
-	return at, err
-}
+func (l *Log) AppendAll(payloads [][]byte) (Pos, error) { return l.write(payloads, false) }
 
 // AppendReserved is [Log.Append] that may use the reserve.
 func (l *Log) AppendReserved(payload []byte) (Pos, error) {
-	at, err := l.Write(payload, true)
-	if err == nil {
-		err = l.Sync()
-	}
-	return at, err
-}
-
-// Write puts a frame behind the others without promising anything: that does
-// the next [Log.Sync], which may run while more is written. reserved lets it
-// use the reserve.
-func (l *Log) Write(payload []byte, reserved bool) (Pos, error) {
-	return l.write([][]byte{payload}, reserved)
-}
-
-// Sync makes durable, and visible to readers, what was written before it began.
-func (l *Log) Sync() error {
-	l.syncing.Lock()
-	defer l.syncing.Unlock()
-	l.append.Lock()
-	l.closeRetired()
-	f, at, next, failed := l.f, l.at, l.next, l.failed
-	done := l.synced == next
-	l.append.Unlock()
-	if failed != nil || done {
-		return failed
-	}
-	err := l.o.Sync(f)
-	l.append.Lock()
-	defer l.append.Unlock()
-	if err != nil {
-		return l.fail(err)
-	}
-	l.publish(at, next)
-	return nil
-}
-
-// closeRetired needs append and syncing.
-func (l *Log) closeRetired() {
-	for _, f := range l.retired {
-		_ = f.Close() // synced before it was retired
-	}
-	l.retired = nil
-}
-
-// fail ends the log after a failed sync.
-func (l *Log) fail(err error) error {
-	l.failed = core.Wrap(core.KindUnavailable, "wal.Append",
-		fmt.Errorf("sync failed in segment %d, nothing is appended until the log is opened again: %w", l.tail.number, err))
-	return l.failed
-}
-
-func (l *Log) publish(at Pos, next uint64) {
-	if next <= l.synced {
-		return // a new segment was begun meanwhile, after a sync of its own
-	}
-	l.synced = next
-	l.mu.Lock()
-	l.end = at
-	l.mu.Unlock()
+	return l.write([][]byte{payload}, true)
 }
 
 // Admit reports whether Append of frames with this many bytes in all would be
@@ -277,7 +208,7 @@ func (l *Log) admit(size int64) error {
 		return nil
 	}
 	err := l.reserve.make()
-	if err == nil && size > l.o.SegmentSize-l.at.Offset {
+	if err == nil && size > l.o.SegmentSize-l.end.Offset {
 		err = l.spare.make()
 	}
 	if err != nil {
@@ -322,12 +253,13 @@ func (l *Log) writeRuns(payloads [][]byte, reserved bool) (start Pos, err error)
 	for done := 0; done < len(payloads); {
 		n, size := l.fitting(payloads[done:])
 		if n == 0 {
-			if err := l.nextSegment(reserved); err != nil {
+			if err := l.startSegment(l.tail.number+1, l.next, reserved); err != nil {
 				return Pos{}, err
 			}
+			l.spare.prepare()
 			continue
 		}
-		at := l.at
+		at := l.end
 		if err := l.writeRun(payloads[done:done+n], size); err != nil {
 			return Pos{}, err
 		}
@@ -339,24 +271,8 @@ func (l *Log) writeRuns(payloads [][]byte, reserved bool) (start Pos, err error)
 	return start, nil
 }
 
-// nextSegment begins a segment once all that stands in the one before is
-// durable.
-func (l *Log) nextSegment(reserved bool) error {
-	if l.synced != l.next {
-		if err := l.o.Sync(l.f); err != nil {
-			return l.fail(err)
-		}
-		l.publish(l.at, l.next)
-	}
-	if err := l.startSegment(l.tail.number+1, l.next, reserved); err != nil {
-		return err
-	}
-	l.spare.prepare()
-	return nil
-}
-
 func (l *Log) fitting(payloads [][]byte) (n int, size int64) {
-	room := l.o.SegmentSize - l.at.Offset
+	room := l.o.SegmentSize - l.end.Offset
 	for _, p := range payloads {
 		need := int64(frameHeader + len(p))
 		if size+need > room {
@@ -369,15 +285,23 @@ func (l *Log) fitting(payloads [][]byte) (n int, size int64) {
 }
 
 func (l *Log) writeRun(payloads [][]byte, size int64) error {
+	first := l.next
 	l.buf = l.buf[:0]
 	for i, p := range payloads {
-		l.buf = appendFrame(l.buf, l.tail.salt, l.next+uint64(i), l.synced, p)
+		l.buf = appendFrame(l.buf, l.tail.salt, first+uint64(i), first, p)
 	}
-	if _, err := l.f.WriteAt(l.buf, l.at.Offset); err != nil {
+	if _, err := l.f.WriteAt(l.buf, l.end.Offset); err != nil {
 		return l.undo(err, size)
 	}
+	if err := l.o.Sync(l.f); err != nil {
+		l.failed = core.Wrap(core.KindUnavailable, "wal.Append",
+			fmt.Errorf("sync failed at segment %d offset %d, nothing is appended until the log is opened again: %w", l.end.Segment, l.end.Offset, err))
+		return l.failed
+	}
 	l.next += uint64(len(payloads))
-	l.at.Offset += size
+	l.mu.Lock()
+	l.end.Offset += size
+	l.mu.Unlock()
 	return nil
 }
 
@@ -386,11 +310,11 @@ func (l *Log) writeRun(payloads [][]byte, size int64) error {
 func (l *Log) undo(cause error, size int64) error {
 	var err error
 	if l.o.Prealloc {
-		_, err = l.f.WriteAt(make([]byte, size), l.at.Offset)
+		_, err = l.f.WriteAt(make([]byte, size), l.end.Offset)
 	} else {
-		err = l.f.Truncate(l.at.Offset)
+		err = l.f.Truncate(l.end.Offset)
 	}
-	cause = core.Wrap(core.KindUnavailable, "wal.Append", fmt.Errorf("writing at segment %d offset %d: %w", l.at.Segment, l.at.Offset, cause))
+	cause = core.Wrap(core.KindUnavailable, "wal.Append", fmt.Errorf("writing at segment %d offset %d: %w", l.end.Segment, l.end.Offset, cause))
 	if err != nil {
 		l.failed = errors.Join(cause, err)
 	}
@@ -438,8 +362,6 @@ func (l *Log) TrimBefore(p Pos) error {
 
 // Close releases the files. What was acknowledged is on disk already.
 func (l *Log) Close() error {
-	l.syncing.Lock()
-	defer l.syncing.Unlock()
 	l.append.Lock()
 	defer l.append.Unlock()
 	if l.failed == nil {
@@ -447,7 +369,6 @@ func (l *Log) Close() error {
 	}
 	l.spare.wait()
 	l.reserve.wait()
-	l.closeRetired()
 	var errs []error
 	for _, f := range []**os.File{&l.f, &l.lock} {
 		if *f != nil {

@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/platform/wal"
 )
@@ -154,48 +152,6 @@ func TestFirst(t *testing.T) {
 	if _, err := wal.First(t.TempDir()); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("first frame of no log: %v", err)
 	}
-}
-
-// Nothing is visible before it is durable, and writing goes on while a sync
-// runs, across segments too.
-func TestWriteAndSyncOverlap(t *testing.T) {
-	dir, o := t.TempDir(), small()
-	var hold atomic.Bool
-	entered, release := make(chan struct{}), make(chan struct{})
-	o.Sync = func(f *os.File) error {
-		if hold.CompareAndSwap(true, false) {
-			close(entered)
-			<-release
-		}
-		return unix.Fdatasync(int(f.Fd()))
-	}
-	l := open(t, dir, o)
-	fill(t, l, 0, 3)
-	if _, err := l.Write(record(3), false); err != nil {
-		t.Fatal(err)
-	}
-	expect(t, l, 0, 3)
-	hold.Store(true)
-	synced := make(chan error)
-	go func() { synced <- l.Sync() }()
-	<-entered
-	for i := 4; i < 60; i++ {
-		if _, err := l.Write(record(i), false); err != nil {
-			t.Fatal(err)
-		}
-	}
-	close(release)
-	if err := <-synced; err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	expect(t, l, 0, 60)
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	expect(t, open(t, dir, small()), 0, 60)
 }
 
 func TestLimits(t *testing.T) {
