@@ -246,4 +246,3 @@ func tellEntry(w io.Writer, path string, p *provenAtIndex) {
 	line("%s: entry %d is in %s (proved in its tree of %d)", path, p.Index, p.Origin, p.Size)
 	line("  %s %s by %s: %s on %s %s", p.Time.Format(time.RFC3339), p.Type, p.Actor, p.Action, p.Object, p.Outcome)
 }
-

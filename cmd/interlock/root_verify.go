@@ -227,4 +227,3 @@ func tellJudgement(w io.Writer, j *judgement) {
 		line("Not checked: that it is in the log. The server adds that proof when the root is published.")
 	}
 }
-

@@ -25,8 +25,7 @@ type rulesCmd struct {
 const maxRuleFiles = 100_000
 
 type rulesCheckCmd struct {
-	Path  string `arg:"" help:"A rule file, or a folder with rules (*.yml, *.yaml)." type:"existingpath"`
-	Alone bool   `help:"Without the rules that ship with the product. Only the shipped rules themselves need this."`
+	Path string `arg:"" help:"A rule file, or a folder with rules (*.yml, *.yaml)." type:"existingpath"`
 }
 
 // Help implements kong's long help.
@@ -72,7 +71,7 @@ func (c *rulesCheckCmd) Run(e *env) error {
 		}
 	}
 	if len(check.Faults) == 0 {
-		if err := c.compile(&check, files); err != nil {
+		if err := check.compile(files); err != nil {
 			return err
 		}
 	}
@@ -85,18 +84,19 @@ func (c *rulesCheckCmd) Run(e *env) error {
 	return nil
 }
 
-func (c *rulesCheckCmd) compile(check *ruleCheck, files []rules.File) error {
-	if !c.Alone {
-		shipped, err := rules.Shipped()
-		if err != nil {
-			return core.Wrap(core.KindInternal, "rules check", err)
-		}
-		if files, check.Replaces, err = detect.Overlay(shipped, files); err != nil {
-			return err
-		}
+// compile puts the rules beside the shipped ones, as the server does.
+func (r *ruleCheck) compile(own []rules.File) error {
+	shipped, err := rules.Shipped()
+	if err != nil {
+		return core.Wrap(core.KindInternal, "rules check", err)
 	}
-	_, err := detect.NewRuleset(files)
-	return check.fault(err)
+	files, replaced, err := detect.Overlay(shipped, own)
+	if err != nil {
+		return err
+	}
+	r.Replaces = replaced
+	_, err = detect.NewRuleset(files)
+	return r.fault(err)
 }
 
 // fault notes an error of a rule and returns any other.

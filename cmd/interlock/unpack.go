@@ -37,7 +37,12 @@ func unpack(r io.Reader, dir string) (files int, err error) {
 	if err != nil {
 		return 0, core.Wrap(core.KindUnavailable, op, err)
 	}
-	if files, err = unpackInto(tar.NewReader(r), scratch); err != nil {
+	end := &trailer{r: r}
+	files, err = unpackInto(end, scratch)
+	if err == nil {
+		err = end.check()
+	}
+	if err != nil {
 		return 0, errors.Join(err, os.RemoveAll(scratch))
 	}
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // only an empty folder goes
@@ -63,7 +68,8 @@ func absentOrEmpty(dir string) error {
 }
 
 // unpackInto writes below root, which the kernel keeps it in.
-func unpackInto(archive *tar.Reader, dir string) (files int, err error) {
+func unpackInto(stream *trailer, dir string) (files int, err error) {
+	archive := tar.NewReader(stream)
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return 0, core.Wrap(core.KindUnavailable, "audit export", err)
@@ -75,7 +81,7 @@ func unpackInto(archive *tar.Reader, dir string) (files int, err error) {
 			return files, nil
 		}
 		if err != nil {
-			return files, core.Wrap(core.KindOf(err), "audit export", err)
+			return files, cutShort(err)
 		}
 		if err := acceptable(head); err != nil {
 			return files, err
@@ -89,6 +95,7 @@ func unpackInto(archive *tar.Reader, dir string) (files int, err error) {
 		if err := writeArchived(root, head, archive); err != nil {
 			return files, core.Wrap(core.KindUnavailable, "audit export", err)
 		}
+		stream.zeros = 0 // those of the file itself end nothing
 	}
 }
 
@@ -118,6 +125,47 @@ func writeArchived(root *os.Root, h *tar.Header, r io.Reader) error {
 	}
 	_, err = io.Copy(f, r) // the reader ends at the header's size
 	return errors.Join(err, f.Close())
+}
+
+// trailer remembers how a stream ends: archive/tar takes one that was cut between
+// two files for a whole one.
+type trailer struct {
+	r     io.Reader
+	size  int64
+	zeros int64 // how many the stream ends with
+}
+
+func (t *trailer) Read(b []byte) (int, error) {
+	n, err := t.r.Read(b)
+	for _, c := range b[:n] {
+		if t.zeros++; c != 0 {
+			t.zeros = 0
+		}
+	}
+	t.size += int64(n)
+	return n, err
+}
+
+// check wants the two blocks of zeros that end an archive, and nothing behind.
+func (t *trailer) check() error {
+	const block = 512
+	n, err := io.Copy(io.Discard, t.r)
+	if err == nil && (n > 0 || t.zeros < 2*block || t.size%block != 0) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return cutShort(err)
+	}
+	return nil
+}
+
+// cutShort gives an error of the transfer its kind; the server's own errors have
+// one.
+func cutShort(err error) error {
+	if core.KindOf(err) != core.KindInternal {
+		return err
+	}
+	return core.Wrap(core.KindUnavailable, "audit export: what came is not the whole archive", err)
 }
 
 // syncAll brings the whole file system of dir to disk: one wait instead of one

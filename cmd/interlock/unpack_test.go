@@ -32,6 +32,13 @@ func archived(t *testing.T, headers ...tar.Header) []byte {
 	return b.Bytes()
 }
 
+// zeros is an archive whose file ends as an archive does, cut behind it.
+func zeros(t *testing.T) []byte {
+	t.Helper()
+	whole := archived(t, tar.Header{Typeflag: tar.TypeReg, Name: "zeros", Size: 4096})
+	return bytes.ReplaceAll(whole, []byte("xxxx"), make([]byte, 4))[:512+4096]
+}
+
 func file(name string) tar.Header { return tar.Header{Typeflag: tar.TypeReg, Name: name, Size: 4} }
 
 func TestUnpackWritesFilesForTheOwnerAlone(t *testing.T) {
@@ -65,7 +72,11 @@ func TestUnpackRefuses(t *testing.T) {
 		"a large file":     {archived(t, tar.Header{Typeflag: tar.TypeReg, Name: "big", Size: maxArchived + 1}), core.KindTooLarge},
 		"a long name":      {archived(t, file(strings.Repeat("a", maxArchivePath+1))), core.KindDenied},
 		"a file twice":     {archived(t, file("checkpoint"), file("checkpoint")), core.KindUnavailable},
-		"a cut archive":    {whole[:len(whole)-1300], core.KindUnavailable},
+		"cut in a file":    {whole[:len(whole)-1300], core.KindUnavailable},
+		"cut after a file": {whole[:len(whole)-1024], core.KindUnavailable},
+		"cut at its end":   {whole[:len(whole)-512], core.KindUnavailable},
+		"zeros at the end": {zeros(t), core.KindUnavailable},
+		"more behind it":   {append(bytes.Clone(whole), "junk"...), core.KindUnavailable},
 		"no archive":       {bytes.Repeat([]byte("junk"), 300), core.KindUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
