@@ -9,7 +9,8 @@
 // durable for it, with its inclusion proof. keys evaluates its own copy of the
 // policy, verifies the proof under the log key that it adopted on the first
 // run, holds the intent's clear header against the request, and takes each
-// intent once. Orders it decodes strictly and signs only if their direction is
+// intent for one act (the same order, byte for byte, may be asked for again:
+// serve may have died with the answer). Orders it decodes strictly and signs only if their direction is
 // tighten or contain, within caps of its own; loosening and destroying are
 // signed by people, stops by serve's stop key.
 //

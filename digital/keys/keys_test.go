@@ -57,15 +57,62 @@ func TestEachIntentIsGoodForOneAct(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Payload = s.payload(s.order(link.OrderQuarantine, "press-7", playbook)) // another id
 	_, err = s.client.SignOrder(t.Context(), r)
-	wantKind(t, "again", err, core.KindReplayed)
+	wantKind(t, "another order", err, core.KindReplayed)
 	s.restart()
 	_, err = s.client.SignOrder(t.Context(), r)
-	wantKind(t, "again after a restart", err, core.KindReplayed)
+	wantKind(t, "another order after a restart", err, core.KindReplayed)
 	r.Warrant.Proof = s.log.append([]byte("later"))
 	r.Warrant.Proof = s.log.proof(0, nil)
 	_, err = s.client.SignOrder(t.Context(), r)
-	wantKind(t, "again with a newer proof", err, core.KindReplayed)
+	wantKind(t, "another order with a newer proof", err, core.KindReplayed)
+	if got := s.status().OrdersHour; got != 1 {
+		t.Errorf("%d orders counted, want 1", got)
+	}
+}
+
+// TestTheSameOrderIsSignedAgain: serve died after keys signed and before it
+// stored the signature; what it asks again is answered as before, and counted
+// once. Nothing else comes out of a used intent.
+func TestTheSameOrderIsSignedAgain(t *testing.T) {
+	s := newSite(t)
+	s.opts.Limits.Orders = 1
+	s.restart()
+	r, first, err := s.sign("press-7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := func(when string) {
+		t.Helper()
+		sig, err := s.client.SignOrder(t.Context(), r)
+		if err != nil || sig.KeyID != first.KeyID || !bytes.Equal(sig.Sig, first.Sig) {
+			t.Errorf("%s: %v, %v", when, sig, err)
+		}
+		if got := s.status().OrdersHour; got != 1 {
+			t.Errorf("%s: %d orders counted, want 1", when, got)
+		}
+	}
+	again("at once, at the cap")
+	s.restart()
+	again("after a restart")
+	r.Warrant.Proof = s.log.append([]byte("later"))
+	r.Warrant.Proof = s.log.proof(0, nil)
+	again("with a newer proof")
+
+	blank := r
+	blank.Payload = append(bytes.Clone(r.Payload), ' ')
+	_, err = s.client.SignOrder(t.Context(), blank)
+	wantKind(t, "one blank more", err, core.KindReplayed)
+	stranger := r
+	stranger.Warrant.Principal.ID = "incidents"
+	_, err = s.client.SignOrder(t.Context(), stranger)
+	wantKind(t, "in another's name", err, core.KindDenied)
+	_, err = s.client.IssueManagement(t.Context(), keys.IssueManagement{Warrant: r.Warrant, Tenant: acme, Device: press, CSR: newCSR(t)})
+	wantKind(t, "a certificate for it", err, core.KindDenied)
+	s.clock.Advance(2 * time.Hour)
+	_, err = s.client.SignOrder(t.Context(), r)
+	wantKind(t, "after the order ran out", err, core.KindExpired)
 }
 
 func TestSignOrderRefusals(t *testing.T) {

@@ -92,7 +92,9 @@ type ledger struct {
 
 type indexes struct {
 	base uint64 // below it everything counts as used
-	seen map[uint64]struct{}
+	// seen holds the used indexes with what each was used for: the SHA-256 of
+	// an order's payload, "" for everything else.
+	seen map[uint64]string
 }
 
 type orderEvent struct {
@@ -130,12 +132,21 @@ func (l *ledger) spendable(p core.Position) error {
 		return nil
 	}
 	if _, used := x.seen[p.Index]; used {
-		return core.E(core.KindReplayed, "keys.spend", fmt.Sprintf("intent %d of %s has been used", p.Index, p.Origin)).WithHint("ask the Guard again: each intent is good for one act")
+		return core.E(core.KindReplayed, "keys.spend", fmt.Sprintf("intent %d of %s has been used", p.Index, p.Origin)).WithHint("ask the Guard again: each intent is good for one act, and for the same order said again")
 	}
 	if p.Index < x.base {
 		return core.E(core.KindExpired, "keys.spend", fmt.Sprintf("intent %d of %s is older than the last %d entries", p.Index, p.Origin, window)).WithHint("ask the Guard again")
 	}
 	return nil
+}
+
+// repeats reports whether the intent was spent on exactly this order. Whoever
+// asked may have died before it stored the answer; the order key is
+// deterministic, so saying it again gives the same signature and no more right
+// than was given before.
+func (l *ledger) repeats(p core.Position, payload string) bool {
+	x := l.used[p.Origin]
+	return l.err == nil && x != nil && payload != "" && x.seen[p.Index] == payload
 }
 
 // append makes e durable and then counts it. After a failure the ledger takes
@@ -163,7 +174,7 @@ func (l *ledger) append(in intent, e entry) error {
 
 func (l *ledger) remember(e entry) {
 	if e.Origin != "" {
-		l.mark(core.Position{Origin: e.Origin, Index: e.Index})
+		l.mark(core.Position{Origin: e.Origin, Index: e.Index}, e.Order)
 	}
 	if e.Issued != nil && e.Issued.Profile == string(verify.ProfileManagement) && len(e.Issued.Names) == 1 {
 		l.held[e.Issued.Names[0]] = e.Issued.SPKI
@@ -174,13 +185,16 @@ func (l *ledger) remember(e entry) {
 	}
 }
 
-func (l *ledger) mark(p core.Position) {
+func (l *ledger) mark(p core.Position, o *orderEntry) {
 	x := l.used[p.Origin]
 	if x == nil {
-		x = &indexes{seen: map[uint64]struct{}{}}
+		x = &indexes{seen: map[uint64]string{}}
 		l.used[p.Origin] = x
 	}
-	x.seen[p.Index] = struct{}{}
+	x.seen[p.Index] = ""
+	if o != nil {
+		x.seen[p.Index] = o.Payload
+	}
 	if p.Index < window || p.Index-window < x.base {
 		return
 	}

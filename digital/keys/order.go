@@ -9,7 +9,9 @@ import (
 	"github.com/interlock-security/interlock/link"
 )
 
-// signOrder signs what tightens or contains, and nothing else.
+// signOrder signs what tightens or contains, and nothing else. An order that was
+// signed before, under the same intent and with the same bytes, is signed again
+// and counts once.
 func (k *keeper) signOrder(_ context.Context, in wireOrder) (any, error) {
 	o, err := link.DecodeOrder(in.Payload)
 	if err != nil {
@@ -23,21 +25,32 @@ func (k *keeper) signOrder(_ context.Context, in wireOrder) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	spend, err := k.admit(w, o.Tenant, "device/"+o.Device.String(), ActionOf(o.Type))
+	spend, err := k.permitted(w, o.Tenant, "device/"+o.Device.String(), ActionOf(o.Type))
 	if err != nil {
 		return nil, err
 	}
 	if err := k.says(o, w, in.Payload); err != nil {
 		return nil, err
 	}
-	if err := k.withinCaps(spend.actor, spend.object, row.Direction); err != nil {
-		return nil, err
-	}
-	if err := k.ledger.append(spend, entry{Order: &orderEntry{ID: o.ID, Type: o.Type, Direction: row.Direction, Payload: ParamsOf(in.Payload)}}); err != nil {
-		return nil, err
+	e := &orderEntry{ID: o.ID, Type: o.Type, Direction: row.Direction, Payload: ParamsOf(in.Payload)}
+	if !k.ledger.repeats(spend.at, e.Payload) {
+		if err := k.spendOrder(spend, e); err != nil {
+			return nil, err
+		}
 	}
 	sig, err := link.Sign(k.order, link.NamespaceOrder, in.Payload)
 	return wireSignature{sig}, err
+}
+
+// spendOrder makes durable that the intent went into this order.
+func (k *keeper) spendOrder(spend intent, e *orderEntry) error {
+	if err := k.ledger.spendable(spend.at); err != nil {
+		return err
+	}
+	if err := k.withinCaps(spend.actor, spend.object, e.Direction); err != nil {
+		return err
+	}
+	return k.ledger.append(spend, entry{Order: e})
 }
 
 // signable knows the two directions that this key stands for. It asks for them

@@ -149,7 +149,7 @@ func (s *Supervisor) start() (*exec.Cmd, net.Conn, error) {
 			return nil, nil, errors.Join(core.Wrap(core.KindUnavailable, op, err), conn.Close())
 		}
 	}
-	cmd := exec.Command(program, s.Args...) //nolint:gosec // our own binary
+	cmd := exec.Command(program, s.Args...)
 	cmd.Env = append([]string{}, s.Env...)
 	cmd.Stderr = s.Stderr
 	cmd.ExtraFiles = []*os.File{theirs} // becomes ChildFD

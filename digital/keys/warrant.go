@@ -25,9 +25,19 @@ type Evaluator interface {
 	Evaluate(who core.Principal, action core.Action, on core.Resource) core.Decision
 }
 
-// admit checks a warrant for an act on object of tenant, for which one of the
-// actions is needed. What it returns has yet to be spent.
+// admit checks a warrant as permitted does, and that its intent was not used.
+// What it returns has yet to be spent.
 func (k *keeper) admit(w Warrant, tenant core.TenantID, object string, actions ...core.Action) (intent, error) {
+	in, err := k.permitted(w, tenant, object, actions...)
+	if err != nil {
+		return intent{}, err
+	}
+	return in, k.ledger.spendable(in.at)
+}
+
+// permitted checks a warrant for an act on object of tenant, for which one of
+// the actions is needed.
+func (k *keeper) permitted(w Warrant, tenant core.TenantID, object string, actions ...core.Action) (intent, error) {
 	const op = "keys.admit"
 	if k.trust == nil {
 		return intent{}, core.E(core.KindConflict, op, "no trust root was adopted, so no intent can be verified").WithHint("hold the ceremony first: interlock root init")
@@ -57,7 +67,7 @@ func (k *keeper) proven(w Warrant, object string) (intent, error) {
 	if err := matches(w, object); err != nil {
 		return intent{}, err
 	}
-	return intent{at, w.Principal.String(), w.Action, object}, k.ledger.spendable(at)
+	return intent{at, w.Principal.String(), w.Action, object}, nil
 }
 
 // included verifies the proof under the trust root's log key. It does not wait
@@ -86,7 +96,7 @@ func included(t *link.Trust, leaf, text []byte) (core.Position, error) {
 	for i, h := range p.Hashes {
 		path[i] = h
 	}
-	if err := tlog.CheckRecord(path, int64(cp.Size), cp.Root, int64(p.Index), tlog.RecordHash(leaf)); err != nil { //nolint:gosec // VerifyCheckpoint bounds the size
+	if err := tlog.CheckRecord(path, int64(cp.Size), cp.Root, int64(p.Index), tlog.RecordHash(leaf)); err != nil {
 		return core.Position{}, core.E(core.KindDamaged, op, fmt.Sprintf("the intent is not leaf %d of the log: %v", p.Index, err))
 	}
 	return core.Position{Origin: t.Root().LogOrigin, Index: p.Index}, nil

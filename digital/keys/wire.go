@@ -182,7 +182,7 @@ func writeFrame(w io.Writer, v any) error {
 	if len(b) > maxFrame || len(b) > math.MaxInt32 {
 		return core.E(core.KindTooLarge, "keys.writeFrame", fmt.Sprintf("a frame of %d bytes; at most %d are allowed", len(b), maxFrame))
 	}
-	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(b)), uint32(len(b))) //nolint:gosec // bounded above
+	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(b)), uint32(len(b)))
 	frame = append(frame, b...)
 	defer clear(frame)
 	_, err = w.Write(frame)
