@@ -78,7 +78,14 @@ func TestAStaleOwnersCommitFails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = journal.Run(ctx, w.state, stage("old", old))
+		running, stop := context.WithCancel(ctx)
+		late := stage("old", old)
+		late.Handle = func(_ context.Context, tx *store.Tx, f journal.Frame) error {
+			tx.OnCommit(stop)
+			return record(tx, "s", f, "late")
+		}
+		err = journal.Run(running, w.state, late)
+		stop()
 		if core.KindOf(err) != core.KindExpired {
 			t.Errorf("the old owner ran on: %v", err)
 		}

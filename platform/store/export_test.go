@@ -1,6 +1,9 @@
 package store
 
-// For tests in the package's own language.
-var (
-	Fault = fault
-)
+import "time"
+
+// Fault gives a driver's error its kind.
+var Fault = fault
+
+// SetPatience shortens the wait for a connection that may write.
+func (db *DB) SetPatience(d time.Duration) { db.patience = d }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/tls"
+	"database/sql"
 	"fmt"
 	"net"
 	"strings"
@@ -32,20 +33,24 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	}
 	conf.RuntimeParams["application_name"] = "interlock"
 	conf.RuntimeParams["timezone"] = "UTC"
-	pool := stdlib.OpenDB(*conf)
 	conns := c.MaxConns
 	if conns <= 0 {
 		conns = postgresConns
 	}
-	pool.SetMaxOpenConns(conns)
-	pool.SetMaxIdleConns(conns)
-	pool.SetConnMaxIdleTime(5 * time.Minute)
-	db := &DB{dialect: Postgres, write: pool, read: pool, dsn: c.DSN}
+	db := &DB{dialect: Postgres, write: newPool(conf, conns), read: newPool(conf, conns), dsn: c.DSN, patience: writerPatience}
 	if err := db.assertPostgres(ctx); err != nil {
-		_ = pool.Close()
+		_ = db.Close()
 		return nil, err
 	}
 	return db, nil
+}
+
+func newPool(conf *pgx.ConnConfig, conns int) *sql.DB {
+	pool := stdlib.OpenDB(*conf)
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	return pool
 }
 
 // checkTransport refuses a connection that somebody on the way could read or

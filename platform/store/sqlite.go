@@ -21,6 +21,7 @@ import (
 	_ "github.com/ncruces/go-sqlite3/vfs/adiantum" // the encrypting file layer
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/atomicfile"
 )
 
 const (
@@ -60,7 +61,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	if err := proveKey(c.Path, c.Key); err != nil {
 		return nil, err
 	}
-	db := &DB{dialect: SQLite}
+	db := &DB{dialect: SQLite, patience: writerPatience}
 	db.wal.limit = int64(c.WALPages)
 	if db.wal.limit <= 0 {
 		db.wal.limit = walDefault
@@ -79,7 +80,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 // readable by others.
 func prepareFiles(path string) error {
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := atomicfile.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
@@ -89,11 +90,7 @@ func prepareFiles(path string) error {
 	if err := errors.Join(f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return atomicfile.SyncDir(dir)
 }
 
 // connectSQLite opens the writer first: it switches to WAL and proves the key.

@@ -25,6 +25,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -45,7 +46,8 @@ type Config struct {
 	// DSN is PostgreSQL's connection string. Beyond this machine it must ask
 	// for a verified server certificate (sslmode=verify-full).
 	DSN string
-	// MaxConns bounds PostgreSQL's connections; 0 means 16.
+	// MaxConns bounds PostgreSQL's connections, those that read and those
+	// that write each, so that neither waits for the other; 0 means 16.
 	MaxConns int
 }
 
@@ -83,12 +85,14 @@ func (d Dialect) ForUpdate() string {
 type DB struct {
 	dialect Dialect
 	write   *sql.DB // one connection on SQLite; the pool on PostgreSQL
-	read    *sql.DB // the same pool on PostgreSQL
-	gate    gate    // SQLite: holds readers off while the log is reset
-	wal     walState
-	signals signals
-	dsn     string // PostgreSQL: for the listener's own connection
-	retries atomic.Uint64
+	read    *sql.DB
+	// patience is writerPatience; tests shorten it.
+	patience time.Duration
+	gate     gate // SQLite: holds readers off while the log is reset
+	wal      walState
+	signals  signals
+	dsn      string // PostgreSQL: for the listener's own connection
+	retries  atomic.Uint64
 }
 
 // Open opens the database, creating a SQLite file that is not there. A wrong
@@ -108,14 +112,8 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 // Close waits for transactions under way and closes every connection.
 func (db *DB) Close() error {
 	db.signals.stop()
-	err := db.read.Close()
-	if db.write != db.read {
-		// The writer closes last: it is the one that folds the log away.
-		if werr := db.write.Close(); err == nil {
-			err = werr
-		}
-	}
-	return core.Wrap(core.KindInternal, "store.Close", err)
+	// The writer closes last: on SQLite it is the one that folds the log away.
+	return core.Wrap(core.KindInternal, "store.Close", errors.Join(db.read.Close(), db.write.Close()))
 }
 
 // Dialect returns the engine.

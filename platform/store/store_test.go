@@ -220,6 +220,30 @@ func TestRetriesAreBoundedAndOnPostgresOnly(t *testing.T) {
 	}
 }
 
+// A mistake that would otherwise hang for ever is an error that names it.
+func TestATransactionInsideATransactionIsRefused(t *testing.T) {
+	c := storetest.Config(t, "postgres")
+	c.MaxConns = 1
+	for name, db := range map[string]*store.DB{
+		"sqlite": storetest.Open(t, storetest.Config(t, "sqlite"), things), "postgres": storetest.Open(t, c, things),
+	} {
+		db.SetPatience(50 * time.Millisecond)
+		err := db.Tx(ctx, func(tx *store.Tx) error {
+			if n := count(t, db); n != 0 { // a view inside is no trouble
+				t.Errorf("%s: %d rows", name, n)
+			}
+			return db.Tx(ctx, put("a", 1))
+		})
+		if core.KindOf(err) != core.KindUnavailable || !strings.Contains(core.HintOf(err), "inside another") {
+			t.Errorf("%s: %v", name, err)
+		}
+		db.SetPatience(time.Minute)
+		if err := db.Tx(ctx, put("a", 1)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestAViewCannotWriteAndDoesNotMove(t *testing.T) {
 	storetest.Each(t, []store.Migrations{things}, func(t *testing.T, db *store.DB) {
 		if err := db.View(ctx, put("a", 1)); err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -19,6 +20,9 @@ const (
 	maxPause    = 100 * time.Millisecond
 	// commitGrace is how long a commit may go on after its caller gave up.
 	commitGrace = 10 * time.Second
+	// writerPatience is how long a transaction waits for its connection. A
+	// transaction opened inside another one would wait for ever.
+	writerPatience = 30 * time.Second
 )
 
 // Tx is a transaction under way. It belongs to the function it was given to.
@@ -109,7 +113,7 @@ func pause(ctx context.Context, attempt int) error {
 // a caller that gives up must not tear the connection in the middle of COMMIT,
 // which would leave nobody knowing whether it happened.
 func (db *DB) once(ctx context.Context, level sql.IsolationLevel, fn func(*Tx) error) error {
-	conn, err := db.write.Conn(ctx)
+	conn, err := db.writer(ctx)
 	if err != nil {
 		return err
 	}
@@ -143,6 +147,18 @@ func (db *DB) once(ctx context.Context, level sql.IsolationLevel, fn func(*Tx) e
 		db.checkpoint(own, conn)
 	}
 	return nil
+}
+
+// writer waits for a connection that may write.
+func (db *DB) writer(ctx context.Context) (*sql.Conn, error) {
+	bounded, cancel := context.WithTimeout(ctx, db.patience)
+	defer cancel()
+	conn, err := db.write.Conn(bounded)
+	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+		return nil, core.E(core.KindUnavailable, "store.Tx", fmt.Sprintf("no connection for writing became free in %v", db.patience)).
+			WithHint("if nothing else is slow, a transaction was opened inside another one")
+	}
+	return conn, err
 }
 
 func (tx *Tx) run(ctx context.Context, fn func(*Tx) error) error {
