@@ -99,7 +99,7 @@ func (db *DB) retry(ctx context.Context, level sql.IsolationLevel, fn func(*Tx) 
 // other transactions of a real server, hence real time.
 func pause(ctx context.Context, attempt int) error {
 	limit := min(maxPause, time.Millisecond<<min(attempt, 10))
-	t := time.NewTimer(rand.N(limit) + time.Millisecond) //nolint:gosec // spreading retries needs no secrecy
+	t := time.NewTimer(rand.N(limit) + time.Millisecond) // spreading retries needs no secrecy
 	defer t.Stop()
 	select {
 	case <-t.C:
