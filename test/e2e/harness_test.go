@@ -10,11 +10,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/interlock-security/interlock/api"
+	"github.com/interlock-security/interlock/api/client"
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/fleet"
 )
 
 // binary builds the product as users get it, once per test run.
@@ -47,6 +53,8 @@ type site struct {
 	keys string
 	cmd  *exec.Cmd
 	out  *output
+	// agents and management are where configure lets the server listen.
+	agents, management string
 }
 
 // newSite makes the folders. The path is short: a unix socket's name is limited
@@ -112,18 +120,8 @@ func (s *site) run(args ...string) (string, int) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), 90*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, append([]string{"--data", s.data, "--keys", s.keys}, args...)...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	return out.String(), exitCode(runInto(cmd, &out))
-}
-
-func runInto(cmd *exec.Cmd, out *bytes.Buffer) error {
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		fmt.Fprintln(out, err)
-	}
-	return err
+	out, err := cmd.CombinedOutput()
+	return string(out), exitCode(err)
 }
 
 // must runs a verb that has to end with one of the codes.
@@ -216,4 +214,67 @@ func freePort(t *testing.T) string {
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().String()
+}
+
+// configure writes the site's interlock.yaml: listeners on free ports, and what
+// the test adds.
+func (s *site) configure(more string) {
+	s.t.Helper()
+	s.agents, s.management = freePort(s.t), freePort(s.t)
+	s.write(filepath.Join(s.data, "interlock.yaml"), fmt.Sprintf("listen:\n  agents: %s\n  management: %s\n%s", s.agents, s.management, more))
+}
+
+func (s *site) write(path, text string) {
+	s.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// serve runs the server until the test ends or stops it.
+func (s *site) serve() {
+	s.t.Helper()
+	s.start("serving; agents at", "serve")
+}
+
+// api reads from the operator API, as the verbs do, for what is asked again and
+// again: a new process each time would be most of the test.
+func (s *site) api() *client.Client { return client.New(filepath.Join(s.data, "api.sock")) }
+
+func get[T any](s *site, path string) (T, error) {
+	var v T
+	err := s.api().Get(s.t.Context(), path, nil, &v)
+	return v, err
+}
+
+// events are the last events of the journal, in its order, without the records
+// that carry batches as devices signed them.
+func (s *site) events(last int) []core.Event {
+	s.t.Helper()
+	var list []core.Event
+	err := s.api().Stream(s.t.Context(), fmt.Sprintf("/v1/events?last=%d", last), func(line []byte) error {
+		var e core.Event
+		err := json.Unmarshal(line, &e)
+		if err == nil && e.Type != fleet.TypeBatch {
+			list = append(list, e)
+		}
+		return err
+	})
+	if err != nil {
+		s.t.Fatalf("events: %v\n%s", err, s.out.dump())
+	}
+	return list
+}
+
+// alerts are the alerts of a rule.
+func (s *site) alerts(rule string) []api.Alert {
+	s.t.Helper()
+	all, err := get[[]api.Alert](s, "/v1/alerts?all=true")
+	if err != nil {
+		s.t.Fatalf("alerts: %v\n%s", err, s.out.dump())
+	}
+	return slices.DeleteFunc(all, func(a api.Alert) bool { return a.Rule != rule })
 }
