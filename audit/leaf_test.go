@@ -2,12 +2,15 @@ package audit
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/interlock-security/interlock/core"
 )
@@ -187,6 +190,38 @@ func FuzzSubjects(f *testing.F) {
 		s := newSubjects("", refuser{}, core.SystemClock{})
 		if err := s.load(b); err == nil && len(s.byID) > 0 {
 			t.Error("made keys of nothing")
+		}
+	})
+}
+
+// FuzzSidecar: hash files are read before they are held against the log. The
+// checksum is made right, because an attacker at the disk can do that.
+func FuzzSidecar(f *testing.F) {
+	s := &span{segment: 1, frames: []frameRef{{0, 48}}}
+	s.hashes.append(s.edge.push(tlog.RecordHash([]byte("leaf")), nil))
+	f.Add(s.encode(), uint64(0))
+	f.Add(s.encode(), uint64(1))
+	path := filepath.Join(f.TempDir(), "side")
+	f.Fuzz(func(t *testing.T, b []byte, index uint64) {
+		if len(b) >= sideHead {
+			sum := sha256.Sum256(b[:sideHead-sha256.Size])
+			copy(b[sideHead-sha256.Size:], sum[:])
+		}
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		side, err := openSidecar(path)
+		if err != nil {
+			return
+		}
+		_, _ = side.frame(index)
+		if side.hashes > 0 {
+			if _, err := side.hash(side.hashes - 1); err != nil {
+				t.Errorf("the last of %d hashes cannot be read: %v", side.hashes, err)
+			}
+		}
+		if err := side.close(); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -98,6 +98,12 @@ func readSideInfo(f *os.File) (sideInfo, error) {
 		return sideInfo{}, bad
 	}
 	n := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8+8*i:]) }
+	const limit = 1 << 40 // far above any log, far below where sizes overflow
+	for i := range 6 {
+		if n(i) > limit {
+			return sideInfo{}, bad
+		}
+	}
 	s := sideInfo{segment: n(0), first: n(1), edge: frontier{size: n(2)}, outbox: n(3), frames: int64(n(4)), hashes: int64(n(5))}
 	for i := 0; i < maxEdge && s.edge.size>>uint(i) > 0; i++ {
 		if s.edge.size>>uint(i)&1 == 1 {
