@@ -50,7 +50,13 @@ func TestReadGivesWhatIsAskedFor(t *testing.T) {
 		if got := mustRead(t, w.raw, 0, 1); len(got) != 0 {
 			t.Errorf("an empty journal holds %s", text(got))
 		}
+		if next, err := w.raw.Next(ctx, 0); err != nil || next != 1 {
+			t.Errorf("Next = %d, %v", next, err)
+		}
 		mustAppend(t, w.raw, events("a"), events("b"), events("c"))
+		if next, err := w.raw.Next(ctx, 0); err != nil || next != 4 {
+			t.Errorf("Next = %d, %v", next, err)
+		}
 		for _, row := range []struct {
 			from  uint64
 			limit int
