@@ -7,7 +7,6 @@ require (
 	github.com/cedar-policy/cedar-go v1.9.0
 	github.com/goccy/go-yaml v1.19.2
 	github.com/google/nftables v0.3.0
-	github.com/google/uuid v1.6.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/klauspost/compress v1.20.3
 	github.com/leodido/go-syslog/v4 v4.5.0
@@ -22,6 +21,7 @@ require (
 	golang.org/x/crypto v0.58.0
 	golang.org/x/mod v0.42.0
 	golang.org/x/sys v0.49.0
+	lukechampine.com/adiantum v1.1.1
 )
 
 require (
@@ -50,5 +50,4 @@ require (
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
-	lukechampine.com/adiantum v1.1.1 // indirect
 )

@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
@@ -57,17 +55,4 @@ func (r recorder) summary(ctx context.Context, s policy.Summary) error {
 		Outcome: "refused", Class: audit.ClassSecurity, Time: s.To, Body: s,
 	})
 	return err
-}
-
-// readIntent reads back who was permitted what.
-func readIntent(ctx context.Context, log *audit.Log, at core.Position) (intent, audit.Record, error) {
-	var in intent
-	rec, err := log.Entry(ctx, at)
-	if err != nil {
-		return in, rec, err
-	}
-	if err := json.Unmarshal(rec.Body, &in); err != nil {
-		return in, rec, core.Wrap(core.KindDamaged, fmt.Sprintf("app.readIntent: %s#%d", at.Origin, at.Index), err)
-	}
-	return in, rec, nil
 }

@@ -10,7 +10,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -59,7 +58,7 @@ func TestTheFoldRunsOnTheRealJournal(t *testing.T) {
 		a.send()
 		yesterday := *a
 		body, _ := a.seal(a.batch())
-		if a.receipt(body).Fork || a.receipt(body).Fork {
+		if first, again := a.receipt(body), a.receipt(body); first.Fork || again.Fork {
 			t.Error("a resend is called a fork")
 		}
 		if !yesterday.send(link.DeviceEvent{Type: "another"}).Fork {
@@ -148,7 +147,7 @@ func runChild(t *testing.T, dir string, n int, sent map[string][]byte, acked map
 	lines := bufio.NewReader(out)
 	for acks := 0; ; {
 		line, err := lines.ReadString('\n')
-		if err == io.EOF || err != nil {
+		if err != nil {
 			break // the pipe holds what was said before the kill
 		}
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 
@@ -54,14 +53,6 @@ func (l *memoryLog) Size() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.leaves)
-}
-
-func (l *memoryLog) has(action core.Action, object, outcome string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.ContainsFunc(l.entries, func(e audit.Entry) bool {
-		return e.Action == action && e.Object == object && e.Outcome == outcome
-	})
 }
 
 func (l *memoryLog) Append(_ context.Context, e audit.Entry) (audit.Result, error) {

@@ -25,6 +25,7 @@ type Roots struct {
 	log   Log
 	guard core.Guard
 	clock core.Clock
+	facts Facts
 
 	mu    sync.Mutex
 	trust map[core.TenantID]*link.Trust
@@ -32,7 +33,7 @@ type Roots struct {
 
 // NewRoots returns the trust roots kept beside a registry.
 func NewRoots(reg *Registry, log Log, guard core.Guard) *Roots {
-	return &Roots{db: reg.db, log: log, guard: guard, clock: reg.clock, trust: map[core.TenantID]*link.Trust{}}
+	return &Roots{db: reg.db, log: log, guard: guard, clock: reg.clock, facts: reg.facts, trust: map[core.TenantID]*link.Trust{}}
 }
 
 // RootVersion is a stored root.
@@ -67,7 +68,19 @@ func (r *Roots) Install(ctx context.Context, envelope []byte, wantHash string) e
 		if core.KindOf(err) != core.KindNotFound {
 			return err
 		}
+		if err := r.installed(ctx, tx, t); err != nil {
+			return err
+		}
 		return insertRoot(ctx, tx, t, nil, r.clock.Now())
+	})
+}
+
+// installed puts version 1 into the log, where every version stands. Devices
+// believe it by its hash, so the entry may follow.
+func (r *Roots) installed(ctx context.Context, tx *store.Tx, t *link.Trust) error {
+	return r.facts(ctx, tx, audit.Entry{
+		Type: audit.TypeAuthority, Time: r.clock.Now(), Actor: "service/ceremony", Action: policy.RootUpdate, Object: link.RootObject(t.Hash()),
+		Revision: 1, Outcome: "installed", Class: audit.ClassSecurity, Body: map[string]any{"version": 1},
 	})
 }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -109,7 +110,7 @@ func (g *Guard) flushLate(ctx context.Context) bool {
 		}
 		r.d.Reason += "; took effect " + r.at.UTC().Format(time.RFC3339Nano) + ", recorded deferred"
 		if _, err := g.rec.Intent(ctx, r.who, r.action, r.on, r.d); err != nil {
-			g.o.Log.Warn("a stop's record waits for the audit log", "actor", r.who.String(), "error", err)
+			g.o.Log.Warn("a stop's record waits for the audit log", slog.String("actor", r.who.String()), slog.Any("err", err))
 			return false
 		}
 		g.late.done()

@@ -277,7 +277,7 @@ func TestHashNamesThePolicies(t *testing.T) {
 		}
 		seen[s.Hash()] = true
 	}
-	if Default().Hash() != Default().Hash() || Default().Len() < 10 {
+	if a, b := Default(), Default(); a.Hash() != b.Hash() || a.Len() < 10 {
 		t.Error("the default set differs from itself")
 	}
 }

@@ -79,7 +79,7 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 	if err != nil {
 		return nil, core.Wrap(core.KindUnavailable, "policy.Load", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
 	if err != nil {
 		return nil, core.Wrap(core.KindUnavailable, "policy.Load", fmt.Errorf("%s: %w", name, err))
@@ -98,8 +98,8 @@ func Parse(files ...File) (*Set, error) {
 	b := builder{ids: make(map[string]cedar.Position), set: &Set{index: make(map[key][]*entry), reasons: make(map[string]string)}}
 	sum := sha256.New()
 	for _, f := range files {
-		fmt.Fprintf(sum, "%d %s %d\n", len(f.Name), f.Name, len(f.Text))
-		sum.Write(f.Text)
+		_, _ = fmt.Fprintf(sum, "%d %s %d\n", len(f.Name), f.Name, len(f.Text))
+		_, _ = sum.Write(f.Text)
 		if err := b.file(f); err != nil {
 			return nil, err
 		}

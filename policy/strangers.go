@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -109,7 +110,7 @@ func (g *Guard) flushStrangers(ctx context.Context) {
 			continue
 		}
 		if err := g.o.Summary(ctx, sum); err != nil {
-			g.o.Log.Warn("a summary of refused strangers waits for the audit log", "source", sum.Source, "error", err)
+			g.o.Log.Warn("a summary of refused strangers waits for the audit log", slog.String("source", sum.Source), slog.Any("err", err))
 			g.strangers.putBack(sum)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-
 	"strings"
 
 	"github.com/interlock-security/interlock/api"

@@ -22,6 +22,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -428,7 +429,7 @@ func (a *Agent) run(ctx context.Context) error {
 			}
 		})
 	}
-	a.cfg.Log.Info("agent runs", "device", a.id.Device, "sensors", len(a.cfg.Sensors), "enforce", a.cfg.Enforce)
+	a.cfg.Log.Info("agent runs", slog.Any("device", a.id.Device), slog.Any("sensors", len(a.cfg.Sensors)), slog.Any("enforce", a.cfg.Enforce))
 	acting.Wait()
 	stopWriting()
 	writing.Wait()

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -42,7 +43,7 @@ func (a *Agent) endGrants() {
 	defer a.orders.Unlock()
 	a.mon.SetArming(core.Armed)
 	if err := a.update(func(b *body) error { b.Disarmed = nil; return nil }); err != nil {
-		a.cfg.Log.Error("the end of a disarming was not kept", "error", err)
+		a.cfg.Log.Error("the end of a disarming was not kept", slog.Any("error", err))
 		return
 	}
 	a.tell("armed", core.SeverityInfo, map[string]any{"why": "the time of the disarming is over"})

@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -161,7 +162,7 @@ func enrol(ctx context.Context, cfg *Config, key keystore.Key) (*identity, error
 		if err != nil && core.KindOf(err) != core.KindUnavailable {
 			return nil, err
 		}
-		cfg.Log.Info("enrolment waits", "server", e.URL, "code", shortCodeOf(key), "status", status, "error", err)
+		cfg.Log.Info("enrolment waits", slog.Any("server", e.URL), slog.Any("code", shortCodeOf(key)), slog.Any("status", status), slog.Any("error", err))
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()

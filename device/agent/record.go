@@ -219,10 +219,10 @@ func (a *Agent) sink(e monitor.Event) {
 	reflexes := a.reflexes[e.Sensor]
 	l := &latch{Latch: *e.Latch, Contains: slices.Contains(reflexes, ReflexQuarantine)}
 	if slices.Contains(reflexes, ReflexStop) {
-		go a.stopOutputs("latch " + l.ID)
+		go func() { _ = a.stopOutputs("latch " + l.ID) }() // it records its own failure
 	}
 	if l.Contains {
-		go a.contain("latch "+l.ID, e.Simulated)
+		go func() { _, _ = a.contain("latch "+l.ID, e.Simulated) }() // so does this
 	}
 	out.Latch = l.ID
 	a.rec.put(entry{event: out, latch: l})

@@ -110,7 +110,7 @@ func encodeRing(r ring) []byte {
 	for _, e := range r.keys {
 		out = append(out, e.id[:]...)
 		out = append(out, stateByte(e.state))
-		out = binary.BigEndian.AppendUint64(out, uint64(e.created.UnixMicro())) //nolint:gosec // times are after 1970
+		out = binary.BigEndian.AppendUint64(out, uint64(e.created.UnixMicro()))
 		out = append(out, e.bytes.Reveal()...)
 	}
 	return out
@@ -147,7 +147,7 @@ func decodeKey(b []byte) (ringKey, error) {
 	if s >= len(KeyStates) {
 		return ringKey{}, core.E(core.KindDamaged, "crypt.decodeKey", fmt.Sprintf("key state %d is not known", s))
 	}
-	micros := int64(binary.BigEndian.Uint64(b[keyIDLen+1:])) //nolint:gosec // any value is a time
+	micros := int64(binary.BigEndian.Uint64(b[keyIDLen+1:]))
 	return ringKey{
 		id:      KeyID(b[:keyIDLen]),
 		state:   KeyStates[s],

@@ -194,7 +194,7 @@ func bodyAAD(context string) []byte {
 func aad(label string, header []byte, context string) []byte {
 	out := make([]byte, 0, 12+len(label)+len(header)+len(context))
 	for _, part := range []string{label, string(header), context} {
-		out = binary.BigEndian.AppendUint32(out, uint32(len(part))) //nolint:gosec // bounded by maxContext
+		out = binary.BigEndian.AppendUint32(out, uint32(len(part)))
 		out = append(out, part...)
 	}
 	return out

@@ -39,10 +39,6 @@ func (a *Authority) template(p verify.Profile, n Names) (*x509.Certificate, time
 	return nil, 0, core.E(core.KindDenied, "pki.Issue", fmt.Sprintf("certificates of profile %q are not issued", p))
 }
 
-func lasts(t *x509.Certificate, d time.Duration) {
-	t.NotBefore, t.NotAfter = time.Time{}, time.Time{}.Add(d)
-}
-
 // identityName names a device or workload by its URI alone. The subject stays
 // empty, which makes the alternative name critical: there is one name to read.
 func identityName(t *x509.Certificate, p verify.Profile, n Names) error {

@@ -70,7 +70,7 @@ func TestLoadNamesTheFile(t *testing.T) {
 		t.Errorf("missing: %v", err)
 	}
 	bad := filepath.Join(t.TempDir(), "bad.yaml")
-	if err := os.WriteFile(bad, []byte("nmae: x\n"), 0o600); err != nil {
+	if err := os.WriteFile(bad, []byte("nombre: x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := config.Load(bad, cfg); err == nil || !strings.Contains(err.Error(), bad) || !strings.Contains(err.Error(), "[1:1]") {

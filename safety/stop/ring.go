@@ -382,7 +382,7 @@ func (r *Ring) writer() {
 	for {
 		var again <-chan time.Time
 		if err := r.flush(); err != nil {
-			r.log.Error("the stop ring could not be written; stops go on", "file", r.f.Name(), "error", err)
+			r.log.Error("the stop ring could not be written; stops go on", slog.String("file", r.f.Name()), slog.Any("err", err))
 			again = r.clock.After(retryWrite)
 		}
 		select {

@@ -152,7 +152,7 @@ func EventID(at time.Time, place string) core.UUID {
 	sum := sha256.Sum256([]byte("interlock-event-v1\x00" + place))
 	var u core.UUID
 	copy(u[:], sum[:])
-	ms := uint64(at.UnixMilli()) //nolint:gosec // times before 1970 wrap, and stay apart
+	ms := uint64(at.UnixMilli())
 	binary.BigEndian.PutUint32(u[0:4], uint32(ms>>16))
 	binary.BigEndian.PutUint16(u[4:6], uint16(ms))
 	u[6] = u[6]&0x0f | 0x70

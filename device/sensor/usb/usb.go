@@ -75,7 +75,7 @@ func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer src.Close()
+	defer func() { _ = src.Close() }()
 	w := &watch{sysfs: s.sysfs, emit: emit, devices: s.known, baseline: s.baseline}
 	if err := w.start(); err != nil {
 		return err
