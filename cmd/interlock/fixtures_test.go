@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/interlock-security/interlock/app"
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/core/clocktest"
@@ -36,6 +38,27 @@ func testPublic(ts *testscript.TestScript, name string) string {
 	key, err := ssh.NewPublicKey(ed25519.NewKeyFromSeed(testSeed(name)).Public())
 	ts.Check(err)
 	return link.AuthorizedKey(key)
+}
+
+// mkconfig writes a configuration with free ports: "mkconfig FILE".
+func mkconfig(ts *testscript.TestScript, _ bool, args []string) {
+	var ports [2]string
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		ports[i] = l.Addr().String()
+		defer func() { ts.Check(l.Close()) }()
+	}
+	text := fmt.Sprintf("listen:\n  agents: %s\n  management: %s\n", ports[0], ports[1])
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// mktoken puts an enrolment string for the key whose fact is in a file into the
+// environment of an agent: "mktoken FACTFILE DEVICE".
+func mktoken(ts *testscript.TestScript, _ bool, args []string) {
+	fact := strings.TrimSpace(ts.ReadFile(args[0]))
+	ts.Check(ts.Exec("interlock", "token", "create", "--device", args[1], "--key", fact))
+	ts.Setenv(app.EnvEnrolment, strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
 // mkinstall makes a directory of keys as the first run does: "mkinstall DIR

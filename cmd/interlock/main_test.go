@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -38,10 +39,13 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":     exits,
+			"await":     await,
+			"mkconfig":  mkconfig,
 			"flip":      flip,
 			"mkinstall": mkinstall,
 			"mkorder":   mkorder,
 			"mklog":     mklog,
+			"mktoken":   mktoken,
 		},
 	})
 }
@@ -64,9 +68,25 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// flip turns one bit of a file: "flip FILE OFFSET", from the end if negative.
+// await waits until a command succeeds: "await COMMAND ARGS...".
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.After(time.Minute); ts.Exec(args[0], args[1:]...) != nil; {
+		select {
+		case <-deadline:
+			ts.Fatalf("it never succeeds")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// flip turns one bit of a file: "flip GLOB OFFSET", from the end if negative.
 func flip(ts *testscript.TestScript, _ bool, args []string) {
-	path := ts.MkAbs(args[0])
+	found, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(found) != 1 {
+		ts.Fatalf("%s is %d files", args[0], len(found))
+	}
+	path := found[0]
 	b, err := os.ReadFile(path)
 	ts.Check(err)
 	at, err := strconv.Atoi(args[1])

@@ -4,8 +4,11 @@ import (
 	"crypto/ed25519"
 	"encoding"
 	"fmt"
+	"os"
 	"reflect"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -95,5 +98,22 @@ func fullRoot(t *testing.T) *link.Root {
 		Roles:      []link.Role{{Name: link.RoleRoot, Threshold: 2, Members: []core.PersonID{id("anna")}, KeyIDs: []string{"SHA256:x"}, KeysThreshold: 2}},
 		CommandKey: testAuthorized(t, "c"), StopKey: testAuthorized(t, "s"), LogKey: "vkey", LogOrigin: "origin", Witness: "witness a\n",
 		CAPins: []string{"aa"}, Servers: []string{"a:1"}, MinAgent: "1.0.0", ReleaseDelay: 600, RecoveryDelay: 7200,
+	}
+}
+
+func TestKnownSinceCountsFromTheFirstSight(t *testing.T) {
+	dir, hash := t.TempDir(), strings.Repeat("ab", 32)
+	if waited, err := knownSince(dir, hash); err != nil || waited != 0 {
+		t.Fatalf("%s, %v", waited, err)
+	}
+	before := time.Now().Add(-80 * time.Hour)
+	if err := os.Chtimes(waitingFile(dir, hash), before, before); err != nil {
+		t.Fatal(err)
+	}
+	if waited, err := knownSince(dir, hash); err != nil || waited < 80*time.Hour || waited > 81*time.Hour {
+		t.Errorf("%s, %v", waited, err)
+	}
+	if waited, err := knownSince(dir, strings.Repeat("cd", 32)); err != nil || waited != 0 {
+		t.Errorf("another root: %s, %v", waited, err)
 	}
 }

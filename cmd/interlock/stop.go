@@ -32,9 +32,9 @@ Example:
 }
 
 type stopTripCmd struct {
-	Device string        `help:"Stop this device." xor:"scope"`
-	Site   string        `help:"Stop every device of this site." xor:"scope"`
-	Fleet  bool          `help:"Stop every device of all your sites." xor:"scope"`
+	Device string        `help:"Stop this device." xor:"device"`
+	Site   string        `help:"Stop every device of this site. With --device: where it stands, if the server does not know it yet." xor:"site"`
+	Fleet  bool          `help:"Stop every device of all your sites." xor:"device,site"`
 	Reason string        `help:"Why. It can also be given afterwards; a stop never waits for it." short:"r"`
 	Wait   time.Duration `help:"How long to wait for the machines' confirmations; the stop is in force before that." default:"5s"`
 }
@@ -63,19 +63,25 @@ func (c *stopTripCmd) Run(e *env) error {
 }
 
 func (c *stopTripCmd) scope() (s stop.Scope, err error) {
-	switch {
-	case c.Device != "":
-		s.Kind = stop.ScopeDevice
-		s.Device, err = core.ParseID[core.DeviceID](c.Device)
-	case c.Site != "":
+	if c.Site != "" {
 		s.Kind = stop.ScopeSite
-		s.Site, err = core.ParseID[core.SiteID](c.Site)
-	case c.Fleet:
+		if s.Site, err = core.ParseID[core.SiteID](c.Site); err != nil {
+			return s, fmt.Errorf("--site: %w", err)
+		}
+	}
+	if c.Device != "" {
+		s.Kind = stop.ScopeDevice
+		if s.Device, err = core.ParseID[core.DeviceID](c.Device); err != nil {
+			return s, fmt.Errorf("--device: %w", err)
+		}
+	}
+	if c.Fleet {
 		s.Kind = stop.ScopeFleet
-	default:
+	}
+	if s.Kind == "" {
 		return s, core.E(core.KindInvalid, "stop", "what should stop?").WithHint("name one: --device D, --site S or --fleet")
 	}
-	return s, err
+	return s, nil
 }
 
 // stopFailed leaves no doubt about what is in doubt.

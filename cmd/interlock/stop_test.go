@@ -124,9 +124,11 @@ func TestStopNamesWhoHasNotConfirmed(t *testing.T) {
 func TestAStopThatIsRefusedSaysSo(t *testing.T) {
 	p := newPlant(t)
 	wantRun(t, p, 2, []string{"NO STOP WAS REQUESTED", "may not stop on site nowhere", "next: use the emergency stop on the machine"}, "stop", "--site", "nowhere")
+	wantRun(t, p, 2, []string{"NO STOP WAS REQUESTED", "no device press-9 is known here", "name its site too"}, "stop", "--device", "press-9")
 	if n := len(p.hub.Active()); n > 0 {
 		t.Errorf("%d stops are active", n)
 	}
+	wantRun(t, p, 1, []string{"stop requested: device press-9"}, "stop", "--device", "press-9", "--site", "hall-2", "--wait", "0s")
 }
 
 // A server that dies with the request in its hands leaves nobody knowing.
