@@ -2,16 +2,11 @@ package audit
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -157,63 +152,6 @@ func (g *generation) commit(items []*pending, reserved bool) error {
 		p.result = Result{core.Position{Origin: g.origin, Index: first + uint64(i)}, p.leaf, signed, edge.size}
 	}
 	return nil
-}
-
-// noteBound is at least the size of a checkpoint: origin twice, numbers, root,
-// signature.
-const noteBound = 2*maxOrigin + 400
-
-// encode seals entries into a new frame, in which their leaves stay.
-func encode(items []*pending, first uint64) []byte {
-	size := frameHead
-	for _, p := range items {
-		size += 4 + p.size
-	}
-	b := appendFrameHead(make([]byte, 0, size+noteBound), first, len(items))[:size]
-	sealAll(items, b[frameHead:])
-	return b
-}
-
-// sealAll seals items one behind the other into b, with their lengths, on as
-// many processors as it is worth: the commit's latency is everybody's.
-func sealAll(items []*pending, b []byte) {
-	const worth = 8 // items that take longer than starting a goroutine
-	workers := max(1, min(runtime.GOMAXPROCS(0), len(items)/worth))
-	share := (len(items) + workers - 1) / workers
-	var wg sync.WaitGroup
-	for len(items) > share {
-		part, n := items[:share], 0
-		for _, p := range part {
-			n += 4 + p.size
-		}
-		region := b[:n]
-		wg.Go(func() { sealSome(part, region) })
-		items, b = items[share:], b[n:]
-	}
-	sealSome(items, b)
-	wg.Wait()
-}
-
-func sealSome(items []*pending, b []byte) {
-	salts := make([]byte, saltLen*len(items))
-	_, _ = rand.Read(salts) // never fails since Go 1.24
-	digest := sha256.New()
-	for i, p := range items {
-		binary.LittleEndian.PutUint32(b, uint32(p.size))
-		b = b[4:]
-		p.appendLeaf(b[:0:p.size], salts[i*saltLen:(i+1)*saltLen])
-		p.hash = recordHash(digest, p.leaf)
-		b = b[p.size:]
-	}
-}
-
-// recordHash is tlog.RecordHash without an allocation for each.
-func recordHash(digest hash.Hash, leaf []byte) (h tlog.Hash) {
-	digest.Reset()
-	_, _ = digest.Write([]byte{0}) // a hash never fails
-	_, _ = digest.Write(leaf)
-	digest.Sum(h[:0])
-	return h
 }
 
 // writeSidecar moves a closed segment's hashes out of memory. Without it they

@@ -157,7 +157,8 @@ func (l *Log) Append(ctx context.Context, e Entry) (Result, error) {
 	if err := e.check(); err != nil {
 		return Result{}, err
 	}
-	s := &single{}
+	s := singles.Get().(*single)
+	defer s.release()
 	if err := l.prepare(e, &s.pending); err != nil {
 		return Result{}, err
 	}
@@ -169,11 +170,19 @@ func (l *Log) Append(ctx context.Context, e Entry) (Result, error) {
 	return s.pending.result, s.pending.err
 }
 
-// single is a request of one entry, in one allocation.
+// single is a request of one entry. It is used again: nobody knows it any more
+// once Do has returned.
 type single struct {
 	pending pending
 	request request
 	slot    [1]*pending
+}
+
+var singles = sync.Pool{New: func() any { return new(single) }}
+
+func (s *single) release() {
+	*s = single{}
+	singles.Put(s)
 }
 
 // check refuses what only the log itself may write and what later readers

@@ -32,6 +32,7 @@ type pending struct {
 	salt  []byte // nil: a fresh one
 	vital bool
 	size  int // of the leaf
+	at    int // where it stands in its frame
 
 	leaf   []byte
 	hash   tlog.Hash // of the leaf
