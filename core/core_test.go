@@ -63,7 +63,7 @@ func TestSecretsAreNeverPrintedOrMarshalled(t *testing.T) {
 	for _, holder := range []any{struct{ S core.Secret }{s}, struct{ hidden core.Secret }{s}, []core.Secret{s}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			out := fmt.Sprintf(verb, holder)
-			for _, leak := range []string{"canary", "99 97 110", "0x63", "63616e617279"} {
+			for _, leak := range []string{"canary", "99 97 110", "0x63, 0x61", "63616e617279"} {
 				if strings.Contains(out, leak) {
 					t.Errorf("%s printed it inside a holder: %s", verb, out)
 				}
