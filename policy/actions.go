@@ -79,6 +79,8 @@ const (
 	ResultAppend  core.Action = "result.append"
 	BatchAppend   core.Action = "batch.append"
 	IdentityRenew core.Action = "identity.renew"
+	// IdentityWorkload is what tamper takes away; IdentityRenew is not.
+	IdentityWorkload core.Action = "identity.workload"
 
 	EventRead          core.Action = "event.read"
 	AlertRead          core.Action = "alert.read"
@@ -159,6 +161,7 @@ var Actions = []Row{
 	{ResultAppend, ClassReport, "a device hands in the result of an order"},
 	{BatchAppend, ClassReport, "a device hands in events"},
 	{IdentityRenew, ClassChange, "a device renews its management certificate"},
+	{IdentityWorkload, ClassChange, "a device has a certificate issued for a program that runs on it"},
 
 	{EventRead, ClassPersonal, "read events; log lines name people"},
 	{AlertRead, ClassRead, "see alerts"},

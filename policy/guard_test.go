@@ -304,7 +304,7 @@ func TestWithoutAnyPoliciesAdministratorsRepairAndPersonsStop(t *testing.T) {
 			}
 		}
 	}
-	for action, want := range map[core.Action]bool{BatchAppend: true, OrderFetch: true, ResultAppend: true, IdentityRenew: false, ReflexContain: true} {
+	for action, want := range map[core.Action]bool{BatchAppend: true, OrderFetch: true, ResultAppend: true, IdentityRenew: false, IdentityWorkload: false, ReflexContain: true} {
 		if d, err := g.Permit(context.Background(), machine("press-7"), action, device("press-7")); err != nil || d.Allowed != want {
 			t.Errorf("a device, %s: %+v, %v", action, d, err)
 		}

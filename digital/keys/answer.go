@@ -188,7 +188,7 @@ func (k *keeper) issueWorkload(ctx context.Context, in wireIssue) (any, error) {
 		return nil, core.E(core.KindInvalid, "keys.issueWorkload", "a workload certificate names a device and a workload")
 	}
 	n := pki.Names{Identity: verify.Identity{Tenant: in.Tenant, Device: in.Device, Workload: in.Workload}}
-	return k.issue(ctx, in, verify.ProfileWorkload, n, in.Tenant, "device/"+in.Device.String(), actionIssueWorkload)
+	return k.issue(ctx, in, verify.ProfileWorkload, n, in.Tenant, "device/"+in.Device.String(), actionWorkload, actionIssueWorkload)
 }
 
 func (k *keeper) issueServer(ctx context.Context, in wireIssue) (any, error) {

@@ -14,6 +14,7 @@ const (
 	actionEnrol           core.Action = "device.enrol"
 	actionApprove         core.Action = "device.approve"
 	actionRenew           core.Action = "identity.renew"
+	actionWorkload        core.Action = "identity.workload"
 	actionIssueManagement core.Action = "keys.issue-management"
 	actionIssueWorkload   core.Action = "keys.issue-workload"
 	actionIssueServer     core.Action = "keys.issue-server"
@@ -53,8 +54,8 @@ type IssueManagement struct {
 	CSR     []byte // PKCS#10, DER: possession alone
 }
 
-// IssueWorkload asks for a workload certificate: keys.issue-workload on
-// "device/<id>".
+// IssueWorkload asks for a workload certificate: identity.workload or
+// keys.issue-workload on "device/<id>".
 type IssueWorkload struct {
 	Warrant  Warrant
 	Tenant   core.TenantID

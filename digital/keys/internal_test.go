@@ -20,7 +20,7 @@ func (deny) Evaluate(core.Principal, core.Action, core.Resource) core.Decision {
 // The words are spelled here again so that the process does not need package
 // policy to know them; they must be the same words.
 func TestActionsAreThoseOfThePolicy(t *testing.T) {
-	actions := []core.Action{actionEnrol, actionApprove, actionRenew, actionIssueManagement, actionIssueWorkload}
+	actions := []core.Action{actionEnrol, actionApprove, actionRenew, actionWorkload, actionIssueManagement, actionIssueWorkload, actionIssueServer}
 	for _, typ := range link.AllOrderTypes {
 		if _, err := signable(&link.Order{Type: typ}); err == nil {
 			actions = append(actions, ActionOf(typ))

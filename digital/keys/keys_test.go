@@ -280,6 +280,9 @@ func TestCertificates(t *testing.T) {
 		{"workload", func() ([]byte, error) {
 			return s.client.IssueWorkload(t.Context(), keys.IssueWorkload{Warrant: s.warrant(serve, "keys.issue-workload", "device/press-7"), Tenant: acme, Device: press, Workload: hmi, CSR: newCSR(t)})
 		}, verify.Want{Profile: verify.ProfileWorkload}, "interlock://acme/workload/press-7/hmi"},
+		{"workload that its device asks for", func() ([]byte, error) {
+			return s.client.IssueWorkload(t.Context(), keys.IssueWorkload{Warrant: s.warrant(device, "identity.workload", "device/press-7"), Tenant: acme, Device: press, Workload: hmi, CSR: newCSR(t)})
+		}, verify.Want{Profile: verify.ProfileWorkload}, "interlock://acme/workload/press-7/hmi"},
 		{"server", func() ([]byte, error) {
 			return s.client.IssueServer(t.Context(), keys.IssueServer{Warrant: s.warrant(serve, "keys.issue-server", "certificate/core.example"), Hosts: []string{"core.example", "127.0.0.1"}, CSR: newCSR(t)})
 		}, verify.Want{Profile: verify.ProfileServer, Host: "127.0.0.1"}, "interlock:///device/"},
@@ -306,6 +309,7 @@ func TestCertificates(t *testing.T) {
 func TestCertificateRefusals(t *testing.T) {
 	s := newSite(t)
 	token := core.Principal{Kind: core.KindToken, ID: "t1", Tenant: acme, Sites: sites}
+	own := core.Principal{Kind: core.KindDevice, ID: "press-7", Tenant: acme, Sites: sites}
 	other := core.Principal{Kind: core.KindDevice, ID: "press-8", Tenant: acme, Sites: sites}
 	evil := core.MustID[core.TenantID]("evil")
 	good := func(who core.Principal, a core.Action, object string) keys.IssueManagement {
@@ -319,6 +323,7 @@ func TestCertificateRefusals(t *testing.T) {
 		"another device renews":     {good(other, "identity.renew", "device/press-7"), core.KindDenied},
 		"action of an order":        {good(playbook, "device.quarantine", "device/press-7"), core.KindDenied},
 		"workload's permit":         {good(serve, "keys.issue-workload", "device/press-7"), core.KindDenied},
+		"a device's workload":       {good(own, "identity.workload", "device/press-7"), core.KindDenied},
 	}
 	noCSR := good(token, "device.enrol", "device/press-7")
 	noCSR.CSR = []byte("x")
@@ -348,6 +353,8 @@ func TestCertificateRefusals(t *testing.T) {
 	wantKind(t, "server for no host", err, core.KindInvalid)
 	_, err = s.client.IssueWorkload(t.Context(), keys.IssueWorkload{Warrant: s.warrant(serve, "keys.issue-workload", "device/press-7"), Tenant: acme, Device: press, CSR: newCSR(t)})
 	wantKind(t, "workload without a name", err, core.KindInvalid)
+	_, err = s.client.IssueWorkload(t.Context(), keys.IssueWorkload{Warrant: s.warrant(other, "identity.workload", "device/press-7"), Tenant: acme, Device: press, Workload: core.MustID[core.ServiceID]("hmi"), CSR: newCSR(t)})
+	wantKind(t, "a workload on another device", err, core.KindDenied)
 	r := good(token, "device.enrol", "device/press-7")
 	if _, err := s.client.IssueManagement(t.Context(), r); err != nil {
 		t.Fatal(err)
