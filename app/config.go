@@ -195,5 +195,8 @@ func (p Paths) Collect() string { return filepath.Join(p.Dir, "collect") }
 // Agent is the folder of this machine's own agent.
 func (p Paths) Agent() string { return filepath.Join(p.Dir, "agent") }
 
+// AgentRun is where that agent has its local socket.
+func (p Paths) AgentRun() string { return filepath.Join(p.Agent(), "run") }
+
 // stateProbe bounds how long a health check waits for the database.
 const stateProbe = 2 * time.Second

@@ -131,6 +131,9 @@ func worst(parts map[string]core.Health) core.Health {
 
 // act carries an order out in a person's name.
 func (s *Server) act(ctx context.Context, who core.Principal, device core.DeviceID, t link.OrderType, r api.ActRequest) (fleet.Order, error) {
+	if err := s.presenceGiven(ctx, t, r.Presence); err != nil {
+		return fleet.Order{}, err
+	}
 	q := action.Request{
 		Key: "person/" + core.NewUUID(s.clock.Now()).String(), Kind: action.Kind(t), Device: device, By: who, Reason: r.Reason,
 	}
@@ -149,4 +152,19 @@ func (s *Server) act(ctx context.Context, who core.Principal, device core.Device
 		q.Params = params
 	}
 	return s.flow.Actions.Run(ctx, q)
+}
+
+// presenceGiven asks for the device's code before an order is made that the
+// device would refuse without it (TRUST F22).
+func (s *Server) presenceGiven(ctx context.Context, t link.OrderType, presence string) error {
+	row, _ := link.DirectionOf(t)
+	if !row.Direction.Away() || presence != "" {
+		return nil
+	}
+	trust, err := s.Roots.Trust(ctx, s.Config.Tenant)
+	if err != nil || trust.Root().Mode != link.ModeSingleOperator {
+		return err
+	}
+	return core.E(core.KindInvalid, "app.act", "a single operator's "+string(t)+" takes the code that the device shows on its local socket").
+		WithHint("read it at the machine with: interlock device local; then add --presence CODE")
 }

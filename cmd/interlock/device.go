@@ -17,6 +17,7 @@ type deviceCmd struct {
 	List       deviceListCmd       `cmd:"" help:"All devices." default:"withargs"`
 	Show       deviceShowCmd       `cmd:"" help:"One device: sensors, latches, orders."`
 	Quarantine deviceQuarantineCmd `cmd:"" help:"Contain a device: only its link to this server stays."`
+	Local      deviceLocalCmd      `cmd:"" help:"What the agent of the machine in front of you says, without a server."`
 	Release    deviceReleaseCmd    `cmd:"" help:"Ask for a release; it takes effect when enough persons approve."`
 }
 

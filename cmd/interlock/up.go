@@ -118,8 +118,8 @@ func (c *upCmd) agent(e *env) (*app.AgentProcess, error) {
 	}
 	cfg := agent.Default()
 	cfg.RootHash = trust.Hash()
-	dir := app.Paths{Dir: e.global.Data}.Agent()
-	cfg.DataDir, cfg.RunDir = dir, filepath.Join(dir, "run")
+	paths := app.Paths{Dir: e.global.Data}
+	cfg.DataDir, cfg.RunDir = paths.Agent(), paths.AgentRun()
 	if c.Enforce {
 		cfg.Enforce = agent.EnforceNFT
 	}
@@ -230,6 +230,7 @@ func tries(e *env, a *agent.Status) []string {
 	return []string{
 		self + " status",
 		self + " device show " + device,
+		self + " device local",
 		self + " device quarantine " + device + " --reason 'trying it out'",
 		self + " audit verify",
 		self + " doctor",
