@@ -65,8 +65,9 @@ func (a *Agent) allow() reflex.Allow {
 			continue
 		}
 		for _, ip := range append([]string{host}, known[host]...) {
-			if addr, err := netip.ParseAddr(ip); err == nil {
-				allow.Servers = append(allow.Servers, netip.AddrPortFrom(addr, port))
+			addr, err := netip.ParseAddr(ip)
+			if server := netip.AddrPortFrom(addr, port); err == nil && !slices.Contains(allow.Servers, server) {
+				allow.Servers = append(allow.Servers, server)
 			}
 		}
 	}
