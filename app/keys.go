@@ -56,6 +56,15 @@ func (k keysOf) IssueManagement(ctx context.Context, w fleet.Warrant, tenant cor
 	return k.client.IssueManagement(ctx, keys.IssueManagement{Warrant: warrant, Tenant: tenant, Device: device, CSR: csr})
 }
 
+// IssueWorkload implements fleet.Keys.
+func (k keysOf) IssueWorkload(ctx context.Context, w fleet.Warrant, tenant core.TenantID, device core.DeviceID, workload core.ServiceID, csr []byte) ([]byte, error) {
+	warrant, err := k.warrant(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	return k.client.IssueWorkload(ctx, keys.IssueWorkload{Warrant: warrant, Tenant: tenant, Device: device, Workload: workload, CSR: csr})
+}
+
 // issueServer has a certificate made for the agent listener. The private key
 // lives in this process's memory only.
 func (k keysOf) issueServer(ctx context.Context, guard core.Guard, tenant core.TenantID, hosts []string) (*tls.Certificate, error) {

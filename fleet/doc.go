@@ -11,7 +11,8 @@
 //     A device has a management identity, which only retirement ends, beside
 //     its state (TRUST F09).
 //   - [Enrolment]: one-time tokens, the queue of devices that wait for a
-//     person, renewal of certificates that have run out (F21, F09).
+//     person, renewal of certificates that have run out, certificates for the
+//     programs on a device that is not contained (F21, F09).
 //   - [Orders]: what a device is told. The server signs what tightens; what
 //     loosens waits for the signatures of persons, and each is verified against
 //     the trust root before it counts (F01 to F04, F07).

@@ -54,6 +54,9 @@ type Keys interface {
 	// names come from here, never from the request of the device; csr (DER)
 	// shows possession of the key and nothing else.
 	IssueManagement(ctx context.Context, w Warrant, tenant core.TenantID, device core.DeviceID, csr []byte) ([]byte, error)
+	// IssueWorkload returns the PEM chain of a certificate for a program on a
+	// device, as IssueManagement.
+	IssueWorkload(ctx context.Context, w Warrant, tenant core.TenantID, device core.DeviceID, workload core.ServiceID, csr []byte) ([]byte, error)
 }
 
 // Frames is the journal as far as the fleet writes it.

@@ -75,6 +75,41 @@ func FuzzRenewRequest(f *testing.F) {
 	})
 }
 
+// FuzzWorkloadRequest feeds what a device may ask for. What gets through names a
+// program by the grammar and a key that is not the device's own.
+func FuzzWorkloadRequest(f *testing.F) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	csr := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
+	good, err := link.Encode(WorkloadRequest{V: 1, Name: core.MustID[core.ServiceID]("hmi"), CSR: csr})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte(`{"v":1,"name":"../press-8/hmi","csr":""}`))
+	f.Add([]byte(`{"v":1,"name":"hmi","name":"plc","csr":""}`))
+	d := Device{Key: keyHash([]byte("another key"))}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var r WorkloadRequest
+		if link.DecodeStrict(body, &r) != nil {
+			return
+		}
+		_, hash, err := r.check(d)
+		if err != nil {
+			return
+		}
+		if _, err := core.ParseID[core.ServiceID](r.Name.String()); err != nil || len(hash) != 64 || hash == d.Key {
+			t.Errorf("workload %q, key %q: %v", r.Name, hash, err)
+		}
+	})
+}
+
 func TestTheListenerSpeaksTLS13Only(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

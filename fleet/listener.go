@@ -69,6 +69,7 @@ func NewListener(p Parts) (*Listener, error) {
 	l.mux.HandleFunc("GET /agent/v1/orders", policy.OrderFetch, l.stream)
 	l.mux.HandleFunc("GET /agent/v1/renew", policy.IdentityRenew, l.challenge)
 	l.mux.HandleFunc("POST /agent/v1/renew", policy.IdentityRenew, l.renew)
+	l.mux.HandleFunc("POST /agent/v1/workloads", policy.IdentityWorkload, l.workload)
 	return l, nil
 }
 

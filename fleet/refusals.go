@@ -104,6 +104,22 @@ func (r *refusals) due(now time.Time) map[string]*refusal {
 
 // device raises the refusal of something that a known device sent.
 func (r *refusals) device(ctx context.Context, d Device, action core.Action, refused error) {
+	r.note(ctx, d, action, refused, func(tx *store.Tx, now time.Time) error {
+		return r.reg.raise(ctx, tx, alarm{
+			tenant: d.Tenant, device: d.ID, kind: "device_refused", severity: core.SeverityHigh, at: now,
+			fields: map[string]any{"action": action, "kind": core.KindOf(refused).String(), "error": clip(refused.Error())},
+		})
+	})
+}
+
+// quietly records a refusal that says nothing against the device.
+func (r *refusals) quietly(ctx context.Context, d Device, action core.Action, refused error) {
+	r.note(ctx, d, action, refused, func(*store.Tx, time.Time) error { return nil })
+}
+
+// note records the first refusal of its kind in a minute, with what else
+// belongs to it.
+func (r *refusals) note(ctx context.Context, d Device, action core.Action, refused error, also func(*store.Tx, time.Time) error) {
 	r.warn.Warn("refused a device", "device", d.ID, "tenant", d.Tenant, "action", action, "error", refused)
 	name := d.Tenant.String() + "/" + d.ID.String() + "/" + string(action) + "/" + core.KindOf(refused).String()
 	r.mu.Lock()
@@ -121,10 +137,7 @@ func (r *refusals) device(ctx context.Context, d Device, action core.Action, ref
 		if err != nil {
 			return err
 		}
-		return r.reg.raise(ctx, tx, alarm{
-			tenant: d.Tenant, device: d.ID, kind: "device_refused", severity: core.SeverityHigh, at: now,
-			fields: map[string]any{"action": action, "kind": core.KindOf(refused).String(), "error": clip(refused.Error())},
-		})
+		return also(tx, now)
 	})
 	if err != nil {
 		r.warn.Error("a refusal could not be recorded", "device", d.ID, "error", err)

@@ -285,6 +285,7 @@ func (c confirmer) Confirm(_ core.TenantID, _ core.DeviceID, id core.UUID) bool 
 type fakeKeys struct {
 	signer link.Signer
 	ca     *pki.Authority
+	during func() // while a workload certificate is made
 
 	mu   sync.Mutex
 	used map[core.Position]bool
@@ -329,6 +330,20 @@ func (k *fakeKeys) IssueManagement(ctx context.Context, w fleet.Warrant, t core.
 		return nil, err
 	}
 	return k.ca.Issue(ctx, verify.ProfileManagement, pki.Names{Identity: verify.Identity{Tenant: t, Device: d}}, pub)
+}
+
+func (k *fakeKeys) IssueWorkload(ctx context.Context, w fleet.Warrant, t core.TenantID, d core.DeviceID, name core.ServiceID, csr []byte) ([]byte, error) {
+	if err := k.take(w); err != nil {
+		return nil, err
+	}
+	if k.during != nil {
+		k.during()
+	}
+	pub, err := pki.PublicKeyOf(csr)
+	if err != nil {
+		return nil, err
+	}
+	return k.ca.Issue(ctx, verify.ProfileWorkload, pki.Names{Identity: verify.Identity{Tenant: t, Device: d, Workload: name}}, pub)
 }
 
 // memoryJournal has the journal's contract for keys: the same hash is a
