@@ -75,7 +75,10 @@ func (s *Server) openFlow() (*flow, error) {
 	s.base.outbox.Settled = s.settled
 	f.Playbooks, err = playbook.NewEngine(playbook.Parts{
 		State: s.base.state, Incidents: f.Incidents, Actions: f.Actions, Verifier: recovery.NewVerifier(s.Registry, s.Audit, s.clock),
-		Guard: s.Guard, Clock: s.clock, Log: s.log, Books: books,
+		Fleet: s.Registry, Guard: s.Guard, Clock: s.clock, Log: s.log, Books: books,
+		Would: func(who core.Principal, do core.Action, on core.Resource) core.Decision {
+			return s.Guard.Set().Evaluate(who, do, on)
+		},
 	})
 	return f, err
 }
@@ -155,7 +158,7 @@ func (s *Server) runFlow(ctx context.Context) error {
 	})
 	s.background(ctx, "outbox", s.base.outbox.Run)
 	s.background(ctx, "alarms", func(ctx context.Context) error { return s.Registry.RunAlarms(ctx, s.base.frames, 1, s.log) })
-	worker := &jobs.Runner{DB: s.base.state, Clock: s.clock, Handlers: s.flow.Playbooks.Handlers()}
+	worker := &jobs.Runner{DB: s.base.state, Clock: s.clock, Handlers: s.flow.Playbooks.Handlers(), OnError: s.jobFailed}
 	s.background(ctx, "jobs", worker.Run)
 	s.background(ctx, "orders", s.sweepOrders)
 	s.background(ctx, "checkpoints", s.keepCheckpoints)
@@ -166,6 +169,12 @@ func (s *Server) runFlow(ctx context.Context) error {
 
 func (s *Server) stageFailed(f journal.Failure) {
 	s.log.Warn("a stage failed on a frame", slog.String("stage", f.Stage), slog.Uint64("offset", f.Offset), slog.Int("attempt", f.Attempt), slog.Bool("parked", f.Parked), slog.Any("err", f.Err))
+}
+
+// jobFailed tells of an attempt that is made again. What waits for a device or
+// for persons does so for hours, so it is no warning.
+func (s *Server) jobFailed(j jobs.Job, err error) {
+	s.log.Info("a job waits", slog.String("kind", j.Kind), slog.String("key", j.Key), slog.Int("attempt", j.Attempt), slog.Any("err", err))
 }
 
 // keepLease renews the correlate stage's lease at a third of its life.

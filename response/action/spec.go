@@ -46,6 +46,13 @@ func SpecOf(k Kind) (Spec, bool) {
 	return specs[i], true
 }
 
+// Contains reports whether the action cuts a device off, and so counts against
+// the cap of its actor.
+func (s Spec) Contains() bool {
+	class, _ := policy.ClassOf(s.Action)
+	return class == policy.ClassContain
+}
+
 // Kinds lists the kinds.
 func Kinds() []Kind {
 	all := make([]Kind, 0, len(specs))

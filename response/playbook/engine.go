@@ -5,24 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"strconv"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
-	"github.com/interlock-security/interlock/platform/jobs"
+	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/platform/journal"
 	"github.com/interlock-security/interlock/platform/store"
-	"github.com/interlock-security/interlock/policy"
 	"github.com/interlock-security/interlock/response/action"
 	"github.com/interlock-security/interlock/response/incident"
-)
-
-// The kinds of job that carry runs over a restart.
-const (
-	JobStep     = "playbook.step"
-	JobDeadline = "playbook.deadline"
 )
 
 // Actions runs actions; action.Runner is the real one.
@@ -35,26 +27,38 @@ type Verifier interface {
 	Verify(ctx context.Context, in incident.Incident, names []string) (map[string]core.Verdict, error)
 }
 
+// Fleet is what is known of devices; fleet.Registry is the real one.
+type Fleet interface {
+	Get(ctx context.Context, tenant core.TenantID, id core.DeviceID) (fleet.Device, error)
+	Sensors(ctx context.Context, tenant core.TenantID, id core.DeviceID) ([]fleet.Sensor, error)
+	Latches(ctx context.Context, tenant core.TenantID, id core.DeviceID, openOnly bool) ([]fleet.Latch, error)
+}
+
 // Parts are what an [Engine] stands on.
 type Parts struct {
 	State     *store.DB
 	Incidents *incident.Store
 	Actions   Actions
 	Verifier  Verifier
+	Fleet     Fleet
 	Guard     core.Guard
-	Clock     core.Clock
-	Log       *slog.Logger
+	// Would answers as the Guard would now, without a record and without
+	// counting; policy.Set's Evaluate is the real one. Dry runs ask it.
+	Would func(who core.Principal, do core.Action, on core.Resource) core.Decision
+	Clock core.Clock
+	Log   *slog.Logger
 	// Books are the playbooks in force, by id, as exact bytes.
 	Books map[string][]byte
 }
 
-// Engine runs playbooks.
+// Engine runs playbooks. Several may work on one database.
 type Engine struct {
 	Parts
-	books []*Playbook
+	books []*Playbook // sorted by id
 }
 
-// NewEngine reads the playbooks; one that can't be read is an error.
+// NewEngine reads the playbooks; one that can't be read, or stands under
+// another name than its own, is an error.
 func NewEngine(p Parts) (*Engine, error) {
 	e := &Engine{Parts: p}
 	for id, text := range p.Books {
@@ -62,114 +66,112 @@ func NewEngine(p Parts) (*Engine, error) {
 		if err != nil {
 			return nil, fmt.Errorf("playbook %s: %w", id, err)
 		}
+		if b.ID != id {
+			return nil, core.E(core.KindInvalid, "playbook.NewEngine", fmt.Sprintf("playbook %q stands under the name %q", b.ID, id))
+		}
 		e.books = append(e.books, b)
 	}
+	slices.SortFunc(e.books, func(a, b *Playbook) int { return strings.Compare(a.ID, b.ID) })
 	return e, nil
 }
 
-// Stage starts runs for incidents that have just opened.
+// Stage makes runs for incidents that have just opened.
 func (e *Engine) Stage(incidents journal.Reader) journal.Stage {
-	return journal.Stage{Name: "playbook", From: incidents, Clock: e.Clock, Handle: e.opened}
+	return journal.Stage{Name: "playbook", From: incidents, Clock: e.Clock, Handle: e.happened}
 }
 
-func (e *Engine) opened(ctx context.Context, tx *store.Tx, f journal.Frame) error {
+func (e *Engine) happened(ctx context.Context, tx *store.Tx, f journal.Frame) error {
 	for _, record := range f.Records {
 		var r incident.Record
 		if err := json.Unmarshal(record, &r); err != nil {
-			return core.Wrap(core.KindDamaged, "playbook.opened", err)
+			return core.Wrap(core.KindDamaged, "playbook.Stage", err)
 		}
-		if r.Step.Kind != incident.StepOpened {
-			continue
+		if r.Incident.Tenant != f.Tenant {
+			return core.E(core.KindDamaged, "playbook.Stage", fmt.Sprintf("incident %s of tenant %s in a frame of %s", r.Incident.ID, r.Incident.Tenant, f.Tenant))
 		}
-		for _, b := range e.books {
-			if b.Answers(r.Incident.Rule) {
-				if err := e.start(ctx, tx, r.Incident, b); err != nil {
-					return err
-				}
-			}
+		var err error
+		switch r.Step.Kind {
+		case incident.StepOpened:
+			err = e.opened(ctx, tx, r.Incident)
+		case incident.StepAttached:
+			err = e.attached(ctx, tx, r.Incident)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// start makes the run. Evidence that is too weak only proposes it.
-func (e *Engine) start(ctx context.Context, tx *store.Tx, in incident.Incident, b *Playbook) error {
-	now := e.Clock.Now()
-	r := Run{Tenant: in.Tenant, ID: core.NewUUID(now), Incident: in.ID, Playbook: b.ID, State: RunRunning, Started: now, Book: e.Books[b.ID]}
-	alone, why := b.Alone(in)
-	if !alone {
-		r.State = RunProposed
-	}
-	fresh, err := insertRun(ctx, tx, r)
-	if err != nil || !fresh {
-		return err
-	}
-	if !alone {
-		return e.note(ctx, tx, r, service(in.Tenant, incident.ServicePlaybook), core.Position{}, "playbook "+b.ID+" waits for a person: "+why)
-	}
-	return e.enqueue(ctx, tx, r, JobStep, now)
-}
-
-// Start lets a person start a run that was only proposed.
-func (e *Engine) Start(ctx context.Context, who core.Principal, id core.UUID) error {
-	d, err := e.permit(ctx, who, policy.PlaybookRun, core.Resource{Type: "run", ID: id.String(), Tenant: who.Tenant})
-	if err != nil {
-		return err
-	}
-	return e.State.Tx(ctx, func(tx *store.Tx) error {
-		r, err := getRun(ctx, tx, who.Tenant, id)
+// opened makes a run of each playbook that answers.
+func (e *Engine) opened(ctx context.Context, tx *store.Tx, in incident.Incident) error {
+	for _, b := range e.books {
+		if !b.Answers(in.Rule) {
+			continue
+		}
+		now := e.Clock.Now()
+		r := Run{Tenant: in.Tenant, ID: core.NewUUID(now), Incident: in.ID, Playbook: b.ID, State: RunProposed, Created: now, Book: e.Books[b.ID]}
+		fresh, err := insertRun(ctx, tx, r)
+		if err == nil && fresh {
+			err = e.dispatch(ctx, tx, r, b, in)
+		}
 		if err != nil {
 			return err
 		}
-		if r.State != RunProposed {
-			return core.E(core.KindConflict, "playbook.Start", fmt.Sprintf("run %s is %s, not waiting for a person", id, r.State))
+	}
+	return nil
+}
+
+// dispatch starts a run that nobody has started, or says what it waits for.
+func (e *Engine) dispatch(ctx context.Context, tx *store.Tx, r Run, b *Playbook, in incident.Incident) error {
+	if alone, why := b.Alone(in); !alone {
+		return e.propose(ctx, tx, r, why)
+	}
+	r.Round = 1
+	text := fmt.Sprintf("playbook %s version %d starts by itself (its text: sha256 %s)", b.ID, b.Version, b.Digest)
+	if err := e.note(ctx, tx, r, playbookService(r.Tenant), core.Position{}, text); err != nil {
+		return err
+	}
+	return e.enter(ctx, tx, r, b, 0)
+}
+
+// attached looks again at runs that wait for a person because all evidence was
+// simulated: one real alert makes the incident real, and a drill must not be a
+// cloak for an attack.
+func (e *Engine) attached(ctx context.Context, tx *store.Tx, in incident.Incident) error {
+	if in.Simulated {
+		return nil
+	}
+	runs, err := listRuns(ctx, tx, in.Tenant, in.ID, MaxList)
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		b, err := Parse(r.Book)
+		if err != nil || r.State != RunProposed || r.Starter != "" {
+			continue // what its bytes say of it was told when it was proposed
 		}
-		r.State = RunRunning
-		if err := setRun(ctx, tx, r); err != nil {
+		if alone, _ := b.Alone(in); !alone {
+			continue
+		}
+		if err := e.dispatch(ctx, tx, r, b, in); err != nil {
 			return err
 		}
-		if err := e.note(ctx, tx, r, who, d.Intent, "playbook "+r.Playbook+" started by "+who.String()); err != nil {
-			return err
-		}
-		return e.enqueue(ctx, tx, r, JobStep, e.Clock.Now())
-	})
-}
-
-// work is the payload of a job: which step of which run.
-type work struct {
-	Run  core.UUID `json:"run"`
-	Step int       `json:"step"`
-}
-
-func (e *Engine) enqueue(ctx context.Context, tx *store.Tx, r Run, kind string, at time.Time) error {
-	payload, err := json.Marshal(work{r.ID, r.Step})
-	if err != nil {
-		return core.Wrap(core.KindInternal, "playbook.enqueue", err)
 	}
-	return jobs.Enqueue(ctx, tx, jobs.Job{Tenant: r.Tenant, Kind: kind, Key: stepKey(r, r.Step), RunAt: at, Payload: payload})
-}
-
-// stepKey is the idempotency key of a step, and the request key of its order.
-func stepKey(r Run, step int) string {
-	return "playbook/" + r.ID.String() + "/" + strconv.Itoa(step)
-}
-
-// parseKey reads a step key back; false for the key of somebody else.
-func parseKey(key string) (run core.UUID, step int, ok bool) {
-	parts := strings.Split(key, "/")
-	if len(parts) != 3 || parts[0] != "playbook" {
-		return run, 0, false
-	}
-	run, err := core.ParseUUID(parts[1])
-	if err != nil {
-		return run, 0, false
-	}
-	step, err = strconv.Atoi(parts[2])
-	return run, step, err == nil
+	return nil
 }
 
 func service(tenant core.TenantID, id core.ServiceID) core.Principal {
 	return core.Principal{Kind: core.KindService, ID: id.String(), Tenant: tenant}
+}
+
+func playbookService(tenant core.TenantID) core.Principal {
+	return service(tenant, incident.ServicePlaybook)
+}
+
+// resourceOf is what the Guard is asked about for an incident.
+func resourceOf(in incident.Incident) core.Resource {
+	return core.Resource{Type: "incident", ID: in.ID.String(), Tenant: in.Tenant, Site: in.Site}
 }
 
 // permit asks the Guard; a refusal is an error of kind denied.
@@ -178,14 +180,12 @@ func (e *Engine) permit(ctx context.Context, who core.Principal, do core.Action,
 	if err != nil {
 		return d, err
 	}
-	if !d.Allowed {
-		return d, core.E(core.KindDenied, "playbook", fmt.Sprintf("%s may not %s on %s: %s", who, do, on, d.Reason))
-	}
-	return d, nil
+	return d, httpd.Refusal(d, who, do, on)
 }
 
+// note writes a line of the incident's timeline.
 func (e *Engine) note(ctx context.Context, tx *store.Tx, r Run, by core.Principal, intent core.Position, text string, refs ...string) error {
 	return e.Incidents.Note(ctx, tx, r.Tenant, r.Incident, incident.Step{
-		At: e.Clock.Now(), By: by.String(), Text: text, Refs: append([]string{"run/" + r.ID.String()}, refs...), Intent: intent,
+		At: e.Clock.Now(), By: by.String(), Text: text, Refs: append([]string{r.Object()}, refs...), Intent: intent,
 	})
 }

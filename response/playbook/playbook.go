@@ -13,6 +13,7 @@ import (
 	"github.com/interlock-security/interlock/platform/config"
 	"github.com/interlock-security/interlock/response/action"
 	"github.com/interlock-security/interlock/response/incident"
+	"github.com/interlock-security/interlock/response/recovery"
 )
 
 // Limits of a playbook.
@@ -21,6 +22,7 @@ const (
 	MaxSteps   = 32
 	MaxTimeout = 7 * 24 * time.Hour
 	MaxRetries = 10
+	MaxReason  = 500
 )
 
 // Playbook is what to do when certain rules fire.
@@ -54,7 +56,10 @@ type Step struct {
 	Do      string        `yaml:"do"`
 	Reason  string        `yaml:"reason"`
 	Timeout time.Duration `yaml:"timeout"`
-	Retries int           `yaml:"retries"`
+	// Retries is how often an attempt that came to nothing is made again.
+	// Waiting is no attempt: for approvals, for a device, for a part of this
+	// server that is away, a step waits until its timeout.
+	Retries int `yaml:"retries"`
 	// Before and After are the states that the incident enters when the step
 	// starts and when it is done.
 	Before []incident.State `yaml:"before"`
@@ -133,9 +138,33 @@ func (p *Playbook) Validate() error {
 		if err := s.validate(); err != nil {
 			return invalid("%s: step %d: %v", p.ID, i+1, err)
 		}
+		if last := i == len(p.Steps)-1; last != (s.Do == DoVerify) {
+			return invalid("%s: step %d: %s does %q; a playbook ends with verify and has no other: nothing else closes an incident", p.ID, i+1, s.ID, s.Do)
+		}
 	}
-	if last := p.Steps[len(p.Steps)-1]; last.Do != DoVerify {
-		return invalid("%s: the last step %q does %q; a playbook ends with verify, nothing else closes an incident", p.ID, last.ID, last.Do)
+	return p.validateWay()
+}
+
+// way is the way that a playbook may take an incident.
+var way = []incident.State{incident.StateTriaged, incident.StateContained, incident.StateEradicating, incident.StateRecovering, incident.StateVerifying}
+
+// validateWay wants the steps to take the incident forward, state by state, and
+// to arrive where verification begins.
+func (p *Playbook) validateWay() error {
+	var states []incident.State
+	for i, s := range p.Steps {
+		for _, to := range slices.Concat(s.Before, s.After) {
+			if len(states) == len(way) || to != way[len(states)] {
+				return invalid("%s: step %d: %s takes the incident to %q; all steps together go through %v, in this order and each once", p.ID, i+1, s.ID, to, way)
+			}
+			states = append(states, to)
+		}
+	}
+	if len(states) < len(way) {
+		return invalid("%s: the steps take the incident through %v; all of %v are needed before it can be closed", p.ID, states, way)
+	}
+	if before := p.Steps[len(p.Steps)-1].Before; len(before) == 0 {
+		return invalid("%s: the state verifying belongs to the step that verifies", p.ID)
 	}
 	return nil
 }
@@ -165,10 +194,8 @@ func (s Step) validate() error {
 	if s.Retries < 0 || s.Retries > MaxRetries {
 		return invalid("%s: %d retries, allowed are up to %d", s.ID, s.Retries, MaxRetries)
 	}
-	for _, state := range slices.Concat(s.Before, s.After) {
-		if !slices.Contains(incident.States, state) || !state.Open() {
-			return invalid("%s: a playbook cannot put an incident into %q", s.ID, state)
-		}
+	if s.Do != DoVerify && s.Reason == "" || len(s.Reason) > MaxReason {
+		return invalid("%s: the reason has %d bytes; an order states one of 1 to %d", s.ID, len(s.Reason), MaxReason)
 	}
 	if s.Do == DoVerify {
 		return s.validateVerify()
@@ -185,6 +212,11 @@ func (s Step) validate() error {
 func (s Step) validateVerify() error {
 	if len(s.Checks) == 0 {
 		return invalid("%s: verify without checks would pass by default", s.ID)
+	}
+	for _, name := range s.Checks {
+		if !recovery.Known(name) {
+			return invalid("%s: there is no check %q; known are %v", s.ID, name, recovery.Names())
+		}
 	}
 	if len(s.After) > 0 {
 		return invalid("%s: what follows verify is decided by its verdict", s.ID)

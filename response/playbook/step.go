@@ -3,290 +3,345 @@ package playbook
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"log/slog"
-	"maps"
+	"math"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/platform/jobs"
-	"github.com/interlock-security/interlock/platform/journal"
 	"github.com/interlock-security/interlock/platform/store"
 	"github.com/interlock-security/interlock/policy"
 	"github.com/interlock-security/interlock/response/action"
 	"github.com/interlock-security/interlock/response/incident"
 )
 
+// The kinds of job that carry runs over a restart.
+const (
+	JobStep     = "playbook.step"
+	JobDeadline = "playbook.deadline"
+)
+
 // Handlers are the jobs of the engine. Both may be done twice: a step's effect
-// stands under its key.
+// stands under its key. They are tried without end, because it is the step's
+// deadline that ends them.
 func (e *Engine) Handlers() map[string]jobs.Handler {
 	return map[string]jobs.Handler{
-		JobStep:     {Idempotent: true, Run: e.step},
-		JobDeadline: {Idempotent: true, Run: e.deadline},
+		JobStep:     {Idempotent: true, Attempts: math.MaxInt32, Run: e.step},
+		JobDeadline: {Idempotent: true, Attempts: math.MaxInt32, Run: e.deadline},
 	}
 }
 
-// current reads a job's run if the job is still about its current step.
-func (e *Engine) current(ctx context.Context, tx *store.Tx, j jobs.Job) (r Run, ok bool, err error) {
-	var w work
-	if err := json.Unmarshal(j.Payload, &w); err != nil {
-		return r, false, core.Wrap(core.KindDamaged, "playbook.job", err)
-	}
-	r, err = getRun(ctx, tx, j.Tenant, w.Run)
-	return r, err == nil && r.State == RunRunning && r.Step == w.Step, err
+// task is a step that is due, and what is known of its run.
+type task struct {
+	run  Run
+	book *Playbook
+	step Step
+	in   incident.Incident
 }
 
-// step carries out the current step of a run. An error of kind unavailable is
-// tried again until the step's deadline.
+// step carries out the present step of a run.
 func (e *Engine) step(ctx context.Context, j jobs.Job) error {
+	at, err := readPlace(j)
+	if err != nil {
+		return err
+	}
+	t, err := e.load(ctx, j, func(r Run) bool { return r.place() == at })
+	if err != nil || t == nil {
+		return err
+	}
+	return e.settle(ctx, t.run, e.carryOut(ctx, t))
+}
+
+// deadline ends a step that never came to an end. Verification has the last
+// word on its own step.
+func (e *Engine) deadline(ctx context.Context, j jobs.Job) error {
+	at, err := readPlace(j)
+	if err != nil {
+		return err
+	}
+	t, err := e.load(ctx, j, func(r Run) bool { return r.Round == at.Round && r.Step == at.Step })
+	if err != nil || t == nil {
+		return err
+	}
+	if t.step.Do == DoVerify {
+		return e.settle(ctx, t.run, e.carryOut(ctx, t))
+	}
+	return e.State.Tx(ctx, func(tx *store.Tx) error {
+		r, err := getRun(ctx, tx, t.run.Tenant, t.run.ID)
+		if err != nil || r.State != RunRunning || r.Round != at.Round || r.Step != at.Step {
+			return err
+		}
+		return e.fail(ctx, tx, r, t.book, fmt.Sprintf("it did not come to an end within %s; an order of it that is still on its way stays in force until it expires", t.step.Timeout))
+	})
+}
+
+func readPlace(j jobs.Job) (p place, err error) {
+	if err := json.Unmarshal(j.Payload, &p); err != nil {
+		return p, core.Wrap(core.KindInvalid, "playbook.job", err)
+	}
+	return p, nil
+}
+
+// load reads what a job is about; nil if its place is no longer the run's. A
+// run whose pinned bytes can't be read fails here.
+func (e *Engine) load(ctx context.Context, j jobs.Job, due func(Run) bool) (t *task, err error) {
+	at, err := readPlace(j)
+	if err != nil {
+		return nil, err
+	}
 	var r Run
-	var live bool
-	err := e.State.View(ctx, func(tx *store.Tx) (err error) {
-		r, live, err = e.current(ctx, tx, j)
-		return err
-	})
-	if err != nil || !live {
-		return err
-	}
-	book, err := Parse(r.Book)
-	if err != nil {
-		return err
-	}
-	st := book.Steps[r.Step]
-	in, state, err := e.begin(ctx, r, st)
-	if err != nil {
-		return e.giveUp(ctx, r, err)
-	}
-	if st.Do == DoVerify {
-		return e.verify(ctx, r, st, state, in)
-	}
-	_, err = e.Actions.Run(ctx, action.Request{
-		Key: stepKey(r, r.Step), Kind: action.Kind(st.Do), Device: in.Device, By: service(r.Tenant, incident.ServicePlaybook),
-		Reason: st.Reason, Incident: in.ID,
-	})
-	return e.giveUp(ctx, r, err)
-}
-
-// begin writes that the step runs, before it has any effect, and takes the
-// incident through the states that stand before it.
-func (e *Engine) begin(ctx context.Context, r Run, st Step) (in incident.Incident, s stepState, err error) {
-	by := service(r.Tenant, incident.ServicePlaybook)
-	d, err := e.permit(ctx, by, policy.IncidentTransition, core.Resource{Type: "incident", ID: r.Incident.String(), Tenant: r.Tenant})
-	if err != nil {
-		return in, s, err
-	}
-	err = e.State.Tx(ctx, func(tx *store.Tx) error {
-		var found bool
-		if s, found, err = getStep(ctx, tx, r, r.Step); err != nil {
+	var in incident.Incident
+	err = e.State.View(ctx, func(tx *store.Tx) (err error) {
+		if r, err = getRun(ctx, tx, j.Tenant, at.Run); err != nil {
 			return err
 		}
-		if !found {
-			s = stepState{deadline: e.Clock.Now().Add(st.Timeout), intent: d.Intent}
-			if err := e.enqueue(ctx, tx, r, JobDeadline, s.deadline); err != nil {
-				return err
-			}
-		}
-		s.state, s.attempts = RunRunning, s.attempts+1
-		if err := putStep(ctx, tx, r, r.Step, s, ""); err != nil {
-			return err
-		}
-		in, err = e.pass(ctx, tx, r, st.Before, incident.Change{By: by, Intent: s.intent, Refs: []string{"run/" + r.ID.String()}})
+		in, err = e.Incidents.Get(ctx, tx, j.Tenant, r.Incident)
 		return err
 	})
-	return in, s, err
+	if core.KindOf(err) == core.KindNotFound {
+		return nil, core.Wrap(core.KindInvalid, "playbook.job", err) // never will be
+	}
+	if err != nil || r.State != RunRunning || !due(r) {
+		return nil, err
+	}
+	b, broken := e.bookOf(r)
+	if broken != nil {
+		return nil, e.change(ctx, r, func(tx *store.Tx, r Run) error { return e.fail(ctx, tx, r, nil, broken.Error()) })
+	}
+	return &task{r, b, b.Steps[r.Step], in}, nil
 }
 
-// pass takes the incident through states in order, leaving out what it has
-// passed already.
-func (e *Engine) pass(ctx context.Context, tx *store.Tx, r Run, states []incident.State, c incident.Change) (incident.Incident, error) {
-	in, err := e.Incidents.Get(ctx, tx, r.Tenant, r.Incident)
+// bookOf reads the bytes that the run pinned, which may be older than this
+// program.
+func (e *Engine) bookOf(r Run) (*Playbook, error) {
+	b, err := Parse(r.Book)
 	if err != nil {
-		return in, err
+		return nil, fmt.Errorf("the playbook that the run pinned cannot be read: %w", err)
 	}
-	for _, to := range states {
-		if rank(in.State) >= rank(to) {
-			continue
-		}
-		c.To, c.At = to, e.Clock.Now()
-		if in, err = e.Incidents.Move(ctx, tx, r.Tenant, r.Incident, c); err != nil {
-			return in, err
-		}
+	if r.Step < 0 || r.Step >= len(b.Steps) {
+		return nil, core.E(core.KindDamaged, "playbook", fmt.Sprintf("the run stands at step %d of %d", r.Step+1, len(b.Steps)))
 	}
-	return in, nil
+	return b, nil
 }
 
-// rank orders the states of the way to closed. An incident that was reopened
-// begins anew.
-func rank(s incident.State) int {
-	if s == incident.StateReopened {
-		return 0
-	}
-	return slices.Index(incident.States, s)
+// change calls fn with the run if it still stands where was says. Whoever comes
+// second finds it elsewhere, and does nothing.
+func (e *Engine) change(ctx context.Context, was Run, fn func(tx *store.Tx, r Run) error) error {
+	return e.State.Tx(ctx, func(tx *store.Tx) error {
+		r, err := getRun(ctx, tx, was.Tenant, was.ID)
+		if err != nil || r.State != RunRunning || r.place() != was.place() {
+			return err
+		}
+		return fn(tx, r)
+	})
 }
 
-// giveUp sorts errors of a step: what may work later is tried again, the rest
-// fails the run and asks a person.
-func (e *Engine) giveUp(ctx context.Context, r Run, err error) error {
+// settle sorts the errors of a step. What is away may be back later: the job is
+// tried again until the step's deadline. What was refused stays refused: the
+// run fails and asks a person. The rest counts as an attempt.
+func (e *Engine) settle(ctx context.Context, was Run, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	again := e.retry
 	switch core.KindOf(err) {
-	case core.KindDenied, core.KindInvalid, core.KindNotFound, core.KindDamaged, core.KindTooLarge:
-		return e.State.Tx(ctx, func(tx *store.Tx) error { return e.fail(ctx, tx, r, r.Step, err.Error()) })
+	case core.KindUnavailable, core.KindUncertain:
+		return errors.Join(err, e.wait(ctx, was, err.Error()))
+	case core.KindDenied, core.KindUnauthenticated, core.KindInvalid, core.KindNotFound, core.KindDamaged, core.KindTooLarge:
+		again = e.fail
 	}
+	return e.change(ctx, was, func(tx *store.Tx, r Run) error {
+		b, broken := e.bookOf(r)
+		if broken != nil {
+			return broken
+		}
+		return again(ctx, tx, r, b, err.Error())
+	})
+}
+
+// wait leaves word, at the attempt, of what the step waits for.
+func (e *Engine) wait(ctx context.Context, was Run, what string) error {
+	return e.change(ctx, was, func(tx *store.Tx, r Run) error { return describeAttempt(ctx, tx, r, what) })
+}
+
+// carryOut does what the step says.
+func (e *Engine) carryOut(ctx context.Context, t *task) error {
+	if held, err := e.holdBack(ctx, t); held || err != nil {
+		return err
+	}
+	if begun, err := e.begin(ctx, t); !begun || err != nil {
+		return err
+	}
+	if t.step.Do == DoVerify {
+		return e.verify(ctx, t)
+	}
+	if err := e.awaitLatches(ctx, t); err != nil {
+		return err
+	}
+	_, err := e.Actions.Run(ctx, action.Request{
+		Key: t.run.place().key(), Kind: action.Kind(t.step.Do), Device: t.in.Device, By: playbookService(t.run.Tenant),
+		Reason: t.step.Reason, Incident: t.in.ID,
+	})
 	return err
 }
 
-// fail ends a run. The incident stays where it is and says what a person has to
-// look at.
-func (e *Engine) fail(ctx context.Context, tx *store.Tx, r Run, step int, why string) error {
-	s, _, err := getStep(ctx, tx, r, step)
+// holdBack keeps simulated evidence from touching a device that is not itself a
+// simulation (TRUST F25): the run then waits for a person.
+func (e *Engine) holdBack(ctx context.Context, t *task) (held bool, err error) {
+	if !t.in.Simulated || !t.in.State.Open() || t.run.Starter != "" || t.step.Do == DoVerify {
+		return false, nil
+	}
+	simulated, err := e.simulation(ctx, t.in)
+	if simulated || err != nil {
+		return false, err
+	}
+	return true, e.change(ctx, t.run, func(tx *store.Tx, r Run) error { return e.propose(ctx, tx, r, simulatedOnly(t.in)) })
+}
+
+// agentSensor is the name under which an agent tells of itself. It is never a
+// driver, and never simulated.
+const agentSensor = "agent"
+
+// simulation reports whether all that the device senses is simulated.
+func (e *Engine) simulation(ctx context.Context, in incident.Incident) (bool, error) {
+	sensors, err := e.Fleet.Sensors(ctx, in.Tenant, in.Device)
 	if err != nil {
-		return err
+		return false, err
 	}
-	s.state, r.State = RunFailed, RunFailed
-	if err := putStep(ctx, tx, r, step, s, why); err != nil {
-		return err
-	}
-	if err := setRun(ctx, tx, r); err != nil {
-		return err
-	}
-	e.Log.Warn("a playbook needs a person", slog.String("run", r.ID.String()), slog.Int("step", step+1), slog.String("why", why))
-	return e.note(ctx, tx, r, service(r.Tenant, incident.ServicePlaybook), core.Position{}, fmt.Sprintf("step %d of playbook %s failed and asks a person: %s", step+1, r.Playbook, why))
-}
-
-// OrderStage moves runs on when the device has answered.
-func (e *Engine) OrderStage(orders journal.Reader) journal.Stage {
-	return journal.Stage{Name: "playbook-orders", From: orders, Clock: e.Clock, Handle: e.answered}
-}
-
-func (e *Engine) answered(ctx context.Context, tx *store.Tx, f journal.Frame) error {
-	for _, record := range f.Records {
-		var rec fleet.Record
-		if err := json.Unmarshal(record, &rec); err != nil {
-			return core.Wrap(core.KindDamaged, "playbook.answered", err)
-		}
-		if id, step, ours := parseKey(rec.Order.Request); ours {
-			if err := e.orderMoved(ctx, tx, rec.Order, id, step); err != nil {
-				return err
-			}
+	simulated := false
+	for _, s := range sensors {
+		switch {
+		case s.ID == agentSensor:
+		case !s.Simulated:
+			return false, nil
+		default:
+			simulated = true
 		}
 	}
-	return nil
+	return simulated, nil
 }
 
-// orderMoved notes what became of a step's order, and goes on when it is done.
-func (e *Engine) orderMoved(ctx context.Context, tx *store.Tx, o fleet.Order, id core.UUID, step int) error {
-	r, err := getRun(ctx, tx, o.Tenant, id)
-	if err != nil || r.State != RunRunning || r.Step != step {
+func simulatedOnly(in incident.Incident) string {
+	return fmt.Sprintf("the evidence is simulated and device %s is not a simulation", in.Device)
+}
+
+// A quarantine that was ordered is a latch on the device, of this type. The
+// device tells of it in a batch, which may come after its answer to the order.
+const (
+	latchOrdered = "quarantine_ordered"
+	latchWait    = time.Minute
+)
+
+// awaitLatches keeps a release back until the device has told of the latch that
+// the run's own quarantine made: a release opens the latches that it names, and
+// one that misses a latch would take the approvers' signatures for nothing.
+func (e *Engine) awaitLatches(ctx context.Context, t *task) error {
+	began := t.run.Deadline.Add(-t.step.Timeout)
+	if action.Kind(t.step.Do) != action.Release || !t.book.quarantinesBefore(t.run.Step) || e.Clock.Now().Sub(began) > latchWait {
+		return nil
+	}
+	open, err := e.Fleet.Latches(ctx, t.in.Tenant, t.in.Device, true)
+	if err != nil || slices.ContainsFunc(open, func(l fleet.Latch) bool { return l.Type == latchOrdered }) {
 		return err
 	}
-	s, found, err := getStep(ctx, tx, r, step)
-	if err != nil || !found || s.state != RunRunning {
-		return err
-	}
-	switch {
-	case o.State == fleet.OrderDone:
-		return e.advance(ctx, tx, r, s, o)
-	case o.State.Final():
-		return e.fail(ctx, tx, r, step, fmt.Sprintf("order %s is %s: %s", o.ID, o.State, o.Detail))
-	}
-	return e.note(ctx, tx, r, service(r.Tenant, incident.ServicePlaybook), o.Intent, fmt.Sprintf("%s is %s", o.Type, progress(o)), o.Object())
+	return core.E(core.KindUnavailable, "playbook.release", fmt.Sprintf("device %s has not told yet which latches hold it", t.in.Device))
 }
 
-func progress(o fleet.Order) string {
-	if o.State == fleet.OrderAwaiting {
-		return fmt.Sprintf("awaiting approvals: %d of %d persons", len(o.Approvals), o.Needed)
-	}
-	return string(o.State)
+func (p *Playbook) quarantinesBefore(step int) bool {
+	return slices.ContainsFunc(p.Steps[:step], func(s Step) bool { return action.Kind(s.Do) == action.Quarantine })
 }
 
-// advance ends a step and enqueues the next one.
-func (e *Engine) advance(ctx context.Context, tx *store.Tx, r Run, s stepState, o fleet.Order) error {
-	book, err := Parse(r.Book)
+// begin writes that the attempt runs, before it has any effect, and takes the
+// incident into the step. False means that the step is not ours any more.
+func (e *Engine) begin(ctx context.Context, t *task) (begun bool, err error) {
+	d, err := e.mayMove(ctx, t)
 	if err != nil {
-		return err
+		return false, err
 	}
-	s.state = RunDone
-	if err := putStep(ctx, tx, r, r.Step, s, o.Object()); err != nil {
-		return err
-	}
-	c := incident.Change{
-		By: service(r.Tenant, incident.ServicePlaybook), Intent: s.intent, Refs: []string{"run/" + r.ID.String(), o.Object()},
-		Reason: fmt.Sprintf("device %s answered: %s %s", o.Device, o.Type, o.State),
-	}
-	if _, err := e.pass(ctx, tx, r, book.Steps[r.Step].After, c); err != nil {
-		return err
-	}
-	r.Step++
-	if err := setRun(ctx, tx, r); err != nil {
-		return err
-	}
-	return e.enqueue(ctx, tx, r, JobStep, e.Clock.Now())
-}
-
-// verify runs the checks. What does not pass yet is asked again until the
-// step's deadline, and then reopens the incident.
-func (e *Engine) verify(ctx context.Context, r Run, st Step, s stepState, in incident.Incident) error {
-	verdicts, err := e.Verifier.Verify(ctx, in, st.Checks)
-	if err != nil {
-		return e.giveUp(ctx, r, err)
-	}
-	verdict := incident.Judge(verdicts)
-	if verdict != core.VerdictPass && e.Clock.Now().Before(s.deadline) {
-		return core.E(core.KindUnavailable, "playbook.verify", "not yet: "+spell(verdicts))
-	}
-	by := service(r.Tenant, incident.ServiceVerification)
-	d, err := e.permit(ctx, by, policy.IncidentTransition, core.Resource{Type: "incident", ID: r.Incident.String(), Tenant: r.Tenant})
-	if err != nil {
-		return e.giveUp(ctx, r, err)
-	}
-	c := incident.Change{To: incident.StateClosed, By: by, At: e.Clock.Now(), Intent: d.Intent, Verdicts: verdicts, Reason: spell(verdicts), Refs: []string{"run/" + r.ID.String()}}
-	if verdict != core.VerdictPass {
-		c.To = incident.StateReopened
-	}
-	return e.State.Tx(ctx, func(tx *store.Tx) error {
-		if verdict != core.VerdictPass {
-			if err := e.fail(ctx, tx, r, r.Step, "verification: "+spell(verdicts)); err != nil {
-				return err
-			}
-		} else if err := e.finish(ctx, tx, r, s); err != nil {
-			return err
-		}
-		_, err := e.Incidents.Move(ctx, tx, r.Tenant, r.Incident, c)
-		return err
-	})
-}
-
-func (e *Engine) finish(ctx context.Context, tx *store.Tx, r Run, s stepState) error {
-	s.state, r.State = RunDone, RunDone
-	if err := putStep(ctx, tx, r, r.Step, s, ""); err != nil {
-		return err
-	}
-	return setRun(ctx, tx, r)
-}
-
-func spell(verdicts map[string]core.Verdict) string {
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(verdicts)) {
-		parts = append(parts, name+" "+string(verdicts[name]))
-	}
-	return strings.Join(parts, ", ")
-}
-
-// deadline ends a step that never came to an end.
-func (e *Engine) deadline(ctx context.Context, j jobs.Job) error {
-	return e.State.Tx(ctx, func(tx *store.Tx) error {
-		r, live, err := e.current(ctx, tx, j)
-		if err != nil || !live {
-			return err
-		}
-		book, err := Parse(r.Book)
+	err = e.change(ctx, t.run, func(tx *store.Tx, r Run) error {
+		begun = false
+		in, err := e.Incidents.Get(ctx, tx, r.Tenant, r.Incident)
 		if err != nil {
 			return err
 		}
-		if book.Steps[r.Step].Do == DoVerify {
-			return nil // verify decides its own end
+		if why := t.step.givesWay(r, in); why != "" {
+			return e.stop(ctx, tx, r, RunFailed, why)
 		}
-		return e.fail(ctx, tx, r, r.Step, "it ran out of time")
+		if err := openAttempt(ctx, tx, r, e.Clock.Now()); err != nil {
+			return err
+		}
+		if r, in, err = e.into(ctx, tx, r, t.step, in, d); err != nil {
+			return err
+		}
+		begun, t.run, t.in = true, r, in
+		return setRun(ctx, tx, r)
 	})
+	return begun && err == nil, err
+}
+
+// mayMove asks once per step whether the incident may be moved. Containment
+// does not wait for the answer where it can't be recorded: the log takes the
+// intent to contain even when it takes nothing else, and the incident is moved
+// when the device has answered.
+func (e *Engine) mayMove(ctx context.Context, t *task) (core.Decision, error) {
+	if t.run.begun || !t.step.moves(t.in) {
+		return core.Decision{}, nil
+	}
+	d, err := e.permit(ctx, playbookService(t.run.Tenant), policy.IncidentTransition, resourceOf(t.in))
+	if err != nil && core.KindOf(err) != core.KindDenied && ctx.Err() == nil && t.step.contains() {
+		return core.Decision{}, nil
+	}
+	return d, err
+}
+
+// into takes the incident through the states before the step, the first time.
+func (e *Engine) into(ctx context.Context, tx *store.Tx, r Run, st Step, in incident.Incident, d core.Decision) (Run, incident.Incident, error) {
+	if r.begun || !st.moves(in) {
+		r.begun = true
+		return r, in, nil
+	}
+	if !d.Allowed {
+		if st.contains() {
+			return r, in, nil
+		}
+		return r, in, core.E(core.KindUnavailable, "playbook.begin", fmt.Sprintf("incident %s moved meanwhile; looking again", in.ID))
+	}
+	in, err := e.pass(ctx, tx, in, st.Before, incident.Change{By: playbookService(r.Tenant), Intent: d.Intent, Refs: []string{r.Object()}})
+	r.begun, r.intent = true, d.Intent
+	return r, in, err
+}
+
+// moves reports whether the step still has to move the incident.
+func (s Step) moves(in incident.Incident) bool {
+	return slices.ContainsFunc(slices.Concat(s.Before, s.After), func(to incident.State) bool { return !passed(in.State, to) })
+}
+
+// contains reports whether the step cuts a device off.
+func (s Step) contains() bool {
+	spec, ok := action.SpecOf(action.Kind(s.Do))
+	return ok && spec.Contains()
+}
+
+// givesWay says why a run leaves the incident to people: it has ended, or a
+// person took it back behind the step that the run is at. "" means go on.
+func (s Step) givesWay(r Run, in incident.Incident) string {
+	switch {
+	case !in.State.Open():
+		return fmt.Sprintf("the incident is %s", in.State)
+	case r.begun && len(s.Before) > 0 && !passed(in.State, s.Before[len(s.Before)-1]):
+		return fmt.Sprintf("a person took the incident back to %s", in.State)
+	}
+	return ""
+}
+
+// passed reports whether an incident in state s is at to or beyond it on the
+// way to closed. One that was reopened begins anew.
+func passed(s, to incident.State) bool {
+	if s == incident.StateReopened {
+		return false
+	}
+	return slices.Index(incident.States, s) >= slices.Index(incident.States, to)
 }

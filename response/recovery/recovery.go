@@ -6,6 +6,8 @@ package recovery
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/interlock-security/interlock/audit"
@@ -49,6 +51,12 @@ var questions = map[string]question{
 	"events-fresh":       eventsFresh,
 	"audit-known":        auditKnown,
 }
+
+// Known reports whether there is a check of that name.
+func Known(name string) bool { return questions[name] != nil }
+
+// Names lists the checks.
+func Names() []string { return slices.Sorted(maps.Keys(questions)) }
 
 // check is one question about one incident.
 type check struct {
