@@ -42,15 +42,23 @@ func newRefusals(reg *Registry, log Log, clock core.Clock, warn *slog.Logger) *r
 	return &refusals{reg: reg, log: log, clock: clock, warn: warn, strangers: map[string]*refusal{}, devices: map[string]*refusal{}}
 }
 
-// stranger counts a refusal of somebody who proved nothing.
+// stranger counts a refusal of somebody who proved nothing. The first of a
+// minute is told to the program's log too; a flood must not fill the disk.
 func (r *refusals) stranger(address string, err error) {
-	r.warn.Warn("refused a stranger", "from", address, "error", err)
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, known := r.strangers[address]; !known && len(r.strangers) >= maxRefusals {
-		address = otherStrangers
+	first := count(r.strangers, r.place(address), err, r.clock.Now())
+	r.mu.Unlock()
+	if first {
+		r.warn.Warn("refused a stranger", "from", address, "error", err)
 	}
-	count(r.strangers, address, err, r.clock.Now())
+}
+
+// place is the name under which an address is counted.
+func (r *refusals) place(address string) string {
+	if _, known := r.strangers[address]; !known && len(r.strangers) >= maxRefusals {
+		return otherStrangers
+	}
+	return address
 }
 
 func count(in map[string]*refusal, name string, err error, now time.Time) (first bool) {
@@ -65,26 +73,34 @@ func count(in map[string]*refusal, name string, err error, now time.Time) (first
 }
 
 // Flush writes the summaries of a minute that is over. It is called every few
-// seconds.
+// seconds. What the log does not take is counted on.
 func (r *refusals) Flush(ctx context.Context) error {
 	now := r.clock.Now()
+	var failed error
 	for address, e := range r.due(now) {
-		_, err := r.log.Append(ctx, audit.Entry{
-			Type: audit.TypeRefusals, Time: e.since, Actor: "stranger/" + addressWord(address), Action: "agent.connect", Outcome: "refused", Class: audit.ClassSecurity,
-			Body: map[string]any{"from": address, "counts": e.counts, "first": e.sample, "until": now},
-		})
-		if err != nil {
-			return fmt.Errorf("fleet: summary of refusals from %s: %w", address, err)
+		if failed == nil {
+			failed = r.sum(ctx, address, e, now)
 		}
-		r.mu.Lock()
-		if r.strangers[address] == e {
-			delete(r.strangers, address)
+		if failed != nil {
+			r.giveBack(address, e)
 		}
-		r.mu.Unlock()
+	}
+	return failed
+}
+
+func (r *refusals) sum(ctx context.Context, address string, e *refusal, now time.Time) error {
+	_, err := r.log.Append(ctx, audit.Entry{
+		Type: audit.TypeRefusals, Time: e.since, Actor: "stranger/" + addressWord(address), Action: "agent.connect", Outcome: "refused", Class: audit.ClassSecurity,
+		Body: map[string]any{"from": address, "counts": e.counts, "first": e.sample, "until": now},
+	})
+	if err != nil {
+		return fmt.Errorf("fleet: summary of refusals from %s: %w", address, err)
 	}
 	return nil
 }
 
+// due takes the entries whose minute is over out of the table: from here on
+// nobody else counts in them.
 func (r *refusals) due(now time.Time) map[string]*refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,6 +108,7 @@ func (r *refusals) due(now time.Time) map[string]*refusal {
 	for address, e := range r.strangers {
 		if now.Sub(e.since) >= refusalWindow {
 			due[address] = e
+			delete(r.strangers, address)
 		}
 	}
 	for name, e := range r.devices {
@@ -100,6 +117,19 @@ func (r *refusals) due(now time.Time) map[string]*refusal {
 		}
 	}
 	return due
+}
+
+// giveBack puts an entry that could not be written back, with what came since.
+func (r *refusals) giveBack(address string, e *refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	address = r.place(address)
+	if since := r.strangers[address]; since != nil {
+		for kind, n := range since.counts {
+			e.counts[kind] += n
+		}
+	}
+	r.strangers[address] = e
 }
 
 // device raises the refusal of something that a known device sent.
