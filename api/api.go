@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"github.com/interlock-security/interlock/platform/store"
 	"github.com/interlock-security/interlock/policy"
 	"github.com/interlock-security/interlock/response/incident"
+	"github.com/interlock-security/interlock/response/playbook"
 )
 
 // maxBody is the largest request body, in bytes.
@@ -34,6 +36,7 @@ type Parts struct {
 	Orders       *fleet.Orders
 	Roots        *fleet.Roots
 	Incidents    *incident.Store
+	Playbooks    *playbook.Engine
 	// Status tells how the installation is.
 	Status func(context.Context) (Status, error)
 	// Act carries an order out in a person's name; it asks the Guard.
@@ -58,6 +61,11 @@ func New(p Parts) *httpd.Mux {
 	mux.HandleFunc("GET /v1/alerts/{id}", policy.AlertRead, a.alert)
 	mux.HandleFunc("GET /v1/incidents", policy.IncidentRead, a.incidents)
 	mux.HandleFunc("GET /v1/incidents/{id}", policy.IncidentRead, a.incident)
+	mux.HandleFunc("GET /v1/incidents/{id}/dry-run", policy.PlaybookRead, a.dryRun)
+	mux.HandleFunc("POST /v1/incidents/{id}/move", policy.IncidentTransition, a.moveIncident)
+	mux.HandleFunc("GET /v1/runs", policy.PlaybookRead, a.runs)
+	mux.HandleFunc("GET /v1/runs/{id}", policy.PlaybookRead, a.run)
+	mux.HandleFunc("POST /v1/runs/{id}/start", policy.PlaybookRun, a.startRun)
 	mux.HandleFunc("GET /v1/devices", policy.DeviceList, a.devices)
 	mux.HandleFunc("GET /v1/devices/{id}", policy.DeviceShow, a.device)
 	mux.HandleFunc("POST /v1/devices/{id}/approve", policy.DeviceApprove, a.approveDevice)
@@ -79,13 +87,29 @@ func New(p Parts) *httpd.Mux {
 
 // permit asks the Guard about something whose reading or doing is recorded.
 func (a *API) permit(r *http.Request, action core.Action, on core.Resource) (core.Principal, error) {
+	_, who, err := a.decide(r, action, on)
+	return who, err
+}
+
+// decide is permit for an effect that carries the decision's intent.
+func (a *API) decide(r *http.Request, action core.Action, on core.Resource) (core.Decision, core.Principal, error) {
 	who := httpd.PrincipalOf(r.Context())
 	on.Tenant = who.Tenant
 	d, err := a.Guard.Permit(r.Context(), who, action, on)
 	if err != nil {
-		return who, err
+		return d, who, err
 	}
-	return who, httpd.Refusal(d, who, action, on)
+	return d, who, httpd.Refusal(d, who, action, on)
+}
+
+// maxReason is the longest reason that a person may give, in bytes.
+const maxReason = 500
+
+func tooLong(name, text string, most int) error {
+	if len(text) > most {
+		return core.E(core.KindTooLarge, "api", fmt.Sprintf("%s has %d bytes, at most %d are allowed", name, len(text), most))
+	}
+	return nil
 }
 
 // read decodes a request body strictly.

@@ -156,6 +156,44 @@ type Step struct {
 	Intent *core.Position `json:"intent,omitempty"`
 }
 
+// Run is a playbook at work on one incident. Steps count from 1.
+type Run struct {
+	ID       core.UUID `json:"id"`
+	Incident core.UUID `json:"incident"`
+	Playbook string    `json:"playbook"`
+	State    string    `json:"state"` // proposed running done failed stopped
+	Round    int       `json:"round"` // how often it was started
+	Step     int       `json:"step"`
+	Deadline time.Time `json:"deadline,omitzero"` // of the present step
+	Created  time.Time `json:"created"`
+	Starter  string    `json:"starter,omitempty"` // the person who started it
+	Book     string    `json:"book"`              // the playbook's exact bytes
+	Attempts []Attempt `json:"attempts,omitempty"`
+}
+
+// Attempt is one try at a step.
+type Attempt struct {
+	Round   int       `json:"round"`
+	Step    int       `json:"step"`
+	Attempt int       `json:"attempt"`
+	State   string    `json:"state"`
+	Began   time.Time `json:"began"`
+	Ended   time.Time `json:"ended,omitzero"`
+	Detail  string    `json:"detail,omitempty"`
+}
+
+// DryRun is what playbooks would do, for people to read.
+type DryRun struct {
+	Lines []string `json:"lines"`
+}
+
+// MoveIncident asks for a transition of an incident.
+type MoveIncident struct {
+	To     string `json:"to"`
+	Reason string `json:"reason"` // "" for none
+	Into   string `json:"into"`   // the incident that this one merges into, "" for none
+}
+
 // TokenRequest asks for an enrolment token.
 type TokenRequest struct {
 	Site   core.SiteID   `json:"site"`

@@ -12,8 +12,12 @@ import (
 )
 
 type incidentsCmd struct {
-	List incidentsListCmd `cmd:"" help:"Open incidents." default:"withargs"`
-	Show incidentsShowCmd `cmd:"" help:"One incident with its timeline and proofs."`
+	List   incidentsListCmd   `cmd:"" help:"Open incidents." default:"withargs"`
+	Show   incidentsShowCmd   `cmd:"" help:"One incident with its timeline and proofs."`
+	Move   incidentsMoveCmd   `cmd:"" help:"Move an incident by hand."`
+	Runs   incidentsRunsCmd   `cmd:"" help:"Playbooks at work, and those that wait for a person."`
+	Start  incidentsStartCmd  `cmd:"" help:"Start a playbook that waits for a person, or go on with it."`
+	DryRun incidentsDryRunCmd `cmd:"" help:"What the playbooks would do, without doing it."`
 }
 
 type incidentsListCmd struct {
