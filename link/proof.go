@@ -51,8 +51,10 @@ type Proven struct {
 	Witnessed []time.Time
 }
 
-// Checkpoint is a verified checkpoint of the trust root's log.
+// Checkpoint is a verified checkpoint of the trust root's log, or of a later log
+// of the same line.
 type Checkpoint struct {
+	Origin    string
 	Size      uint64
 	Root      [32]byte
 	Witnessed []time.Time
@@ -64,13 +66,18 @@ func proofError(kind core.Kind, format string, args ...any) error {
 }
 
 // VerifyCheckpoint checks a signed note against the trust root's log key and
-// origin. It does not ask for the witness quorum, which comes later than a
-// receipt does; [VerifyProof] does.
+// origin. A later log of the same line and key is taken too: [Checkpoint.Origin]
+// says which it is. It does not ask for the witness quorum, which comes later
+// than a receipt does; [VerifyProof] does.
 func VerifyCheckpoint(t *Trust, signed string) (*Checkpoint, error) {
+	return t.openCheckpoint(signed, t.logNamed(signed))
+}
+
+func (t *Trust) openCheckpoint(signed string, log note.Verifier) (*Checkpoint, error) {
 	if len(signed) > maxProof {
 		return nil, proofError(core.KindTooLarge, "checkpoint of %d bytes", len(signed))
 	}
-	verifiers := []note.Verifier{t.log}
+	verifiers := []note.Verifier{log}
 	if t.witness != nil {
 		verifiers = append(verifiers, t.witness.verifiers...)
 	}
@@ -78,21 +85,21 @@ func VerifyCheckpoint(t *Trust, signed string) (*Checkpoint, error) {
 	if err != nil {
 		return nil, proofError(core.KindDamaged, "checkpoint: %v", err)
 	}
-	out, err := parseCheckpoint(n.Text, t.root.LogOrigin)
+	out, err := parseCheckpoint(n.Text, log.Name())
 	if err != nil {
 		return nil, err
 	}
-	if err := t.readSignatures(out, n.Sigs); err != nil {
+	if err := t.readSignatures(out, log, n.Sigs); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
 // readSignatures demands the log's own signature and notes the witnesses'.
-func (t *Trust) readSignatures(c *Checkpoint, sigs []note.Signature) error {
+func (t *Trust) readSignatures(c *Checkpoint, log note.Verifier, sigs []note.Signature) error {
 	logged := false
 	for _, s := range sigs {
-		if s.Name == t.log.Name() && s.Hash == t.log.KeyHash() {
+		if s.Name == log.Name() && s.Hash == log.KeyHash() {
 			logged = true
 			continue
 		}
@@ -120,7 +127,7 @@ func parseCheckpoint(text, origin string) (*Checkpoint, error) {
 	if cp.Origin != origin {
 		return nil, proofError(core.KindDenied, "the checkpoint is of log %q, the trust root's is %q", clip(cp.Origin), origin)
 	}
-	return &Checkpoint{Size: cp.Size, Root: [32]byte(cp.Hash)}, nil
+	return &Checkpoint{Origin: origin, Size: cp.Size, Root: [32]byte(cp.Hash)}, nil
 }
 
 // NewProof writes a c2sp.org/tlog-proof@v1 text. Extra may hold the leaf, as
@@ -144,11 +151,11 @@ func VerifyProof(t *Trust, tlogProof, leaf []byte) (*Proven, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.verifyProof(p, leaf)
+	return t.verifyProof(p, leaf, t.log)
 }
 
-func (t *Trust) verifyProof(p *fproof.TLogProof, leaf []byte) (*Proven, error) {
-	cp, err := VerifyCheckpoint(t, string(p.Checkpoint))
+func (t *Trust) verifyProof(p *fproof.TLogProof, leaf []byte, log note.Verifier) (*Proven, error) {
+	cp, err := t.openCheckpoint(string(p.Checkpoint), log)
 	if err != nil {
 		return nil, err
 	}

@@ -115,8 +115,8 @@ func (t *Trust) Update(rootEnvelope, proof []byte) (*Trust, error) {
 // the same installation and tenant, signed by the root role of this version and
 // of its own, and in the log: proof is a tlog-proof whose extra data is the
 // audit leaf, verified under this version's log key and, where this version
-// names witnesses, with their quorum. Once witnesses are named they are never
-// none again.
+// names witnesses, with their quorum. A root that names another log may stand in
+// that one instead. Once witnesses are named they are never none again.
 func (t *Trust) Succeed(rootEnvelope, proof []byte) (*Succession, error) {
 	const op = "link.Trust.Update"
 	next, env, err := parseRoot(rootEnvelope)
@@ -160,7 +160,7 @@ func (t *Trust) follows(next *Trust) error {
 	return nil
 }
 
-// logged checks that the log holds an entry for next.
+// logged checks that the log, the old one or the new, holds an entry for next.
 func (t *Trust) logged(next *Trust, proof []byte) error {
 	p, err := parseProof(proof)
 	if err != nil {
@@ -173,8 +173,7 @@ func (t *Trust) logged(next *Trust, proof []byte) error {
 	if want := RootObject(next.hash); kind != LeafAuthority || object != want {
 		return proofError(core.KindDenied, "the proof is of a leaf of type %q for %q, want %q for %q", clip(kind), clip(object), LeafAuthority, want)
 	}
-	_, err = t.verifyProof(p, p.ExtraData)
-	return err
+	return t.provedIn(next, p)
 }
 
 // verified returns the signatures of an envelope that hold in a namespace. The
