@@ -66,3 +66,13 @@ func sealedKey(ring *crypt.Keyring, dir, name string) (core.Secret, error) {
 func (k *hostKeys) stopSigner() (link.Signer, error) {
 	return link.NewCryptoSigner(ed25519.NewKeyFromSeed(k.stop.Reveal()))
 }
+
+// name tells this server from others by what only it has: its host keys. It is
+// the same after every start.
+func (k *hostKeys) name() (string, error) {
+	signer, err := k.stopSigner()
+	if err != nil {
+		return "", err
+	}
+	return link.KeyID(signer.PublicKey()), nil
+}

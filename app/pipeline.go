@@ -33,10 +33,6 @@ var (
 	topicOrders    = journal.NewTopic("orders")
 )
 
-// correlateLease is how long the owner of the correlate stage may be away
-// before another server takes over.
-const correlateLease = 15 * time.Second
-
 // flow is what the stages are made of.
 type flow struct {
 	detect    detect.Config
@@ -123,14 +119,12 @@ func ruleFiles(dir string) (files []rules.File, replaced []string, err error) {
 //	incident         alerts      incidents
 //	playbook         incidents   runs, jobs
 //	playbook-orders  orders      runs, jobs
-func (s *Server) stages(correlate *journal.Lease) []journal.Stage {
+func (s *Server) stages() []journal.Stage {
 	raw, f, state := s.base.frames, s.flow, s.base.state
-	last := detect.Correlate(f.detect, topicMatches.Bind(state), f.alerts)
-	last.Lease = correlate
 	return []journal.Stage{
 		f.fold.Stage(raw, 0),
 		detect.Stage(f.detect, raw, 0, topicMatches),
-		last,
+		detect.Correlate(f.detect, topicMatches.Bind(state), f.alerts),
 		incident.Stage(topicAlerts.Bind(state), f.Incidents),
 		f.Playbooks.Stage(topicIncidents.Bind(state)),
 		f.Playbooks.OrderStage(topicOrders.Bind(state)),
@@ -143,14 +137,13 @@ func (s *Server) runFlow(ctx context.Context) error {
 	if _, err := detect.Announce(ctx, s.base.frames, s.base.state, 1, s.flow.ruleset.Files, s.clock.Now()); err != nil {
 		return err
 	}
-	lease, err := journal.Acquire(ctx, s.base.state, s.clock, "correlate/"+s.Config.Tenant.String(), s.instance, correlateLease)
-	if err != nil {
-		return err
-	}
-	s.background(ctx, "lease", func(ctx context.Context) error { return s.keepLease(ctx, lease) })
-	for _, stage := range s.stages(lease) {
+	for _, stage := range s.stages() {
 		stage.Clock, stage.OnFailure = s.clock, s.stageFailed
-		s.background(ctx, "stage "+stage.Name, func(ctx context.Context) error { return journal.Run(ctx, s.base.state, stage) })
+		run := func(ctx context.Context) error { return journal.Run(ctx, s.base.state, stage) }
+		if stage.Name == "correlate" {
+			run = func(ctx context.Context) error { return s.runOwned(ctx, stage) }
+		}
+		s.background(ctx, "stage "+stage.Name, run)
 	}
 	s.background(ctx, "ticks", func(ctx context.Context) error {
 		s.base.frames.RunTicks(ctx, func(err error) { s.log.Warn("a tick failed", slog.Any("err", err)) })
@@ -175,20 +168,6 @@ func (s *Server) stageFailed(f journal.Failure) {
 // for persons does so for hours, so it is no warning.
 func (s *Server) jobFailed(j jobs.Job, err error) {
 	s.log.Info("a job waits", slog.String("kind", j.Kind), slog.String("key", j.Key), slog.Int("attempt", j.Attempt), slog.Any("err", err))
-}
-
-// keepLease renews the correlate stage's lease at a third of its life.
-func (s *Server) keepLease(ctx context.Context, lease *journal.Lease) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return lease.Release(context.WithoutCancel(ctx), s.base.state)
-		case <-s.clock.After(correlateLease / 3):
-			if err := lease.Renew(ctx, s.base.state, s.clock, correlateLease); core.KindOf(err) == core.KindExpired {
-				return err
-			}
-		}
-	}
 }
 
 // sweepOrders expires orders and goes on with those whose signing was cut short.

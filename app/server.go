@@ -61,7 +61,8 @@ type Server struct {
 	hub       *stop.Hub
 	ring      *stop.Ring
 	tls       *tls.Config
-	// instance names this process among servers on one database.
+	// instance names this server among those on one database, the same after
+	// every start.
 	instance string
 
 	certificate atomic.Pointer[tls.Certificate]
@@ -89,7 +90,7 @@ func Open(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
 		o.Clock = core.SystemClock{}
 	}
 	s := &Server{
-		Config: cfg, options: o, clock: o.Clock, log: o.Log, started: o.Clock.Now(), instance: core.NewUUID(o.Clock.Now()).String(),
+		Config: cfg, options: o, clock: o.Clock, log: o.Log, started: o.Clock.Now(),
 		ready: make(chan struct{}), failed: make(chan error, 16),
 	}
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -100,6 +101,9 @@ func Open(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
 		}
 	}()
 	if s.base, err = openFoundation(ctx, cfg, o.Paths, o.Clock, o.Log); err != nil {
+		return nil, err
+	}
+	if s.instance, err = s.base.keys.name(); err != nil {
 		return nil, err
 	}
 	s.Audit = s.base.log
