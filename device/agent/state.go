@@ -37,9 +37,11 @@ type body struct {
 	Root     []byte `json:"root,omitempty"`
 	RootHash string `json:"root_hash,omitempty"`
 	// Sealed is the spool's tail as last known here.
-	Sealed  spool.Tail `json:"sealed"`
-	LogSize uint64     `json:"log_size"`
-	LogRoot string     `json:"log_root"`
+	Sealed spool.Tail `json:"sealed"`
+	// The newest checkpoint seen, and of which log.
+	LogOrigin string `json:"log_origin,omitempty"`
+	LogSize   uint64 `json:"log_size"`
+	LogRoot   string `json:"log_root"`
 }
 
 // latch is a latch and what it holds.

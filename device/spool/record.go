@@ -37,7 +37,7 @@ const EventLost = "events_lost"
 // are made by the agent, none by a sensor.
 var reserved = map[string]bool{
 	EventLost: true, "order_result": true, "order_refused": true, "release_pending": true, "latch_released": true,
-	"receipt_invalid": true, "epoch_changed": true, "sequence_fork": true, "local_refused": true, "sensor_lost": true,
+	"receipt_invalid": true, "epoch_changed": true, "sequence_fork": true, "log_diverted": true, "local_refused": true, "sensor_lost": true,
 }
 
 // ClassOf returns the class of an event.

@@ -49,6 +49,7 @@ type Site struct {
 
 	mu     sync.Mutex
 	keys   map[string]link.Signer
+	logKey ed25519.PrivateKey
 	signer note.Signer
 	hashes []tlog.Hash
 	size   int64
@@ -162,13 +163,24 @@ func (s *Site) Trust() *link.Trust {
 }
 
 func (s *Site) newLog() (vkey string) {
-	pub, priv, err := ed25519.GenerateKey(rand.Reader)
+	_, priv, err := ed25519.GenerateKey(rand.Reader)
 	s.must(err)
-	vkey, err = note.NewEd25519VerifierKey(origin, pub)
+	s.logKey = priv
+	return s.BeginLog(origin)
+}
+
+// BeginLog goes on in an empty log of this origin, under the same key, as a
+// server does whose log is damaged. It returns the log's vkey.
+func (s *Site) BeginLog(origin string) (vkey string) {
+	s.T.Helper()
+	vkey, err := note.NewEd25519VerifierKey(origin, s.logKey.Public().(ed25519.PublicKey))
 	s.must(err)
 	id := strings.Split(vkey, "+")[1]
-	s.signer, err = note.NewSigner(fmt.Sprintf("PRIVATE+KEY+%s+%s+%s", origin, id, base64.StdEncoding.EncodeToString(append([]byte{1}, priv.Seed()...))))
+	signer, err := note.NewSigner(fmt.Sprintf("PRIVATE+KEY+%s+%s+%s", origin, id, base64.StdEncoding.EncodeToString(append([]byte{1}, s.logKey.Seed()...))))
 	s.must(err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.signer, s.hashes, s.size = signer, nil, 0
 	return vkey
 }
 
@@ -192,7 +204,7 @@ func (s *Site) log(leaf []byte) (index uint64, path [][]byte, checkpoint string)
 	s.size++
 	root, err := tlog.TreeHash(s.size, s)
 	s.must(err)
-	cp := flog.Checkpoint{Origin: origin, Size: uint64(s.size), Hash: root[:]}
+	cp := flog.Checkpoint{Origin: s.signer.Name(), Size: uint64(s.size), Hash: root[:]}
 	signed, err := note.Sign(&note.Note{Text: string(cp.Marshal())}, s.signer)
 	s.must(err)
 	proof, err := tlog.ProveRecord(s.size, s.size-1, s)
