@@ -49,7 +49,9 @@ type auditLog struct {
 	size   int64
 }
 
-func newLog(t testing.TB, seed string) *auditLog {
+func newLog(t testing.TB, seed string) *auditLog { return logAt(t, seed, origin) }
+
+func logAt(t testing.TB, seed, origin string) *auditLog {
 	t.Helper()
 	key := edKey("log " + seed)
 	vkey, err := note.NewEd25519VerifierKey(origin, key.Public().(ed25519.PublicKey))
@@ -103,7 +105,7 @@ func (l *auditLog) proof(index int64, extra []byte) []byte {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	cp := flog.Checkpoint{Origin: origin, Size: uint64(l.size), Hash: root[:]}
+	cp := flog.Checkpoint{Origin: l.signer.Name(), Size: uint64(l.size), Hash: root[:]}
 	signed, err := note.Sign(&note.Note{Text: string(cp.Marshal())}, l.signer)
 	if err != nil {
 		l.t.Fatal(err)

@@ -70,9 +70,11 @@ func (k *keeper) proven(w Warrant, object string) (intent, error) {
 	return intent{at, w.Principal.String(), w.Action, object}, nil
 }
 
-// included verifies the proof under the trust root's log key. It does not wait
-// for witnesses: what keys signs never loosens, and containment must not depend
-// on somebody else's answer.
+// included verifies the proof under the trust root's log key, in the log that
+// the root names or in one that followed it after damage: containment goes on
+// then (F14), and intents of two logs are never taken for one another. It does
+// not wait for witnesses either: what keys signs never loosens, and containment
+// must not depend on somebody else's answer.
 func included(t *link.Trust, leaf, text []byte) (core.Position, error) {
 	const op = "keys.included"
 	if len(leaf) > maxLeaf || len(text) > maxProof {
@@ -99,7 +101,7 @@ func included(t *link.Trust, leaf, text []byte) (core.Position, error) {
 	if err := tlog.CheckRecord(path, int64(cp.Size), cp.Root, int64(p.Index), tlog.RecordHash(leaf)); err != nil {
 		return core.Position{}, core.E(core.KindDamaged, op, fmt.Sprintf("the intent is not leaf %d of the log: %v", p.Index, err))
 	}
-	return core.Position{Origin: t.Root().LogOrigin, Index: p.Index}, nil
+	return core.Position{Origin: cp.Origin, Index: p.Index}, nil
 }
 
 // The words of an intent's clear header.
