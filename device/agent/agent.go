@@ -83,7 +83,9 @@ type Agent struct {
 	waiting map[core.UUID]*link.Verified
 	queued  chan line
 	renew   chan struct{} // the server says that the certificate ran out
-	stops   struct {
+	// workloads are taken away by a containment and come back after the release.
+	workloads workloads
+	stops     struct {
 		mu      sync.Mutex
 		answers map[core.UUID]answer
 	}
@@ -127,6 +129,7 @@ func open(ctx context.Context, cfg Config) (*Agent, error) {
 	}
 	a := &Agent{cfg: cfg, key: key, waiting: map[core.UUID]*link.Verified{}, queued: make(chan line, 64), renew: make(chan struct{}, 1), presence: newPresence(cfg.Elapsed)}
 	a.stops.answers = map[core.UUID]answer{}
+	a.workloads.ask, a.workloads.taken = make(chan struct{}, 1), make(chan string, 1)
 	a.results.kick, a.deferred.kick = make(chan struct{}, 1), make(chan struct{}, 1)
 	a.rec = newRecorder(a)
 	enrolled, err := a.enrolled()
@@ -421,6 +424,7 @@ func (a *Agent) run(ctx context.Context) error {
 	writing.Go(func() { a.writeLater(end) })
 	for name, part := range map[string]func(context.Context) error{
 		"monitor": a.mon.Run, "upload": a.upload, "stream": a.stream, "results": a.sendResults, "renewal": a.renewals,
+		"workloads": a.keepWorkloads, "withdrawal": noError(a.withdrawals),
 		"orders": noError(a.work), "housekeeping": noError(a.keepHouse), "local": func(ctx context.Context) error { return a.serveLocal(ctx, local) },
 	} {
 		acting.Go(func() {

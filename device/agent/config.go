@@ -67,6 +67,18 @@ type OutputConfig struct {
 	Path   string `yaml:"path"`
 }
 
+// WorkloadConfig names a program on this machine that gets a key and a
+// certificate of its own.
+type WorkloadConfig struct {
+	Name string `yaml:"name"`
+	// Dir is where NAME.key and NAME.crt lie; leaving it out means workloads in
+	// the data directory.
+	Dir string `yaml:"dir,omitempty"`
+}
+
+// id is the workload's name; Validate parsed it.
+func (w WorkloadConfig) id() core.ServiceID { return core.MustID[core.ServiceID](w.Name) }
+
 // Config is the agent's configuration. The fields without a name in YAML are
 // for the program that starts it.
 type Config struct {
@@ -86,6 +98,8 @@ type Config struct {
 	DHCP    bool           `yaml:"dhcp,omitempty"` // quarantine keeps the lease alive
 	Sensors []SensorConfig `yaml:"sensors"`
 	Outputs []OutputConfig `yaml:"outputs,omitempty"`
+	// Workloads get certificates for as long as the device is not in quarantine.
+	Workloads []WorkloadConfig `yaml:"workloads,omitempty"`
 	// SpoolLimit is the space for events that wait, in bytes.
 	SpoolLimit int64         `yaml:"spool_limit"`
 	Heartbeat  time.Duration `yaml:"heartbeat"`
@@ -136,7 +150,10 @@ func (c *Config) Validate() error {
 	if err := c.validateSensors(); err != nil {
 		return err
 	}
-	return c.validateOutputs()
+	if err := c.validateOutputs(); err != nil {
+		return err
+	}
+	return c.validateWorkloads()
 }
 
 func invalid(format string, args ...any) error {
@@ -189,6 +206,41 @@ func (c *Config) validateOutputs() error {
 		seen[o.ID] = true
 	}
 	return nil
+}
+
+// maxWorkloads bounds what one device has named; each is a signature a day.
+const maxWorkloads = 32
+
+func (c *Config) validateWorkloads() error {
+	if len(c.Workloads) > maxWorkloads {
+		return invalid("workloads: %d, at most %d are allowed", len(c.Workloads), maxWorkloads)
+	}
+	seen := map[string]bool{}
+	for i, w := range c.Workloads {
+		if _, err := core.ParseID[core.ServiceID](w.Name); err != nil {
+			return fmt.Errorf("workloads[%d].name: %w", i, err)
+		}
+		switch {
+		case seen[w.Name]:
+			return invalid("workloads[%d].name: %q is taken", i, w.Name)
+		case w.Dir != "" && !filepath.IsAbs(w.Dir):
+			return invalid("workloads[%d].dir: %q is not an absolute path", i, w.Dir)
+		}
+		seen[w.Name] = true
+	}
+	return nil
+}
+
+// workloadDir is the agent's own folder for workloads' files.
+func (c *Config) workloadDir() string { return filepath.Join(c.DataDir, "workloads") }
+
+// workloadFiles returns where a workload's key and certificate lie.
+func (c *Config) workloadFiles(w WorkloadConfig) (key, cert string) {
+	dir := c.workloadDir()
+	if w.Dir != "" {
+		dir = filepath.Clean(w.Dir)
+	}
+	return filepath.Join(dir, w.Name+".key"), filepath.Join(dir, w.Name+".crt")
 }
 
 func (c *Config) withDefaults() {

@@ -98,6 +98,7 @@ func TestTheConfigurationIsStrict(t *testing.T) {
 		"nope: 1\n", "enforce: maybe\n", "enforce: simulated\n", "data_dir: x\n", "heartbeat: 0s\n", "debounce: 1h\n", "spool_limit: 1\n", "device: ../../etc\n",
 		"sensors: [{id: a, driver: carrier}, {id: a, driver: usb}]\n", "sensors: [{id: agent, driver: usb}]\n", "sensors: [{id: ../x, driver: usb}]\n",
 		"sensors: [{id: a, driver: magic}]\n", "sensors: [{id: a, driver: usb, reflex: [explode]}]\n", "outputs: [{id: a, driver: file, path: x}]\n",
+		"workloads: [{name: a}, {name: a}]\n", "workloads: [{name: ../x}]\n", "workloads: [{name: a, dir: x}]\n", "workloads: [{name: a, key: /x}]\n", "workloads: [{}]\n",
 		"outputs: [{id: a, driver: gpio, path: /x}]\n", "enrolment: x\n", "sensors: [{id: a, driver: usb, latches: true}]\n",
 	} {
 		c := agent.Default()

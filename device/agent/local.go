@@ -49,6 +49,7 @@ type Status struct {
 	Servers      []string          `json:"servers"`
 	Spool        spool.Stats       `json:"spool"`
 	Waiting      []Waiting         `json:"waiting"` // orders whose delay runs
+	Workloads    []Workload        `json:"workloads"`
 	Missing      []string          `json:"missing"` // what is not there or not done on this machine
 }
 
@@ -56,6 +57,14 @@ type Status struct {
 type Waiting struct {
 	Order core.UUID `json:"order"`
 	Left  int64     `json:"left_s"`
+}
+
+// Workload is a workload and how long its certificate is good; without one it
+// waits for it, or it was withdrawn.
+type Workload struct {
+	Name        string    `json:"name"`
+	Certificate string    `json:"certificate"` // the file
+	NotAfter    time.Time `json:"not_after,omitzero"`
 }
 
 // Status returns how the device is.
@@ -67,7 +76,7 @@ func (a *Agent) Status() Status {
 		Sensors: a.mon.Statuses(), Latches: []monitor.Latch{}, Contained: a.reflex.Contained(), Enforce: a.cfg.Enforce, Plan: a.reflex.Plan(),
 		Outputs: a.reflex.Outputs(), Presence: code, Code: shortCodeOf(a.key), Protection: string(a.key.Protection()), FirstUse: a.id.FirstUse,
 		Demo: a.id.Demo, Epoch: c.Epoch, StateCounter: c.Counter, RootVersion: a.trust.Load().Root().Version, RootHash: a.trust.Load().Hash(),
-		Servers: a.hosts(), Spool: a.spool.Stats(), Waiting: []Waiting{}, Missing: []string{},
+		Servers: a.hosts(), Spool: a.spool.Stats(), Waiting: []Waiting{}, Workloads: a.workloadStatus(), Missing: []string{},
 	}
 	var err error
 	if s.Firewall, err = a.reflex.Status(); err != nil {

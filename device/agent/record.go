@@ -228,7 +228,8 @@ func (a *Agent) sink(e monitor.Event) {
 	a.rec.put(entry{event: out, latch: l})
 }
 
-// contain puts the device in quarantine and says what that did.
+// contain puts the device in quarantine, says what that did, and has the
+// workloads' keys and certificates withdrawn after it.
 func (a *Agent) contain(why string, simulated bool) (enforced bool, err error) {
 	e := a.reflex.Contain()
 	fields := map[string]any{"why": why, "took_us": e.Took.Microseconds(), "enforced": e.Enforced}
@@ -242,6 +243,7 @@ func (a *Agent) contain(why string, simulated bool) (enforced bool, err error) {
 	ev := a.event(kind, sev, fields)
 	ev.Simulated = simulated || a.cfg.Enforce == EnforceSimulated
 	a.rec.put(entry{event: ev})
+	a.takeWorkloads(why)
 	return e.Enforced, e.Err
 }
 

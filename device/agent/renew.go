@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net/http"
 	"time"
@@ -50,7 +51,7 @@ func (a *Agent) renewals(ctx context.Context) error {
 	asked := false
 	for ctx.Err() == nil {
 		wait := renewLook
-		if asked || a.renewalDue() {
+		if asked || a.aging(a.cert.Load().Leaf) {
 			if err := a.renewNow(ctx); err != nil {
 				a.cfg.Log.Warn("the certificate is not renewed", "error", err)
 				wait = pause.next()
@@ -73,10 +74,9 @@ func (a *Agent) renewals(ctx context.Context) error {
 	return nil
 }
 
-// renewalDue judges by the later of the clock and trusted time: renewing too
-// early costs little.
-func (a *Agent) renewalDue() bool {
-	leaf := a.cert.Load().Leaf
+// aging says whether two thirds of a certificate's life are over. It judges by
+// the later of the clock and trusted time: renewing too early costs little.
+func (a *Agent) aging(leaf *x509.Certificate) bool {
 	now := a.cfg.Clock.Now()
 	if bounds := a.store.Time(); bounds.Upper.After(now) {
 		now = bounds.Upper

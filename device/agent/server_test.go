@@ -47,6 +47,8 @@ type server struct {
 	results  []link.Result
 	lines    []map[string]any
 	renewed  int
+	asked    int                                                 // requests for workload certificates
+	workload func(verify.Identity) (id verify.Identity, ok bool) // nil: as asked; not ok: 409
 
 	down      atomic.Bool                         // answers 503
 	receipt   func(r *link.Receipt) *link.Receipt // nil: honest
@@ -65,6 +67,7 @@ func newServer(t testing.TB, mode link.Mode) *server {
 		s.answer(w, map[string]any{"v": 1, "challenge": strings.Repeat("c", 43), "expires": time.Now().Add(time.Minute).UnixMicro()})
 	})
 	mux.HandleFunc("POST /agent/v1/renew", s.renew)
+	mux.HandleFunc("POST /agent/v1/workloads", s.workloads)
 	s.srv = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.down.Load() {
 			http.Error(w, "down", http.StatusServiceUnavailable)
@@ -262,6 +265,31 @@ func (s *server) renew(w http.ResponseWriter, r *http.Request) {
 	chain := s.site.CA.Management(identity, s.publicKey(req.CSR))
 	s.note(func() { s.renewed++ })
 	s.answer(w, map[string]any{"v": 1, "certificate": chain})
+}
+
+func (s *server) workloads(w http.ResponseWriter, r *http.Request) {
+	var req struct {
+		V    int            `json:"v"`
+		Name core.ServiceID `json:"name"`
+		CSR  string         `json:"csr"`
+	}
+	s.body(r, &req)
+	var decide func(verify.Identity) (verify.Identity, bool)
+	s.note(func() { s.asked++; decide = s.workload })
+	id := verify.Identity{Tenant: devicetest.Tenant, Device: devicetest.Device, Workload: req.Name}
+	if decide != nil {
+		var ok bool
+		if id, ok = decide(id); !ok {
+			http.Error(w, "in quarantine", http.StatusConflict)
+			return
+		}
+	}
+	s.answer(w, map[string]any{"v": 1, "certificate": s.site.CA.Management(id, s.publicKey(req.CSR))})
+}
+
+// decide sets what becomes of requests for workload certificates.
+func (s *server) decide(fn func(verify.Identity) (verify.Identity, bool)) {
+	s.note(func() { s.workload = fn })
 }
 
 // signed opens an envelope that the connection's own key signed.

@@ -285,6 +285,7 @@ func (a *Agent) sent(r outgoing, taken bool) {
 	if !taken {
 		return
 	}
+	a.wantWorkloads() // the server knows now that a release was carried out
 	a.later(func(b *body) error {
 		if kept, ok := b.answered(r.Order); ok && kept.Outcome == r.Outcome {
 			kept.Sent = true
