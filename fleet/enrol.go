@@ -111,14 +111,21 @@ func requestOf(text string) (der, spki []byte, err error) {
 	if block == nil || block.Type != "CERTIFICATE REQUEST" || len(rest) > 0 {
 		return nil, nil, core.E(core.KindInvalid, "fleet.Enrol", "public_key: not exactly one PEM certificate request")
 	}
-	key, err := pki.PublicKeyOf(block.Bytes)
-	if err != nil {
+	if spki, err = keyOf(block.Bytes); err != nil {
 		return nil, nil, fmt.Errorf("fleet.Enrol: public_key: %w", err)
 	}
-	if spki, err = x509.MarshalPKIXPublicKey(key); err != nil {
-		return nil, nil, core.Wrap(core.KindInvalid, "fleet.Enrol", err)
-	}
 	return block.Bytes, spki, nil
+}
+
+// keyOf returns the public key, in its PKIX form, of a certificate request that
+// is signed by it.
+func keyOf(csr []byte) ([]byte, error) {
+	key, err := pki.PublicKeyOf(csr)
+	if err != nil {
+		return nil, err
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key)
+	return spki, core.Wrap(core.KindInvalid, "fleet.Enrol", err)
 }
 
 // Enrol takes a device in. Exactly one of the answers is set without an error.
@@ -270,19 +277,19 @@ func (e *Enrolment) again(ctx context.Context, tx *store.Tx, t row) (Device, []b
 
 // misuse is the second use of a token by another key: one of the two is a
 // thief, and nobody here can say which. The first is suspended, a person looks.
+// After that the token is known to be in wrong hands: using it again is an alarm
+// and cuts nobody off, or its thief could do so for ever.
 func (e *Enrolment) misuse(ctx context.Context, tx *store.Tx, t row, a applicant) (refusal, err error) {
-	refusal = core.E(core.KindReplayed, "fleet.Enrol", fmt.Sprintf("enrolment token %s was used before, by another key; device %q is suspended until a person has looked", t.id, t.usedBy)).
+	refusal = core.E(core.KindReplayed, "fleet.Enrol", fmt.Sprintf("enrolment token %s was used before, by another key; device %q was suspended for it until a person looks", t.id, t.usedBy)).
 		WithHint("compare the short codes on both machines, then approve one of them")
 	d, err := lockDevice(ctx, tx, t.tenant, t.usedBy)
 	if err != nil {
 		return refusal, err
 	}
-	if d.Identity == IdentityActive || d.Identity == IdentityPending {
-		if err := e.reg.setIdentity(ctx, tx, d, IdentitySuspended, "service/fleet", "a second key used the enrolment token "+t.id, core.Position{}); err != nil {
+	if t.state == tokenUsed {
+		if err := e.suspend(ctx, tx, d, "a second key used the enrolment token "+t.id); err != nil {
 			return refusal, err
 		}
-	}
-	if t.state == tokenUsed {
 		if _, err := tx.Exec(ctx, `UPDATE fleet_tokens SET state = $1 WHERE tenant = $2 AND id = $3`, tokenMisused, t.tenant, t.id); err != nil {
 			return refusal, fmt.Errorf("fleet: token %s: %w", t.id, err)
 		}
@@ -294,6 +301,14 @@ func (e *Enrolment) misuse(ctx context.Context, tx *store.Tx, t row, a applicant
 		tenant: t.tenant, device: t.usedBy, kind: "enrolment_token_reused", severity: core.SeverityCritical, at: e.reg.clock.Now(),
 		fields: map[string]any{"token": t.id, "first_key": t.usedKey, "second_key": a.key, "second_serial": a.serial},
 	})
+}
+
+// suspend cuts a device off that has a way in or waits for one.
+func (e *Enrolment) suspend(ctx context.Context, tx *store.Tx, d Device, why string) error {
+	if d.Identity != IdentityActive && d.Identity != IdentityPending {
+		return nil
+	}
+	return e.reg.setIdentity(ctx, tx, d, IdentitySuspended, "service/fleet", why, core.Position{})
 }
 
 // wrongKey is the use of a token that names another key. The token stays good
@@ -351,7 +366,8 @@ func storeCertificate(ctx context.Context, tx *store.Tx, d Device, chain []byte)
 
 // Approve takes a waiting or suspended device in. The person must give the
 // short code that the device itself shows, so that approving without looking is
-// not possible.
+// not possible. It is held against the key that the certificate will be for;
+// what the row says of itself proves nothing.
 func (e *Enrolment) Approve(ctx context.Context, who core.Principal, tenant core.TenantID, id core.DeviceID, code string) error {
 	d, err := e.reg.Get(ctx, tenant, id)
 	if err != nil {
@@ -360,17 +376,28 @@ func (e *Enrolment) Approve(ctx context.Context, who core.Principal, tenant core
 	if d.Identity != IdentityPending && d.Identity != IdentitySuspended {
 		return core.E(core.KindConflict, "fleet.Approve", fmt.Sprintf("device %q is %s; nothing waits for approval", id, d.Identity))
 	}
-	if subtle.ConstantTimeCompare([]byte(code), []byte(d.ShortCode)) != 1 {
-		return core.E(core.KindDenied, "fleet.Approve", fmt.Sprintf("code %.40q is not the short code of device %q", code, id)).
+	csr, spki, err := e.requestBy(ctx, d)
+	if err != nil {
+		return err
+	}
+	if subtle.ConstantTimeCompare([]byte(code), []byte(link.ShortCode(spki))) != 1 || keyHash(spki) != d.Key {
+		return core.E(core.KindDenied, "fleet.Approve", fmt.Sprintf("code %.40q is not the short code of the key that waits as device %q", code, id)).
 			WithHint("read the code from the device itself; if it differs, somebody else's key waits under this name")
 	}
-	var csr []byte
+	_, err = e.admit(ctx, d, csr, who, policy.DeviceApprove, "short code compared")
+	return err
+}
+
+// requestBy reads the certificate request that a device left and its key.
+func (e *Enrolment) requestBy(ctx context.Context, d Device) (csr, spki []byte, err error) {
 	err = e.reg.db.View(ctx, func(tx *store.Tx) error {
 		return tx.QueryRow(ctx, `SELECT csr FROM fleet_devices WHERE tenant = $1 AND id = $2`, d.Tenant, d.ID).Scan(&csr)
 	})
 	if err != nil {
-		return fmt.Errorf("fleet: request of device %q: %w", d.ID, err)
+		return nil, nil, fmt.Errorf("fleet: request of device %q: %w", d.ID, err)
 	}
-	_, err = e.admit(ctx, d, csr, who, policy.DeviceApprove, "short code compared")
-	return err
+	if spki, err = keyOf(csr); err != nil {
+		return nil, nil, fmt.Errorf("fleet: stored request of device %q: %w", d.ID, err)
+	}
+	return csr, spki, nil
 }

@@ -1,7 +1,10 @@
 package fleet_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"github.com/interlock-security/interlock/digital/pki/verify"
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/link"
+	"github.com/interlock-security/interlock/platform/store"
 )
 
 func TestATokenThatNamesTheKeyBringsTheDeviceIn(t *testing.T) {
@@ -201,5 +205,62 @@ func TestEnrolmentGoesOnAfterACrash(t *testing.T) {
 		r.keys.down(nil)
 		a.in(tok)
 		a.send()
+	})
+}
+
+// A person has looked at both machines and taken one in. From then on the token
+// is known to be in wrong hands, and who holds it can't cut the device off again
+// and again.
+func TestTokenInWrongHandsIsSpent(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		url := r.serve()
+		owner, thief := r.agent(url, "press-7"), r.agent(url, "press-7")
+		tok := r.token("press-7", "")
+		_, err := owner.enrolWith(tok)
+		r.must(err)
+		code := link.ShortCode(owner.spki())
+		r.must(r.enrol.Approve(t.Context(), admin, tenant, owner.id, code))
+		owner.in(tok)
+
+		_, err = thief.enrolWith(tok)
+		r.want(err, core.KindReplayed, "suspended")
+		targets, err := r.reg.Targets(t.Context())
+		r.must(err)
+		if len(targets) != 1 || targets[0].Device != owner.id {
+			t.Errorf("a stop has the targets %v: a suspended machine still runs and must be named", targets)
+		}
+
+		r.must(r.enrol.Approve(t.Context(), admin, tenant, owner.id, code))
+		_, err = thief.enrolWith(tok)
+		r.want(err, core.KindReplayed, tok.ID)
+		if d := r.device("press-7"); d.Identity != fleet.IdentityActive {
+			t.Errorf("the device is %s: a token that was reported once cuts it off for ever", d.Identity)
+		}
+		r.catchUp(0)
+		if n := len(r.raw.events(t, "enrolment_token_reused")); n != 2 {
+			t.Errorf("%d alarms for two uses by the thief", n)
+		}
+	})
+}
+
+// The person compares the code of the key that the certificate is for, not what
+// a row says the code is.
+func TestApprovalIsForTheKeyInTheRequest(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		url := r.serve()
+		owner, thief := r.agent(url, "press-7"), r.agent(url, "press-7")
+		_, err := owner.enrolWith(r.token("press-7", ""))
+		r.must(err)
+		block, _ := pem.Decode([]byte(thief.csr()))
+		sum := sha256.Sum256(thief.spki())
+		r.must(r.db.Tx(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec(t.Context(), `UPDATE fleet_devices SET csr = $1, spki = $2 WHERE tenant = $3 AND id = $4`, block.Bytes, hex.EncodeToString(sum[:]), tenant, "press-7")
+			return err
+		}))
+		err = r.enrol.Approve(t.Context(), admin, tenant, owner.id, link.ShortCode(owner.spki()))
+		r.want(err, core.KindDenied, "code")
+		if d := r.device("press-7"); d.Identity != fleet.IdentityPending {
+			t.Errorf("the device is %s", d.Identity)
+		}
 	})
 }

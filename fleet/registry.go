@@ -197,11 +197,14 @@ func (r *Registry) record(ctx context.Context, tx *store.Tx, d Device, what, by,
 	return nil
 }
 
-// Targets lists the devices that a stop can reach, for the stop path's roster.
+// Targets lists the devices that a stop is for, for the stop path's roster. A
+// suspended one may not be spoken to, but its machine may run: a stop that did
+// not reach it must say so by name.
 func (r *Registry) Targets(ctx context.Context) ([]stop.Target, error) {
 	var list []stop.Target
 	err := r.db.View(ctx, func(tx *store.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT tenant, site, id FROM fleet_devices WHERE identity = $1 ORDER BY tenant, id`, string(IdentityActive))
+		rows, err := tx.Query(ctx, `SELECT tenant, site, id FROM fleet_devices WHERE identity IN ($1, $2) ORDER BY tenant, id`,
+			string(IdentityActive), string(IdentitySuspended))
 		if err != nil {
 			return fmt.Errorf("fleet: listing targets: %w", err)
 		}
