@@ -21,7 +21,7 @@ import (
 
 var (
 	vera, bert, cora = core.MustID[core.PersonID]("vera"), core.MustID[core.PersonID]("bert"), core.MustID[core.PersonID]("cora")
-	lineP            = core.MustID[LineID]("press")
+	lineP, lineO     = core.MustID[LineID]("press"), core.MustID[LineID]("oven")
 	siteA            = Scope{Kind: ScopeSite, Site: hallA}
 )
 
@@ -38,10 +38,13 @@ func who(p core.PersonID) core.Principal {
 
 func target(site core.SiteID, n int) Target {
 	t := Target{Tenant: tenant, Site: site, Device: dev(fmt.Sprintf("%s-%d", site, n))}
-	if n%2 == 0 {
+	switch {
+	case n%2 == 0:
 		t.Line = lineP
+	case n == 1:
+		t.Line = lineO
 	}
-	return t
+	return t // the last one's line nobody has said
 }
 
 // plant is a service with two halls of four devices each.
@@ -96,7 +99,7 @@ func TestWhoStopsWhat(t *testing.T) {
 	}{
 		{"own device", who(vera), Scope{Kind: ScopeDevice, Device: dev("hall-a-1")}, 0, 1},
 		{"own device with its site", who(vera), Scope{Kind: ScopeDevice, Device: dev("hall-a-1"), Site: hallA}, 0, 1},
-		{"own line", who(vera), Scope{Kind: ScopeLine, Site: hallA, Line: lineP}, 0, 2},
+		{"own line", who(vera), Scope{Kind: ScopeLine, Site: hallA, Line: lineP}, 0, 3},
 		{"own site", who(vera), siteA, 0, 4},
 		{"fleet is the own sites", who(vera), Scope{Kind: ScopeFleet}, 0, 4},
 		{"fleet of two halls", who(bert), Scope{Kind: ScopeFleet}, 0, 8},

@@ -84,7 +84,9 @@ type Stop struct {
 	At     time.Time     `json:"at"`
 }
 
-// Covers reports whether the target is in the stop's scope.
+// Covers reports whether the target is in the stop's scope. A device whose line
+// nobody has said is stopped with every line of its site: rather one machine too
+// many than the one that somebody means.
 func (s Stop) Covers(t Target) bool {
 	if s.Tenant != t.Tenant {
 		return false
@@ -93,7 +95,7 @@ func (s Stop) Covers(t Target) bool {
 	case ScopeDevice:
 		return s.Scope.Device == t.Device && (s.Scope.Site.IsZero() || s.Scope.Site == t.Site)
 	case ScopeLine:
-		return s.Scope.Site == t.Site && s.Scope.Line == t.Line
+		return s.Scope.Site == t.Site && (t.Line.IsZero() || s.Scope.Line == t.Line)
 	case ScopeSite:
 		return s.Scope.Site == t.Site
 	}
