@@ -46,7 +46,7 @@ type JournalState struct {
 // Source is a collector and what it sees.
 type Source struct {
 	Name    string `json:"name"`
-	State   string `json:"state"` // running | skipped | failed
+	State   string `json:"state"` // running | waiting | skipped | failed
 	Detail  string `json:"detail"`
 	Records uint64 `json:"records"`
 	Lost    uint64 `json:"lost"`

@@ -20,7 +20,7 @@ import (
 // parts tells how each part is; what is not known is never healthy.
 func (s *Server) parts() map[string]core.Health {
 	keysHealth, _ := s.child.Health()
-	p := map[string]core.Health{"audit": core.HealthHealthy, "keys": keysHealth, "state": core.HealthHealthy, "listener": core.HealthHealthy}
+	p := map[string]core.Health{"audit": core.HealthHealthy, "keys": keysHealth, "state": core.HealthHealthy, "listener": core.HealthHealthy, "collect": s.collecting()}
 	if s.stopOnly() {
 		p["audit"] = core.HealthUnhealthy
 	}
@@ -60,7 +60,7 @@ func (s *Server) Status(ctx context.Context) (api.Status, error) {
 	out := api.Status{
 		Parts: s.parts(), Mode: string(root.Mode), Installation: root.Installation, RootVersion: root.Version, RootHash: trust.Hash(),
 		Witnessed: root.Witness != "", Audit: api.StateOf(s.Audit), Devices: map[string]int{}, Incidents: map[string]int{},
-		Sources: s.sources(), Warnings: s.standing(root), Started: s.started,
+		Sources: s.sources(ctx), Warnings: s.standing(root), Started: s.started,
 	}
 	out.Health = worst(out.Parts)
 	for _, st := range s.Stops.Status(s.Config.Tenant).Stops {
