@@ -127,7 +127,7 @@ func (e *Engine) dispatch(ctx context.Context, tx *store.Tx, r Run, b *Playbook,
 	if alone, why := b.Alone(in); !alone {
 		return e.propose(ctx, tx, r, why)
 	}
-	r.Round = 1
+	r.Round++
 	text := fmt.Sprintf("playbook %s version %d starts by itself (its text: sha256 %s)", b.ID, b.Version, b.Digest)
 	if err := e.note(ctx, tx, r, playbookService(r.Tenant), core.Position{}, text); err != nil {
 		return err

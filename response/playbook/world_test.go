@@ -59,6 +59,7 @@ type world struct {
 
 	incidents *incident.Store
 	engine    *playbook.Engine
+	kill      context.CancelFunc
 
 	mu      sync.Mutex
 	logDown error // what the log answers to intents that are not vital
@@ -79,6 +80,7 @@ type machine struct {
 	simulated bool
 	latches   []string // types of the open ones
 	sensor    core.SensorState
+	mute      bool // its batches wait
 }
 
 func each(t *testing.T, body func(t *testing.T, w *world)) {
@@ -246,7 +248,9 @@ func (w *world) answer(key string, to fleet.OrderState, detail string) {
 		case link.OrderRelease:
 			m.latches, m.Contained = nil, false
 		case link.OrderQuarantine:
-			m.latches = append(m.latches, "quarantine_ordered")
+			if !m.mute {
+				m.latches = append(m.latches, "quarantine_ordered")
+			}
 		}
 	}
 	c := *o
@@ -373,9 +377,11 @@ func (w *world) attempts(id core.UUID) (words []string) {
 }
 
 // live runs the engine as the server does (two stages and the job runner) until
-// the returned function is called. It waits for everything to end.
+// the returned function is called. It waits for everything to end. kill ends it
+// from within, without waiting.
 func (w *world) live() (end func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
+	w.kill = cancel
 	var wg sync.WaitGroup
 	worker := &jobs.Runner{DB: w.db, Clock: w.clock, Handlers: w.engine.Handlers(), OnError: func(j jobs.Job, err error) {
 		w.t.Logf("job %s %s attempt %d: %v", j.Kind, j.Key, j.Attempt, err)
@@ -409,6 +415,9 @@ func (w *world) until(what string, pass time.Duration, ok func() bool) {
 	w.t.Helper()
 	deadline := time.After(20 * time.Second)
 	for !ok() {
+		if w.t.Failed() {
+			w.t.FailNow()
+		}
 		if pass > 0 && w.clock.Waiters() > 0 {
 			w.clock.Advance(pass)
 		}
@@ -418,6 +427,12 @@ func (w *world) until(what string, pass time.Duration, ok func() bool) {
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
+}
+
+// untilSays waits until the timeline says the words.
+func (w *world) untilSays(id core.UUID, words string, pass time.Duration) {
+	w.t.Helper()
+	w.until("the timeline says "+words, pass, func() bool { return strings.Contains(w.said(id), words) })
 }
 
 func (w *world) untilState(id core.UUID, s incident.State) {
