@@ -80,6 +80,7 @@ type Agent struct {
 	reflexes map[core.SensorID][]string
 
 	orders  sync.Mutex // held while an order other than a stop is carried out
+	taken   taken
 	waiting map[core.UUID]*link.Verified
 	queued  chan line
 	renew   chan struct{} // the server says that the certificate ran out
@@ -374,6 +375,28 @@ func (a *Agent) ownLatch(point, kind string, sev core.Severity) latch {
 		ID: id, Sensor: core.MustID[core.SensorID](ownSensor), Point: point, Type: kind, Severity: sev, At: a.cfg.Clock.Now().UnixMicro(),
 	}}
 }
+
+// maxOrdered bounds the latches that quarantine orders can set: whoever holds
+// the command key must not fill the state with them, nor make a release that no
+// person can read.
+const maxOrdered = 8
+
+// latchQuarantine latches an ordered quarantine. Beyond a few the newest latch
+// stands for the rest.
+func (a *Agent) latchQuarantine(fields map[string]any) latch {
+	var held []latch
+	a.view(func(_ string, b *body) { held = slices.Clone(b.Latches) })
+	held = slices.DeleteFunc(append(held, a.rec.latches()...), func(l latch) bool { return l.Type != typeOrdered })
+	if len(held) >= maxOrdered {
+		return held[len(held)-1]
+	}
+	l := a.ownLatch("quarantine", typeOrdered, core.SeverityHigh)
+	a.latchOwn(l, fields)
+	return l
+}
+
+// typeOrdered is the type of a latch that an order or the local socket set.
+const typeOrdered = "quarantine_ordered"
 
 // latchOwn records a latch of the agent itself.
 func (a *Agent) latchOwn(l latch, fields map[string]any) {

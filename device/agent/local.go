@@ -191,9 +191,8 @@ func (a *Agent) armLocally() error {
 }
 
 func (a *Agent) quarantineLocally() error {
-	l := a.ownLatch("quarantine", "quarantine_ordered", core.SeverityHigh)
 	_, err := a.contain("local socket", false)
-	a.latchOwn(l, map[string]any{"via": "local"})
+	a.latchQuarantine(map[string]any{"via": "local"})
 	return err
 }
 

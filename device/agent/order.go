@@ -20,8 +20,9 @@ func (a *Agent) context() link.Context {
 		Tenant: a.id.Tenant, Site: a.id.Site, Device: a.id.Device, Now: a.store.Time(), Presence: code, PresenceAge: age,
 		Latches: map[string]bool{},
 	}
+	root := a.trust.Load().Root().Version
 	a.view(func(epoch string, b *body) {
-		at.Epoch, at.LastCounter = epoch, b.lastCounter(epoch)
+		at.Epoch, at.LastCounter = epoch, max(b.lastCounter(epoch, root), a.taken.last(epoch, root))
 		for _, l := range b.Latches {
 			at.Latches[l.ID] = true
 		}
@@ -71,9 +72,10 @@ func (a *Agent) known(id core.UUID) (known answer, ok bool) {
 }
 
 // repeat answers an order that was answered before: the first answer stands. The
-// same id with other contents is no repetition.
+// same id with other contents is no repetition, except for a stop: while it is in
+// force the server signs it anew for every stream.
 func (a *Agent) repeat(o *link.Order, env *link.Envelope, via string, known answer) answer {
-	if known.Hash != payloadHash(env.Payload) {
+	if known.Hash != payloadHash(env.Payload) && !(known.Stop && o.Type == link.OrderStop) {
 		return a.refuse(o, env, via, core.E(core.KindReplayed, "agent", "another order had this id"))
 	}
 	a.queueResult(known)
@@ -127,8 +129,9 @@ func (a *Agent) carryOut(v *link.Verified, hash string) answer {
 	if p.effect == nil {
 		return a.unable(v, hash)
 	}
-	done := answer{Order: v.Order.ID, Hash: hash, Outcome: link.OutcomeDone}
+	done := answer{Order: v.Order.ID, Hash: hash, Outcome: link.OutcomeDone, Stop: v.Order.Type == link.OrderStop}
 	if p.first {
+		a.taken.note(v.Order)
 		done.Outcome, done.Detail = p.effect()
 		a.rememberStop(v, done)
 		a.later(func(b *body) error {
@@ -253,13 +256,12 @@ func (a *Agent) planArm() plan {
 // planQuarantine latches: a quarantine that was ordered ends as one that was
 // felt, by a release that names its latch.
 func (a *Agent) planQuarantine(v *link.Verified) plan {
-	l := a.ownLatch("quarantine", "quarantine_ordered", core.SeverityHigh)
 	return plan{
 		first:  true,
 		change: func(b *body) error { return nil }, // the recorder keeps the latch with its event
 		effect: func() (link.Outcome, string) {
 			enforced, err := a.contain("order "+v.Order.ID.String(), false)
-			a.latchOwn(l, map[string]any{"order": v.Order.ID, "requester": v.Order.Requester, "incident": v.Order.Incident})
+			l := a.latchQuarantine(map[string]any{"order": v.Order.ID, "requester": v.Order.Requester, "incident": v.Order.Incident})
 			switch {
 			case err != nil:
 				return failed(err)
@@ -516,8 +518,8 @@ func (a *Agent) verified(w pending) (*link.Verified, error) {
 func (a *Agent) root(envelope, proof []byte) {
 	was := a.trust.Load()
 	next, err := was.Update(envelope, proof)
-	if core.KindOf(err) == core.KindReplayed {
-		return // the one in force, or an older one, said again
+	if env, perr := link.ParseEnvelope(envelope); perr == nil && payloadHash(env.Payload) == was.Hash() {
+		return // the one in force, said again
 	}
 	if err == nil {
 		err = a.update(func(b *body) error {
@@ -526,7 +528,11 @@ func (a *Agent) root(envelope, proof []byte) {
 		})
 	}
 	if err != nil {
-		a.refusals.tell(a, "root_refused", core.SeverityHigh, map[string]any{"why": sensor.Text(err.Error()), "kind": core.KindOf(err).String(), "in_force": was.Root().Version})
+		sev := core.SeverityHigh
+		if core.KindOf(err) == core.KindReplayed {
+			sev = core.SeverityMedium // a server that has not heard yet how far this device is says old ones too
+		}
+		a.refusals.tell(a, "root_refused", sev, map[string]any{"why": sensor.Text(err.Error()), "kind": core.KindOf(err).String(), "in_force": was.Root().Version})
 		return
 	}
 	a.trust.Store(next)

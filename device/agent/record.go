@@ -81,6 +81,18 @@ func (r *recorder) peek() []entry {
 	return run
 }
 
+// latches returns the latches that wait for the disk.
+func (r *recorder) latches() (set []latch) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.queue {
+		if e.latch != nil {
+			set = append(set, *e.latch)
+		}
+	}
+	return set
+}
+
 func (r *recorder) drop(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -21,9 +22,13 @@ type body struct {
 	// Disarmed is a grant; without one the device is armed.
 	Disarmed *grant  `json:"disarmed,omitempty"`
 	Bypassed []grant `json:"bypassed,omitempty"`
-	// Counter is the last order counter taken in CounterEpoch.
+	// Counter is the last order counter taken in CounterEpoch under trust root
+	// CounterRoot. A new root begins anew: orders of the one before count no
+	// longer, and a stolen command key could have raised the counter so far
+	// that none of the persons' orders ever counted again.
 	Counter      uint64    `json:"counter"`
 	CounterEpoch string    `json:"counter_epoch"`
+	CounterRoot  uint64    `json:"counter_root"`
 	Cursor       uint64    `json:"cursor"`
 	Answers      []answer  `json:"answers,omitempty"` // oldest first
 	Pending      []pending `json:"pending,omitempty"`
@@ -74,6 +79,7 @@ type answer struct {
 	Outcome link.Outcome `json:"outcome"`
 	Detail  string       `json:"detail"`
 	Sent    bool         `json:"sent"`
+	Stop    bool         `json:"stop,omitempty"`
 }
 
 // maxAnswers bounds what is remembered. A forgotten order is still refused: its
@@ -123,8 +129,8 @@ func (b *body) note(a answer) {
 	}
 }
 
-func (b *body) lastCounter(epoch string) uint64 {
-	if b.CounterEpoch != epoch {
+func (b *body) lastCounter(epoch string, root uint64) uint64 {
+	if b.CounterEpoch != epoch || b.CounterRoot != root {
 		return 0
 	}
 	return b.Counter
@@ -132,8 +138,27 @@ func (b *body) lastCounter(epoch string) uint64 {
 
 func (b *body) take(o *link.Order) {
 	if o.Counter > 0 {
-		b.Counter, b.CounterEpoch = o.Counter, o.Epoch
+		b.Counter, b.CounterEpoch, b.CounterRoot = o.Counter, o.Epoch, o.RootVersion
 	}
+}
+
+// taken is the counter of the last order whose record follows its effect: the
+// next one is held against it before the disk knows.
+type taken struct {
+	mu   sync.Mutex
+	body body // its counter alone
+}
+
+func (t *taken) note(o *link.Order) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.body.take(o)
+}
+
+func (t *taken) last(epoch string, root uint64) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.body.lastCounter(epoch, root)
 }
 
 func (b *body) contained() bool {
