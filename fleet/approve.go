@@ -194,6 +194,24 @@ func (o *Orders) List(ctx context.Context, tenant core.TenantID, device core.Dev
 	return list, err
 }
 
+// resume returns where the stream of a device goes on. A cursor that was never
+// given out is another server's: a captured one's, or this one's before its
+// database was restored. Such a device gets all that is queued, for otherwise it
+// would never get anything again; what it knows it answers as before.
+func (o *Orders) resume(ctx context.Context, d Device, after uint64) (uint64, error) {
+	var last uint64
+	err := o.reg.db.View(ctx, func(tx *store.Tx) error {
+		return tx.QueryRow(ctx, `SELECT queue_cursor FROM fleet_devices WHERE tenant = $1 AND id = $2`, d.Tenant, d.ID).Scan(&last)
+	})
+	if err != nil {
+		return after, fmt.Errorf("fleet: cursor of device %q: %w", d.ID, err)
+	}
+	if after > last {
+		return 0, nil
+	}
+	return after, nil
+}
+
 // after reads what the stream of a device still has to send.
 func (o *Orders) after(ctx context.Context, tenant core.TenantID, device core.DeviceID, cursor uint64) ([]Order, error) {
 	var list []Order

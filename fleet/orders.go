@@ -85,7 +85,7 @@ func (o *Orders) enter(ctx context.Context, tx *store.Tx, r OrderRequest, row li
 		ord.State, ord.Needed = OrderAwaiting, threshold(trust.Root(), row.Role)
 	}
 	if ord.Type != link.OrderRelease {
-		if ord.Counter, err = nextCounter(ctx, tx, d); err != nil {
+		if ord.Counter, err = nextCounter(ctx, tx, d, now); err != nil {
 			return Order{}, err
 		}
 	}
@@ -163,15 +163,18 @@ func threshold(root *link.Root, role link.RoleName) int {
 	return 0
 }
 
-func nextCounter(ctx context.Context, tx *store.Tx, d Device) (uint64, error) {
+// nextCounter returns a counter above every earlier one of the device, also of
+// those that a server knew whose database was lost: it goes by the time.
+func nextCounter(ctx context.Context, tx *store.Tx, d Device, now time.Time) (uint64, error) {
 	var n int64
 	if err := tx.QueryRow(ctx, `SELECT order_counter FROM fleet_devices WHERE tenant = $1 AND id = $2`, d.Tenant, d.ID).Scan(&n); err != nil {
 		return 0, fmt.Errorf("fleet: counter of device %q: %w", d.ID, err)
 	}
-	if _, err := tx.Exec(ctx, `UPDATE fleet_devices SET order_counter = $1 WHERE tenant = $2 AND id = $3`, n+1, d.Tenant, d.ID); err != nil {
+	n = max(n+1, now.UnixMicro())
+	if _, err := tx.Exec(ctx, `UPDATE fleet_devices SET order_counter = $1 WHERE tenant = $2 AND id = $3`, n, d.Tenant, d.ID); err != nil {
 		return 0, fmt.Errorf("fleet: counter of device %q: %w", d.ID, err)
 	}
-	return uint64(n + 1), nil
+	return uint64(n), nil
 }
 
 // sign has the keys process sign an order and queues it. One device's orders are
@@ -242,7 +245,7 @@ func (o *Orders) queue(ctx context.Context, tx *store.Tx, ord Order) (Order, err
 		return ord, fmt.Errorf("fleet: queue of device %q: %w", ord.Device, err)
 	}
 	if ord.Type == link.OrderQuarantine {
-		if err := setContained(ctx, tx, ord.Tenant, ord.Device, true); err != nil {
+		if err := contain(ctx, tx, ord.Tenant, ord.Device, o.reg.clock.Now()); err != nil {
 			return ord, err
 		}
 	}

@@ -94,7 +94,7 @@ func (s *streams) siteOf(name string) (core.SiteID, bool) {
 
 // stream is GET /agent/v1/orders.
 func (l *Listener) stream(w http.ResponseWriter, r *http.Request) error {
-	after, err := strconv.ParseUint(r.URL.Query().Get("after"), 10, 63)
+	after, err := strconv.ParseUint(r.URL.Query().Get("after"), 10, 64)
 	if err != nil {
 		return core.E(core.KindInvalid, "fleet.Stream", fmt.Sprintf("after=%.40q is not a cursor", r.URL.Query().Get("after"))).WithHint("begin with after=0")
 	}
@@ -214,7 +214,9 @@ func (l *Listener) feed(ctx context.Context, c caller, cursor uint64, lines chan
 			return err
 		}
 		if err == nil && !known {
-			root, known = max(d.Known.RootVersion, firstRoot), true
+			if cursor, err = l.Orders.resume(ctx, d, cursor); err == nil {
+				root, known = max(d.Known.RootVersion, firstRoot), true
+			}
 		}
 		if err == nil {
 			root, cursor, err = l.send(ctx, c, root, cursor, lines)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"testing"
 	"time"
@@ -104,15 +105,24 @@ func TestTheStreamGoesOnAfterItsCursor(t *testing.T) {
 		a := r.tampered(r.serve(), "press-7")
 		s, err := a.stream(0)
 		r.must(err)
+		var last fleet.Order
 		for i := range 3 {
-			_, err := r.order(auto, policy.DeviceQuarantine, quarantine("press-7"))
+			var err error
+			last, err = r.order(auto, policy.DeviceQuarantine, quarantine("press-7"))
 			r.must(err)
 			if line, _ := s.next(t); line.Cursor != uint64(i+1) {
 				t.Errorf("cursor %d, want %d", line.Cursor, i+1)
 			}
 		}
-		if got := a.orders(2, 1)[0]; got.Counter != 3 {
-			t.Errorf("after cursor 2 came counter %d", got.Counter)
+		if got := a.orders(2, 1)[0]; got.ID != last.ID {
+			t.Errorf("after cursor 2 came order %s, want the third, %s", got.ID, last.ID)
+		}
+		// A cursor that this server never gave: all that is queued, rather than
+		// a device that is deaf for good.
+		for _, strange := range []uint64{4, math.MaxInt64, math.MaxUint64} {
+			if got := a.orders(strange, 3); got[2].ID != last.ID || got[0].Counter >= got[1].Counter || got[1].Counter >= got[2].Counter {
+				t.Errorf("after cursor %d came %v", strange, got)
+			}
 		}
 		for _, bad := range []string{"", "x", "-1", "../1"} {
 			_, err := a.do("GET", "/agent/v1/orders?after="+bad, nil)

@@ -19,7 +19,8 @@ type Context struct {
 	// Epoch is 32 hex digits, random, new whenever the device's state is
 	// created, restored or not provably continuous.
 	Epoch string
-	// LastCounter is the highest counter taken in this epoch.
+	// LastCounter is the highest counter taken in this epoch under the trust
+	// root in force.
 	LastCounter uint64
 	// Latches holds the ids that are latched now.
 	Latches map[string]bool

@@ -35,8 +35,9 @@ type Signature struct {
 // epoch. Every order names the device's epoch, so that none outlives a state
 // that was restored. A release also names the latches that it opens and has
 // counter 0, so that it can be signed days before it is carried to the device;
-// every other order has a counter that rises strictly within the epoch. A stop
-// may leave both out: it is never refused for want of them (TRUST F06).
+// every other order has a counter that rises strictly within the epoch and the
+// trust root. A stop may leave both out: it is never refused for want of them
+// (TRUST F06).
 type Order struct {
 	V           int             `json:"v"` // 1
 	Type        OrderType       `json:"type"`
