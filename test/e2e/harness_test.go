@@ -77,28 +77,50 @@ func newSite(t *testing.T) *site {
 // is ready.
 func (s *site) start(ready string, args ...string) {
 	s.t.Helper()
+	s.launch(args...)
+	await(s.t, fmt.Sprintf("%q", ready), s.out.dump, func() bool { return strings.Contains(s.out.dump(), ready) })
+}
+
+// launch runs a long-lived verb.
+func (s *site) launch(args ...string) {
+	s.t.Helper()
+	s.out = newOutput()
+	s.cmd = launch(s.t, s.out, nil, append([]string{"--data", s.data, "--keys", s.keys}, args...)...)
+}
+
+// launch starts the product in a process group of its own.
+func launch(t *testing.T, out *output, env []string, args ...string) *exec.Cmd {
+	t.Helper()
 	path, err := binary()
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	s.out = newOutput()
-	s.cmd = exec.Command(path, append([]string{"--data", s.data, "--keys", s.keys}, args...)...)
-	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	await(s.t, fmt.Sprintf("%q", ready), s.out.dump, func() bool { return strings.Contains(s.out.dump(), ready) })
+	return cmd
 }
 
 // kill ends the process group at once, as a power cut would.
 func (s *site) kill() {
-	if s.cmd == nil {
-		return
+	if s.cmd != nil {
+		kill(s.t, s.cmd, s.out)
+		s.cmd = nil
 	}
-	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
-	_ = s.cmd.Wait()
-	s.cmd = nil
+}
+
+// kill kills a process, and fails the test if it had ended before.
+func kill(t *testing.T, cmd *exec.Cmd, out *output) {
+	t.Helper()
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	_ = cmd.Wait()
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		t.Errorf("%v had ended by itself (%s):\n%s", cmd.Args, cmd.ProcessState, out.dump())
+	}
 }
 
 // interrupt ends it as Ctrl-C would and returns the exit code.
@@ -250,23 +272,34 @@ func get[T any](s *site, path string) (T, error) {
 	return v, err
 }
 
-// events are the last events of the journal, in its order, without the records
-// that carry batches as devices signed them.
-func (s *site) events(last int) []core.Event {
+// records are the last records of the journal, in its order.
+func (s *site) records(last int) []core.Event {
 	s.t.Helper()
-	var list []core.Event
-	err := s.api().Stream(s.t.Context(), fmt.Sprintf("/v1/events?last=%d", last), func(line []byte) error {
-		var e core.Event
-		err := json.Unmarshal(line, &e)
-		if err == nil && e.Type != fleet.TypeBatch {
-			list = append(list, e)
-		}
-		return err
-	})
+	list, err := s.read(last)
 	if err != nil {
 		s.t.Fatalf("events: %v\n%s", err, s.out.dump())
 	}
 	return list
+}
+
+func (s *site) read(last int) (list []core.Event, err error) {
+	err = s.api().Stream(s.t.Context(), fmt.Sprintf("/v1/events?last=%d", last), func(line []byte) error {
+		var e core.Event
+		err := json.Unmarshal(line, &e)
+		list = append(list, e)
+		return err
+	})
+	return list, err
+}
+
+// events are records without those that carry batches as devices signed them;
+// none while the server does not answer.
+func (s *site) events(last int) []core.Event {
+	list, err := s.read(last)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(list, func(e core.Event) bool { return e.Type == fleet.TypeBatch })
 }
 
 // alerts are the alerts of a rule.
