@@ -1,0 +1,512 @@
+package attack
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/interlock-security/interlock/api"
+	"github.com/interlock-security/interlock/api/client"
+	"github.com/interlock-security/interlock/app"
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/agent"
+	"github.com/interlock-security/interlock/link"
+	"github.com/interlock-security/interlock/link/ceremony"
+	"github.com/interlock-security/interlock/platform/config"
+)
+
+// built is the folder of the programs as users get them, made once per run.
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "interlock-attack-")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "../../cmd/...")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := built(); dir != "" {
+		_ = os.RemoveAll(dir)
+	} else if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
+}
+
+// program returns the path of interlock or interlock-agent.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	dir, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, name)
+}
+
+var (
+	hall    = core.MustID[core.SiteID]("hall-a")
+	press   = core.MustID[core.DeviceID]("press-7")
+	people  = []ceremony.Person{{ID: person("anna"), Name: "Anna"}, {ID: person("bert"), Name: "Bert"}, {ID: person("cara"), Name: "Cara"}}
+	tenant  = core.MustID[core.TenantID]("main")
+	noRoles = core.Principal{Kind: core.KindPerson, ID: "nina", Tenant: tenant, Sites: []core.SiteID{hall}}
+)
+
+func person(id string) core.PersonID { return core.MustID[core.PersonID](id) }
+
+// site is one installation in folders of its own, with the server in this
+// process (so that the race detector sees it) and its keys process beside it.
+type site struct {
+	t      *testing.T
+	dir    string
+	cfg    app.Config
+	people []ceremony.Person
+	log    *output
+	server *app.Server
+	api    *client.Client
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+// newSite starts an installation. The path is short: the name of a unix socket
+// is limited to 108 bytes.
+func newSite(t *testing.T, persons []ceremony.Person, change ...func(*app.Config)) *site {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ia")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, dir: dir, cfg: app.Default(os.Getuid()), people: persons, log: new(output)}
+	t.Cleanup(func() {
+		s.stop()
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", tail(s.log.String(), 6000))
+		}
+		_ = os.RemoveAll(dir)
+	})
+	s.cfg.Site, s.cfg.Operators[0].Person = hall, person("anna")
+	s.cfg.Listen.Agents, s.cfg.Listen.Management = freeAddress(t), freeAddress(t)
+	for _, fn := range change {
+		fn(&s.cfg)
+	}
+	s.start()
+	return s
+}
+
+func (s *site) data() app.Paths { return app.Paths{Dir: filepath.Join(s.dir, "data")} }
+func (s *site) keys() string    { return filepath.Join(s.dir, "people") }
+
+// start brings the server up over what its folders hold.
+func (s *site) start() {
+	s.t.Helper()
+	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	ctx, cancel := context.WithCancel(context.Background())
+	server, err := app.Open(ctx, s.cfg, app.Options{
+		Paths: s.data(), Ceremony: app.Ceremony{Dir: s.keys(), Persons: s.people}, Log: log,
+		Program: program(s.t, "interlock"), Child: []string{"child", "keys"}, ChildErr: s.log,
+	})
+	if err != nil {
+		cancel()
+		s.t.Fatal(err)
+	}
+	s.server, s.cancel, s.ended = server, cancel, make(chan error, 1)
+	go func() { s.ended <- server.Run(ctx) }()
+	select {
+	case <-server.Ready():
+	case err := <-s.ended:
+		s.t.Fatalf("the server did not come up: %v", err)
+	}
+	s.api = client.New(s.data().API())
+}
+
+// stop ends the server, its keys process too.
+func (s *site) stop() {
+	if s.server == nil {
+		return
+	}
+	s.cancel()
+	if err := errors.Join(<-s.ended, s.server.Close()); err != nil {
+		s.t.Errorf("the server ended with %v", err)
+	}
+	s.server = nil
+}
+
+// owner is the person at this test's uid.
+func (s *site) owner() core.Principal {
+	s.t.Helper()
+	who, err := s.server.Owner(os.Getuid())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return who
+}
+
+func (s *site) trust() *link.Trust {
+	s.t.Helper()
+	trust, err := s.server.Roots.Trust(s.t.Context(), s.cfg.Tenant)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return trust
+}
+
+// get reads a resource of the operator API.
+func get[T any](s *site, path string) T {
+	s.t.Helper()
+	var v T
+	if err := s.api.Get(s.t.Context(), path, nil, &v); err != nil {
+		s.t.Fatalf("GET %s: %v", path, err)
+	}
+	return v
+}
+
+// events reads the newest events of the journal.
+func (s *site) events() []core.Event {
+	s.t.Helper()
+	var list []core.Event
+	err := s.api.Stream(s.t.Context(), "/v1/events?last=5000", func(line []byte) error {
+		var e core.Event
+		err := json.Unmarshal(line, &e)
+		list = append(list, e)
+		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return list
+}
+
+// eventsOf returns the events of a device of one type.
+func (s *site) eventsOf(id core.DeviceID, kind string) []core.Event {
+	s.t.Helper()
+	var list []core.Event
+	for _, e := range s.events() {
+		if e.Device == id && e.Type == kind {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// signer reads a key of the people: "keys/anna", "recovery/recovery-1".
+func (s *site) signer(name string) link.Signer {
+	s.t.Helper()
+	key, err := ceremony.LoadSigner(filepath.Join(s.keys(), name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return key
+}
+
+// cli runs a verb to its end and returns what it printed and its exit code.
+func (s *site) cli(args ...string) (string, int) {
+	s.t.Helper()
+	return runCLI(s.t, append([]string{"--data", s.data().Dir, "--keys", s.keys()}, args...)...)
+}
+
+func runCLI(t *testing.T, args ...string) (string, int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program(t, "interlock"), args...).CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return string(out), exit.ExitCode()
+	}
+	if err != nil {
+		t.Fatalf("interlock %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out), 0
+}
+
+// machine is a device: the real agent program with a simulated case sensor, a
+// simulated firewall and a relay that is a file.
+type machine struct {
+	t    *testing.T
+	id   core.DeviceID
+	dir  string
+	cfg  agent.Config
+	proc *exec.Cmd
+	done chan error
+	log  *output
+}
+
+// newMachine makes a device's folder and configuration.
+func newMachine(t *testing.T, dir string, id core.DeviceID, rootHash string) *machine {
+	t.Helper()
+	m := &machine{t: t, id: id, dir: dir, log: new(output)}
+	cfg := agent.Default()
+	cfg.DataDir, cfg.RunDir, cfg.Device, cfg.RootHash = filepath.Join(dir, "data"), filepath.Join(dir, "run"), id.String(), rootHash
+	cfg.Demo, cfg.Enforce, cfg.Heartbeat = true, agent.EnforceSimulated, 2*time.Second
+	cfg.Sensors = []agent.SensorConfig{{ID: "case", Driver: agent.DriverSim, Socket: filepath.Join(dir, "case.sock")}}
+	cfg.Outputs = []agent.OutputConfig{{ID: "relay", Driver: "file", Path: filepath.Join(dir, "relay")}}
+	m.cfg = cfg
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(cfg.Outputs[0].Path, []byte("allowed\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	if err := config.Print(&text, &cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(m.config(), text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		m.kill()
+		if t.Failed() {
+			t.Logf("the log of agent %s:\n%s", id, tail(m.log.String(), 4000))
+		}
+	})
+	return m
+}
+
+func (m *machine) config() string { return filepath.Join(m.dir, "agent.yaml") }
+
+// fact has the agent make its key and returns what a token can name.
+func (m *machine) fact() string {
+	m.t.Helper()
+	out, err := exec.Command(program(m.t, "interlock-agent"), "--config", m.config(), "--print-key").Output()
+	fact, ok := strings.CutPrefix(strings.Split(string(out), "\n")[0], "fact ")
+	if err != nil || !ok {
+		m.t.Fatalf("interlock-agent --print-key: %v: %s", err, out)
+	}
+	return fact
+}
+
+// start runs the agent; enrolment is "" for one that is enrolled.
+func (m *machine) start(enrolment string) {
+	m.t.Helper()
+	m.proc = exec.Command(program(m.t, "interlock-agent"), "--config", m.config(), "-v")
+	m.proc.Env = os.Environ()
+	if enrolment != "" {
+		m.proc.Env = append(m.proc.Env, app.EnvEnrolment+"="+enrolment)
+	}
+	m.proc.Stdout, m.proc.Stderr = m.log, m.log
+	m.proc.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := m.proc.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	m.done = make(chan error, 1)
+	go func(p *exec.Cmd, done chan<- error) { done <- p.Wait() }(m.proc, m.done)
+}
+
+// kill ends the agent as a power cut would, terminate as a shutdown does.
+func (m *machine) kill()      { m.end(syscall.SIGKILL) }
+func (m *machine) terminate() { m.end(syscall.SIGTERM) }
+
+func (m *machine) end(sig syscall.Signal) {
+	if m.proc == nil {
+		return
+	}
+	_ = syscall.Kill(-m.proc.Process.Pid, sig)
+	<-m.done
+	m.proc = nil
+}
+
+// status asks the device's local socket.
+func (m *machine) status() agent.Status {
+	m.t.Helper()
+	st, err := m.ask()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return *st
+}
+
+func (m *machine) ask() (*agent.Status, error) { return agent.Ask(m.t.Context(), m.cfg.SocketPath()) }
+
+// awaitStatus waits until the device's own word satisfies ok.
+func (m *machine) awaitStatus(what string, ok func(agent.Status) bool) agent.Status {
+	m.t.Helper()
+	var last *agent.Status
+	var err error
+	await(m.t, what, func() string { return fmt.Sprintf("%+v, %v", last, err) }, func() bool {
+		last, err = m.ask()
+		return err == nil && ok(*last)
+	})
+	return *last
+}
+
+// sense moves a point of the case sensor.
+func (m *machine) sense(point string, active bool) {
+	m.t.Helper()
+	c, err := net.DialTimeout("unix", m.cfg.Sensors[0].Socket, 5*time.Second)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	_, err = fmt.Fprintf(c, `{"do":"level","point":%q,"active":%v,"type":"case_intrusion","clear":"case_closed","severity":"critical"}`+"\n", point, active)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// relay reads the output as the machine behind it would.
+func (m *machine) relay() string {
+	m.t.Helper()
+	b, err := os.ReadFile(m.cfg.Outputs[0].Path)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// fenced reads whether the rules of a quarantine are in force.
+func (m *machine) fenced() bool {
+	_, err := os.Stat(filepath.Join(m.cfg.RunDir, "quarantine.nft"))
+	return err == nil
+}
+
+// enrol brings a device in by a token that names its key, and waits until the
+// server has heard of it.
+func (s *site) enrol(id core.DeviceID) *machine {
+	s.t.Helper()
+	m := newMachine(s.t, filepath.Join(s.dir, id.String()), id, s.trust().Hash())
+	m.start(s.token(id, m.fact(), time.Hour).String)
+	s.awaitHeard(id)
+	return m
+}
+
+func (s *site) awaitHeard(id core.DeviceID) {
+	s.t.Helper()
+	since := time.Now()
+	await(s.t, id.String()+" heard", s.log.String, func() bool {
+		var d api.Device
+		err := s.api.Get(s.t.Context(), "/v1/devices/"+id.String(), nil, &d)
+		return err == nil && d.LastSeen.After(since) && d.Sensors["case"] != ""
+	})
+}
+
+func (s *site) token(id core.DeviceID, fact string, ttl time.Duration) api.Token {
+	s.t.Helper()
+	var tok api.Token
+	req := api.TokenRequest{Site: s.cfg.Site, Device: id, TTL: ttl.String(), Fact: fact}
+	if err := s.api.Post(s.t.Context(), "/v1/tokens", req, &tok); err != nil {
+		s.t.Fatal(err)
+	}
+	return tok
+}
+
+// entries searches the audit log for an action.
+func (s *site) entries(action core.Action) []api.AuditEntry {
+	s.t.Helper()
+	return get[[]api.AuditEntry](s, "/v1/audit/entries?limit=10000&action="+string(action))
+}
+
+// order waits until the registry shows an order of the device that ok likes.
+func (s *site) order(id core.DeviceID, what string, ok func(api.Order) bool) api.Order {
+	s.t.Helper()
+	var found api.Order
+	var d api.Device
+	await(s.t, what, func() string { return s.brief(d) }, func() bool {
+		if err := s.api.Get(s.t.Context(), "/v1/devices/"+id.String(), nil, &d); err != nil {
+			return false
+		}
+		for _, o := range d.Orders {
+			if ok(o) {
+				found = o
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// brief tells of a device what a failed wait needs.
+func (s *site) brief(d api.Device) string {
+	text := fmt.Sprintf("%s is %s, contained %v, sensors %v, latches %+v\n", d.ID, d.State, d.Contained, d.Sensors, d.Latches)
+	for _, o := range d.Orders {
+		text += fmt.Sprintf("order %s %s %s %v %s\n", o.ID, o.Type, o.State, o.Approvals, o.Detail)
+	}
+	for _, in := range get[[]api.Incident](s, "/v1/incidents") {
+		text += fmt.Sprintf("incident %s %s %v\n", in.ID, in.State, in.Timeline)
+	}
+	for _, a := range get[[]api.Alert](s, "/v1/alerts") {
+		text += fmt.Sprintf("alert %s %s x%d %s\n", a.ID, a.Rule, a.Count, a.State)
+	}
+	return text
+}
+
+// approve signs an order as a person does, with the real verb.
+func (s *site) approve(id core.UUID, who string) {
+	s.t.Helper()
+	if out, code := s.cli("approve", id.String(), "--as", who, "--yes"); code != 0 {
+		s.t.Fatalf("interlock approve as %s: exit %d: %s", who, code, out)
+	}
+}
+
+// output collects what processes print.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+var _ io.Writer = (*output)(nil)
+
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }
+
+// patience bounds every wait; the machine may be busy with others.
+const patience = 45 * time.Second
+
+// await polls until ok; past its patience it fails and shows what diagnose has
+// to say.
+func await(t *testing.T, what string, diagnose func() string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%s: it did not come:\n%s", what, tail(diagnose(), 3000))
+		}
+	}
+}
+
+// freeAddress returns a loopback address that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
