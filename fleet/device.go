@@ -42,8 +42,10 @@ type Device struct {
 	Revision uint64 `json:"revision"`
 	// Link is online, stale or offline, by the time since the last batch.
 	Link core.DeviceState `json:"link"`
-	// Contained is set when a quarantine is ordered or reported, and taken back
-	// by the device's own word that it is over.
+	// Contained is set when a quarantine is ordered, reported or drawn from what
+	// the device sends, and taken back by a release that persons signed. The
+	// device's own word that it is over is not enough: whoever has the device
+	// has its voice.
 	Contained bool `json:"contained"`
 	Known     Known
 }

@@ -44,6 +44,7 @@ const (
 	AlarmBroken     = "chain_broken"  // a batch that doesn't name the one before
 	AlarmDark       = "device_dark"   // silence
 	AlarmBack       = "device_back"
+	AlarmFreed      = "freed_itself" // a quarantine that ended without persons
 )
 
 // Fold keeps what is known of each device from the journal, by record times
@@ -100,7 +101,7 @@ func (f *Fold) batch(ctx context.Context, tx *store.Tx, frame journal.Frame) err
 	if err := adopt(ctx, tx, d, frame, b); err != nil {
 		return err
 	}
-	return f.states(ctx, tx, d, b.Events)
+	return f.states(ctx, tx, d, b.Events, frame.Received)
 }
 
 // readBatch takes the signed batch out of the frame's first record.
@@ -157,19 +158,19 @@ func (f *Fold) chain(ctx context.Context, tx *store.Tx, d Device, frame journal.
 			},
 		})
 	}
-	contain := func(kind, why string) error {
-		if err := setContained(ctx, tx, d.Tenant, d.ID, true); err != nil {
+	quarantine := func(kind, why string) error {
+		if err := contain(ctx, tx, d.Tenant, d.ID, frame.Received); err != nil {
 			return err
 		}
 		return raise(kind, core.SeverityCritical, why)
 	}
 	switch {
 	case e.known && b.First <= e.sequence:
-		return false, contain(AlarmFork, fmt.Sprintf("sequence %d to %d was told before, differently; both are kept", b.First, b.Last))
+		return false, quarantine(AlarmFork, fmt.Sprintf("sequence %d to %d was told before, differently; both are kept", b.First, b.Last))
 	case e.known && b.Epoch != d.Known.Epoch:
-		return false, contain(AlarmCloned, "the device had left this epoch: an older state of it is alive beside or instead of the newer")
+		return false, quarantine(AlarmCloned, "the device had left this epoch: an older state of it is alive beside or instead of the newer")
 	case d.Known.Epoch != "" && b.StateCounter < d.Known.StateCounter:
-		if err := contain(AlarmRolledBack, fmt.Sprintf("state counter %d, seen was %d", b.StateCounter, d.Known.StateCounter)); err != nil {
+		if err := quarantine(AlarmRolledBack, fmt.Sprintf("state counter %d, seen was %d", b.StateCounter, d.Known.StateCounter)); err != nil {
 			return false, err
 		}
 	case e.known && b.First > e.sequence+1, !e.known && b.First > 1:
@@ -222,7 +223,7 @@ func (f *Fold) seen(ctx context.Context, tx *store.Tx, d Device, at time.Time) e
 }
 
 // states folds sensors, latches and containment.
-func (f *Fold) states(ctx context.Context, tx *store.Tx, d Device, events []link.DeviceEvent) error {
+func (f *Fold) states(ctx context.Context, tx *store.Tx, d Device, events []link.DeviceEvent, at time.Time) error {
 	for _, e := range events {
 		if e.Sensor != "" && e.State != "" {
 			if err := putSensor(ctx, tx, d, e); err != nil {
@@ -232,18 +233,40 @@ func (f *Fold) states(ctx context.Context, tx *store.Tx, d Device, events []link
 		if err := putLatch(ctx, tx, d, e); err != nil {
 			return err
 		}
-		if on, says := containment[e.Type]; says {
-			if err := setContained(ctx, tx, d.Tenant, d.ID, on); err != nil {
-				return err
-			}
+		if err := f.containment(ctx, tx, d, e, at); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// containment holds the words by which a device says that its quarantine began
-// or is over.
-var containment = map[string]bool{"quarantine_on": true, "quarantine_off": false}
+// The words by which a device says that its quarantine began or is over.
+const (
+	typeQuarantineOn  = "quarantine_on"
+	typeQuarantineOff = "quarantine_off"
+)
+
+// containment takes a device's word that it is in quarantine. That it is out
+// again counts with a release that persons signed; without one it is an alarm.
+func (f *Fold) containment(ctx context.Context, tx *store.Tx, d Device, e link.DeviceEvent, at time.Time) error {
+	switch e.Type {
+	case typeQuarantineOn:
+		return contain(ctx, tx, d.Tenant, d.ID, at)
+	case typeQuarantineOff:
+		ok, err := freed(ctx, tx, d.Tenant, d.ID)
+		if err != nil {
+			return err
+		}
+		if ok {
+			return uncontain(ctx, tx, d.Tenant, d.ID)
+		}
+		return f.reg.raise(ctx, tx, alarm{
+			tenant: d.Tenant, device: d.ID, kind: AlarmFreed, severity: core.SeverityCritical, at: at,
+			fields: map[string]any{"why": "the device says that its quarantine is over, and no release that persons signed went to it", "sequence": e.Seq},
+		})
+	}
+	return nil
+}
 
 func putSensor(ctx context.Context, tx *store.Tx, d Device, e link.DeviceEvent) error {
 	_, err := tx.Exec(ctx, `INSERT INTO fleet_sensors (tenant, device, sensor, state, since, simulated) VALUES ($1, $2, $3, $4, $5, $6)

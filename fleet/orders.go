@@ -245,7 +245,7 @@ func (o *Orders) queue(ctx context.Context, tx *store.Tx, ord Order) (Order, err
 		return ord, fmt.Errorf("fleet: queue of device %q: %w", ord.Device, err)
 	}
 	if ord.Type == link.OrderQuarantine {
-		if err := setContained(ctx, tx, ord.Tenant, ord.Device, true); err != nil {
+		if err := contain(ctx, tx, ord.Tenant, ord.Device, o.reg.clock.Now()); err != nil {
 			return ord, err
 		}
 	}

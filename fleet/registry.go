@@ -9,6 +9,7 @@ import (
 
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/platform/store"
 	"github.com/interlock-security/interlock/safety/stop"
 )
@@ -40,7 +41,7 @@ func scanDevice(row scanner) (Device, error) {
 	if err != nil {
 		return Device{}, err
 	}
-	d.FirstUse, d.Contained, d.Enrolled = first == 1, contained == 1, store.FromMicros(enrolled)
+	d.FirstUse, d.Contained, d.Enrolled = first == 1, contained != 0, store.FromMicros(enrolled)
 	if seen != 0 {
 		d.Known.LastSeen = store.FromMicros(seen)
 	}
@@ -216,12 +217,33 @@ func (r *Registry) Targets(ctx context.Context) ([]stop.Target, error) {
 	return list, err
 }
 
-// setContained notes that a quarantine was ordered, reported or ended.
-func setContained(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.DeviceID, on bool) error {
-	if _, err := tx.Exec(ctx, `UPDATE fleet_devices SET contained = $1 WHERE tenant = $2 AND id = $3`, flag(on), tenant, id); err != nil {
+// contain notes that a quarantine was ordered or reported at a time, if none
+// was before.
+func contain(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.DeviceID, at time.Time) error {
+	if _, err := tx.Exec(ctx, `UPDATE fleet_devices SET contained = $1 WHERE tenant = $2 AND id = $3 AND contained = 0`, store.Micros(at), tenant, id); err != nil {
 		return fmt.Errorf("fleet: containment of device %q: %w", id, err)
 	}
 	return nil
+}
+
+// uncontain notes that a quarantine is over.
+func uncontain(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.DeviceID) error {
+	if _, err := tx.Exec(ctx, `UPDATE fleet_devices SET contained = 0 WHERE tenant = $1 AND id = $2`, tenant, id); err != nil {
+		return fmt.Errorf("fleet: containment of device %q: %w", id, err)
+	}
+	return nil
+}
+
+// freed reports whether persons have signed a release of the device since it was
+// contained. Only what passed [Orders.Approve] has a cursor.
+func freed(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.DeviceID) (bool, error) {
+	var n int
+	err := tx.QueryRow(ctx, `SELECT count(*) FROM fleet_orders o JOIN fleet_devices d ON d.tenant = o.tenant AND d.id = o.device
+		WHERE o.tenant = $1 AND o.device = $2 AND o.type = $3 AND o.cursor > 0 AND o.created >= d.contained`, tenant, id, string(link.OrderRelease)).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("fleet: releases of device %q: %w", id, err)
+	}
+	return n > 0, nil
 }
 
 func flag(b bool) int {

@@ -81,5 +81,5 @@ func (o *Orders) released(ctx context.Context, tx *store.Tx, ord Order) error {
 	if err != nil || len(open) > 0 {
 		return err
 	}
-	return setContained(ctx, tx, ord.Tenant, ord.Device, false)
+	return uncontain(ctx, tx, ord.Tenant, ord.Device)
 }

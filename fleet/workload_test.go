@@ -140,16 +140,71 @@ func TestTamperTakesTheWorkloadAndNotTheReport(t *testing.T) {
 	})
 }
 
-func TestAContainmentThatTheDeviceReportsCounts(t *testing.T) {
+// TestADeviceDoesNotFreeItself: what a device says takes trust away at once and
+// never gives it back. Somebody who has the device has its voice too.
+func TestADeviceDoesNotFreeItself(t *testing.T) {
+	latched := link.DeviceEvent{Type: "case_intrusion", Sensor: "lid", State: core.SensorAlarm, Latch: latch}
+	for name, contain := range map[string]func(*agent){
+		"its own reflex":      func(a *agent) { a.send(latched, link.DeviceEvent{Type: "quarantine_on"}) },
+		"an order":            func(a *agent) { a.send(latched); a.r.catchUp(0); a.quarantined() },
+		"a state rolled back": func(a *agent) { a.send(); a.send(); a.counter = 0; a.send() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, r *rig) {
+				a := r.enrolled(r.serve(), "press-7")
+				p := a.program(hmi)
+				contain(a)
+				r.catchUp(0)
+				r.want(p.ask(), core.KindConflict, "quarantine")
+
+				a.counter += 10 // whoever has the device can say any number
+				seen := len(r.raw.since(0))
+				a.send(link.DeviceEvent{Type: "latch_released", Fields: []byte(`{"released":"` + latch + `"}`)}, link.DeviceEvent{Type: "quarantine_off"})
+				r.catchUp(seen)
+				r.want(p.ask(), core.KindConflict, "quarantine")
+				if n := len(r.raw.events(t, fleet.AlarmFreed)); n != 1 {
+					t.Errorf("%d alarms about a device that says it is free without the word of persons", n)
+				}
+			})
+		})
+	}
+}
+
+// quarantined orders a quarantine.
+func (a *agent) quarantined() {
+	a.r.t.Helper()
+	_, err := a.r.order(auto, policy.DeviceQuarantine, quarantine(a.id.String()))
+	a.r.must(err)
+}
+
+// TestADeviceThatPersonsReleasedSaysSo: the event may come before the answer to
+// the order.
+func TestADeviceThatPersonsReleasedSaysSo(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
-		a := r.enrolled(r.serve(), "press-7")
+		a := r.tampered(r.serve(), "press-7")
 		p := a.program(hmi)
-		a.send(link.DeviceEvent{Type: "quarantine_on"})
-		seen := r.catchUp(0)
-		r.want(p.ask(), core.KindConflict, "quarantine")
-		a.send(link.DeviceEvent{Type: "quarantine_off"})
+		a.quarantined()
+		o, err := r.order(auto, policy.DeviceRelease, release("press-7"))
+		r.must(err)
+		for _, person := range []string{"ben", "cleo"} {
+			o, err = r.approve(o, person)
+			r.must(err)
+		}
+		seen := len(r.raw.since(0))
+		a.send(link.DeviceEvent{Type: "latch_released", Fields: []byte(`{"released":"` + latch + `"}`)}, link.DeviceEvent{Type: "quarantine_off"})
 		r.catchUp(seen)
 		r.must(p.ask())
+		if n := len(r.raw.events(t, fleet.AlarmFreed)); n != 0 {
+			t.Errorf("%d alarms about a release that persons signed", n)
+		}
+
+		// The next containment needs the next release.
+		r.clock.Advance(time.Minute)
+		a.quarantined()
+		seen = len(r.raw.since(0))
+		a.send(link.DeviceEvent{Type: "quarantine_off"})
+		r.catchUp(seen)
+		r.want(p.ask(), core.KindConflict, "quarantine")
 	})
 }
 

@@ -13,7 +13,7 @@ CREATE TABLE fleet_devices (
   enrolled       BIGINT NOT NULL,
   revision       BIGINT NOT NULL,
   link           TEXT NOT NULL, -- online stale offline
-  contained      BIGINT NOT NULL DEFAULT 0,
+  contained      BIGINT NOT NULL DEFAULT 0, -- since when, 0 while it is not
   certificate    BLOB NOT NULL,   -- PEM chain, empty while pending
   csr            BLOB NOT NULL,   -- as the device sent it
   order_counter  BIGINT NOT NULL DEFAULT 0, -- highest counter given to an order
