@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/interlock-security/interlock/core"
 )
@@ -51,6 +53,13 @@ func (l *Log) originOf(number int) string {
 		return l.c.Origin
 	}
 	return fmt.Sprintf("%s/g%d", l.c.Origin, number)
+}
+
+// isSuccessor reports whether an origin could be one that originOf makes. A
+// log's own may not: readers tell by it which log came after which.
+func isSuccessor(origin string) bool {
+	at := strings.LastIndex(origin, "/g")
+	return at >= 0 && origin[at+2:] != "" && strings.Trim(origin[at+2:], "0123456789") == ""
 }
 
 func (l *Log) generation(number int) (*generation, error) {
@@ -141,7 +150,7 @@ func (l *Log) divert(cause error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.chain, l.current, l.reason = append(l.chain, g), g, cause.Error()
-	l.c.Log.Error("audit log: stop-only mode", "damaged", damaged.origin, "provable", at.Size, "reason", cause.Error())
+	l.c.Log.Error("audit log: stop-only mode", slog.String("damaged", damaged.origin), slog.Uint64("provable", at.Size), slog.String("reason", cause.Error()))
 	return nil
 }
 

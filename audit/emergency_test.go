@@ -178,6 +178,9 @@ func TestSuccession(t *testing.T) {
 	if len(s.Predecessors) != 2 || s.Predecessors[0].Origin != origin || s.Predecessors[0].Size != attacked-3 || s.Origin != origin+"/g3" {
 		t.Errorf("statement %s", statement)
 	}
+	if lost := s.Predecessors[0].Lost(); lost != 3 || s.Predecessors[0].Known != known.Size || s.Predecessors[1].Lost() != 0 {
+		t.Errorf("the gap is %d entries in %s", lost, statement)
+	}
 	e := fact(1)
 	e.Vital = audit.VitalStop // the plant does not wait for signatures
 	if _, err := l.Append(t.Context(), e); err != nil {
@@ -219,7 +222,7 @@ func refuseForged(t *testing.T, l *audit.Log, statement []byte) {
 		t.Errorf("a succession without signatures: %v", err)
 	}
 	for old, new := range map[string]string{
-		`"size":17`: `"size":16`, `/g3"`: `/g4"`, `"v":1`: `"v":2`, `{"v"`: `{ "v"`, `"predecessors":[`: `"predecessors":[{"origin":"x","size":1,"root":null},`,
+		`"size":17`: `"size":16`, `"known":20`: `"known":17`, `/g3"`: `/g4"`, `"v":1`: `"v":2`, `{"v"`: `{ "v"`, `"predecessors":[`: `"predecessors":[{"origin":"x","size":1,"root":null},`,
 	} {
 		forged := []byte(strings.Replace(string(statement), old, new, 1))
 		if bytes.Equal(forged, statement) {

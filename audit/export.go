@@ -44,6 +44,9 @@ func (l *Log) Export(ctx context.Context, dir string) (Exported, error) {
 		to := dir
 		if i+1 < len(chain) {
 			to = filepath.Join(dir, "predecessors", fmt.Sprint(g.number))
+			if g.latest.Load().Size == 0 {
+				continue // nothing of it can be proved; its successor's statement says so
+			}
 		}
 		var err error
 		if last, err = l.exportOne(ctx, g, to); err != nil {

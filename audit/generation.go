@@ -82,7 +82,7 @@ func (g *generation) openToRead() (err error) {
 // were a lost entry or an attack is for a person to say.
 func (g *generation) keepTorn(t wal.Torn) error {
 	name := fmt.Sprintf("torn-%d-%d", t.At.Segment, t.At.Offset)
-	g.log.Warn("audit log: a write that was never acknowledged is cut off", "origin", g.origin, "segment", t.At.Segment, "offset", t.At.Offset, "bytes", len(t.Bytes), "kept", name)
+	g.log.Warn("audit log: a write that was never acknowledged is cut off", slog.String("origin", g.origin), slog.Uint64("segment", t.At.Segment), slog.Int64("offset", t.At.Offset), slog.Int("bytes", len(t.Bytes)), slog.String("kept", name))
 	return atomicfile.WriteFile(filepath.Join(g.dir, name), t.Bytes, 0o600)
 }
 
@@ -159,7 +159,7 @@ func (g *generation) commit(items []*pending, reserved bool) error {
 func (g *generation) writeSidecar(s *span) {
 	side, err := writeSidecar(g.sidePath(s.segment), s)
 	if err != nil {
-		g.log.Warn("audit log: hashes stay in memory", "origin", g.origin, "segment", s.segment, "err", err)
+		g.log.Warn("audit log: hashes stay in memory", slog.String("origin", g.origin), slog.Uint64("segment", s.segment), slog.Any("err", err))
 		return
 	}
 	g.tree.toDisk(s, side)

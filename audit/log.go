@@ -125,6 +125,9 @@ func (c *Config) check() error {
 	if _, err := VerifierKey(c.Origin, c.Seed); err != nil {
 		return err
 	}
+	if isSuccessor(c.Origin) {
+		return core.E(core.KindInvalid, "audit.Open", fmt.Sprintf("origin %q ends as those of successors do", c.Origin)).WithHint("name the tenant otherwise")
+	}
 	if c.SegmentSize != 0 && c.SegmentSize < MinSegmentSize {
 		return core.E(core.KindInvalid, "audit.Open", fmt.Sprintf("segments of %d bytes; the least is %d", c.SegmentSize, MinSegmentSize))
 	}

@@ -24,13 +24,19 @@ type Statement struct {
 	Reason       string        `json:"reason"`
 }
 
-// Predecessor is a log and the tree head up to which it can be proved. What a
-// device or witness knows beyond that is the gap that the damage left.
+// Predecessor is a log and the tree head up to which it can be proved. Known is
+// how many entries are known to have been in it, here or elsewhere: what lies
+// between is the gap that the damage left, and whoever signs the statement signs
+// for it too.
 type Predecessor struct {
 	Origin string `json:"origin"`
 	Size   uint64 `json:"size"`
 	Root   []byte `json:"root"`
+	Known  uint64 `json:"known"`
 }
+
+// Lost is how many entries are known to be missing.
+func (p Predecessor) Lost() uint64 { return max(p.Known, p.Size) - p.Size }
 
 // succession is the file beside a successor's first entry.
 type succession struct {
@@ -60,9 +66,20 @@ func (l *Log) Statement(context.Context) ([]byte, error) {
 			return nil, err
 		}
 		at := g.latest.Load()
-		s.Predecessors = append(s.Predecessors, Predecessor{g.origin, at.Size, at.Root[:]})
+		s.Predecessors = append(s.Predecessors, Predecessor{g.origin, at.Size, at.Root[:], l.known(g)})
 	}
 	return json.Marshal(s)
+}
+
+// known is the largest size of a log that is known, here or elsewhere.
+func (l *Log) known(g *generation) uint64 {
+	size := g.latest.Load().Size
+	for _, k := range l.c.Known() {
+		if k.Origin == g.origin {
+			size = max(size, k.Size)
+		}
+	}
+	return size
 }
 
 // Succeed begins the successor that the statement describes. The signatures are
@@ -99,7 +116,7 @@ func (l *Log) fits(statement []byte) error {
 	if mode, _ := l.Mode(); mode == ModeNormal {
 		return core.E(core.KindConflict, "audit.Succeed", "the log is whole; it needs no successor")
 	}
-	s, err := parseStatement(statement)
+	s, err := ParseStatement(statement)
 	if err != nil {
 		return err
 	}
@@ -120,15 +137,22 @@ func (l *Log) fits(statement []byte) error {
 			return wrong(fmt.Sprintf("%s at %d entries", p.Origin, p.Size))
 		}
 		// Only the log that still takes vital entries may have grown.
-		if g != l.current && p.Size != g.tree.size() {
-			return wrong(fmt.Sprintf("%s has %d entries, not %d", g.origin, g.tree.size(), p.Size))
+		if g == l.current {
+			continue
+		}
+		if p.Size != g.tree.size() || p.Known != l.known(g) {
+			return wrong(fmt.Sprintf("%s has %d entries of %d, not %d of %d", g.origin, g.tree.size(), l.known(g), p.Size, p.Known))
 		}
 	}
 	return nil
 }
 
-func parseStatement(b []byte) (Statement, error) {
+// ParseStatement reads a statement in its one encoding.
+func ParseStatement(b []byte) (Statement, error) {
 	var s Statement
+	if len(b) > maxStatement {
+		return s, core.E(core.KindTooLarge, "audit.Succeed", fmt.Sprintf("a statement of %d bytes, at most %d are allowed", len(b), maxStatement))
+	}
 	err := json.Unmarshal(b, &s)
 	if err == nil {
 		var again []byte
@@ -175,7 +199,7 @@ func (l *Log) firstEntries(old *generation, statement, signatures []byte) []Entr
 		Class: ClassAudit, Body: succession{1, statement, signatures}, outbox: old.tree.outbox(),
 	}, {
 		Type: TypeFact, Actor: "service/audit", Action: "audit.predecessor", Object: fmt.Sprintf("log/g%d", old.number),
-		Class: ClassAudit, Body: Predecessor{old.origin, at.Size, at.Root[:]},
+		Class: ClassAudit, Body: Predecessor{old.origin, at.Size, at.Root[:], at.Size},
 	}}
 }
 
@@ -190,7 +214,7 @@ func (l *Log) succeeded(g *generation) error {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return core.Wrap(core.KindDamaged, "audit.Open", err)
 	}
-	st, err := parseStatement(s.Statement)
+	st, err := ParseStatement(s.Statement)
 	if err != nil {
 		return err
 	}

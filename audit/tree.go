@@ -3,7 +3,6 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"math/bits"
 	"slices"
 	"sort"
 	"sync"
@@ -51,9 +50,6 @@ func (f *frontier) root() tlog.Hash {
 }
 
 func (f *frontier) clone() frontier { return frontier{f.size, slices.Clone(f.roots)} }
-
-// whole reports whether the number of roots fits the size.
-func (f *frontier) whole() bool { return len(f.roots) == bits.OnesCount64(f.size) }
 
 // frameRef says where the entries from first on stand.
 type frameRef struct {

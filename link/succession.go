@@ -40,10 +40,10 @@ func (t *Trust) CheckStatement(statement, envelope []byte) error {
 // maxGeneration bounds the number behind an origin.
 const maxGeneration = 99_999
 
-// generation splits an origin into the name of its line of logs and its place
+// Generation splits an origin into the name of its line of logs and its place
 // in it. A log that was damaged is followed by others of the same key: "x", then
 // "x/g2", "x/g3".
-func generation(origin string) (line string, number int) {
+func Generation(origin string) (line string, number int) {
 	at := strings.LastIndex(origin, "/g")
 	if at <= 0 {
 		return origin, 1
@@ -59,8 +59,8 @@ func generation(origin string) (line string, number int) {
 // IsLaterLog reports whether a log took the place of another: the same line and
 // a higher number in it.
 func IsLaterLog(origin, than string) bool {
-	line, n := generation(origin)
-	line2, n2 := generation(than)
+	line, n := Generation(origin)
+	line2, n2 := Generation(than)
 	return line == line2 && n > n2
 }
 

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/transparency-dev/formats/log"
@@ -50,6 +51,15 @@ func fail(format string, args ...any) error {
 // the trust root: the one in the export proves only that the export agrees with
 // itself.
 func Export(dir, vkey string) (*Report, error) {
+	c, err := export(dir, vkey, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.report, nil
+}
+
+// export is Export; it also takes down the roots at the sizes asked for.
+func export(dir, vkey string, marks []uint64) (*checker, error) {
 	signed, err := readLimited(filepath.Join(dir, "checkpoint"), maxCheckpoint)
 	if err != nil {
 		return nil, err
@@ -58,7 +68,7 @@ func Export(dir, vkey string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checker{dir: dir, size: head.Size, report: &Report{
+	c := &checker{dir: dir, size: head.Size, marks: marks, roots: map[uint64]tlog.Hash{}, report: &Report{
 		Origin: head.Origin, Size: head.Size, Root: base64.StdEncoding.EncodeToString(head.Hash), Entries: map[audit.Type]int{},
 	}}
 	if err := c.entries(); err != nil {
@@ -71,7 +81,7 @@ func Export(dir, vkey string) (*Report, error) {
 	if !bytes.Equal(root[:], head.Hash) {
 		return nil, fail("the entries have the root %s, the checkpoint is signed over %s", root, c.report.Root)
 	}
-	return c.report, nil
+	return c, nil
 }
 
 func openCheckpoint(signed []byte, vkey string) (*log.Checkpoint, error) {
@@ -115,6 +125,9 @@ type checker struct {
 	done   uint64
 	rows   []row
 	report *Report
+	first  audit.Header
+	marks  []uint64 // sizes of the tree whose roots are wanted
+	roots  map[uint64]tlog.Hash
 }
 
 // row is the unfinished tile of a level.
@@ -154,12 +167,18 @@ func (c *checker) entry(path string, b []byte) ([]byte, error) {
 		return nil, fail("%s: entry %d: %v", path, c.done, err)
 	}
 	if c.done == 0 {
-		c.report.First = h.Time
+		c.report.First, c.first = h.Time, h
 	}
 	c.report.Entries[h.Type]++
 	c.report.Last = max(c.report.Last, h.Time)
 	c.done++
-	return b[n:], c.push(0, tlog.RecordHash(b[2:n]))
+	if err := c.push(0, tlog.RecordHash(b[2:n])); err != nil {
+		return nil, err
+	}
+	if slices.Contains(c.marks, c.done) {
+		c.roots[c.done] = c.root()
+	}
+	return b[n:], nil
 }
 
 // push adds a hash to a level; a full tile is compared and its root goes up.
@@ -208,21 +227,28 @@ func perfect(h []tlog.Hash) tlog.Hash {
 	return tlog.NodeHash(perfect(h[:len(h)/2]), perfect(h[len(h)/2:]))
 }
 
-// finish compares the partial tiles and returns the root of the tree: the
-// perfect subtrees of all rows, joined from the right.
+// finish compares the partial tiles and returns the root of the tree.
 func (c *checker) finish() (tlog.Hash, error) {
 	if c.size == 0 {
 		return tlog.TreeHash(0, nil)
 	}
-	var root *tlog.Hash
 	for level := range c.rows {
-		h := c.rows[level].hashes
-		if len(h) == 0 {
+		if len(c.rows[level].hashes) == 0 {
 			continue
 		}
 		if err := c.compare(level); err != nil {
 			return tlog.Hash{}, err
 		}
+	}
+	return c.root(), nil
+}
+
+// root is that of the entries read so far, at least one: the perfect subtrees
+// of all rows, joined from the right.
+func (c *checker) root() tlog.Hash {
+	var root *tlog.Hash
+	for level := range c.rows {
+		h := c.rows[level].hashes
 		for rest := len(h); rest > 0; {
 			n := rest & -rest // the rightmost perfect subtree
 			sub := perfect(h[rest-n : rest])
@@ -233,7 +259,7 @@ func (c *checker) finish() (tlog.Hash, error) {
 			rest -= n
 		}
 	}
-	return *root, nil
+	return *root
 }
 
 // path turns x/mod's tile path into that of C2SP tlog-tiles.
