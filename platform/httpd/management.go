@@ -36,9 +36,9 @@ func (m Management) Handler() *Mux {
 		mux.Handle("GET /metrics", "metrics.read", m.Metrics)
 	}
 	if m.Exposure == ExposureFull {
-		mux.Handle("GET /debug/pprof/", "profile.read", http.HandlerFunc(pprof.Index))
-		mux.Handle("GET /debug/pprof/profile", "profile.read", http.HandlerFunc(pprof.Profile))
-		mux.Handle("GET /debug/pprof/trace", "profile.read", http.HandlerFunc(pprof.Trace))
+		mux.Handle("GET /debug/pprof/", "debug.read", http.HandlerFunc(pprof.Index))
+		mux.Handle("GET /debug/pprof/profile", "debug.read", http.HandlerFunc(pprof.Profile))
+		mux.Handle("GET /debug/pprof/trace", "debug.read", http.HandlerFunc(pprof.Trace))
 	}
 	return mux
 }

@@ -1,0 +1,157 @@
+package docs
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/interlock-security/interlock/api"
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/platform/httpd"
+	"github.com/interlock-security/interlock/policy"
+	"github.com/interlock-security/interlock/safety/stop"
+)
+
+// routeMeanings say what a route answers, with what its query may hold.
+var routeMeanings = map[string]string{
+	"GET /v1/status":                    "what runs, what is open, what is wrong",
+	"GET /v1/events":                    "the last `last` events as NDJSON; with `follow=true` each one that comes, as it becomes durable",
+	"GET /v1/alerts":                    "open alerts, with `all=true` all",
+	"GET /v1/alerts/{id}":               "one alert",
+	"GET /v1/incidents":                 "open incidents, with `all=true` all",
+	"GET /v1/incidents/{id}":            "one incident with its timeline and log positions",
+	"GET /v1/incidents/{id}/dry-run":    "which playbooks fit an incident and what they would do, without doing it",
+	"POST /v1/incidents/{id}/move":      "moves an incident to its next state by hand",
+	"GET /v1/runs":                      "runs of playbooks, newest first; of one incident with `incident=ID`",
+	"GET /v1/runs/{id}":                 "one run with every attempt at its steps",
+	"POST /v1/runs/{id}/start":          "starts a run that waits for a person, or goes on with it",
+	"GET /v1/devices":                   "all devices",
+	"GET /v1/devices/{id}":              "one device with sensors, open latches and orders",
+	"POST /v1/devices/{id}/approve":     "takes a waiting device in; the body repeats the short code that the device shows",
+	"POST /v1/devices/{id}/arm":         "makes an order: treat what is sensed as an attack",
+	"POST /v1/devices/{id}/quarantine":  "makes an order: only the link to the server stays",
+	"POST /v1/devices/{id}/release":     "asks for a release; the order waits for persons' signatures",
+	"POST /v1/devices/{id}/reset":       "asks for a restart after a stop; the order waits for persons' signatures",
+	"GET /v1/orders/{id}":               "one order with its envelope, whose exact bytes an approver signs",
+	"POST /v1/orders/{id}/approvals":    "hands in a person's signature over an order",
+	"POST /v1/tokens":                   "makes an enrolment string",
+	"GET /v1/audit/entries":             "audit entries by `actor`, `action`, `object`, `outcome`, `since`, `until`, `limit`; the reading is recorded",
+	"GET /v1/audit/state":               "the log's size, root, mode and checkpoint",
+	"GET /v1/audit/proofs/{id}":         "the c2sp.org/tlog-proof@v1 text of one entry; `origin` names the log where a successor has taken its place",
+	"GET /v1/audit/export":              "the whole log as a tar of C2SP tlog-tiles",
+	"POST /v1/audit/verify":             "recomputes the running log from its bytes",
+	"GET /v1/root":                      "the trust root in force, signed as it is",
+	"POST /v1/root":                     "hands in the next, signed trust root",
+	"POST /stop/v1/trip":                "requests a stop; answers when it is in effect, with who has not confirmed",
+	"POST /stop/v1/reason":              "gives a stop its reason afterwards",
+	"GET /stop/v1/status":               "the stops in force, and who has not confirmed",
+	"POST /agent/v1/enrol":              "a device with a token asks for its identity; the only route without a client certificate",
+	"POST /agent/v1/batches":            "a signed batch of events; answers with the receipt that proves that the log holds it",
+	"GET /agent/v1/orders":              "orders and trust roots as NDJSON, for as long as the device listens",
+	"POST /agent/v1/results":            "the signed result of an order",
+	"GET /agent/v1/renew":               "a challenge for a renewal",
+	"POST /agent/v1/renew":              "a new management certificate, against a signed challenge and a certificate that may have run out",
+	"POST /agent/v1/workloads":          "a certificate for a program on the device; refused while the device is contained",
+	"GET /health":                       "the state of each part; 503 unless all are healthy",
+	"GET /metrics":                      "figures, in the Prometheus text format (exposure `standard` and `full`)",
+	"GET /debug/pprof/":                 "profiles (exposure `full`)",
+	"GET /debug/pprof/profile":          "a CPU profile (exposure `full`)",
+	"GET /debug/pprof/trace":            "an execution trace (exposure `full`)",
+	"GET /v1/status (the agent's)":      "how the device is, with the code for an order that asks for somebody in front of it",
+	"POST /v1/stop (the agent's)":       "outputs to their safe state",
+	"POST /v1/arm (the agent's)":        "arms",
+	"POST /v1/quarantine (the agent's)": "contains the device",
+	"POST /v1/order (the agent's)":      "takes a signed order by hand: from a stick, when no server is to be trusted",
+	"every other request (the agent's)": "is refused and recorded, for root too",
+}
+
+// TestAPI holds api.md: every route that a program of ours serves, from the
+// tables that serve them.
+func TestAPI(t *testing.T) {
+	listener, err := fleet.NewListener(fleet.Parts{Quota: fleet.DefaultQuota, Clock: core.SystemClock{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	management := httpd.Management{Exposure: httpd.ExposureFull, Metrics: http.NotFoundHandler()}
+	var page bytes.Buffer
+	page.WriteString(`# Routes
+
+Every route of every listener, with the [action](actions.md) that it is decided and recorded by. Made from the route tables of the code.
+
+Bodies and answers are JSON; bodies are decoded strictly: an unknown, double or differently written key is an error. What goes wrong is an RFC 9457
+problem document whose ` + "`next`" + ` says what to do. There is no operator API over the network in this release.
+`)
+	known := map[string]bool{}
+	section := func(title, text string, routes []httpd.Route) {
+		fmt.Fprintf(&page, "\n## %s\n\n%s\n\n| route | action | class | what |\n|---|---|---|---|\n", title, text)
+		for _, r := range byPath(routes) {
+			class, there := policy.ClassOf(r.Action)
+			if !there {
+				t.Errorf("%s: the action %s is not in policy's vocabulary", r.Pattern, r.Action)
+			}
+			if routeMeanings[r.Pattern] == "" {
+				t.Errorf("%s: say in routeMeanings what it answers", r.Pattern)
+			}
+			known[r.Pattern] = true
+			fmt.Fprintf(&page, "| `%s` | `%s` | %s | %s |\n", r.Pattern, r.Action, class, routeMeanings[r.Pattern])
+		}
+	}
+	section("Operators", "The unix socket `api.sock` in the data directory, mode 0600. The kernel says who is at the other end, `operators` in the "+
+		"[configuration](config.md) which person that is. The verbs use these routes.", api.New(api.Parts{}).Routes())
+	section("Stops", "The unix socket `stop.sock` in the data directory. No policy engine is asked and nothing is read from a disk: identity and scope are enough.",
+		new(stop.Service).Mux().Routes())
+	section("Devices", "`listen.agents`, TLS 1.3 with the device's management certificate.", listener.Routes())
+	section("Management", "`listen.management`, plain HTTP on loopback, without credentials. `listen.exposure` says which routes there are.", management.Handler().Routes())
+	local(t, &page, known)
+	for pattern := range routeMeanings {
+		if !known[pattern] {
+			t.Errorf("routeMeanings explains %s, which nobody serves", pattern)
+		}
+	}
+	reference(t, "api.md", page.Bytes())
+}
+
+// byPath puts what belongs together together, and a GET before its POST.
+func byPath(routes []httpd.Route) []httpd.Route {
+	key := func(r httpd.Route) string {
+		method, path, _ := strings.Cut(r.Pattern, " ")
+		return path + " " + method
+	}
+	return slices.SortedFunc(slices.Values(routes), func(a, b httpd.Route) int { return strings.Compare(key(a), key(b)) })
+}
+
+var localRoute = regexp.MustCompile(`mux\.HandleFunc\("([^"]+)"`)
+
+// local lists the agent's own socket, from its source: the device has no policy
+// actions for what its own people may do.
+func local(t *testing.T, page *bytes.Buffer, known map[string]bool) {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join(root, "device", "agent", "local.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page.WriteString("\n## A device's own people\n\nThe unix socket `agent.sock` in the agent's `run_dir`, for its owner alone. It offers what tightens, and orders that are signed.\n\n" +
+		"| route | what |\n|---|---|\n")
+	for _, m := range localRoute.FindAllSubmatch(source, -1) {
+		pattern := string(m[1])
+		if pattern == "/" {
+			pattern = "every other request"
+		}
+		name := pattern + " (the agent's)"
+		if routeMeanings[name] == "" {
+			t.Errorf("%s: say in routeMeanings what it answers", name)
+		}
+		known[name] = true
+		if strings.Contains(pattern, " /") {
+			pattern = "`" + pattern + "`"
+		}
+		fmt.Fprintf(page, "| %s | %s |\n", pattern, routeMeanings[name])
+	}
+}

@@ -1,0 +1,146 @@
+package docs
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/interlock-security/interlock/app"
+	"github.com/interlock-security/interlock/device/agent"
+)
+
+// serverKeys say what each key of interlock.yaml means.
+var serverKeys = map[string]string{
+	"tenant":               "the tenant that everything of this server belongs to",
+	"site":                 "the site of this server's own devices, and the one that operators may stop",
+	"installation":         "names this installation in the trust root and in the audit log's origin; can't be changed after the first run",
+	"listen.agents":        "where devices connect, as `host:port`. A first run writes the port into the trust root, which is where devices learn it: set it before the first run",
+	"listen.names":         "the names and addresses that devices call the server by; they stand in its certificate, and a first run writes them into the trust root",
+	"listen.management":    "health, metrics and profiles; loopback only, unless `exposure` is `minimal`",
+	"listen.exposure":      "`minimal`: health. `standard`: and metrics. `full`: and profiles",
+	"store.driver":         "`sqlite`: encrypted files in the data directory. `postgres`: a database of yours",
+	"store.dsn":            "how to reach PostgreSQL, only with `postgres`",
+	"collect.files[].path": "a log that grows line by line; an absolute path",
+	"collect.files[].type": "`sshd` or `syslog`",
+	"collect.syslog.udp":   "where syslog is taken in over UDP, as `host:port`; empty: not",
+	"collect.syslog.tcp":   "where syslog is taken in over TCP; empty: not",
+	"collect.journald":     "read this machine's journal",
+	"operators[].uid":      "a user of this machine, as the kernel numbers them; each once. By default you alone",
+	"operators[].person":   "who that is: a person of the trust root",
+	"operators[].roles":    "any of `viewer`, `operator`, `security-officer`, `administrator`; [actions](actions.md) says who may do what",
+	"rules":                "a folder with your own [rules](../howto/new-rule.md) beside the shipped ones; empty: none",
+}
+
+// agentKeys say what each key of the agent's file means.
+var agentKeys = map[string]string{
+	"data_dir":             "keys, state and spool; an absolute path",
+	"run_dir":              "the local socket; an absolute path that a restart of the machine should empty",
+	"device":               "the name that this machine asks for when it enrols",
+	"root_hash":            "the trust root's sha256 from the ceremony sheet. Without it the enrolment is recorded as *first use*, for ever",
+	"demo":                 "marks an enrolment for a demonstration: simulated sensors load, and an agent that was enrolled for real doesn't start",
+	"enforce":              "what a quarantine does: `none` (it says what it would do), `nftables`, `simulated` (only with `demo`)",
+	"dhcp":                 "a quarantine lets DHCP through, so that the lease lives on",
+	"sensors[].id":         "the sensor's name, each once",
+	"sensors[].driver":     "`carrier`, `usb`, `sim`",
+	"sensors[].interfaces": "`carrier`: the network interfaces that it watches; none means all but loopback",
+	"sensors[].script":     "`sim`: a file with what it should sense",
+	"sensors[].socket":     "`sim`: a socket that takes the same while it runs",
+	"sensors[].latch":      "whether an alarm stays until it is released; without it the driver's own choice",
+	"sensors[].reflex":     "what an alarm that stays sets off at once: `quarantine`, `stop`. Left out: `quarantine`. An empty list: nothing",
+	"outputs[].id":         "the output's name, each once",
+	"outputs[].driver":     "`file`: a simulated relay",
+	"outputs[].path":       "the file that stands for the relay; an absolute path",
+	"spool_limit":          "space for events that wait for the server, in bytes; 1 MiB to 16 GiB",
+	"heartbeat":            "how often the device says that it is there, 1s to 1h",
+	"workloads[].name":     "a program on this machine that gets a key and a certificate of its own while the device isn't contained",
+	"workloads[].dir":      "where `NAME.key` and `NAME.crt` lie; without it `workloads` in `data_dir`",
+	"debounce":             "how long a level must hold before it counts, 1ms to 10s",
+}
+
+// TestConfig holds config.md: every key of both files with its default, none
+// left out and none invented.
+func TestConfig(t *testing.T) {
+	var page bytes.Buffer
+	page.WriteString(`# Configuration
+
+Two files, both YAML, both read strictly: an unknown key is an error with line and column. What isn't written keeps its default. Made from the
+structures that the programs read.
+
+## The server
+
+` + "`interlock.yaml`" + ` in the data directory, or what ` + "`--config`" + ` names. ` + "`interlock config print`" + ` prints every value, ` +
+		"`interlock config check FILE`" + ` says what is
+wrong. Changes take effect at the next start.
+
+`)
+	keysTable(t, &page, reflect.ValueOf(app.Default(1000)), serverKeys)
+	page.WriteString(`
+## The agent
+
+What ` + "`--config`" + ` names; without it the defaults. Flags win over the file. ` + "`interlock-agent --print-config`" + ` prints every value. The enrolment string has no
+place in a file that is kept: it comes in ` + "`INTERLOCK_ENROL`" + `.
+
+`)
+	keysTable(t, &page, reflect.ValueOf(agent.Default()), agentKeys)
+	reference(t, "config.md", page.Bytes())
+}
+
+func keysTable(t *testing.T, page *bytes.Buffer, defaults reflect.Value, meanings map[string]string) {
+	t.Helper()
+	page.WriteString("| key | default | what it means |\n|---|---|---|\n")
+	known := map[string]bool{}
+	walk(defaults, "", func(key string, v reflect.Value) {
+		known[key] = true
+		if meanings[key] == "" {
+			t.Errorf("the key %s of %s is not explained", key, defaults.Type())
+		}
+		fmt.Fprintf(page, "| `%s` | %s | %s |\n", key, valueOf(v), meanings[key])
+	})
+	for key := range meanings {
+		if !known[key] {
+			t.Errorf("%s is explained, but %s has no such key", key, defaults.Type())
+		}
+	}
+}
+
+// walk visits the fields that a YAML file can set. A list of structures is
+// visited once, without a value.
+func walk(v reflect.Value, prefix string, visit func(string, reflect.Value)) {
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		if name == "-" || name == "" {
+			continue
+		}
+		f, key := v.Field(i), prefix+name
+		switch {
+		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct && f.Type().Elem().NumField() > 0 && f.Type().Elem().Field(0).Tag.Get("yaml") != "":
+			walk(reflect.Zero(f.Type().Elem()), key+"[].", func(key string, _ reflect.Value) { visit(key, reflect.Value{}) })
+		case f.Kind() == reflect.Struct && f.NumField() > 0 && f.Type().Field(0).Tag.Get("yaml") != "":
+			walk(f, key+".", visit)
+		default:
+			visit(key, f)
+		}
+	}
+}
+
+// valueOf prints a default.
+func valueOf(v reflect.Value) string {
+	if !v.IsValid() {
+		return ""
+	}
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		return "`" + x.String() + "`"
+	case []string:
+		return "`" + strings.Join(x, "`, `") + "`"
+	case bool:
+		return fmt.Sprintf("`%v`", x)
+	}
+	if v.IsZero() {
+		return "none"
+	}
+	return fmt.Sprintf("`%v`", v.Interface())
+}
