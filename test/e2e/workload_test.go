@@ -25,6 +25,7 @@ import (
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/app"
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/agent"
 	"github.com/interlock-security/interlock/device/keystore"
 	"github.com/interlock-security/interlock/digital/crypt"
 	"github.com/interlock-security/interlock/digital/pki/verify"
@@ -61,14 +62,14 @@ workloads: [{name: hmi}]
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	agent := filepath.Join(filepath.Dir(path), "interlock-agent")
-	printed, err := exec.Command(agent, "--config", filepath.Join(p.dir, "agent.yaml"), "--print-key").Output()
+	program := filepath.Join(filepath.Dir(path), "interlock-agent")
+	printed, err := exec.Command(program, "--config", filepath.Join(p.dir, "agent.yaml"), "--print-key").Output()
 	fact, ok := strings.CutPrefix(strings.Split(string(printed), "\n")[0], "fact ")
 	if err != nil || !ok {
 		s.t.Fatalf("--print-key: %v: %s", err, printed)
 	}
 	token := ask[api.Token](s, "token", "create", "--device", pressID, "--key", fact)
-	cmd := exec.Command(agent, "--config", filepath.Join(p.dir, "agent.yaml"))
+	cmd := exec.Command(program, "--config", filepath.Join(p.dir, "agent.yaml"))
 	cmd.Env = append(os.Environ(), app.EnvEnrolment+"="+token.String)
 	cmd.Stdout, cmd.Stderr = p.out, p.out
 	if err := cmd.Start(); err != nil {
@@ -233,7 +234,10 @@ func TestTamperTakesTheWorkloadUntilTwoPersonsApprove(t *testing.T) {
 	}
 
 	p.move(false) // somebody closes the case; what was latched stays
-	await(t, "closed", p.dump, func() bool { return p.told("case_closed") })
+	await(t, "a closed case", p.dump, func() bool {
+		st, err := agent.Ask(t.Context(), filepath.Join(p.dir, "run", "agent.sock"))
+		return err == nil && len(st.Sensors[0].Active) == 0 && len(st.Latches) > 0
+	})
 	release := p.release()
 	s.must([]int{0}, "approve", release.ID.String(), "--as", "anna", "--yes")
 	if !p.gone() || p.robbed() != http.StatusConflict {
