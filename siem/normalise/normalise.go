@@ -72,6 +72,7 @@ func New() *Normaliser { return &Normaliser{} }
 var (
 	tamperSources = []sigma.Logsource{{Product: "interlock", Category: "tamper", Service: "device"}}
 	deviceSources = []sigma.Logsource{{Product: "interlock", Service: "device"}}
+	fleetSources  = []sigma.Logsource{{Product: "interlock", Service: "fleet"}}
 	sshdSources   = []sigma.Logsource{
 		{Product: "linux", Service: "sshd"}, {Product: "linux", Service: "auth"}, {Product: "linux", Service: "syslog"},
 	}
@@ -110,7 +111,14 @@ func envelope(e *core.Event, set func(field, text string)) {
 	}
 }
 
+// fleet is the source of what the server itself noticed about its devices. No
+// collector and no device can have it: theirs begin with a kind and a slash.
+const fleet = "fleet"
+
 func (n *Normaliser) read(e *core.Event, set func(field, text string)) ([]sigma.Logsource, Outcome) {
+	if e.Source == fleet {
+		return fleetSources, Plain
+	}
 	if !e.Device.IsZero() {
 		return deviceEvent(e), Plain
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/siem/normalise"
 	"github.com/interlock-security/interlock/siem/sigma"
 )
@@ -215,4 +216,13 @@ func FuzzUserNamesCantForgeTheAddress(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What the fleet says of itself has rules of its own: the word that it signs
+// with is the one that rules are looked up by.
+func TestTheFleetSpeaksForItself(t *testing.T) {
+	sources, _ := normalise.New().Event(&core.Event{Source: fleet.Source, Type: fleet.AlarmCloned, Fields: []byte("{}")}, func(string, string) {})
+	if len(sources) != 1 || sources[0].Service != "fleet" {
+		t.Errorf("logsources %v", sources)
+	}
 }

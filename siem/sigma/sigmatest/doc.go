@@ -30,6 +30,7 @@
 //	journald PROGRAM MESSAGE         the same from the journal
 //	syslog ADDRESS PROGRAM MESSAGE   over UDP: an unauthenticated peer
 //	device ID {"type":"...","fields":{...}}   a device's own signed event
+//	fleet ID {"type":"...","fields":{...}}    what the server noticed; ID may be -
 //	json SOURCE {"...":...}          any fields from an authenticated peer
 //
 // "*9" at the end makes nine of it, and "{i}" counts them from 0.

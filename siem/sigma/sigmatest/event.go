@@ -27,6 +27,9 @@ func makeEvent(text string) (core.Event, error) {
 	case "device":
 		id, body, _ := strings.Cut(rest, " ")
 		return deviceEvent(id, body)
+	case "fleet":
+		id, body, _ := strings.Cut(rest, " ")
+		return fleetEvent(id, body)
 	case "json":
 		source, body, _ := strings.Cut(rest, " ")
 		if !json.Valid([]byte(body)) {
@@ -34,7 +37,7 @@ func makeEvent(text string) (core.Event, error) {
 		}
 		return core.Event{Source: source, Provenance: core.ProvenanceLocal, Type: "json", Severity: core.SeverityInfo, Fields: json.RawMessage(body)}, nil
 	}
-	return core.Event{}, fmt.Errorf("%q is not a kind of event; there are sshd, file, journald, syslog, device and json", kind)
+	return core.Event{}, fmt.Errorf("%q is not a kind of event; there are sshd, file, journald, syslog, device, fleet and json", kind)
 }
 
 // logLine is a line as the file and syslog collectors record it.
@@ -71,4 +74,18 @@ func deviceEvent(id, body string) (core.Event, error) {
 		Source: "device/" + id, Provenance: core.ProvenanceDevice, Device: dev, Class: core.ClassDeviceState, Type: d.Type,
 		Severity: d.Severity, Simulated: d.Simulated, Fields: d.Fields,
 	}, nil
+}
+
+// fleetEvent is what the server itself noticed, about a device or, with "-",
+// about none.
+func fleetEvent(id, body string) (core.Event, error) {
+	about := core.DeviceID{}
+	if id == "-" {
+		id = "none"
+	} else if err := about.UnmarshalText([]byte(id)); err != nil {
+		return core.Event{}, err
+	}
+	e, err := deviceEvent(id, body)
+	e.Source, e.Provenance, e.Device = "fleet", core.ProvenanceLocal, about
+	return e, err
 }

@@ -61,7 +61,7 @@ func TestTestsThatCantBeRead(t *testing.T) {
 		{"load", "write `load 5s [from 1m] [late 4m]`: d/x.test:1"},
 		{"load x", `"x" is not a length of time such as 5s or 1h30m: d/x.test:1`},
 		{"load 1s to 5s", `"to" is not known here; there are from and late: d/x.test:1`},
-		{"load 1s\n  nonsense x", `"nonsense" is not a kind of event; there are sshd, file, journald, syslog, device and json: d/x.test:2`},
+		{"load 1s\n  nonsense x", `"nonsense" is not a kind of event; there are sshd, file, journald, syslog, device, fleet and json: d/x.test:2`},
 		{"load 1s\n  sshd x *200000", "one block loads at most 100000 events: d/x.test:2"},
 		{"load 1s\n  device ../x {}", `identifier "../x": byte 0 is '.'`},
 		{"eval at 1m", "no rules are loaded: d/x.test:1"},
