@@ -102,6 +102,9 @@ const (
 	AuditExport core.Action = "audit.export"
 	AuditVerify core.Action = "audit.verify"
 	AuditProof  core.Action = "audit.proof"
+	// AuditSucceed ends the damage of the audit log; it loosens, because what
+	// waited for a whole log goes on then.
+	AuditSucceed core.Action = "audit.succeed"
 
 	RootRead      core.Action = "root.read"
 	RootUpdate    core.Action = "root.update"
@@ -183,6 +186,7 @@ var Actions = []Row{
 	{AuditExport, ClassPersonal, "export the audit log"},
 	{AuditVerify, ClassRead, "verify the audit log"},
 	{AuditProof, ClassRead, "take an inclusion proof"},
+	{AuditSucceed, ClassLoosen, "hand in a signed succession to a damaged audit log"},
 
 	{RootRead, ClassRead, "see the trust root"},
 	{RootUpdate, ClassLoosen, "hand in a new, signed trust root"},

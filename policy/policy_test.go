@@ -114,6 +114,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{officer, DeviceRetire, own, true, "officer-ask"},
 		{officer, AuditRead, log, true, "officer-record"},
 		{officer, RootUpdate, log, true, "officer-ask"},
+		{officer, AuditSucceed, log, true, "officer-ask"},
+		{operator, AuditSucceed, log, false, RuleDefault},
 		{admin, TokenCreate, log, true, "administrator-run"},
 		{admin, AuditRead, log, false, RuleDefault},
 		{admin, DeviceQuarantine, own, false, RuleDefault},
