@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/digital/crypt"
@@ -89,48 +88,6 @@ func (k *keeper) publicInfo(context.Context, empty) (any, error) {
 	}
 	info.Issuers = issuers
 	return info, nil
-}
-
-// adoptRoot takes the first trust root on its own word, in the ceremony, and
-// every later one as a device takes it. The root in force is taken silently.
-func (k *keeper) adoptRoot(_ context.Context, in wireRoot) (any, error) {
-	next, err := k.nextRoot(in)
-	if err != nil || next == k.trust {
-		return empty{}, err
-	}
-	if err := k.ours(next.Root()); err != nil {
-		return nil, err
-	}
-	if err := k.writeSealed(fileRoot, in.Envelope, contextRoot); err != nil {
-		return nil, err
-	}
-	k.trust = next
-	k.o.Log.Info("trust root adopted", "version", next.Root().Version, "hash", next.Hash())
-	return empty{}, nil
-}
-
-func (k *keeper) nextRoot(in wireRoot) (*link.Trust, error) {
-	first, err := firstTrust(in.Envelope)
-	if err != nil || k.trust == nil {
-		return first, err
-	}
-	if first.Hash() == k.trust.Hash() {
-		return k.trust, nil
-	}
-	return k.trust.Update(in.Envelope, in.Proof)
-}
-
-// ours refuses the root of another installation: its people do not know this
-// process's keys.
-func (k *keeper) ours(r *link.Root) error {
-	pins, _, err := pki.Public(k.caDir())
-	if err != nil {
-		return err
-	}
-	if r.CommandKey != link.AuthorizedKey(k.order.PublicKey()) || !slices.Contains(r.CAPins, pins[0].String()) {
-		return core.E(core.KindConflict, "keys.adoptRoot", fmt.Sprintf("trust root %d of installation %q names another command key or another CA", r.Version, r.Installation)).WithHint("hold the ceremony with the keys that `keys` reports")
-	}
-	return nil
 }
 
 // unseal opens the vault by its passphrase. The keyring keeps it, to write its

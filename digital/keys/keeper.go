@@ -82,11 +82,14 @@ type keeper struct {
 
 // The files beside those of the keyrings, and the contexts they are sealed for.
 const (
-	fileOrder    = "order.key"
-	fileRoot     = "root.sealed"
-	contextOrder = "keys/order"
-	contextRoot  = "keys/root"
-	maxOwnFile   = 256 << 10
+	fileOrder   = "order.key"
+	fileRoot    = "root.sealed"
+	fileWaiting = "root-waiting.sealed"
+	maxOwnFile  = 256 << 10
+
+	contextOrder   = "keys/order"
+	contextRoot    = "keys/root"
+	contextWaiting = "keys/root-waiting"
 )
 
 func openKeeper(ctx context.Context, dir string, o Options) (*keeper, error) {

@@ -480,6 +480,37 @@ func TestNextTrustRootIsSignedAndLogged(t *testing.T) {
 	}
 }
 
+// A root that recovery keys alone signed waits out its delay, also here and over
+// a restart, so that the theft of a sheet of paper can be noticed; then it is
+// taken, or what the keys process believes would be the old people for ever.
+func TestARecoveredTrustRootWaits(t *testing.T) {
+	s := newSite(t)
+	s.root.Version = 2
+	payload, err := link.EncodeRoot(&s.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := link.SealEnvelope(link.NamespaceRoot, payload, signer(t, persons[0]+" recovery"), signer(t, persons[1]+" recovery"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	envelope, err := env.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := []byte(`{"v":1,"type":"authority","object":"` + link.RootObject(keys.ParamsOf(env.Payload)) + `"}`)
+	proof := s.log.append(leaf)
+	adopt := func() error { return s.client.AdoptRoot(t.Context(), envelope, proof) }
+	wantKind(t, "at once", adopt(), core.KindConflict)
+	s.clock.Advance(71 * time.Hour)
+	s.restart()
+	wantKind(t, "an hour early", adopt(), core.KindConflict)
+	s.clock.Advance(time.Hour)
+	if err := adopt(); err != nil || s.status().RootVersion != 2 {
+		t.Errorf("after the delay: %v, root %d", err, s.status().RootVersion)
+	}
+}
+
 func TestSealedVaultStopsCertificatesAlone(t *testing.T) {
 	s := newSite(t)
 	before := s.info()
