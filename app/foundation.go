@@ -31,6 +31,8 @@ type foundation struct {
 	frames *journal.Raw
 	log    *audit.Log
 	outbox *audit.Outbox
+	// successions says who may begin a new log after damage.
+	successions *successions
 }
 
 func openFoundation(ctx context.Context, cfg Config, paths Paths, clock core.Clock, logger *slog.Logger) (_ *foundation, err error) {
@@ -83,9 +85,14 @@ func (f *foundation) openLog(ctx context.Context, cfg Config, paths Paths, clock
 	if err != nil {
 		return nil, err
 	}
+	past, err := fleet.History(ctx, f.state, cfg.Tenant, clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	f.successions = &successions{past: past}
 	return audit.Open(ctx, audit.Config{
 		Dir: paths.Audit(), Origin: logOrigin(cfg), Seed: f.keys.log, Sealer: f.keys.ring, Clock: clock, Log: logger,
-		Known: func() []audit.Checkpoint { return known },
+		Known: func() []audit.Checkpoint { return known }, VerifySuccession: f.successions.verify,
 	})
 }
 

@@ -185,14 +185,14 @@ func (s *Server) sweepOrders(ctx context.Context) error {
 // keepCheckpoints writes the log's size and root into the state database, so
 // that a log that comes back shorter is noticed.
 func (s *Server) keepCheckpoints(ctx context.Context) error {
-	var last uint64
+	var last audit.Checkpoint
 	return s.every(ctx, time.Second, func() {
 		c := s.Audit.Checkpoint()
-		if c.Size == last {
+		if c.Size == last.Size && c.Origin == last.Origin {
 			return
 		}
 		if err := remember(ctx, s.base.state, s.Config.Tenant, c); err == nil {
-			last = c.Size
+			last = c
 		}
 	})
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
@@ -34,6 +35,10 @@ func (r recorder) Intent(ctx context.Context, who core.Principal, action core.Ac
 	return res.Position, err
 }
 
+// repairs are what ends an emergency, and what containment cannot do without:
+// without a certificate for the listener no order reaches a device.
+var repairs = []core.Action{policy.SessionCreate, policy.PolicyRestore, policy.IdentityRenew, policy.KeysIssueServer, policy.AuditSucceed}
+
 // vital says which intents are taken while the log is stop-only.
 func vital(action core.Action) audit.Vital {
 	class, _ := policy.ClassOf(action)
@@ -42,7 +47,7 @@ func vital(action core.Action) audit.Vital {
 		return audit.VitalStop
 	case class == policy.ClassContain:
 		return audit.VitalContain
-	case action == policy.SessionCreate || action == policy.PolicyRestore || action == policy.IdentityRenew:
+	case slices.Contains(repairs, action):
 		return audit.VitalRepair
 	}
 	return ""

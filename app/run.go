@@ -47,6 +47,9 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	s.background(ctx, "certificate", s.keepCertificate)
+	s.background(ctx, "trust root", s.followRoots)
+	s.background(ctx, "log mode", s.watchLog)
+	s.background(ctx, "log check", s.checkLog)
 	if err := s.serveAgents(ctx); err != nil {
 		return err
 	}

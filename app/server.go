@@ -68,6 +68,9 @@ type Server struct {
 	certificate atomic.Pointer[tls.Certificate]
 	pins        atomic.Pointer[verify.Pins]
 	rootVersion atomic.Uint64
+	keysRoot    atomic.Uint64 // the version that keys is known to have
+	// logProblem is why the audit log could not be verified, nil for nothing.
+	logProblem atomic.Pointer[string]
 
 	mu         sync.Mutex
 	warnings   []string
@@ -175,6 +178,7 @@ func (s *Server) awaitKeys(ctx context.Context) error {
 func (s *Server) openFleet() {
 	s.Registry = fleet.NewRegistry(s.base.state, audit.Put, s.clock)
 	s.Roots = fleet.NewRoots(s.Registry, s.Audit, s.Guard)
+	s.base.successions.inForce = func() (*link.Trust, error) { return s.Roots.Trust(context.Background(), s.Config.Tenant) }
 	k := keysOf{s.Keys, s.Audit}
 	s.Enrolment = fleet.NewEnrolment(s.Registry, s.Guard, s.Audit, k, s.Roots)
 	s.Orders = fleet.NewOrders(s.Registry, s.Roots, k, s.Guard, topicOrders)

@@ -21,8 +21,11 @@ import (
 func (s *Server) parts() map[string]core.Health {
 	keysHealth, _ := s.child.Health()
 	p := map[string]core.Health{"audit": core.HealthHealthy, "keys": keysHealth, "state": core.HealthHealthy, "listener": core.HealthHealthy, "collect": s.collecting()}
-	if s.stopOnly() {
+	switch {
+	case s.stopOnly():
 		p["audit"] = core.HealthUnhealthy
+	case s.logProblem.Load() != nil:
+		p["audit"] = core.HealthDegraded
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stateProbe)
 	defer cancel()
@@ -107,6 +110,7 @@ func (s *Server) standing(root *link.Root) []string {
 	s.mu.Lock()
 	list := append([]string{}, s.warnings...)
 	s.mu.Unlock()
+	list = append(list, s.logWarnings(root)...)
 	if root.Mode == link.ModeSingleOperator {
 		list = append(list, "single-operator mode: two-person controls are not met; a release waits instead")
 	}

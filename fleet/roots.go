@@ -188,6 +188,33 @@ func (r *Roots) Current(ctx context.Context, tenant core.TenantID) (RootVersion,
 	return v, err
 }
 
+// History returns the versions that are or were in effect, oldest first. What
+// persons signed under an earlier one stays signed, also after they have left.
+func History(ctx context.Context, db *store.DB, tenant core.TenantID, now time.Time) ([]*link.Trust, error) {
+	var rows []RootVersion
+	err := db.View(ctx, func(tx *store.Tx) error {
+		list, err := tx.Query(ctx, `SELECT version, hash, envelope, proof, takes_effect FROM fleet_roots WHERE tenant = $1 AND takes_effect <= $2 ORDER BY version`,
+			tenant, store.Micros(now))
+		if err != nil {
+			return fmt.Errorf("fleet: reading trust roots: %w", err)
+		}
+		rows, err = collect(list, scanRoot)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	history := make([]*link.Trust, 0, len(rows))
+	for _, v := range rows {
+		t, err := link.NewTrust(v.Envelope, v.Hash)
+		if err != nil {
+			return nil, fmt.Errorf("fleet: stored trust root %d of tenant %q: %w", v.Version, tenant, err)
+		}
+		history = append(history, t)
+	}
+	return history, nil
+}
+
 // Trust returns the verified root in effect.
 func (r *Roots) Trust(ctx context.Context, tenant core.TenantID) (*link.Trust, error) {
 	v, err := r.Current(ctx, tenant)
