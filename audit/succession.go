@@ -47,7 +47,8 @@ type succession struct {
 
 const (
 	successionFile = "succession"
-	maxStatement   = 16 << 10
+	// maxStatement bounds statement and signatures together: both go into one leaf.
+	maxStatement = 40 << 10
 )
 
 // Statement returns the bytes to be signed for a succession from here. It is of

@@ -42,6 +42,7 @@ const (
 	sheetFile   = "sheet.txt"
 	keysDir     = "keys"
 	recoveryDir = "recovery"
+	pastDir     = "past"
 
 	// minRecovery is how many recovery keys there are at least, and
 	// recoveryNeeded how many of them sign a trust root.

@@ -316,6 +316,10 @@ func TestWrittenKeysSignTheNextRoot(t *testing.T) {
 	if tr, err := ceremony.LoadTrust(dir); err != nil || tr.Root().Version != 2 {
 		t.Errorf("%v", err)
 	}
+	all, err := ceremony.LoadHistory(dir)
+	if err != nil || len(all) != 2 || all[0].Root().Version != 2 || all[1].Root().Version != 1 || all[1].Hash() != tr.Hash() {
+		t.Errorf("the copies kept: %v, %v", all, err)
+	}
 	out, err := exec.Command("ssh-keygen", "-y", "-f", filepath.Join(dir, "keys", "owner")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("ssh-keygen: %v\n%s", err, out)

@@ -28,21 +28,48 @@ func LoadRoot(dir string) ([]byte, error) {
 // from the file itself: the folder is the person's, 0700, and that is the pin.
 // Whoever fetches a root from a server must compare it with this one, or let it
 // follow by [SaveNext].
-func LoadTrust(dir string) (*link.Trust, error) {
-	b, err := LoadRoot(dir)
+func LoadTrust(dir string) (*link.Trust, error) { return loadTrust(filepath.Join(dir, rootFile)) }
+
+func loadTrust(path string) (*link.Trust, error) {
+	b, err := readOwn(path, link.MaxEnvelope)
 	if err != nil {
 		return nil, err
 	}
 	env, err := link.ParseEnvelope(b)
 	if err != nil {
-		return nil, fmt.Errorf("ceremony.LoadTrust: %s: %w", filepath.Join(dir, rootFile), err)
+		return nil, fmt.Errorf("ceremony.LoadTrust: %s: %w", path, err)
 	}
 	hash := link.BatchHash(env.Payload)
 	return link.NewTrust(b, hex.EncodeToString(hash[:]))
 }
 
-// SaveNext replaces the person's own copy by the next version, by the rules
-// that devices follow: waited is how long this root has been known here, and a
+// LoadHistory reads this person's copy of the trust root and those that it
+// replaced, newest first: what was signed under one of them stays signed.
+func LoadHistory(dir string) ([]*link.Trust, error) {
+	t, err := LoadTrust(dir)
+	if err != nil {
+		return nil, err
+	}
+	list := []*link.Trust{t}
+	for version := t.Root().Version - 1; version > 0; version-- {
+		earlier, err := loadTrust(pastFile(dir, version))
+		if core.KindOf(err) == core.KindNotFound {
+			break // the copy began later
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, earlier)
+	}
+	return list, nil
+}
+
+func pastFile(dir string, version uint64) string {
+	return filepath.Join(dir, pastDir, fmt.Sprintf("root-%d.json", version))
+}
+
+// SaveNext replaces the person's own copy by the next version, and keeps the one
+// before under past/, by the rules that devices follow: waited is how long this root has been known here, and a
 // recovery is refused until that is its delay, so that the copy and the devices
 // go on together.
 func SaveNext(dir string, rootEnvelope, proof []byte, waited time.Duration) (*link.Trust, error) {
@@ -57,7 +84,14 @@ func SaveNext(dir string, rootEnvelope, proof []byte, waited time.Duration) (*li
 	if waited < s.Delay {
 		return nil, core.E(core.KindConflict, "ceremony.SaveNext", fmt.Sprintf("trust root %d is signed by recovery keys alone and waits %s more", s.Next.Root().Version, s.Delay-waited))
 	}
-	if err := atomicfile.WriteFile(filepath.Join(dir, rootFile), rootEnvelope, 0o600); err != nil {
+	err = atomicfile.MkdirAll(filepath.Join(dir, pastDir), 0o700)
+	if err == nil {
+		err = atomicfile.WriteFile(pastFile(dir, t.Root().Version), t.Envelope(), 0o600)
+	}
+	if err == nil {
+		err = atomicfile.WriteFile(filepath.Join(dir, rootFile), rootEnvelope, 0o600)
+	}
+	if err != nil {
 		return nil, core.Wrap(core.KindUnavailable, "ceremony.SaveNext", err)
 	}
 	return s.Next, nil
