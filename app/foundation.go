@@ -85,7 +85,7 @@ func (f *foundation) openLog(ctx context.Context, cfg Config, paths Paths, clock
 	if err != nil {
 		return nil, err
 	}
-	past, err := fleet.History(ctx, f.state, cfg.Tenant, clock.Now())
+	past, err := fleet.RootHistory(ctx, f.state, cfg.Tenant, clock.Now())
 	if err != nil {
 		return nil, err
 	}

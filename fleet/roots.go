@@ -188,9 +188,9 @@ func (r *Roots) Current(ctx context.Context, tenant core.TenantID) (RootVersion,
 	return v, err
 }
 
-// History returns the versions that are or were in effect, oldest first. What
+// RootHistory returns the versions that are or were in effect, oldest first. What
 // persons signed under an earlier one stays signed, also after they have left.
-func History(ctx context.Context, db *store.DB, tenant core.TenantID, now time.Time) ([]*link.Trust, error) {
+func RootHistory(ctx context.Context, db *store.DB, tenant core.TenantID, now time.Time) ([]*link.Trust, error) {
 	var rows []RootVersion
 	err := db.View(ctx, func(tx *store.Tx) error {
 		list, err := tx.Query(ctx, `SELECT version, hash, envelope, proof, takes_effect FROM fleet_roots WHERE tenant = $1 AND takes_effect <= $2 ORDER BY version`,
