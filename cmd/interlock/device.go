@@ -19,6 +19,9 @@ type deviceCmd struct {
 	Quarantine deviceQuarantineCmd `cmd:"" help:"Contain a device: only its link to this server stays."`
 	Local      deviceLocalCmd      `cmd:"" help:"What the agent of the machine in front of you says, without a server."`
 	Release    deviceReleaseCmd    `cmd:"" help:"Ask for a release; it takes effect when enough persons approve."`
+	Reset      deviceResetCmd      `cmd:"" help:"Ask for the end of a stop; it takes effect when enough persons approve."`
+	Arm        deviceArmCmd        `cmd:"" help:"Have a device treat what it senses as an attack."`
+	Approve    deviceApproveCmd    `cmd:"" help:"Take in a device that waits, against the code that it shows."`
 }
 
 type deviceListCmd struct{}
@@ -130,6 +133,64 @@ Example:
 // Run asks for a release.
 func (c *deviceReleaseCmd) Run(e *env) error {
 	return c.order(e, "release", api.ActRequest{Reason: c.Reason, Incident: c.Incident, Presence: c.Presence})
+}
+
+type deviceResetCmd struct {
+	act
+	Presence string `help:"The code that the device shows on its local socket (single-operator sites)."`
+}
+
+// Help implements kong's long help.
+func (deviceResetCmd) Help() string {
+	return `Asks for the end of a stop on one device: its outputs may be switched on again, and nothing is started. The device itself checks
+the persons' signatures; the server can't make them. Look at the machine before you ask.
+Sign it with: interlock approve ORDER
+
+Example:
+  interlock device reset press-7 --reason "guard closed, nobody inside"`
+}
+
+// Run asks for a reset.
+func (c *deviceResetCmd) Run(e *env) error {
+	return c.order(e, "reset", api.ActRequest{Reason: c.Reason, Incident: c.Incident, Presence: c.Presence})
+}
+
+type deviceArmCmd struct{ act }
+
+// Help implements kong's long help.
+func (deviceArmCmd) Help() string {
+	return `Arming takes one person; what ends it takes the signatures of several.
+
+Example:
+  interlock device arm press-7 --reason "maintenance is over"`
+}
+
+// Run asks for arming.
+func (c *deviceArmCmd) Run(e *env) error {
+	return c.order(e, "arm", api.ActRequest{Reason: c.Reason, Incident: c.Incident})
+}
+
+type deviceApproveCmd struct {
+	ID   string `arg:"" help:"The device."`
+	Code string `help:"The short code, read from the device itself." required:""`
+}
+
+// Help implements kong's long help.
+func (deviceApproveCmd) Help() string {
+	return `A device whose token named no key waits until a person has compared codes. Read the code at the device (interlock-agent --print-key,
+or interlock device local); copied from this server it would prove nothing.
+
+Example:
+  interlock device approve press-7 --code 27V0-9GBA-EHJ2`
+}
+
+// Run takes the device in.
+func (c *deviceApproveCmd) Run(e *env) error {
+	var d api.Device
+	if err := e.client().Post(e.ctx, "/v1/devices/"+url.PathEscape(c.ID)+"/approve", api.ApproveDevice{Code: c.Code}, &d); err != nil {
+		return err
+	}
+	return e.show(d, func(w io.Writer) { tellDevice(w, d) })
 }
 
 func (a act) order(e *env, verb string, req api.ActRequest) error {

@@ -86,9 +86,9 @@ func tellIncident(w io.Writer, i api.Incident) {
 	_, _ = fmt.Fprintf(w, "%s\n%s, %s, %s\n\n", printable(i.Title), i.ID, i.Severity, i.State)
 	rows := make([][]string, 0, len(i.Timeline))
 	for _, s := range i.Timeline {
-		rows = append(rows, []string{s.Time.Format("15:04:05.000"), s.By, s.What, transition(s), proofOf(s)})
+		rows = append(rows, []string{s.Time.Format("15:04:05.000"), proofOf(s), s.By, transition(s), s.What})
 	}
-	table(w, "TIME BY STEP STATE AUDIT", rows)
+	table(w, "TIME AUDIT BY STATE STEP", rows)
 	for _, name := range []string{"detect", "acknowledge", "contain", "recover"} {
 		if v, ok := i.Metrics[name]; ok {
 			_, _ = fmt.Fprintf(w, "%s: %vs\n", name, v)

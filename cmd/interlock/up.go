@@ -126,8 +126,12 @@ func (c *upCmd) agent(e *env) (*app.AgentProcess, error) {
 	return &app.AgentProcess{Program: program, Config: cfg, Clock: core.SystemClock{}, Log: logger(e.err, c.Verbose), Stderr: e.err}, nil
 }
 
-// discover finds the logs of this machine that are worth reading.
+// discover finds the logs of this machine that are worth reading, unless the
+// configuration says which ones are.
 func discover(cfg *app.Config) {
+	if len(cfg.Collect.Files) > 0 || cfg.Collect.Journald {
+		return
+	}
 	for _, path := range []string{"/var/log/auth.log", "/var/log/secure"} {
 		if _, err := os.Stat(path); err == nil {
 			cfg.Collect.Files = append(cfg.Collect.Files, app.File{Path: path, Type: "sshd"})

@@ -31,7 +31,7 @@ var (
 func (p Page) Commands() []Command {
 	var list []Command
 	for _, b := range p.Blocks {
-		if b.Lang != "" && b.Lang != "sh" && b.Lang != "bash" {
+		if b.Hidden || b.Lang != "" && b.Lang != "sh" && b.Lang != "bash" {
 			continue
 		}
 		for _, c := range commands(prompt.ReplaceAllString(b.Text, "")) {
