@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -30,6 +31,15 @@ type refusal struct {
 	since  time.Time
 	counts map[string]int
 	sample string
+	device Device // zero for a stranger
+	action core.Action
+}
+
+func (e *refusal) total() (n int) {
+	for _, k := range e.counts {
+		n += k
+	}
+	return n
 }
 
 const (
@@ -75,14 +85,18 @@ func count(in map[string]*refusal, name string, err error, now time.Time) (first
 // Flush writes the summaries of a minute that is over. It is called every few
 // seconds. What the log does not take is counted on.
 func (r *refusals) Flush(ctx context.Context) error {
+	return errors.Join(r.flush(ctx, r.strangers, r.sum), r.flush(ctx, r.devices, r.sumDevice))
+}
+
+func (r *refusals) flush(ctx context.Context, table map[string]*refusal, sum func(context.Context, string, *refusal, time.Time) error) error {
 	now := r.clock.Now()
 	var failed error
-	for address, e := range r.due(now) {
+	for name, e := range r.due(table, now) {
 		if failed == nil {
-			failed = r.sum(ctx, address, e, now)
+			failed = sum(ctx, name, e, now)
 		}
 		if failed != nil {
-			r.giveBack(address, e)
+			r.giveBack(table, name, e)
 		}
 	}
 	return failed
@@ -99,37 +113,51 @@ func (r *refusals) sum(ctx context.Context, address string, e *refusal, now time
 	return nil
 }
 
+// sumDevice tells how many more there were of a kind whose first was told at
+// once.
+func (r *refusals) sumDevice(ctx context.Context, name string, e *refusal, now time.Time) error {
+	more := e.total() - 1
+	if more <= 0 {
+		return nil
+	}
+	_, err := r.log.Append(ctx, audit.Entry{
+		Type: audit.TypeRefusals, Time: e.since, Actor: e.device.Object(), Action: e.action, Object: e.device.Object(), Outcome: "refused", Class: audit.ClassSecurity,
+		Body: map[string]any{"more": more, "counts": e.counts, "first": e.sample, "until": now},
+	})
+	if err != nil {
+		return fmt.Errorf("fleet: summary of refusals %s: %w", name, err)
+	}
+	return nil
+}
+
 // due takes the entries whose minute is over out of the table: from here on
 // nobody else counts in them.
-func (r *refusals) due(now time.Time) map[string]*refusal {
+func (r *refusals) due(table map[string]*refusal, now time.Time) map[string]*refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	due := map[string]*refusal{}
-	for address, e := range r.strangers {
+	for name, e := range table {
 		if now.Sub(e.since) >= refusalWindow {
-			due[address] = e
-			delete(r.strangers, address)
-		}
-	}
-	for name, e := range r.devices {
-		if now.Sub(e.since) >= refusalWindow {
-			delete(r.devices, name)
+			due[name] = e
+			delete(table, name)
 		}
 	}
 	return due
 }
 
 // giveBack puts an entry that could not be written back, with what came since.
-func (r *refusals) giveBack(address string, e *refusal) {
+func (r *refusals) giveBack(table map[string]*refusal, name string, e *refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	address = r.place(address)
-	if since := r.strangers[address]; since != nil {
+	if e.device.ID.IsZero() {
+		name = r.place(name)
+	}
+	if since := table[name]; since != nil {
 		for kind, n := range since.counts {
 			e.counts[kind] += n
 		}
 	}
-	r.strangers[address] = e
+	table[name] = e
 }
 
 // device raises the refusal of something that a known device sent.
@@ -147,17 +175,28 @@ func (r *refusals) quietly(ctx context.Context, d Device, action core.Action, re
 	r.note(ctx, d, action, refused, func(*store.Tx, time.Time) error { return nil })
 }
 
+// countDevice reports whether a refusal is the first of its kind in a minute. Only
+// that one is told at once, to the program's log too: a captured device must not
+// fill a disk with its refusals.
+func (r *refusals) countDevice(d Device, action core.Action, refused error) bool {
+	name := d.Tenant.String() + "/" + d.ID.String() + "/" + string(action) + "/" + core.KindOf(refused).String()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.devices[name] == nil && len(r.devices) >= maxRefusals {
+		return false
+	}
+	first := count(r.devices, name, refused, r.clock.Now())
+	r.devices[name].device, r.devices[name].action = d, action
+	return first
+}
+
 // note records the first refusal of its kind in a minute, with what else
 // belongs to it.
 func (r *refusals) note(ctx context.Context, d Device, action core.Action, refused error, also func(*store.Tx, time.Time) error) {
-	r.warn.Warn("refused a device", "device", d.ID, "tenant", d.Tenant, "action", action, "error", refused)
-	name := d.Tenant.String() + "/" + d.ID.String() + "/" + string(action) + "/" + core.KindOf(refused).String()
-	r.mu.Lock()
-	first := len(r.devices) < maxRefusals && count(r.devices, name, refused, r.clock.Now())
-	r.mu.Unlock()
-	if !first {
+	if !r.countDevice(d, action, refused) {
 		return
 	}
+	r.warn.Warn("refused a device", "device", d.ID, "tenant", d.Tenant, "action", action, "error", refused)
 	err := r.reg.db.Tx(ctx, func(tx *store.Tx) error {
 		now := r.clock.Now()
 		err := r.reg.facts(ctx, tx, audit.Entry{

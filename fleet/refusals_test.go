@@ -114,6 +114,33 @@ func TestSummariesWaitForTheLog(t *testing.T) {
 	}
 }
 
+// A device's first refusal of a kind is told at once, the others as their number
+// when the minute is over; none is lost without a word.
+func TestRefusalsOfADeviceAreCounted(t *testing.T) {
+	log, clock := &bodies{}, clocktest.New(time.Unix(1e9, 0))
+	r := newRefusals(nil, log, clock, slog.New(slog.DiscardHandler))
+	d := Device{Tenant: core.MustID[core.TenantID]("acme"), ID: core.MustID[core.DeviceID]("press-7")}
+	denied, invalid := core.E(core.KindDenied, "test", "no"), core.E(core.KindInvalid, "test", "what")
+	for i := range 5 {
+		if first := r.countDevice(d, "batch.append", denied); first != (i == 0) {
+			t.Errorf("refusal %d: first %v", i, first)
+		}
+	}
+	if !r.countDevice(d, "batch.append", invalid) {
+		t.Error("another kind is not told at once")
+	}
+	clock.Advance(refusalWindow)
+	if err := r.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(log.list) != 1 || !strings.Contains(log.list[0], `"more":4`) {
+		t.Errorf("summaries %+v", log.list)
+	}
+	if !r.countDevice(d, "batch.append", denied) {
+		t.Error("the next minute's first is not told at once")
+	}
+}
+
 // A flood of strangers is a line a minute in the program's log, not a full disk.
 func TestStrangersLogOnceAMinute(t *testing.T) {
 	var text bytes.Buffer
