@@ -82,6 +82,7 @@ func (a *assault) holds(after string) {
 // address, and gets nothing that leads away from safety. What real persons
 // signed passes through the same hands.
 func TestCapturedServer(t *testing.T) {
+	t.Parallel()
 	a := prepare(t)
 	for _, wave := range []struct {
 		name string

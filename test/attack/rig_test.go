@@ -9,11 +9,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -79,12 +81,24 @@ type site struct {
 	dir    string
 	cfg    app.Config
 	people []ceremony.Person
+	clock  *movable
 	log    *output
 	server *app.Server
 	api    *client.Client
 	cancel context.CancelFunc
 	ended  chan error
 }
+
+// movable is the machine's clock, which a test can move on for the server.
+type movable struct{ ahead atomic.Int64 }
+
+// Now implements core.Clock.
+func (c *movable) Now() time.Time { return time.Now().UTC().Add(time.Duration(c.ahead.Load())) }
+
+// After implements core.Clock.
+func (c *movable) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+func (c *movable) jump(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // newSite starts an installation. The path is short: the name of a unix socket
 // is limited to 108 bytes.
@@ -94,7 +108,7 @@ func newSite(t *testing.T, persons []ceremony.Person, change ...func(*app.Config
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: dir, cfg: app.Default(os.Getuid()), people: persons, log: new(output)}
+	s := &site{t: t, dir: dir, cfg: app.Default(os.Getuid()), people: persons, clock: new(movable), log: new(output)}
 	t.Cleanup(func() {
 		s.stop()
 		if t.Failed() {
@@ -120,7 +134,7 @@ func (s *site) start() {
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	ctx, cancel := context.WithCancel(context.Background())
 	server, err := app.Open(ctx, s.cfg, app.Options{
-		Paths: s.data(), Ceremony: app.Ceremony{Dir: s.keys(), Persons: s.people}, Log: log,
+		Paths: s.data(), Ceremony: app.Ceremony{Dir: s.keys(), Persons: s.people}, Clock: s.clock, Log: log,
 		Program: program(s.t, "interlock"), Child: []string{"child", "keys"}, ChildErr: s.log,
 	})
 	if err != nil {
@@ -224,17 +238,49 @@ func (s *site) cli(args ...string) (string, int) {
 
 func runCLI(t *testing.T, args ...string) (string, int) {
 	t.Helper()
+	return runProgram(t, "interlock", args...)
+}
+
+func runProgram(t *testing.T, name string, args ...string) (string, int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, program(t, "interlock"), args...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, program(t, name), args...).CombinedOutput()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return string(out), exit.ExitCode()
 	}
 	if err != nil {
-		t.Fatalf("interlock %s: %v", strings.Join(args, " "), err)
+		t.Fatalf("%s %s: %v", name, strings.Join(args, " "), err)
 	}
 	return string(out), 0
+}
+
+// unixClient speaks HTTP over a unix socket.
+func unixClient(path string) *http.Client {
+	return &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
+}
+
+// rawOver sends bytes and returns the answer's.
+func rawOver(t *testing.T, c *http.Client, method, path string, body []byte) (int, []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://interlock"+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := c.Do(req)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	out, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, out
 }
 
 // machine is a device: the real agent program with a simulated case sensor, a
