@@ -59,7 +59,7 @@ func (e *Engine) wouldStart(ctx context.Context, in incident.Incident, b *Playbo
 
 func (e *Engine) dryStep(ctx context.Context, in incident.Incident, b *Playbook, i int) (string, error) {
 	st := b.Steps[i]
-	what := fmt.Sprintf("step %d (%s): %s of device %s", i+1, st.ID, st.Do, in.Device)
+	what := fmt.Sprintf("step %d (%s): %s of %s", i+1, st.ID, st.Do, in.Subject)
 	obstacle, err := "", error(nil)
 	if st.Do == DoVerify {
 		what = fmt.Sprintf("step %d (%s): checks %s; only a pass in each closes the incident", i+1, st.ID, strings.Join(st.Checks, ", "))
@@ -77,7 +77,7 @@ func (e *Engine) dryStep(ctx context.Context, in incident.Incident, b *Playbook,
 		}
 		what += "; incident goes to " + strings.Join(words, ", ")
 	}
-	what += fmt.Sprintf("; up to %s, %d attempts", st.Timeout, st.Retries+1)
+	what += fmt.Sprintf("; at most %s and %d retries", st.Timeout, st.Retries)
 	if !in.State.Open() {
 		obstacle = fmt.Sprintf("the incident is %s", in.State)
 	}
@@ -96,6 +96,9 @@ func (e *Engine) dryAction(ctx context.Context, in incident.Incident, st Step) (
 		note = fmt.Sprintf("waits for the signatures of persons of role %s", row.Role)
 	} else if spec.Reversible {
 		note += ", can be taken back"
+	}
+	if in.Device.IsZero() {
+		return note, "the evidence names no device that proved who it is", nil
 	}
 	d, err := e.Fleet.Get(ctx, in.Tenant, in.Device)
 	switch {

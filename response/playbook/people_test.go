@@ -176,7 +176,7 @@ func TestARunIsStartedOnlyWhereThereIsSomethingToDo(t *testing.T) {
 // run never moves it against them, and says that it stops.
 func TestThePlaybookGivesWayToPeople(t *testing.T) {
 	t.Run("dismissed while the device is being contained", func(t *testing.T) {
-		each(t, func(t *testing.T, w *world) {
+		lite(t, func(w *world) {
 			w.live()
 			in := w.take(alertOf(press, false))
 			key := w.untilOrder(press, link.OrderQuarantine, 0)
@@ -252,7 +252,7 @@ func TestThePlaybookGivesWayToPeople(t *testing.T) {
 // TestByHandAndOn is the way out of "not enforced": the person cuts the device
 // off, says so, and the run goes on behind the step that failed.
 func TestByHandAndOn(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	lite(t, func(w *world) {
 		w.live()
 		in := w.take(alertOf(press, false))
 		w.answer(w.untilOrder(press, link.OrderQuarantine, 0), fleet.OrderFailed, "not enforced")

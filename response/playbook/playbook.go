@@ -18,7 +18,7 @@ import (
 
 // Limits of a playbook.
 const (
-	MaxSize    = 64 << 10
+	MaxSize    = 32 << 10
 	MaxSteps   = 32
 	MaxTimeout = 7 * 24 * time.Hour
 	MaxRetries = 10

@@ -240,8 +240,11 @@ const (
 // one that misses a latch would take the approvers' signatures for nothing.
 func (e *Engine) awaitLatches(ctx context.Context, t *task) error {
 	began := t.run.Deadline.Add(-t.step.Timeout)
-	if action.Kind(t.step.Do) != action.Release || !t.book.quarantinesBefore(t.run.Step) || e.Clock.Now().Sub(began) > latchWait {
+	if action.Kind(t.step.Do) != action.Release || e.Clock.Now().Sub(began) > latchWait {
 		return nil
+	}
+	if contained, err := e.contained(ctx, t); !contained || err != nil {
+		return err
 	}
 	open, err := e.Fleet.Latches(ctx, t.in.Tenant, t.in.Device, true)
 	if err != nil || slices.ContainsFunc(open, func(l fleet.Latch) bool { return l.Type == latchOrdered }) {
@@ -250,8 +253,12 @@ func (e *Engine) awaitLatches(ctx context.Context, t *task) error {
 	return core.E(core.KindUnavailable, "playbook.release", fmt.Sprintf("device %s has not told yet which latches hold it", t.in.Device))
 }
 
-func (p *Playbook) quarantinesBefore(step int) bool {
-	return slices.ContainsFunc(p.Steps[:step], func(s Step) bool { return action.Kind(s.Do) == action.Quarantine })
+// contained reports whether a quarantine was done in this round of the run.
+func (e *Engine) contained(ctx context.Context, t *task) (bool, error) {
+	_, attempts, err := e.Get(ctx, t.run.Tenant, t.run.ID)
+	return slices.ContainsFunc(attempts, func(a Attempt) bool {
+		return a.Round == t.run.Round && a.State == RunDone && action.Kind(t.book.Steps[a.Step].Do) == action.Quarantine
+	}), err
 }
 
 // begin writes that the attempt runs, before it has any effect, and takes the

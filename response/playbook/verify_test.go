@@ -27,7 +27,7 @@ func (w *world) verifying(change func(*machine)) incident.Incident {
 // TestAFailedVerificationReopens, at its deadline and not before, and the next
 // round begins with containment.
 func TestAFailedVerificationReopens(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	lite(t, func(w *world) {
 		in := w.verifying(func(m *machine) { m.sensor = core.SensorAlarm })
 		w.clock.Advance(59 * time.Minute)
 		if r := w.run(in.ID); r.State != playbook.RunRunning {

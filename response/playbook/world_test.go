@@ -73,6 +73,9 @@ type world struct {
 	onCreate func(fleet.OrderRequest) error
 	// onCreated is told after, where a crash may strike.
 	onCreated func(fleet.OrderRequest) error
+	// between is called in the middle of what the engine does, where others
+	// may come between.
+	between func()
 }
 
 type machine struct {
@@ -136,6 +139,9 @@ func (w *world) device(id core.DeviceID, change func(*machine)) {
 
 // Intent implements policy.Recorder: the log.
 func (w *world) Intent(_ context.Context, who core.Principal, do core.Action, on core.Resource, d core.Decision) (core.Position, error) {
+	if w.between != nil {
+		w.between()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if class, _ := policy.ClassOf(do); w.logDown != nil && class != policy.ClassContain {
@@ -177,6 +183,9 @@ func (w *world) Sensors(_ context.Context, _ core.TenantID, id core.DeviceID) ([
 
 // Latches implements recovery.Fleet.
 func (w *world) Latches(_ context.Context, _ core.TenantID, id core.DeviceID, _ bool) ([]fleet.Latch, error) {
+	if w.between != nil {
+		w.between()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var list []fleet.Latch
@@ -190,6 +199,9 @@ func (w *world) Latches(_ context.Context, _ core.TenantID, id core.DeviceID, _ 
 
 // Create implements action.Orders: the same key is the same order.
 func (w *world) Create(ctx context.Context, r fleet.OrderRequest) (fleet.Order, error) {
+	if w.between != nil {
+		w.between()
+	}
 	w.mu.Lock()
 	if o, ok := w.orders[r.Key]; ok {
 		w.mu.Unlock()
@@ -208,20 +220,19 @@ func (w *world) Create(ctx context.Context, r fleet.OrderRequest) (fleet.Order, 
 	if row, _ := link.DirectionOf(r.Type); row.Direction.Away() {
 		o.State, o.Needed = fleet.OrderAwaiting, 2
 	}
-	w.orders[r.Key] = &o
-	w.created++
 	if m := w.devices[r.Device]; m != nil && r.Type == link.OrderQuarantine {
 		m.Contained = true
 	}
+	kept := o
+	w.orders[r.Key] = &kept
+	w.created++
 	after := w.onCreated
+	err := w.publish(ctx, o) // before anybody can answer it
 	w.mu.Unlock()
-	if err := w.publish(ctx, o); err != nil {
-		return o, err
+	if err == nil && after != nil {
+		err = after(r)
 	}
-	if after != nil {
-		return o, after(r)
-	}
-	return o, nil
+	return o, err
 }
 
 func (w *world) publish(ctx context.Context, o fleet.Order) error {
