@@ -123,10 +123,11 @@ func kill(t *testing.T, cmd *exec.Cmd, out *output) {
 	}
 }
 
-// interrupt ends it as Ctrl-C would and returns the exit code.
+// interrupt ends it as Ctrl-C would, which a terminal sends to the whole group,
+// and returns the exit code.
 func (s *site) interrupt() int {
 	s.t.Helper()
-	_ = s.cmd.Process.Signal(os.Interrupt)
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGINT)
 	err := s.cmd.Wait()
 	s.cmd = nil
 	return exitCode(err)
