@@ -49,7 +49,10 @@ func (c *upCmd) Run(e *env) error {
 	ctx, cancel := context.WithCancel(e.ctx)
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
+	go func() {
+		ended <- s.Run(ctx)
+		cancel() // without the server there is nothing to watch
+	}()
 	select {
 	case err := <-ended:
 		return errors.Join(err, s.Close())
