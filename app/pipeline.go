@@ -119,6 +119,7 @@ func ruleFiles(dir string) (files []rules.File, replaced []string, err error) {
 //	incident         alerts      incidents
 //	playbook         incidents   runs, jobs
 //	playbook-orders  orders      runs, jobs
+//	stop-resets      orders      stops that persons ended
 func (s *Server) stages() []journal.Stage {
 	raw, f, state := s.base.frames, s.flow, s.base.state
 	return []journal.Stage{
@@ -128,6 +129,7 @@ func (s *Server) stages() []journal.Stage {
 		incident.Stage(topicAlerts.Bind(state), f.Incidents),
 		f.Playbooks.Stage(topicIncidents.Bind(state)),
 		f.Playbooks.OrderStage(topicOrders.Bind(state)),
+		{Name: "stop-resets", From: topicOrders.Bind(state), Handle: s.resets},
 	}
 }
 

@@ -68,6 +68,7 @@ type Server struct {
 	certificate atomic.Pointer[tls.Certificate]
 	pins        atomic.Pointer[verify.Pins]
 	rootVersion atomic.Uint64
+	trust       atomic.Pointer[link.Trust]
 	keysRoot    atomic.Uint64 // the version that keys is known to have
 	// logProblem is why the audit log could not be verified, nil for nothing.
 	logProblem atomic.Pointer[string]
@@ -192,6 +193,7 @@ func (s *Server) useRoot(trust *link.Trust) error {
 	}
 	s.pins.Store(&pins)
 	s.rootVersion.Store(trust.Root().Version)
+	s.trust.Store(trust)
 	return nil
 }
 

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
+	"slices"
+	"strings"
 
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/audit"
@@ -53,31 +56,44 @@ func (s *Server) warn(text string) {
 	s.warnings = append(s.warnings, text)
 }
 
-// Status answers `interlock status`.
+// Status answers `interlock status`, also while the database is away: then what
+// only it knows is absent, and a warning says why. Absent is not none.
 func (s *Server) Status(ctx context.Context) (api.Status, error) {
 	trust, err := s.Roots.Trust(ctx, s.Config.Tenant)
 	if err != nil {
-		return api.Status{}, err
+		trust = s.trust.Load() // the one that this process works by
 	}
 	root := trust.Root()
 	out := api.Status{
 		Parts: s.parts(), Mode: string(root.Mode), Installation: root.Installation, RootVersion: root.Version, RootHash: trust.Hash(),
-		Witnessed: root.Witness != "", Audit: api.StateOf(s.Audit), Devices: map[string]int{}, Incidents: map[string]int{},
-		Sources: s.sources(ctx), Warnings: s.standing(root), Started: s.started,
+		Witnessed: root.Witness != "", Audit: api.StateOf(s.Audit), Sources: s.sources(ctx), Warnings: s.standing(root), Started: s.started,
 	}
-	out.Health = worst(out.Parts)
 	for _, st := range s.Stops.Status(s.Config.Tenant).Stops {
 		out.Stops = append(out.Stops, stopOf(st))
 	}
-	err = s.base.state.View(ctx, func(tx *store.Tx) error { return s.count(ctx, tx, &out) })
+	if err == nil {
+		err = s.tables(ctx, &out)
+	}
 	if err != nil {
-		return out, err
+		out.Parts["state"] = core.HealthUnhealthy
+		out.Devices, out.Incidents = nil, nil
+		out.Warnings = append(out.Warnings, "devices, alerts, incidents and journal are not known: "+err.Error())
+	}
+	out.Health = worst(out.Parts)
+	return out, nil
+}
+
+// tables fills in what only the database knows.
+func (s *Server) tables(ctx context.Context, out *api.Status) error {
+	if err := s.base.state.View(ctx, func(tx *store.Tx) error { return s.count(ctx, tx, out) }); err != nil {
+		return err
 	}
 	devices, err := s.Registry.List(ctx, s.Config.Tenant, core.DeviceID{}, fleet.MaxList)
+	out.Devices = map[string]int{}
 	for _, d := range devices {
 		out.Devices[string(d.State())]++
 	}
-	return out, err
+	return err
 }
 
 // count fills in what the tables hold.
@@ -114,10 +130,20 @@ func (s *Server) standing(root *link.Root) []string {
 	if root.Mode == link.ModeSingleOperator {
 		list = append(list, "single-operator mode: two-person controls are not met; a release waits instead")
 	}
+	if !reaches(root.Servers, s.Config.Listen.Agents) {
+		list = append(list, "the trust root sends devices to "+strings.Join(root.Servers, ", ")+", and this server listens at "+s.Config.Listen.Agents+": unless something forwards them, none comes")
+	}
 	if root.Witness == "" {
 		list = append(list, "unwitnessed: the trust root names no outside witness, so a captured server could show different logs to different readers")
 	}
 	return list
+}
+
+// reaches reports whether an address that devices go to has the port that the
+// server listens at. Names are the network's business.
+func reaches(servers []string, listen string) bool {
+	_, port, err := net.SplitHostPort(listen)
+	return err != nil || slices.ContainsFunc(servers, func(server string) bool { return strings.HasSuffix(server, ":"+port) })
 }
 
 func worst(parts map[string]core.Health) core.Health {

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 
 	"github.com/interlock-security/interlock/app"
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/link/ceremony"
 )
 
 type serveCmd struct {
@@ -50,6 +52,9 @@ func openServer(e *env, file string, verbose bool, change func(*app.Config)) (*a
 	if change != nil {
 		change(&cfg)
 	}
+	if err := firstAddress(e, cfg); err != nil {
+		return nil, err
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return nil, core.Wrap(core.KindUnavailable, "serve", err)
@@ -58,6 +63,20 @@ func openServer(e *env, file string, verbose bool, change func(*app.Config)) (*a
 		Paths: app.Paths{Dir: e.global.Data}, Ceremony: app.Ceremony{Dir: e.global.Keys}, Log: logger(e.err, verbose),
 		Program: program, Child: []string{"child", "keys"}, ChildErr: e.err,
 	})
+}
+
+// firstAddress tries the agents' address before a first run: the ceremony
+// writes it into the trust root, where only people's signatures change it again.
+func firstAddress(e *env, cfg app.Config) error {
+	if _, err := ceremony.LoadRoot(e.global.Keys); core.KindOf(err) != core.KindNotFound {
+		return nil
+	}
+	l, err := net.Listen("tcp", cfg.Listen.Agents)
+	if err != nil {
+		return core.E(core.KindUnavailable, "serve", "a first run writes where agents come to into the trust root, and that is not free: "+err.Error()).
+			WithHint("write another address under listen.agents in " + app.Paths{Dir: e.global.Data}.ConfigFile() + " (interlock config print shows the form)")
+	}
+	return l.Close()
 }
 
 // logger writes warnings, and with verbose everything.

@@ -50,11 +50,15 @@ func tellStatus(w io.Writer, s api.Status) {
 	for _, stop := range s.Stops {
 		line("STOP", "%s by %s since %s: %s; %s", stop.Scope, stop.By, stop.Since.Format(time.TimeOnly), stop.Reason, confirmation(stop))
 	}
-	line("devices", "%s", counts(s.Devices))
-	line("alerts", "%d open", s.OpenAlerts)
-	line("incidents", "%s", counts(s.Incidents))
+	if s.Devices == nil {
+		line("devices", "NOT KNOWN, nor alerts, incidents and journal")
+	} else {
+		line("devices", "%s", counts(s.Devices))
+		line("alerts", "%d open", s.OpenAlerts)
+		line("incidents", "%s", counts(s.Incidents))
+		line("journal", "%d frames", s.Journal.Next)
+	}
 	line("audit", "%d entries, %s%s, log %s", s.Audit.Size, s.Audit.Mode, because(s.Audit.Reason), s.Audit.Origin)
-	line("journal", "%d frames", s.Journal.Next)
 	for _, src := range s.Sources {
 		line("source", "%s: %s, %d records, %d lost%s", src.Name, src.State, src.Records, src.Lost, because(src.Detail))
 	}

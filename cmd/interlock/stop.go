@@ -163,13 +163,16 @@ func tellStops(w io.Writer, stops []stop.State) {
 		line := func(format string, args ...any) { _, _ = fmt.Fprintln(w, printable(fmt.Sprintf(format, args...))) }
 		line("%s, by %s at %s%s", s.Scope, s.By, s.At.Format(time.TimeOnly), because(s.Reason))
 		switch {
-		case len(s.Confirmed)+len(s.NotConfirmed) == 0:
+		case len(s.Confirmed)+len(s.NotConfirmed)+len(s.Reset) == 0:
 			line("  no device is known in this scope; whatever connects later is stopped")
 		case len(s.Confirmed) > 0:
 			line("  confirmed: %d (%s)", len(s.Confirmed), names(s.Confirmed))
 		}
 		if n := len(s.NotConfirmed); n > 0 {
 			line("  NOT CONFIRMED: %d (%s)", n, names(s.NotConfirmed))
+		}
+		if n := len(s.Reset); n > 0 {
+			line("  reset by persons: %d (%s)", n, names(s.Reset))
 		}
 	}
 }

@@ -198,6 +198,8 @@ type State struct {
 	Stop
 	Confirmed    []core.DeviceID `json:"confirmed"`
 	NotConfirmed []core.DeviceID `json:"not_confirmed"`
+	// Reset are the devices that were taken out of the stop.
+	Reset []core.DeviceID `json:"reset"`
 }
 
 // String is the state for people. Only the devices' own signed results make a
@@ -206,6 +208,8 @@ func (s State) String() string {
 	switch {
 	case len(s.NotConfirmed) > 0:
 		return fmt.Sprintf("%s: NOT CONFIRMED: %d", s.Scope, len(s.NotConfirmed))
+	case len(s.Confirmed) == 0 && len(s.Reset) > 0:
+		return fmt.Sprintf("%s: reset on %d", s.Scope, len(s.Reset))
 	case len(s.Confirmed) == 0:
 		return s.Scope.String() + ": NOT CONFIRMED: no device is known there"
 	}
@@ -466,21 +470,27 @@ func (s *Service) Status(tenant core.TenantID) Status {
 func (s *Service) state(stop Stop) State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := State{Stop: stop, Confirmed: []core.DeviceID{}, NotConfirmed: []core.DeviceID{}}
+	st := State{Stop: stop, Confirmed: []core.DeviceID{}, NotConfirmed: []core.DeviceID{}, Reset: []core.DeviceID{}}
 	for d := range s.confirmed[stop.ID] {
-		st.Confirmed = append(st.Confirmed, d)
+		if !s.out[stop.ID][d] {
+			st.Confirmed = append(st.Confirmed, d)
+		}
+	}
+	for d := range s.out[stop.ID] {
+		st.Reset = append(st.Reset, d)
 	}
 	for k, t := range s.targets {
 		if stop.Covers(t) && !s.confirmed[stop.ID][k.device] && !s.out[stop.ID][k.device] {
 			st.NotConfirmed = append(st.NotConfirmed, k.device)
 		}
 	}
-	if _, known := s.targets[targetKey{stop.Tenant, stop.Scope.Device}]; stop.Scope.Kind == ScopeDevice && !known && !s.confirmed[stop.ID][stop.Scope.Device] {
+	if _, known := s.targets[targetKey{stop.Tenant, stop.Scope.Device}]; stop.Scope.Kind == ScopeDevice && !known && !s.confirmed[stop.ID][stop.Scope.Device] && !s.out[stop.ID][stop.Scope.Device] {
 		st.NotConfirmed = append(st.NotConfirmed, stop.Scope.Device)
 	}
 	byName := func(a, b core.DeviceID) int { return cmp.Compare(a.String(), b.String()) }
 	slices.SortFunc(st.Confirmed, byName)
 	slices.SortFunc(st.NotConfirmed, byName)
+	slices.SortFunc(st.Reset, byName)
 	return st
 }
 

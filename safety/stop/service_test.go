@@ -288,6 +288,9 @@ func TestAStopIsLatchedOverARestartAndEndsByReset(t *testing.T) {
 	if err := s.Reset(who(bert), first.ID, "checked", dev("hall-a-1")); err != nil {
 		t.Fatal(err)
 	}
+	if st := s.Status(tenant).Stops[0]; !slices.Equal(st.Reset, []core.DeviceID{dev("hall-a-1")}) || len(st.Confirmed) != 0 {
+		t.Errorf("a device that was taken out: %+v", st)
+	}
 	ring = reopen(t, ring)
 	s = plant(t, ring, clock)
 	status := s.Status(tenant)
