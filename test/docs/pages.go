@@ -124,6 +124,8 @@ func (p Page) Prose() []string {
 	return lines
 }
 
+func placeholder(name string) *regexp.Regexp { return regexp.MustCompile(`\b` + name + `\b`) }
+
 // Script is what the page executes, one shell session, nil where it executes
 // nothing. Before each block it says where it is.
 func (p Page) Script() []byte {
@@ -134,7 +136,7 @@ func (p Page) Script() []byte {
 		}
 		text := b.Text
 		for _, name := range b.Names {
-			text = regexp.MustCompile(`\b`+name+`\b`).ReplaceAllString(text, "$$("+name+")")
+			text = placeholder(name).ReplaceAllString(text, "$$("+name+")")
 		}
 		fmt.Fprintf(&s, "at %s:%d\n%s", p.Path, b.Line, text)
 	}

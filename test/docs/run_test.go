@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -66,7 +67,7 @@ func execute(t *testing.T, p Page, script []byte) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", path)
 	cmd.Dir = home
-	cmd.Env = []string{"HOME=" + home, "PATH=" + built(t) + ":" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "COLUMNS=200"}
+	cmd.Env = append(goCaches(t), "HOME="+home, "PATH="+built(t)+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8", "COLUMNS=200", "PROJECT="+project(t))
 	cmd.Stdin = yes{}
 	// A file and not a pipe: what runs on in the background would keep that open.
 	out, err := os.Create(filepath.Join(home, "page.out"))
@@ -125,4 +126,26 @@ type yes struct{}
 // Read implements io.Reader.
 func (yes) Read(p []byte) (int, error) {
 	return copy(p, bytes.Repeat([]byte("yes\n"), len(p)/4+1)), nil
+}
+
+// project is the project's folder, for pages that need a tool of its tests.
+func project(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// goCaches keeps what go has built and downloaded where it is, although the
+// home is another.
+func goCaches(t *testing.T) []string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := strings.Split(string(out), "\n")
+	return []string{"GOCACHE=" + v[0], "GOMODCACHE=" + v[1], "GOPROXY=" + v[2], "GOFLAGS=" + v[3]}
 }

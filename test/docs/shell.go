@@ -34,7 +34,11 @@ func (p Page) Commands() []Command {
 		if b.Hidden || b.Lang != "" && b.Lang != "sh" && b.Lang != "bash" {
 			continue
 		}
-		for _, c := range commands(prompt.ReplaceAllString(b.Text, "")) {
+		text := prompt.ReplaceAllString(b.Text, "")
+		for _, name := range b.Names {
+			text = placeholder(name).ReplaceAllString(text, "1") // a name and a number
+		}
+		for _, c := range commands(text) {
 			list = append(list, Command{p.Path, b.Line + c.line, c.program, c.args, true})
 		}
 	}
