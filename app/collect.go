@@ -179,7 +179,7 @@ func (s *Server) lost() (n uint64) {
 // enrolmentString makes the one line that a device needs: where the server is,
 // the pin of its CA, the hash of the trust root, and the token.
 func (s *Server) enrolmentString(ctx context.Context, t fleet.Token, fact string) (string, error) {
-	trust, err := s.Roots.Trust(ctx, s.Config.Tenant)
+	trust, err := s.Roots.Vouched(ctx, s.Config.Tenant)
 	if err != nil {
 		return "", err
 	}

@@ -46,7 +46,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.runFlow(ctx); err != nil {
 		return err
 	}
+	s.compareFirst(ctx)
 	s.background(ctx, "certificate", s.keepCertificate)
+	s.background(ctx, "authority", s.Authority.Run)
 	s.background(ctx, "trust root", s.followRoots)
 	s.background(ctx, "log mode", s.watchLog)
 	s.background(ctx, "log check", s.checkLog)
@@ -66,6 +68,20 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	case err := <-s.failed:
 		return err
+	}
+}
+
+// firstLook is how long the listeners wait for the registry to be held against
+// the audit log. A longer log is read while they serve; nobody is vouched for
+// before its end.
+const firstLook = 10 * time.Second
+
+// compareFirst holds the registry against the log before anybody can use it.
+func (s *Server) compareFirst(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstLook)
+	defer cancel()
+	if err := s.Authority.Compare(ctx); err != nil {
+		s.log.Warn("the registry was not yet held against the audit log", "err", err)
 	}
 }
 

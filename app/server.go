@@ -52,6 +52,7 @@ type Server struct {
 	child     *keys.Supervisor
 	Registry  *fleet.Registry
 	Roots     *fleet.Roots
+	Authority *fleet.Authority
 	Enrolment *fleet.Enrolment
 	Orders    *fleet.Orders
 	Stops     *stop.Service
@@ -179,6 +180,7 @@ func (s *Server) awaitKeys(ctx context.Context) error {
 func (s *Server) openFleet() {
 	s.Registry = fleet.NewRegistry(s.base.state, audit.Put, s.clock)
 	s.Roots = fleet.NewRoots(s.Registry, s.Audit, s.Guard)
+	s.Authority = fleet.NewAuthority(s.Registry, s.Roots, s.Audit, s.Config.Tenant, s.log)
 	s.base.successions.inForce = func() (*link.Trust, error) { return s.Roots.Trust(context.Background(), s.Config.Tenant) }
 	k := keysOf{s.Keys, s.Audit}
 	s.Enrolment = fleet.NewEnrolment(s.Registry, s.Guard, s.Audit, k, s.Roots)

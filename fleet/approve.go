@@ -28,7 +28,7 @@ func (o *Orders) Approve(ctx context.Context, who core.Principal, tenant core.Te
 	if err != nil {
 		return ord, err
 	}
-	trust, err := o.roots.Trust(ctx, tenant)
+	trust, err := o.roots.Vouched(ctx, tenant)
 	if err != nil {
 		return ord, err
 	}
@@ -82,13 +82,21 @@ func tallies(trust *link.Trust, ord Order, sig link.Signature) (before, after li
 // complete queues an order once its device would take it. One that was
 // overtaken while it waited (by a counter, an epoch, another trust root, a
 // latch that is no longer latched) would be refused, and the persons signed
-// just that: it is superseded and has to be asked for again.
+// just that: it is superseded and has to be asked for again. So is one to a
+// device that is in doubt by now.
 func (o *Orders) complete(ctx context.Context, tx *store.Tx, ord Order, trust *link.Trust, by string) (Order, error) {
-	d, err := lockDevice(ctx, tx, ord.Tenant, ord.Device)
+	d, err := o.reg.lock(ctx, tx, ord.Tenant, ord.Device)
 	if err != nil {
 		return ord, err
 	}
-	switch err := o.acceptable(ctx, tx, ord, trust, d); core.KindOf(err) {
+	err = o.reg.vouch(ctx, d)
+	if core.KindOf(err) == core.KindUnavailable {
+		return ord, err // the signature can be handed in again
+	}
+	if err == nil {
+		err = o.acceptable(ctx, tx, ord, trust, d)
+	}
+	switch core.KindOf(err) {
 	case core.KindInternal:
 		if err != nil {
 			return ord, err

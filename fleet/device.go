@@ -48,6 +48,8 @@ type Device struct {
 	// has its voice.
 	Contained bool `json:"contained"`
 	Known     Known
+
+	row claim // what the row itself says of authority
 }
 
 // Known is what the device last said of itself, each value from a batch that it

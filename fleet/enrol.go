@@ -144,6 +144,9 @@ func (e *Enrolment) Enrol(ctx context.Context, r EnrolRequest) (*EnrolAnswer, *E
 		return nil, &EnrolPending{V: 1, Device: c.device.ID, Code: c.device.ShortCode}, nil
 	}
 	if c.device.Identity == IdentityPending {
+		if err := e.reg.vouch(ctx, c.device); err != nil {
+			return nil, nil, err
+		}
 		bearer := core.Principal{Kind: core.KindToken, ID: c.token.id, Tenant: c.token.tenant, Sites: []core.SiteID{c.token.site}}
 		if c.certificate, err = e.admit(ctx, c.device, a.csr, bearer, policy.DeviceEnrol, "the token names this key"); err != nil {
 			return nil, nil, err
@@ -153,13 +156,13 @@ func (e *Enrolment) Enrol(ctx context.Context, r EnrolRequest) (*EnrolAnswer, *E
 }
 
 func (e *Enrolment) answer(ctx context.Context, c claimed) (*EnrolAnswer, *EnrolPending, error) {
-	root, err := e.roots.Current(ctx, c.device.Tenant)
+	root, err := e.roots.Vouched(ctx, c.device.Tenant)
 	if err != nil {
 		return nil, nil, err
 	}
 	return &EnrolAnswer{
 		V: 1, Tenant: c.device.Tenant, Site: c.device.Site, Device: c.device.ID, Certificate: string(c.certificate),
-		Root: root.Envelope, LogCheckpoint: string(e.log.Checkpoint().Note),
+		Root: root.Envelope(), LogCheckpoint: string(e.log.Checkpoint().Note),
 	}, nil, nil
 }
 
@@ -179,6 +182,9 @@ func (e *Enrolment) claim(ctx context.Context, a applicant) (claimed, error) {
 	err := e.reg.db.Tx(ctx, func(tx *store.Tx) (err error) {
 		c, refusal = claimed{}, nil
 		if c.token, err = findToken(ctx, tx, a.bearer); err != nil {
+			return err
+		}
+		if err := e.reg.authority.vouch(ctx, c.token.object(), c.token.claim()); err != nil {
 			return err
 		}
 		switch t := c.token; {
@@ -210,7 +216,7 @@ func (e *Enrolment) firstUse(ctx context.Context, tx *store.Tx, t row, a applica
 	if err != nil {
 		return Device{}, err
 	}
-	d.Enrolled = now
+	d.Enrolled, d.row = now, rowClaim(d)
 	if err := insertDevice(ctx, tx, d, a.csr); err != nil {
 		return Device{}, err
 	}
@@ -218,7 +224,8 @@ func (e *Enrolment) firstUse(ctx context.Context, tx *store.Tx, t row, a applica
 		tokenUsed, d.ID, a.key, t.tenant, t.id); err != nil {
 		return Device{}, fmt.Errorf("fleet: using token %s: %w", t.id, err)
 	}
-	if err := e.tokenFact(ctx, tx, t, 2, "token/"+t.id, tokenUsed, nil, map[string]any{"device": d.ID, "key": a.key}); err != nil {
+	t.state, t.usedBy, t.usedKey = tokenUsed, d.ID, a.key
+	if err := e.tokenEntry(ctx, tx, t, t.object(), tokenUsed, nil, nil); err != nil {
 		return Device{}, err
 	}
 	return d, e.reg.record(ctx, tx, d, "device.pending", "token/"+t.id, "first use of the token", core.Position{})
@@ -265,6 +272,7 @@ func (e *Enrolment) again(ctx context.Context, tx *store.Tx, t row) (Device, []b
 	if err != nil {
 		return Device{}, nil, err
 	}
+	d = e.reg.believed(d)
 	if d.Identity == IdentitySuspended || d.Identity == IdentityRetired {
 		return Device{}, nil, core.E(core.KindDenied, "fleet.Enrol", fmt.Sprintf("device %q is %s", d.ID, d.Identity))
 	}
@@ -282,7 +290,7 @@ func (e *Enrolment) again(ctx context.Context, tx *store.Tx, t row) (Device, []b
 func (e *Enrolment) misuse(ctx context.Context, tx *store.Tx, t row, a applicant) (refusal, err error) {
 	refusal = core.E(core.KindReplayed, "fleet.Enrol", fmt.Sprintf("enrolment token %s was used before, by another key; device %q was suspended for it until a person looks", t.id, t.usedBy)).
 		WithHint("compare the short codes on both machines, then approve one of them")
-	d, err := lockDevice(ctx, tx, t.tenant, t.usedBy)
+	d, err := e.reg.lock(ctx, tx, t.tenant, t.usedBy)
 	if err != nil {
 		return refusal, err
 	}
@@ -293,7 +301,8 @@ func (e *Enrolment) misuse(ctx context.Context, tx *store.Tx, t row, a applicant
 		if _, err := tx.Exec(ctx, `UPDATE fleet_tokens SET state = $1 WHERE tenant = $2 AND id = $3`, tokenMisused, t.tenant, t.id); err != nil {
 			return refusal, fmt.Errorf("fleet: token %s: %w", t.id, err)
 		}
-		if err := e.tokenFact(ctx, tx, t, 3, "token/"+t.id, tokenMisused, nil, map[string]any{"device": t.usedBy, "first_key": t.usedKey, "second_key": a.key}); err != nil {
+		t.state = tokenMisused
+		if err := e.tokenEntry(ctx, tx, t, t.object(), tokenMisused, nil, map[string]any{"second_key": a.key}); err != nil {
 			return refusal, err
 		}
 	}
@@ -334,7 +343,7 @@ func (e *Enrolment) admit(ctx context.Context, d Device, csr []byte, who core.Pr
 		return nil, err
 	}
 	return chain, e.reg.db.Tx(ctx, func(tx *store.Tx) error {
-		now, err := lockDevice(ctx, tx, d.Tenant, d.ID)
+		now, err := e.reg.lock(ctx, tx, d.Tenant, d.ID)
 		if err != nil {
 			return err
 		}
@@ -367,13 +376,15 @@ func storeCertificate(ctx context.Context, tx *store.Tx, d Device, chain []byte)
 // Approve takes a waiting or suspended device in. The person must give the
 // short code that the device itself shows, so that approving without looking is
 // not possible. It is held against the key that the certificate will be for;
-// what the row says of itself proves nothing.
+// what the row says of itself proves nothing. Approving is also what mends a
+// device whose row and log disagree: what is for good comes from the log then.
 func (e *Enrolment) Approve(ctx context.Context, who core.Principal, tenant core.TenantID, id core.DeviceID, code string) error {
 	d, err := e.reg.Get(ctx, tenant, id)
 	if err != nil {
 		return err
 	}
-	if d.Identity != IdentityPending && d.Identity != IdentitySuspended {
+	doubt := e.reg.InDoubt(d)
+	if d.Identity != IdentityPending && d.Identity != IdentitySuspended && (doubt == "" || d.Identity == IdentityRetired) {
 		return core.E(core.KindConflict, "fleet.Approve", fmt.Sprintf("device %q is %s; nothing waits for approval", id, d.Identity))
 	}
 	csr, spki, err := e.requestBy(ctx, d)
@@ -384,7 +395,12 @@ func (e *Enrolment) Approve(ctx context.Context, who core.Principal, tenant core
 		return core.E(core.KindDenied, "fleet.Approve", fmt.Sprintf("code %.40q is not the short code of the key that waits as device %q", code, id)).
 			WithHint("read the code from the device itself; if it differs, somebody else's key waits under this name")
 	}
-	_, err = e.admit(ctx, d, csr, who, policy.DeviceApprove, "short code compared")
+	if doubt == "" {
+		err = e.reg.vouch(ctx, d)
+	}
+	if err == nil {
+		_, err = e.admit(ctx, d, csr, who, policy.DeviceApprove, "short code compared")
+	}
 	return err
 }
 

@@ -77,7 +77,7 @@ func (f *Fold) handle(ctx context.Context, tx *store.Tx, frame journal.Frame) er
 
 // batch folds a device's batch in.
 func (f *Fold) batch(ctx context.Context, tx *store.Tx, frame journal.Frame) error {
-	d, err := lockDevice(ctx, tx, frame.Key.Tenant, frame.Key.Device)
+	d, err := f.reg.lock(ctx, tx, frame.Key.Tenant, frame.Key.Device)
 	if core.KindOf(err) == core.KindNotFound {
 		return nil // the registry was restored from before this device
 	}

@@ -28,6 +28,8 @@ type memoryLog struct {
 	hashes  []tlog.Hash
 	signed  map[uint64]audit.Checkpoint
 	failed  error
+	// heard is told of every entry, if set.
+	heard func(audit.Entry, core.Position)
 }
 
 func newMemoryLog(t *testing.T) *memoryLog {
@@ -72,7 +74,91 @@ func (l *memoryLog) Append(_ context.Context, e audit.Entry) (audit.Result, erro
 	}
 	l.entries, l.leaves, l.hashes = append(l.entries, e), append(l.leaves, leaf), append(l.hashes, stored...)
 	cp, err := l.sign(index + 1)
-	return audit.Result{Position: core.Position{Origin: origin, Index: uint64(index)}, Leaf: leaf, Checkpoint: cp.Note, Size: cp.Size}, err
+	at := core.Position{Origin: origin, Index: uint64(index)}
+	if l.heard != nil {
+		l.heard(e, at)
+	}
+	return audit.Result{Position: at, Leaf: leaf, Checkpoint: cp.Note, Size: cp.Size}, err
+}
+
+// history is the log as it is read again: what was appended and what came by the
+// outbox, in one order and numbered anew.
+type history struct {
+	mu    sync.Mutex
+	list  []audit.Record
+	place map[core.Position]int // of what was appended
+	held  bool                  // the outbox waits
+	wait  []audit.Record
+}
+
+// add takes an entry; one without a position came by the outbox.
+func (h *history) add(e audit.Entry, at core.Position) {
+	body, err := json.Marshal(e.Body)
+	if err != nil {
+		panic(err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	rec := audit.Record{
+		Object: e.Object, Actor: e.Actor, Body: body,
+		Header: audit.Header{Type: e.Type, Time: e.Time.UnixMicro(), Actor: e.Actor, Action: e.Action, Object: e.Object, Revision: e.Revision, Outcome: e.Outcome, Class: e.Class},
+	}
+	if e.Intent != nil {
+		rec.Header.Intent = fmt.Sprintf("%s#%d", origin, h.place[*e.Intent])
+	}
+	if at != (core.Position{}) {
+		h.place[at] = h.put(rec)
+		return
+	}
+	if h.wait = append(h.wait, rec); !h.held {
+		h.release()
+	}
+}
+
+func (h *history) put(rec audit.Record) int {
+	rec.Position = core.Position{Origin: origin, Index: uint64(len(h.list))}
+	h.list = append(h.list, rec)
+	return len(h.list) - 1
+}
+
+func (h *history) release() {
+	for _, rec := range h.wait {
+		h.put(rec)
+	}
+	h.wait = nil
+}
+
+// hold keeps what comes by the outbox back until it is let go.
+func (h *history) hold(on bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.held = on; !on {
+		h.release()
+	}
+}
+
+func (h *history) since(n int) []audit.Record {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.list[n:len(h.list):len(h.list)]
+}
+
+// Replay implements fleet.History.
+func (h *history) Replay(_ context.Context, fn func(audit.Record) error) error {
+	for _, rec := range h.since(0) {
+		if err := fn(rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *history) Entry(_ context.Context, at core.Position) (audit.Record, error) {
+	return h.since(0)[at.Index], nil
+}
+
+func (h *history) Checkpoint() audit.Checkpoint {
+	return audit.Checkpoint{Origin: origin, Size: uint64(len(h.since(0)))}
 }
 
 func (l *memoryLog) reader() tlog.HashReaderFunc {

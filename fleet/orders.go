@@ -41,7 +41,13 @@ func (o *Orders) Create(ctx context.Context, r OrderRequest) (Order, error) {
 	if err != nil {
 		return Order{}, err
 	}
-	trust, err := o.roots.Trust(ctx, r.Tenant)
+	// What tightens doesn't wait for anybody to vouch: the device holds every
+	// order against a trust root of its own.
+	trustOf := o.roots.Trust
+	if row.Direction.Away() {
+		trustOf = o.roots.Vouched
+	}
+	trust, err := trustOf(ctx, r.Tenant)
 	if err != nil {
 		return Order{}, err
 	}
@@ -61,12 +67,17 @@ func (o *Orders) enter(ctx context.Context, tx *store.Tx, r OrderRequest, row li
 	if found || err != nil {
 		return old, err
 	}
-	d, err := lockDevice(ctx, tx, r.Tenant, r.Device)
+	d, err := o.reg.lock(ctx, tx, r.Tenant, r.Device)
 	if err != nil {
 		return Order{}, err
 	}
 	if err := mayBeOrdered(d, r.Type); err != nil {
 		return Order{}, err
+	}
+	if row.Direction.Away() {
+		if err := o.reg.vouch(ctx, d); err != nil {
+			return Order{}, err
+		}
 	}
 	ids, err := releasable(ctx, tx, r)
 	if err != nil {
@@ -196,7 +207,7 @@ func (o *Orders) sign(ctx context.Context, ord Order, trust *link.Trust) (Order,
 
 // signed takes the answer of the keys process.
 func (o *Orders) signed(ctx context.Context, tx *store.Tx, asked Order, sig link.Signature, refusal error, trust *link.Trust) (Order, error) {
-	d, err := lockDevice(ctx, tx, asked.Tenant, asked.Device)
+	d, err := o.reg.lock(ctx, tx, asked.Tenant, asked.Device)
 	if err != nil {
 		return asked, err
 	}
@@ -220,6 +231,28 @@ func (o *Orders) signed(ctx context.Context, tx *store.Tx, asked Order, sig link
 func (o *Orders) stale(ctx context.Context, tx *store.Tx, ord Order, by string, why error) (Order, error) {
 	ord.State, ord.Detail = OrderSuperseded, why.Error()
 	return o.save(ctx, tx, ord, by, "order.superseded")
+}
+
+// mayGo says whether a queued order may still be sent. What goes away from
+// safety is not sent to a device whose row and log disagree: it ends here.
+func (o *Orders) mayGo(ctx context.Context, d Device, ord Order) (bool, error) {
+	if o, err := link.DecodeOrder(ord.Payload); err == nil { // the row's own word is not asked
+		if row, known := link.DirectionOf(o.Type); known && !row.Direction.Away() {
+			return true, nil
+		}
+	}
+	doubt := o.reg.vouch(ctx, d)
+	if doubt == nil || core.KindOf(doubt) == core.KindUnavailable {
+		return doubt == nil, doubt
+	}
+	return false, o.reg.db.Tx(ctx, func(tx *store.Tx) error {
+		now, err := getOrder(ctx, tx, ord.Tenant, ord.ID)
+		if err != nil || now.State != OrderQueued {
+			return err
+		}
+		_, err = o.stale(ctx, tx, now, "service/fleet", doubt)
+		return err
+	})
 }
 
 func queuedCounter(ctx context.Context, tx *store.Tx, d Device) (uint64, error) {

@@ -17,9 +17,10 @@ import (
 // Registry holds the rows of the devices. It is the one writer of their
 // identities; [Fold] writes what they say of themselves.
 type Registry struct {
-	db    *store.DB
-	facts Facts
-	clock core.Clock
+	db        *store.DB
+	facts     Facts
+	clock     core.Clock
+	authority *Authority // nil: nobody is vouched for
 }
 
 // NewRegistry returns a registry over the state database.
@@ -45,17 +46,22 @@ func scanDevice(row scanner) (Device, error) {
 	if seen != 0 {
 		d.Known.LastSeen = store.FromMicros(seen)
 	}
+	d.row = rowClaim(d)
 	return d, nil
 }
 
-// Get reads one device; an unknown one is an error of kind not-found.
+// Get reads one device, as far as row and log agree on it; an unknown one is an
+// error of kind not-found.
 func (r *Registry) Get(ctx context.Context, tenant core.TenantID, id core.DeviceID) (Device, error) {
 	var d Device
 	err := r.db.View(ctx, func(tx *store.Tx) (err error) {
 		d, err = getDevice(ctx, tx, tenant, id)
 		return err
 	})
-	return d, err
+	if err != nil {
+		return Device{}, err
+	}
+	return r.believed(d), nil
 }
 
 func getDevice(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.DeviceID) (Device, error) {
@@ -75,8 +81,8 @@ func SiteOf(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.Dev
 	return d.Site, err
 }
 
-// lockDevice is getDevice for a transaction that will write the row.
-func lockDevice(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.DeviceID) (Device, error) {
+// lock is [Registry.Get] for a transaction that will write the row.
+func (r *Registry) lock(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.DeviceID) (Device, error) {
 	if s := tx.Dialect().ForUpdate(); s != "" {
 		var one int
 		err := tx.QueryRow(ctx, `SELECT 1 FROM fleet_devices WHERE tenant = $1 AND id = $2`+s, tenant, id).Scan(&one)
@@ -84,7 +90,11 @@ func lockDevice(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core
 			return Device{}, fmt.Errorf("fleet: locking device %q: %w", id, err)
 		}
 	}
-	return getDevice(ctx, tx, tenant, id)
+	d, err := getDevice(ctx, tx, tenant, id)
+	if err != nil {
+		return Device{}, err
+	}
+	return r.believed(d), nil
 }
 
 // MaxList is the most rows that one call returns.
@@ -162,15 +172,17 @@ func deviceChannel(tenant core.TenantID, id core.DeviceID) string {
 func rootChannel(tenant core.TenantID) string { return "fleet-root/" + tenant.String() }
 
 // setIdentity moves a device's identity inside tx and leaves the authority
-// entry by which the registry can be folded again.
+// entry by which the registry can be folded again. It writes all that the entry
+// says: a row is the log's cache.
 func (r *Registry) setIdentity(ctx context.Context, tx *store.Tx, d Device, to Identity, by, reason string, intent core.Position) error {
 	if d.Identity == IdentityRetired {
 		return core.E(core.KindConflict, "fleet.Registry", fmt.Sprintf("device %q is retired; that is for good", d.ID)).
 			WithHint("enrol the machine again under another name")
 	}
 	d.Identity, d.Revision = to, d.Revision+1
-	if _, err := tx.Exec(ctx, `UPDATE fleet_devices SET identity = $1, revision = $2 WHERE tenant = $3 AND id = $4`,
-		string(to), int64(d.Revision), d.Tenant, d.ID); err != nil {
+	_, err := tx.Exec(ctx, `UPDATE fleet_devices SET identity = $1, revision = $2, site = $3, spki = $4, short_code = $5, token = $6, first_use = $7, protection = $8
+		WHERE tenant = $9 AND id = $10`, string(to), int64(d.Revision), d.Site, d.Key, d.ShortCode, d.Token, flag(d.FirstUse), d.Protection, d.Tenant, d.ID)
+	if err != nil {
 		return fmt.Errorf("fleet: device %q becomes %s: %w", d.ID, to, err)
 	}
 	if err := tx.Notify(ctx, deviceChannel(d.Tenant, d.ID)); err != nil {
@@ -181,20 +193,30 @@ func (r *Registry) setIdentity(ctx context.Context, tx *store.Tx, d Device, to I
 
 // record leaves the authority entry of a device's present revision.
 func (r *Registry) record(ctx context.Context, tx *store.Tx, d Device, what, by, reason string, intent core.Position) error {
-	e := audit.Entry{
-		Type: audit.TypeAuthority, Time: r.clock.Now(), Actor: by, Action: core.Action(what), Object: d.Object(), Revision: d.Revision,
-		Outcome: string(d.Identity), Class: audit.ClassSecurity,
-		Body: map[string]any{
-			"site": d.Site, "key": d.Key, "short_code": d.ShortCode, "identity": d.Identity,
-			"first_use": d.FirstUse, "token": d.Token, "reason": reason,
-		},
-	}
-	if intent != (core.Position{}) {
-		e.Intent = &intent
-	}
-	if err := r.facts(ctx, tx, e); err != nil {
+	err := r.grant(ctx, tx, d.Object(), rowClaim(d), reason, audit.Entry{
+		Actor: by, Action: core.Action(what), Outcome: string(d.Identity), Intent: &intent,
+	})
+	if err != nil {
 		return fmt.Errorf("fleet: audit of device %q: %w", d.ID, err)
 	}
+	return nil
+}
+
+// grant leaves an authority entry, in tx, that says all there is to say of an
+// object.
+func (r *Registry) grant(ctx context.Context, tx *store.Tx, object string, c claim, reason any, e audit.Entry) error {
+	e.Type, e.Time, e.Object, e.Revision, e.Class = audit.TypeAuthority, r.clock.Now(), object, c.Revision, audit.ClassSecurity
+	e.Body = struct {
+		claim
+		Reason any `json:"reason"`
+	}{c, reason}
+	if e.Intent != nil && *e.Intent == (core.Position{}) {
+		e.Intent = nil
+	}
+	if err := r.facts(ctx, tx, e); err != nil {
+		return err
+	}
+	r.expect(tx, object, c)
 	return nil
 }
 

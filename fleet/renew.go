@@ -196,6 +196,9 @@ func (l *Listener) proves(c caller, env link.Envelope) error {
 // renew issues a new certificate for the registered key.
 func (e *Enrolment) renew(ctx context.Context, d Device, csr []byte) ([]byte, error) {
 	who := principalOf(d.Tenant, d.ID)
+	if err := e.reg.vouch(ctx, d); err != nil {
+		return nil, err
+	}
 	decision, err := permit(ctx, e.guard, who, policy.IdentityRenew, ResourceOf(d))
 	if err != nil {
 		return nil, err
@@ -205,7 +208,7 @@ func (e *Enrolment) renew(ctx context.Context, d Device, csr []byte) ([]byte, er
 		return nil, err
 	}
 	return chain, e.reg.db.Tx(ctx, func(tx *store.Tx) error {
-		now, err := lockDevice(ctx, tx, d.Tenant, d.ID)
+		now, err := e.reg.lock(ctx, tx, d.Tenant, d.ID)
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ func (o *Orders) done(ctx context.Context, tx *store.Tx, ord Order) error {
 	case link.OrderRelease:
 		return o.released(ctx, tx, ord)
 	case link.OrderRetire:
-		d, err := lockDevice(ctx, tx, ord.Tenant, ord.Device)
+		d, err := o.reg.lock(ctx, tx, ord.Tenant, ord.Device)
 		if err != nil || d.Identity == IdentityRetired {
 			return err
 		}

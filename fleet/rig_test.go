@@ -79,6 +79,9 @@ type rig struct {
 	mu    sync.Mutex
 	facts []audit.Entry
 	topic []fleet.Record
+
+	authority *fleet.Authority
+	history   *history
 }
 
 func each(t *testing.T, body func(t *testing.T, r *rig)) {
@@ -95,6 +98,7 @@ func newRig(t *testing.T, db *store.DB) *rig {
 	r.log = newMemoryLog(t)
 	r.ca, err = pki.Open(t.Context(), pki.Config{Dir: filepath.Join(dir, "ca"), Sealer: ring, Recorder: issued{}, Clock: r.clock, Name: "test"})
 	r.must(err)
+	r.history = &history{place: map[core.Position]int{}}
 	r.guard = policy.NewGuard(policy.Default(), recorder{r}, r.clock)
 	r.keys = &fakeKeys{signer: newSigner(t), ca: r.ca}
 	r.hub = stop.NewHub(r.signStop)
@@ -102,6 +106,8 @@ func newRig(t *testing.T, db *store.DB) *rig {
 
 	r.reg = fleet.NewRegistry(db, r.fact, r.clock)
 	r.roots = fleet.NewRoots(r.reg, r.log, r.guard)
+	r.authority = fleet.NewAuthority(r.reg, r.roots, r.history, tenant, r.warn)
+	r.log.heard = r.history.add
 	r.must(r.roots.Install(t.Context(), r.root, r.rootHash()))
 	r.enrol = fleet.NewEnrolment(r.reg, r.guard, r.log, r.keys, r.roots)
 	r.orders = fleet.NewOrders(r.reg, r.roots, r.keys, r.guard, r)
@@ -109,6 +115,7 @@ func newRig(t *testing.T, db *store.DB) *rig {
 	r.fold = fleet.NewFold(r.reg, fleet.DefaultFold, 1)
 	r.door, err = fleet.NewListener(r.parts())
 	r.must(err)
+	r.must(r.authority.Compare(t.Context()))
 	return r
 }
 
@@ -232,10 +239,11 @@ func (r *rig) signStop(s stop.Stop, t stop.Target) ([]byte, error) {
 }
 
 // fact is the audit outbox.
-func (r *rig) fact(_ context.Context, _ *store.Tx, e audit.Entry) error {
+func (r *rig) fact(_ context.Context, tx *store.Tx, e audit.Entry) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.facts = append(r.facts, e)
+	tx.OnCommit(func() { r.history.add(e, core.Position{}) })
 	return nil
 }
 
@@ -268,7 +276,7 @@ func (rec recorder) Intent(ctx context.Context, who core.Principal, action core.
 	if d.Allowed {
 		outcome = "permitted"
 	}
-	res, err := rec.r.log.Append(ctx, audit.Entry{Type: audit.TypeIntent, Time: rec.r.clock.Now(), Actor: who.String(), Action: action, Object: on.String(), Outcome: outcome, Class: audit.ClassSecurity})
+	res, err := rec.r.log.Append(ctx, audit.Entry{Type: audit.TypeIntent, Time: rec.r.clock.Now(), Actor: who.String(), Action: action, Object: on.String(), Outcome: outcome, Class: audit.ClassSecurity, Body: map[string]any{"resource": on}})
 	return res.Position, err
 }
 

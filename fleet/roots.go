@@ -21,6 +21,7 @@ import (
 // their roles: every version is verified here as a device verifies it, so that
 // nothing is relayed which devices would refuse.
 type Roots struct {
+	reg   *Registry
 	db    *store.DB
 	log   Log
 	guard core.Guard
@@ -33,7 +34,7 @@ type Roots struct {
 
 // NewRoots returns the trust roots kept beside a registry.
 func NewRoots(reg *Registry, log Log, guard core.Guard) *Roots {
-	return &Roots{db: reg.db, log: log, guard: guard, clock: reg.clock, facts: reg.facts, trust: map[core.TenantID]*link.Trust{}}
+	return &Roots{reg: reg, db: reg.db, log: log, guard: guard, clock: reg.clock, facts: reg.facts, trust: map[core.TenantID]*link.Trust{}}
 }
 
 // RootVersion is a stored root.
@@ -46,6 +47,13 @@ type RootVersion struct {
 	Proof  []byte
 	Effect time.Time
 }
+
+// What the log says of a version.
+const (
+	rootInstalled = "installed" // version 1, by the ceremony
+	rootOffered   = "offered"   // handed in; its signatures decide
+	rootTaken     = "taken"     // stored and relayed
+)
 
 // Install stores version 1, which the first-run ceremony made, believed by its
 // hash. Installing the same root again does nothing; another one is refused.
@@ -71,6 +79,7 @@ func (r *Roots) Install(ctx context.Context, envelope []byte, wantHash string) e
 		if err := r.installed(ctx, tx, t); err != nil {
 			return err
 		}
+		r.reg.expectRoot(tx, 1, t.Hash())
 		return insertRoot(ctx, tx, t, nil, r.clock.Now())
 	})
 }
@@ -80,7 +89,7 @@ func (r *Roots) Install(ctx context.Context, envelope []byte, wantHash string) e
 func (r *Roots) installed(ctx context.Context, tx *store.Tx, t *link.Trust) error {
 	return r.facts(ctx, tx, audit.Entry{
 		Type: audit.TypeAuthority, Time: r.clock.Now(), Actor: "service/ceremony", Action: policy.RootUpdate, Object: link.RootObject(t.Hash()),
-		Revision: 1, Outcome: "installed", Class: audit.ClassSecurity, Body: map[string]any{"version": 1},
+		Revision: 1, Outcome: rootInstalled, Class: audit.ClassSecurity, Body: map[string]any{"version": 1},
 	})
 }
 
@@ -125,7 +134,7 @@ func (r *Roots) Publish(ctx context.Context, who core.Principal, envelope []byte
 func (r *Roots) logged(ctx context.Context, who core.Principal, doc *link.Root, hash string, intent core.Position) ([]byte, error) {
 	res, err := r.log.Append(ctx, audit.Entry{
 		Type: audit.TypeAuthority, Time: r.clock.Now(), Actor: who.String(), Action: policy.RootUpdate, Object: link.RootObject(hash), Revision: doc.Version,
-		Outcome: "offered", Class: audit.ClassSecurity, Intent: &intent, Body: map[string]any{"version": doc.Version},
+		Outcome: rootOffered, Class: audit.ClassSecurity, Intent: &intent, Body: map[string]any{"version": doc.Version},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("fleet: logging trust root %d: %w", doc.Version, err)
@@ -144,9 +153,22 @@ func (r *Roots) take(ctx context.Context, next *link.Succession, proof []byte) (
 		if err := tx.Notify(ctx, rootChannel(doc.Tenant)); err != nil {
 			return fmt.Errorf("fleet: telling the streams: %w", err)
 		}
+		if err := r.taken(ctx, tx, next.Next); err != nil {
+			return err
+		}
 		return insertRoot(ctx, tx, next.Next, proof, effect)
 	})
 	return RootVersion{doc.Version, next.Next.Hash(), next.Next.Envelope(), proof, effect}, err
+}
+
+// taken puts on record that the server took a version: it can't be without it
+// from then on.
+func (r *Roots) taken(ctx context.Context, tx *store.Tx, t *link.Trust) error {
+	r.reg.expectRoot(tx, t.Root().Version, t.Hash())
+	return r.facts(ctx, tx, audit.Entry{
+		Type: audit.TypeFact, Time: r.clock.Now(), Actor: "service/fleet", Action: policy.RootUpdate, Object: link.RootObject(t.Hash()),
+		Outcome: rootTaken, Class: audit.ClassSecurity, Body: map[string]any{"version": t.Root().Version},
+	})
 }
 
 func insertRoot(ctx context.Context, tx *store.Tx, t *link.Trust, proof []byte, effect time.Time) error {
@@ -224,6 +246,16 @@ func (r *Roots) Trust(ctx context.Context, tenant core.TenantID) (*link.Trust, e
 	return r.resolved(tenant, v)
 }
 
+// Vouched is [Roots.Trust] for what takes trust: the root in effect, if the
+// audit log and the signatures of every version before it say that it is.
+func (r *Roots) Vouched(ctx context.Context, tenant core.TenantID) (*link.Trust, error) {
+	t, err := r.Trust(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	return t, r.reg.authority.vouchRoot(ctx, t)
+}
+
 // newest returns the highest version, in effect or not.
 func (r *Roots) newest(ctx context.Context, tenant core.TenantID) (*link.Trust, error) {
 	var v RootVersion
@@ -237,9 +269,10 @@ func (r *Roots) newest(ctx context.Context, tenant core.TenantID) (*link.Trust, 
 	return r.resolved(tenant, v)
 }
 
-// resolved verifies a stored root once and keeps it. The row's own hash column
-// proves nothing; what is checked is that the document is signed by its own
-// root role and reads as it did when it was taken.
+// resolved reads a stored root once and keeps it. The row's own hash column
+// proves nothing; what is checked here is that the document is signed by its own
+// root role. Whether it is the root that people signed is what [Roots.Vouched]
+// asks.
 func (r *Roots) resolved(tenant core.TenantID, v RootVersion) (*link.Trust, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -276,8 +276,14 @@ func (l *Listener) send(ctx context.Context, c caller, root, cursor uint64, line
 		return root, cursor, err
 	}
 	for _, ord := range orders {
-		if _, err := l.still(ctx, c); err != nil {
+		d, err := l.still(ctx, c)
+		if err != nil {
 			return root, cursor, err
+		}
+		if goes, err := l.Orders.mayGo(ctx, d, ord); err != nil {
+			return root, cursor, err
+		} else if !goes {
+			continue
 		}
 		env, err := ord.Envelope()
 		if err != nil {

@@ -61,7 +61,7 @@ func (e *Enrolment) CreateToken(ctx context.Context, who core.Principal, r Token
 	if err := r.validate(); err != nil {
 		return Token{}, err
 	}
-	on := core.Resource{Type: "token", ID: "new", Tenant: r.Tenant, Site: r.Site, Params: digest(r.Site.String(), r.Device.String(), r.Fact, r.TTL.String())}
+	on := core.Resource{Type: "token", ID: "new", Tenant: r.Tenant, Site: r.Site, Params: tokenParams(r.Site, r.Device, r.Fact, r.TTL.String())}
 	d, err := permit(ctx, e.guard, who, policy.TokenCreate, on)
 	if err != nil {
 		return Token{}, err
@@ -75,11 +75,15 @@ func (e *Enrolment) CreateToken(ctx context.Context, who core.Principal, r Token
 		if err != nil {
 			return fmt.Errorf("fleet: storing token %s: %w", t.ID, err)
 		}
-		return e.tokenFact(ctx, tx, row{id: t.ID}, 1, who.String(), "created", &d.Intent, map[string]any{
-			"site": r.Site, "device": r.Device, "fact": r.Fact, "expires": t.Expires,
-		})
+		made := row{tenant: r.Tenant, id: t.ID, hash: hash, site: r.Site, device: r.Device, fact: r.Fact, expires: t.Expires, state: tokenFresh, life: r.TTL.String()}
+		return e.tokenEntry(ctx, tx, made, who.String(), "created", &d.Intent, nil)
 	})
 	return t, err
+}
+
+// tokenParams is what a permit to make a token is for.
+func tokenParams(site core.SiteID, device core.DeviceID, fact, life string) string {
+	return digest(site.String(), device.String(), fact, life)
 }
 
 func (r TokenRequest) validate() error {
@@ -121,6 +125,7 @@ type row struct {
 	state   string
 	usedBy  core.DeviceID
 	usedKey string
+	life    string // only where it was just made
 }
 
 // findToken reads the token that a bearer text names and checks the secret in
@@ -132,7 +137,7 @@ func findToken(ctx context.Context, tx *store.Tx, bearer string) (row, error) {
 	if !ok || len(id) != 20 || len(secret) > 64 {
 		return row{}, wrong
 	}
-	t, err := scanToken(tx.QueryRow(ctx, `SELECT tenant, id, hash, site, device, fact, expires, state, used_by, used_key FROM fleet_tokens WHERE id = $1`, id))
+	t, err := scanToken(tx.QueryRow(ctx, selectToken+` WHERE id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return row{}, wrong
 	}
@@ -153,6 +158,34 @@ func scanToken(s scanner) (row, error) {
 	return t, err
 }
 
+const selectToken = `SELECT tenant, id, hash, site, device, fact, expires, state, used_by, used_key FROM fleet_tokens`
+
+// getToken reads one token of a tenant.
+func getToken(ctx context.Context, tx *store.Tx, tenant core.TenantID, id string) (row, error) {
+	t, err := scanToken(tx.QueryRow(ctx, selectToken+` WHERE tenant = $1 AND id = $2`, tenant, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return row{}, core.E(core.KindNotFound, "fleet.Token", fmt.Sprintf("there is no token %.40q", id))
+	}
+	if err != nil {
+		return row{}, fmt.Errorf("fleet: reading token %.40q: %w", id, err)
+	}
+	return t, nil
+}
+
+// tokens reads a tenant's tokens by id, beginning after one.
+func (r *Registry) tokens(ctx context.Context, tenant core.TenantID, after string) ([]row, error) {
+	var list []row
+	err := r.db.View(ctx, func(tx *store.Tx) error {
+		rows, err := tx.Query(ctx, selectToken+` WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3`, tenant, after, MaxList)
+		if err != nil {
+			return fmt.Errorf("fleet: listing tokens: %w", err)
+		}
+		list, err = collect(rows, scanToken)
+		return err
+	})
+	return list, err
+}
+
 func (t row) object() string { return "token/" + t.id }
 
 // RevokeToken ends a token that was not used.
@@ -169,15 +202,19 @@ func (e *Enrolment) RevokeToken(ctx context.Context, who core.Principal, tenant 
 		if n, err := res.RowsAffected(); err != nil || n != 1 {
 			return core.E(core.KindConflict, "fleet.RevokeToken", fmt.Sprintf("there is no unused token %.40q", id))
 		}
-		return e.tokenFact(ctx, tx, row{id: id}, 2, who.String(), tokenRevoked, &d.Intent, nil)
+		t, err := getToken(ctx, tx, tenant, id)
+		if err != nil {
+			return err
+		}
+		return e.tokenEntry(ctx, tx, t, who.String(), tokenRevoked, &d.Intent, nil)
 	})
 }
 
-func (e *Enrolment) tokenFact(ctx context.Context, tx *store.Tx, t row, revision uint64, actor, outcome string, intent *core.Position, body map[string]any) error {
-	err := e.reg.facts(ctx, tx, audit.Entry{
-		Type: audit.TypeFact, Time: e.reg.clock.Now(), Actor: actor, Action: core.Action("token." + outcome), Object: t.object(), Revision: revision,
-		Outcome: outcome, Class: audit.ClassSecurity, Intent: intent, Body: body,
-	})
+// tokenEntry leaves the authority entry of a token as it is now.
+func (e *Enrolment) tokenEntry(ctx context.Context, tx *store.Tx, t row, actor, outcome string, intent *core.Position, reason any) error {
+	c := t.claim()
+	c.Life = t.life
+	err := e.reg.grant(ctx, tx, t.object(), c, reason, audit.Entry{Actor: actor, Action: core.Action("token." + outcome), Outcome: outcome, Intent: intent})
 	if err != nil {
 		return fmt.Errorf("fleet: audit of token %s: %w", t.id, err)
 	}

@@ -108,6 +108,9 @@ func (e *Enrolment) workload(ctx context.Context, d Device, name core.ServiceID,
 	if err := trusted(d); err != nil {
 		return nil, err
 	}
+	if err := e.reg.vouch(ctx, d); err != nil {
+		return nil, err
+	}
 	who, on := principalOf(d.Tenant, d.ID), ResourceOf(d)
 	on.Params = digest(name.String(), key)
 	decision, err := permit(ctx, e.guard, who, policy.IdentityWorkload, on)
@@ -120,7 +123,7 @@ func (e *Enrolment) workload(ctx context.Context, d Device, name core.ServiceID,
 	}
 	var refusal error
 	err = e.reg.db.Tx(ctx, func(tx *store.Tx) error {
-		now, err := lockDevice(ctx, tx, d.Tenant, d.ID)
+		now, err := e.reg.lock(ctx, tx, d.Tenant, d.ID)
 		if err != nil {
 			return err
 		}
