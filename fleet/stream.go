@@ -102,6 +102,11 @@ func (l *Listener) stream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	done, err := l.quotas.device(streamName(c.device), 0)
+	if err != nil {
+		return err
+	}
+	done() // a stream is not a request under way
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer l.streams.begin(streamName(c.device), cancel)()
@@ -113,13 +118,13 @@ func streamName(d Device) string { return d.Tenant.String() + "/" + d.ID.String(
 // admitStream lets a device open its stream. If the registry can't be asked, a
 // device whose place is remembered gets a stream that carries stops: a stop
 // needs no database, and the certificate says who it is (F06). Orders wait
-// until the registry has answered.
+// until the registry has answered. The Guard is asked before the first of them
+// and not here: a stop needs no policy either.
 func (l *Listener) admitStream(r *http.Request) (caller, error) {
 	c, err := l.admit(r.Context(), r)
 	if err == nil {
 		l.streams.remember(streamName(c.device), c.device.Site)
-		_, err = permit(r.Context(), l.Guard, principalOf(c.device.Tenant, c.device.ID), policy.OrderFetch, ResourceOf(c.device))
-		return c, err
+		return c, nil
 	}
 	if kind := core.KindOf(err); kind == core.KindDenied {
 		l.refuse(r.Context(), c, policy.OrderFetch, err)
@@ -206,12 +211,15 @@ func (l *Listener) stops(sub *stop.Subscription, out *lineWriter) (retry <-chan 
 // feed sends what the database has for a device: trust roots first, since the
 // orders after them may need them. It returns why the stream must end.
 func (l *Listener) feed(ctx context.Context, c caller, cursor uint64, lines chan<- Line) error {
-	root, known := uint64(0), false
+	root, known, door, told := uint64(0), false, fetching{}, false
 	for {
 		device, roots := l.signal(c.device)
 		d, err := l.still(ctx, c)
 		if core.KindOf(err) == core.KindDenied || ctx.Err() != nil {
 			return err
+		}
+		if err == nil && !l.mayFetch(ctx, d, &door) {
+			err = errNotPermitted
 		}
 		if err == nil && !known {
 			if cursor, err = l.Orders.resume(ctx, d, cursor); err == nil {
@@ -224,9 +232,10 @@ func (l *Listener) feed(ctx context.Context, c caller, cursor uint64, lines chan
 		if core.KindOf(err) == core.KindDenied {
 			return err
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil && !told && ctx.Err() == nil {
 			l.Warn.Warn("orders of a stream wait", "device", c.device.ID, "error", err)
 		}
+		told = err != nil
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -235,6 +244,32 @@ func (l *Listener) feed(ctx context.Context, c caller, cursor uint64, lines chan
 		case <-l.Clock.After(lookEvery):
 		}
 	}
+}
+
+// fetching is what the Guard said about a device's taking its orders.
+type fetching struct {
+	permitted bool
+	asked     time.Time
+}
+
+// askAgain is how long a stream waits after the Guard refused or could not be
+// asked: refusals are on record each.
+const askAgain = time.Minute
+
+var errNotPermitted = core.E(core.KindUnavailable, "fleet.Stream", "the Guard has not permitted this device its orders")
+
+// mayFetch asks the Guard until it permits.
+func (l *Listener) mayFetch(ctx context.Context, d Device, door *fetching) bool {
+	now := l.Clock.Now()
+	if door.permitted || !door.asked.IsZero() && now.Sub(door.asked) < askAgain {
+		return door.permitted
+	}
+	_, err := permit(ctx, l.Guard, principalOf(d.Tenant, d.ID), policy.OrderFetch, ResourceOf(d))
+	if err != nil && ctx.Err() == nil {
+		l.Warn.Warn("a stream carries stops only", "device", d.ID, "error", err)
+	}
+	door.permitted, door.asked = err == nil, now
+	return door.permitted
 }
 
 // still asks again who the device is.

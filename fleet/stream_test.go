@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -303,6 +304,92 @@ func TestRenewal(t *testing.T) {
 		a.receipt(body) // nothing of the time away is lost
 		r.want(renew(a, a.csr(), c, nil), core.KindReplayed, "challenge")
 	})
+}
+
+// TestAStopNeedsNoPolicy: policies that refuse devices their orders, or can't be
+// asked, hold up no stop (F06). Orders wait until they permit.
+func TestAStopNeedsNoPolicy(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		url := r.serve()
+		a := r.enrolled(url, "press-7")
+		a.send()
+		r.catchUp(0)
+		g := &guardOf{Guard: r.guard}
+		parts := r.parts()
+		parts.Guard = g
+		door, err := fleet.NewListener(parts)
+		r.must(err)
+		r.door = door
+		a.url = r.serve()
+		for name, answer := range map[string]func() (core.Decision, error){
+			"refuses":        func() (core.Decision, error) { return core.Decision{Reason: "a bad policy"}, nil },
+			"can't be asked": func() (core.Decision, error) { return core.Decision{}, errDown },
+		} {
+			g.set(answer)
+			_, err := r.order(auto, policy.DeviceQuarantine, quarantine("press-7"))
+			r.must(err)
+			s, err := a.stream(0)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			st := stop.Stop{ID: core.NewUUID(start), Tenant: tenant, By: "person/anna", Reason: "hand", At: start, Scope: stop.Scope{Kind: stop.ScopeDevice, Device: a.id}}
+			r.hub.Publish(st)
+			line, _ := s.next(t)
+			env, err := link.ParseEnvelope(line.Envelope)
+			r.must(err)
+			if o, err := link.DecodeOrder(env.Payload); err != nil || o.ID != st.ID {
+				t.Errorf("%s: %+v, %v", name, o, err)
+			}
+			r.hub.End(st.ID)
+			g.set(nil)
+			if line := s.afterAWhile(t, r); line.Kind != fleet.LineOrder || line.Cursor == 0 {
+				t.Errorf("%s: after it permits: %+v", name, line)
+			}
+			s.close()
+		}
+	})
+}
+
+// afterAWhile moves the clock on until the next line that is no ping.
+func (s *stream) afterAWhile(t *testing.T, r *rig) (line fleet.Line) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for range 1000 {
+		select {
+		case line = <-s.lines:
+			if line.Kind != fleet.LinePing {
+				return line
+			}
+		case <-tick.C:
+			r.clock.Advance(5 * time.Second)
+		}
+	}
+	t.Fatal("the stream says nothing")
+	return line
+}
+
+// guardOf answers for order.fetch what a test says.
+type guardOf struct {
+	core.Guard
+	mu     sync.Mutex
+	answer func() (core.Decision, error)
+}
+
+func (g *guardOf) set(answer func() (core.Decision, error)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.answer = answer
+}
+
+func (g *guardOf) Permit(ctx context.Context, who core.Principal, action core.Action, on core.Resource) (core.Decision, error) {
+	g.mu.Lock()
+	answer := g.answer
+	g.mu.Unlock()
+	if answer != nil && action == policy.OrderFetch {
+		return answer()
+	}
+	return g.Guard.Permit(ctx, who, action, on)
 }
 
 // TestAStopNeedsNoDatabase closes the database under an open stream and under
