@@ -81,11 +81,15 @@ func (l *Listener) Routes() []httpd.Route { return l.mux.Routes() }
 
 // Serve answers devices on tcp until ctx ends. cfg is TLS 1.3 with a check of
 // client certificates (verify.Server.TLS); what it refuses is counted with the
-// address that it came from.
+// address that it came from. Connections are bounded before TLS, so that who
+// only connects takes no descriptors from logs, databases and the stop path.
 func (l *Listener) Serve(ctx context.Context, tcp net.Listener, cfg *tls.Config) error {
 	if cfg.MinVersion < tls.VersionTLS13 {
 		return core.E(core.KindInvalid, "fleet.Listener", "the agent listener speaks TLS 1.3 only")
 	}
+	tcp = httpd.Limit(tcp, httpd.DefaultLimits(), func(source string) {
+		l.refusals.stranger(source, core.E(core.KindUnavailable, "fleet.Listener", "too many connections"))
+	})
 	server := httpd.NewServer(l.mux, l.Warn)
 	server.BaseContext = func(net.Listener) context.Context { return ctx }
 	return httpd.Serve(ctx, server, tls.NewListener(tcp, l.counted(cfg)))
@@ -96,7 +100,7 @@ func (l *Listener) Serve(ctx context.Context, tcp net.Listener, cfg *tls.Config)
 func (l *Listener) counted(cfg *tls.Config) *tls.Config {
 	outer := cfg.Clone()
 	outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		inner, address := cfg.Clone(), host(hello.Conn.RemoteAddr().String())
+		inner, address := cfg.Clone(), httpd.Source(hello.Conn.RemoteAddr().String())
 		if check := cfg.VerifyConnection; check != nil {
 			inner.VerifyConnection = func(cs tls.ConnectionState) error {
 				err := check(cs)
@@ -114,22 +118,15 @@ func (l *Listener) counted(cfg *tls.Config) *tls.Config {
 // Flush writes summaries of refusals; it is called every few seconds.
 func (l *Listener) Flush(ctx context.Context) error { return l.refusals.Flush(ctx) }
 
-func host(address string) string {
-	if h, _, err := net.SplitHostPort(address); err == nil {
-		return h
-	}
-	return address
-}
-
 // authenticate names the peer by its certificate. Only enrolment is open to
 // strangers, only renewal to certificates that have run out.
 func (l *Listener) authenticate(r *http.Request) (core.Principal, error) {
 	if r.URL.Path == "/agent/v1/enrol" {
-		return core.Principal{Kind: core.KindStranger, ID: addressWord(host(r.RemoteAddr))}, nil
+		return core.Principal{Kind: core.KindStranger, ID: addressWord(httpd.Source(r.RemoteAddr))}, nil
 	}
 	peer, err := l.peer(r)
 	if err != nil {
-		l.refusals.stranger(host(r.RemoteAddr), err)
+		l.refusals.stranger(httpd.Source(r.RemoteAddr), err)
 		return core.Principal{}, err
 	}
 	return principalOf(peer.Identity.Tenant, peer.Identity.Device), nil
@@ -288,7 +285,7 @@ func writeLink(w http.ResponseWriter, v any) error {
 }
 
 func (l *Listener) enrol(w http.ResponseWriter, r *http.Request) error {
-	address := host(r.RemoteAddr)
+	address := httpd.Source(r.RemoteAddr)
 	if err := l.quotas.stranger(address); err != nil {
 		return err
 	}
