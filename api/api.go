@@ -54,7 +54,7 @@ type API struct{ Parts }
 // every other handler asks where the effect is.
 func New(p Parts) *httpd.Mux {
 	a := &API{p}
-	mux := httpd.NewMux(httpd.Options{Authenticate: p.Authenticate, Guard: p.Guard, AtDoor: policy.AtDoor})
+	mux := httpd.NewMux(httpd.Options{Authenticate: p.Authenticate, Guard: p.Guard, AtDoor: policy.AtDoor, Could: could(p.Guard), Recorded: policy.Recorded})
 	mux.HandleFunc("GET /v1/status", policy.StatusRead, a.status)
 	mux.HandleFunc("GET /v1/events", policy.EventRead, a.events)
 	mux.HandleFunc("GET /v1/alerts", policy.AlertRead, a.alerts)
@@ -83,6 +83,17 @@ func New(p Parts) *httpd.Mux {
 	mux.HandleFunc("GET /v1/root", policy.RootRead, a.root)
 	mux.HandleFunc("POST /v1/root", policy.RootUpdate, a.publishRoot)
 	return mux
+}
+
+// could is the Guard's answer to whether somebody could do an action to anything
+// at all, nil where it has none.
+func could(g core.Guard) func(core.Principal, core.Action) bool {
+	if c, ok := g.(interface {
+		Could(who core.Principal, action core.Action) bool
+	}); ok {
+		return c.Could
+	}
+	return nil
 }
 
 // permit asks the Guard about something whose reading or doing is recorded.

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 )
 
 // PrincipalKind is what kind of actor a principal is. Only persons count
@@ -89,6 +90,22 @@ type Position struct {
 // caller must not go on.
 type Guard interface {
 	Permit(ctx context.Context, who Principal, action Action, on Resource) (Decision, error)
+}
+
+type watchKey struct{}
+
+// Watched returns a context that remembers whether a [Guard] recorded a decision
+// with it. A door uses it to see that a call left an entry.
+func Watched(ctx context.Context) (_ context.Context, recorded func() bool) {
+	seen := new(atomic.Bool)
+	return context.WithValue(ctx, watchKey{}, seen), seen.Load
+}
+
+// NoteRecorded is called by a [Guard] when a decision is recorded.
+func NoteRecorded(ctx context.Context) {
+	if seen, ok := ctx.Value(watchKey{}).(*atomic.Bool); ok {
+		seen.Store(true)
+	}
 }
 
 // Check is a question whose answer proves something: it runs detectors,

@@ -233,6 +233,12 @@ func ClassOf(a core.Action) (Class, bool) {
 // the effect is, with the exact parameters.
 func AtDoor(a core.Action) bool { return classes[a] == ClassRead }
 
+// Recorded reports whether every call for the action leaves an entry in the log.
+func Recorded(a core.Action) bool {
+	c, exists := classes[a]
+	return !exists || c.Recorded()
+}
+
 // RepairActions are what an administrator may do while there is no good set of
 // policies at all, decided in code (TRUST F39: errors deny, so a broken set
 // could not be mended by anybody whom only that set permits). They are recorded

@@ -37,6 +37,23 @@ func (s *Set) Evaluate(who core.Principal, action core.Action, on core.Resource)
 	return s.decide(s.slice(drawers[:0], action, &e.principal), e, request)
 }
 
+// Could reports whether any policy permits somebody like who the action, on
+// whatever object. False is final, true decides nothing. A door asks it first, so
+// that whoever has no right learns nothing of what there is.
+func (s *Set) Could(who core.Principal, action core.Action) bool {
+	if s == nil || Undelayed(action) {
+		return true
+	}
+	p := newPrincipal(who)
+	var drawers [3 + len(roleNames)][]*entry
+	for _, one := range s.slice(drawers[:0], action, &p).All() {
+		if one.Effect() == cedar.Permit {
+			return true
+		}
+	}
+	return false
+}
+
 // decide runs Cedar over the policies given, which are the slice for the
 // request or, in the property test, all.
 func (s *Set) decide(policies slice, e *entities, request cedar.Request) core.Decision {

@@ -93,6 +93,10 @@ func (g *Guard) Replace(set *Set) error {
 	return nil
 }
 
+// Could reports whether somebody like who could do the action to anything at all;
+// see [Set.Could].
+func (g *Guard) Could(who core.Principal, action core.Action) bool { return g.Set().Could(who, action) }
+
 // Permit implements [core.Guard]. What it records is durable before it returns:
 // permits of changes, permits of reads that name people, refusals of somebody
 // known. Other reads are counted. A stop and a reflex are answered at once and
@@ -103,6 +107,7 @@ func (g *Guard) Permit(ctx context.Context, who core.Principal, action core.Acti
 	if d.Allowed && Undelayed(action) {
 		g.count(action, true)
 		g.late.put(deferred{who, action, on, d, g.clock.Now()})
+		core.NoteRecorded(ctx)
 		return d, nil
 	}
 	if err := ctx.Err(); err != nil {
@@ -137,6 +142,7 @@ func (g *Guard) record(ctx context.Context, who core.Principal, action core.Acti
 		return d, fmt.Errorf("policy.Permit: the decision on %s by %s could not be recorded: %w", action, who, err)
 	}
 	d.Intent = pos
+	core.NoteRecorded(ctx)
 	return d, nil
 }
 

@@ -192,6 +192,31 @@ func TestNoPolicyCanGrantWhatCodeForbids(t *testing.T) {
 	}
 }
 
+// TestCouldNeverShutsOutWhoMay: what is permitted somewhere is never said to be
+// hopeless, and somebody without a role could do nothing.
+func TestCouldNeverShutsOutWhoMay(t *testing.T) {
+	set := Default()
+	for _, row := range Actions {
+		for _, kind := range kinds {
+			for _, role := range append([]string{""}, roleNames[:]...) {
+				who := core.Principal{Kind: kind, ID: "playbook", Tenant: tenant, Sites: []core.SiteID{hallA}}
+				if role != "" {
+					who.Roles = []string{role}
+				}
+				allowed := false
+				for _, on := range []core.Resource{device("playbook"), {Type: "x", ID: "y", Tenant: tenant}} {
+					allowed = allowed || set.Evaluate(who, row.Action, on).Allowed
+				}
+				if could := set.Could(who, row.Action); allowed && !could {
+					t.Errorf("%s as %q may %s and is said not to", who, role, row.Action)
+				} else if could && role == "" && kind == core.KindPerson && row.Action != SessionCreate && !Undelayed(row.Action) {
+					t.Errorf("a person without a role could %s", row.Action)
+				}
+			}
+		}
+	}
+}
+
 func TestNoPolicyCanRefuseAStop(t *testing.T) {
 	for name, set := range map[string]*Set{
 		"forbidding": mustParse(t, `@id("none") forbid (principal, action, resource);`),

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,6 +62,54 @@ func TestTheDoorAsksTheGuardBeforeTheHandler(t *testing.T) {
 				t.Errorf("status %d, ran %v; want %d", rec.Code, ran, row.status)
 			}
 		})
+	}
+}
+
+// TestEveryCallLeavesAnEntry: who could not do it anywhere is refused before the
+// body is read; a call that ends before the handler asked is asked for at the
+// door; one that could not be read was none.
+func TestEveryCallLeavesAnEntry(t *testing.T) {
+	for name, row := range map[string]struct {
+		could   bool
+		asks    bool  // the handler asks the Guard
+		outcome error // of the handler
+		audit   error // of the log
+		status  int
+		asked   []string
+	}{
+		"could do it nowhere":    {false, false, nil, nil, 403, []string{"device/press-7"}},
+		"done":                   {true, true, nil, nil, 200, []string{"handler"}},
+		"refused where it is":    {true, true, core.E(core.KindDenied, "x", "no"), nil, 403, []string{"handler"}},
+		"there is no such thing": {true, false, core.E(core.KindNotFound, "x", "none"), nil, 404, []string{"device/press-7"}},
+		"no record of that":      {true, false, core.E(core.KindNotFound, "x", "none"), core.E(core.KindUnavailable, "audit", "full"), 503, []string{"device/press-7"}},
+		"not to be read":         {true, false, core.E(core.KindInvalid, "x", "what"), nil, 400, nil},
+		"too large":              {true, false, core.E(core.KindTooLarge, "x", "much"), nil, 413, nil},
+	} {
+		var asked []string
+		mux := httpd.NewMux(httpd.Options{
+			Authenticate: anna,
+			Could:        func(core.Principal, core.Action) bool { return row.could },
+			Recorded:     func(core.Action) bool { return true },
+			Guard: guard(func(_ core.Principal, _ core.Action, r core.Resource) (core.Decision, error) {
+				asked = append(asked, r.String())
+				return core.Decision{Reason: "no"}, row.audit
+			}),
+		})
+		mux.HandleFunc("POST /v1/devices/{id}/arm", "device.arm", func(w http.ResponseWriter, r *http.Request) error {
+			if row.asks {
+				asked = append(asked, "handler")
+				core.NoteRecorded(r.Context())
+			}
+			if row.outcome != nil {
+				return row.outcome
+			}
+			return httpd.WriteJSON(w, "done")
+		})
+		rec := httptest.NewRecorder()
+		mux.ServeHTTP(rec, httptest.NewRequest("POST", "/v1/devices/press-7/arm", nil))
+		if rec.Code != row.status || !slices.Equal(asked, row.asked) {
+			t.Errorf("%s: status %d after %v, want %d after %v", name, rec.Code, asked, row.status, row.asked)
+		}
 	}
 }
 

@@ -27,6 +27,8 @@ type Mux struct {
 	authenticate Authenticator
 	guard        core.Guard
 	atDoor       func(core.Action) bool
+	could        func(core.Principal, core.Action) bool
+	recorded     func(core.Action) bool
 
 	mu     sync.Mutex
 	routes []Route
@@ -41,13 +43,28 @@ type Options struct {
 	// handler must do so.
 	Guard  core.Guard
 	AtDoor func(core.Action) bool
+	// Could says whether the caller could do the action to anything at all.
+	// Who could not is refused at the door, before a byte of the request is
+	// read, and learns nothing of what there is; nil lets everybody on to the
+	// handler.
+	Could func(who core.Principal, action core.Action) bool
+	// Recorded selects the actions of which every call leaves an entry. Where a
+	// call ends before the handler asked the Guard (there is no such object, or
+	// it is in another state) the door asks; nil selects none.
+	Recorded func(core.Action) bool
 }
 
 // NewMux returns an empty mux.
 func NewMux(o Options) *Mux {
-	m := &Mux{mux: http.NewServeMux(), authenticate: o.Authenticate, guard: o.Guard, atDoor: o.AtDoor}
+	m := &Mux{mux: http.NewServeMux(), authenticate: o.Authenticate, guard: o.Guard, atDoor: o.AtDoor, could: o.Could, recorded: o.Recorded}
 	if m.atDoor == nil {
 		m.atDoor = func(core.Action) bool { return false }
+	}
+	if m.could == nil {
+		m.could = func(core.Principal, core.Action) bool { return true }
+	}
+	if m.recorded == nil {
+		m.recorded = func(core.Action) bool { return false }
 	}
 	return m
 }
@@ -70,10 +87,34 @@ func (m *Mux) Handle(pattern string, action core.Action, h http.Handler) {
 // becomes a problem document.
 func (m *Mux) HandleFunc(pattern string, action core.Action, h func(http.ResponseWriter, *http.Request) error) {
 	m.Handle(pattern, action, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := h(w, r); err != nil {
-			WriteError(w, r, err)
+		ctx, asked := core.Watched(r.Context())
+		r = r.WithContext(ctx)
+		err := h(w, r)
+		if err == nil {
+			return
 		}
+		if !asked() && m.recorded(action) && !malformed(err) {
+			err = m.note(r, action, err)
+		}
+		WriteError(w, r, err)
 	}))
+}
+
+// malformed reports an error of a request that could not be read, and so asked
+// for nothing.
+func malformed(err error) bool {
+	kind := core.KindOf(err)
+	return kind == core.KindInvalid || kind == core.KindTooLarge
+}
+
+// note puts a call on record that came to nothing before the Guard was asked,
+// and returns what is to be answered: what the call came to, unless there is no
+// record of it.
+func (m *Mux) note(r *http.Request, action core.Action, outcome error) error {
+	if err := m.permit(r, PrincipalOf(r.Context()), action); err != nil && core.KindOf(err) != core.KindDenied {
+		return err
+	}
+	return outcome
 }
 
 // Routes returns the table, sorted by pattern.
@@ -99,7 +140,7 @@ func (m *Mux) door(action core.Action, h http.Handler) http.Handler {
 			WriteError(w, r, err)
 			return
 		}
-		if m.atDoor(action) {
+		if m.atDoor(action) || !m.could(who, action) {
 			if err := m.permit(r, who, action); err != nil {
 				WriteError(w, r, err)
 				return
@@ -112,7 +153,7 @@ func (m *Mux) door(action core.Action, h http.Handler) http.Handler {
 func (m *Mux) permit(r *http.Request, who core.Principal, action core.Action) error {
 	noun, _, _ := strings.Cut(string(action), ".")
 	on := core.Resource{Type: noun, ID: r.PathValue("id"), Tenant: who.Tenant}
-	if on.ID == "" {
+	if _, err := core.ParseID[core.DeviceID](on.ID); err != nil { // it goes into the log's clear text
 		on.ID = "*"
 	}
 	d, err := m.guard.Permit(r.Context(), who, action, on)
