@@ -148,7 +148,11 @@ func (e *Enrolment) Enrol(ctx context.Context, r EnrolRequest) (*EnrolAnswer, *E
 			return nil, nil, err
 		}
 		bearer := core.Principal{Kind: core.KindToken, ID: c.token.id, Tenant: c.token.tenant, Sites: []core.SiteID{c.token.site}}
-		if c.certificate, err = e.admit(ctx, c.device, a.csr, bearer, policy.DeviceEnrol, "the token names this key"); err != nil {
+		decision, err := permit(ctx, e.guard, bearer, policy.DeviceEnrol, ResourceOf(c.device))
+		if err != nil {
+			return nil, nil, err
+		}
+		if c.certificate, err = e.admit(ctx, c.device, a.csr, bearer, policy.DeviceEnrol, decision.Intent, "the token names this key"); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -331,14 +335,10 @@ func (e *Enrolment) wrongKey(ctx context.Context, tx *store.Tx, t row, a applica
 	})
 }
 
-// admit asks the Guard, has the certificate issued and makes the identity
-// active. The Guard's intent is what the keys process asks for.
-func (e *Enrolment) admit(ctx context.Context, d Device, csr []byte, who core.Principal, action core.Action, reason string) ([]byte, error) {
-	decision, err := permit(ctx, e.guard, who, action, ResourceOf(d))
-	if err != nil {
-		return nil, err
-	}
-	chain, err := e.issue(ctx, d, csr, who, action, decision.Intent)
+// admit has the certificate issued that the Guard permitted, and makes the
+// identity active. The Guard's intent is what the keys process asks for.
+func (e *Enrolment) admit(ctx context.Context, d Device, csr []byte, who core.Principal, action core.Action, intent core.Position, reason string) ([]byte, error) {
+	chain, err := e.issue(ctx, d, csr, who, action, intent)
 	if err != nil {
 		return nil, err
 	}
@@ -353,7 +353,7 @@ func (e *Enrolment) admit(ctx context.Context, d Device, csr []byte, who core.Pr
 		if err := storeCertificate(ctx, tx, d, chain); err != nil {
 			return err
 		}
-		return e.reg.setIdentity(ctx, tx, now, IdentityActive, who.String(), reason, decision.Intent)
+		return e.reg.setIdentity(ctx, tx, now, IdentityActive, who.String(), reason, intent)
 	})
 }
 
@@ -376,15 +376,28 @@ func storeCertificate(ctx context.Context, tx *store.Tx, d Device, chain []byte)
 // Approve takes a waiting or suspended device in. The person must give the
 // short code that the device itself shows, so that approving without looking is
 // not possible. It is held against the key that the certificate will be for;
+<<<<<<< Updated upstream
 // what the row says of itself proves nothing. Approving is also what mends a
 // device whose row and log disagree: what is for good comes from the log then.
+=======
+// what the row says of itself proves nothing. The Guard is asked first: whoever
+// tries codes is on record with each.
+>>>>>>> Stashed changes
 func (e *Enrolment) Approve(ctx context.Context, who core.Principal, tenant core.TenantID, id core.DeviceID, code string) error {
 	d, err := e.reg.Get(ctx, tenant, id)
 	if err != nil {
 		return err
 	}
+<<<<<<< Updated upstream
 	doubt := e.reg.InDoubt(d)
 	if d.Identity != IdentityPending && d.Identity != IdentitySuspended && (doubt == "" || d.Identity == IdentityRetired) {
+=======
+	decision, err := permit(ctx, e.guard, who, policy.DeviceApprove, ResourceOf(d))
+	if err != nil {
+		return err
+	}
+	if d.Identity != IdentityPending && d.Identity != IdentitySuspended {
+>>>>>>> Stashed changes
 		return core.E(core.KindConflict, "fleet.Approve", fmt.Sprintf("device %q is %s; nothing waits for approval", id, d.Identity))
 	}
 	csr, spki, err := e.requestBy(ctx, d)
@@ -395,12 +408,16 @@ func (e *Enrolment) Approve(ctx context.Context, who core.Principal, tenant core
 		return core.E(core.KindDenied, "fleet.Approve", fmt.Sprintf("code %.40q is not the short code of the key that waits as device %q", code, id)).
 			WithHint("read the code from the device itself; if it differs, somebody else's key waits under this name")
 	}
+<<<<<<< Updated upstream
 	if doubt == "" {
 		err = e.reg.vouch(ctx, d)
 	}
 	if err == nil {
 		_, err = e.admit(ctx, d, csr, who, policy.DeviceApprove, "short code compared")
 	}
+=======
+	_, err = e.admit(ctx, d, csr, who, policy.DeviceApprove, decision.Intent, "short code compared")
+>>>>>>> Stashed changes
 	return err
 }
 
