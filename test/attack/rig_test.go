@@ -3,6 +3,7 @@ package attack
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -149,6 +150,20 @@ func (s *site) start() {
 		s.t.Fatalf("the server did not come up: %v", err)
 	}
 	s.api = client.New(s.data().API())
+	s.awaitListener()
+}
+
+// awaitListener waits until the agent listener has its certificate, which the
+// keys process issues.
+func (s *site) awaitListener() {
+	s.t.Helper()
+	await(s.t, "the listener's certificate", s.log.String, func() bool {
+		c, err := tls.Dial("tcp", s.cfg.Listen.Agents, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13})
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
 }
 
 // stop ends the server, its keys process too.
