@@ -376,28 +376,20 @@ func storeCertificate(ctx context.Context, tx *store.Tx, d Device, chain []byte)
 // Approve takes a waiting or suspended device in. The person must give the
 // short code that the device itself shows, so that approving without looking is
 // not possible. It is held against the key that the certificate will be for;
-<<<<<<< Updated upstream
 // what the row says of itself proves nothing. Approving is also what mends a
 // device whose row and log disagree: what is for good comes from the log then.
-=======
-// what the row says of itself proves nothing. The Guard is asked first: whoever
-// tries codes is on record with each.
->>>>>>> Stashed changes
+// The Guard is asked first: whoever tries codes is on record with each.
 func (e *Enrolment) Approve(ctx context.Context, who core.Principal, tenant core.TenantID, id core.DeviceID, code string) error {
 	d, err := e.reg.Get(ctx, tenant, id)
 	if err != nil {
 		return err
 	}
-<<<<<<< Updated upstream
-	doubt := e.reg.InDoubt(d)
-	if d.Identity != IdentityPending && d.Identity != IdentitySuspended && (doubt == "" || d.Identity == IdentityRetired) {
-=======
 	decision, err := permit(ctx, e.guard, who, policy.DeviceApprove, ResourceOf(d))
 	if err != nil {
 		return err
 	}
-	if d.Identity != IdentityPending && d.Identity != IdentitySuspended {
->>>>>>> Stashed changes
+	doubt := e.reg.InDoubt(d)
+	if d.Identity != IdentityPending && d.Identity != IdentitySuspended && (doubt == "" || d.Identity == IdentityRetired) {
 		return core.E(core.KindConflict, "fleet.Approve", fmt.Sprintf("device %q is %s; nothing waits for approval", id, d.Identity))
 	}
 	csr, spki, err := e.requestBy(ctx, d)
@@ -408,16 +400,12 @@ func (e *Enrolment) Approve(ctx context.Context, who core.Principal, tenant core
 		return core.E(core.KindDenied, "fleet.Approve", fmt.Sprintf("code %.40q is not the short code of the key that waits as device %q", code, id)).
 			WithHint("read the code from the device itself; if it differs, somebody else's key waits under this name")
 	}
-<<<<<<< Updated upstream
 	if doubt == "" {
 		err = e.reg.vouch(ctx, d)
 	}
 	if err == nil {
-		_, err = e.admit(ctx, d, csr, who, policy.DeviceApprove, "short code compared")
+		_, err = e.admit(ctx, d, csr, who, policy.DeviceApprove, decision.Intent, "short code compared")
 	}
-=======
-	_, err = e.admit(ctx, d, csr, who, policy.DeviceApprove, decision.Intent, "short code compared")
->>>>>>> Stashed changes
 	return err
 }
 
