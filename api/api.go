@@ -54,7 +54,7 @@ type API struct{ Parts }
 // every other handler asks where the effect is.
 func New(p Parts) *httpd.Mux {
 	a := &API{p}
-	mux := httpd.NewMux(httpd.Options{Authenticate: p.Authenticate, Guard: p.Guard, AtDoor: policy.AtDoor, Could: could(p.Guard), Recorded: policy.Recorded})
+	mux := httpd.NewMux(httpd.Options{Authenticate: p.Authenticate, Guard: p.Guard, AtDoor: policy.AtDoor, Could: could(p.Guard), Recorded: policy.Recorded, Log: p.Warn})
 	mux.HandleFunc("GET /v1/status", policy.StatusRead, a.status)
 	mux.HandleFunc("GET /v1/events", policy.EventRead, a.events)
 	mux.HandleFunc("GET /v1/alerts", policy.AlertRead, a.alerts)

@@ -62,7 +62,7 @@ func NewListener(p Parts) (*Listener, error) {
 		Parts: p, quotas: newQuotas(p.Quota, p.Clock), refusals: newRefusals(p.Registry, p.Log, p.Clock, p.Warn),
 		renewals: newRenewals(p.Clock), streams: newStreams(),
 	}
-	l.mux = httpd.NewMux(httpd.Options{Authenticate: l.authenticate, Guard: p.Guard})
+	l.mux = httpd.NewMux(httpd.Options{Authenticate: l.authenticate, Guard: p.Guard, Log: p.Warn})
 	l.mux.HandleFunc("POST /agent/v1/enrol", policy.DeviceEnrol, l.enrol)
 	l.mux.HandleFunc("POST /agent/v1/batches", policy.BatchAppend, l.device(policy.BatchAppend, l.batches))
 	l.mux.HandleFunc("POST /agent/v1/results", policy.ResultAppend, l.device(policy.ResultAppend, l.results))

@@ -228,3 +228,39 @@ func TestManagementExposureLevels(t *testing.T) {
 		t.Error("LoopbackOnly")
 	}
 }
+
+// An answer that broke off must not look whole: the connection ends instead.
+func TestAnAnswerThatBreaksOff(t *testing.T) {
+	mux := httpd.NewMux(httpd.Options{Authenticate: anna})
+	mux.HandleFunc("GET /x", "x.read", func(w http.ResponseWriter, _ *http.Request) error {
+		if _, err := w.Write([]byte("half")); err != nil {
+			return err
+		}
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			return err
+		}
+		return core.E(core.KindUnavailable, "test", "the disk is gone")
+	})
+	srv := httptest.NewServer(mux)
+	defer srv.Close()
+	res, err := http.Get(srv.URL + "/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if b, err := io.ReadAll(res.Body); err == nil {
+		t.Errorf("the answer reads whole: %q", b)
+	}
+}
+
+// What the answer to an internal error keeps to itself has to stand in the log.
+func TestTheLogHasTheCause(t *testing.T) {
+	var text strings.Builder
+	mux := httpd.NewMux(httpd.Options{Authenticate: anna, Log: slog.New(slog.NewTextHandler(&text, nil))})
+	mux.HandleFunc("GET /x", "x.read", func(http.ResponseWriter, *http.Request) error { return errors.New("table x is gone") })
+	rec := httptest.NewRecorder()
+	mux.ServeHTTP(rec, httptest.NewRequest("GET", "/x", nil))
+	if rec.Code != 500 || strings.Contains(rec.Body.String(), "table") || !strings.Contains(text.String(), "table x is gone") {
+		t.Errorf("answer %s, log %q", rec.Body, text.String())
+	}
+}

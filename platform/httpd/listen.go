@@ -41,11 +41,15 @@ func ListenUnix(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, core.Wrap(core.KindUnavailable, "httpd.ListenUnix", err)
 	}
-	old := syscall.Umask(0o177)
 	l, err := net.Listen("unix", path)
-	syscall.Umask(old)
 	if err != nil {
 		return nil, core.Wrap(core.KindUnavailable, "httpd.ListenUnix", err)
+	}
+	// Not by umask, which is the whole process's: a directory that somebody
+	// else makes meanwhile would be one that nobody can enter. Who connects
+	// before this line is known by uid all the same.
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(core.Wrap(core.KindUnavailable, "httpd.ListenUnix", err), l.Close())
 	}
 	return l, nil
 }

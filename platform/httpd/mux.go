@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ type Mux struct {
 	atDoor       func(core.Action) bool
 	could        func(core.Principal, core.Action) bool
 	recorded     func(core.Action) bool
+	log          *slog.Logger
 
 	mu     sync.Mutex
 	routes []Route
@@ -52,11 +54,17 @@ type Options struct {
 	// call ends before the handler asked the Guard (there is no such object, or
 	// it is in another state) the door asks; nil selects none.
 	Recorded func(core.Action) bool
+	// Log takes the cause of internal errors, which no answer tells; nil
+	// discards it.
+	Log *slog.Logger
 }
 
 // NewMux returns an empty mux.
 func NewMux(o Options) *Mux {
 	m := &Mux{mux: http.NewServeMux(), authenticate: o.Authenticate, guard: o.Guard, atDoor: o.AtDoor, could: o.Could, recorded: o.Recorded}
+	if m.log = o.Log; m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
 	if m.atDoor == nil {
 		m.atDoor = func(core.Action) bool { return false }
 	}
@@ -84,21 +92,56 @@ func (m *Mux) Handle(pattern string, action core.Action, h http.Handler) {
 }
 
 // HandleFunc is [Mux.Handle] for functions that return their error, which
-// becomes a problem document.
+// becomes a problem document. Where the answer had begun the connection is
+// broken off instead: half an answer must not look whole.
 func (m *Mux) HandleFunc(pattern string, action core.Action, h func(http.ResponseWriter, *http.Request) error) {
 	m.Handle(pattern, action, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, asked := core.Watched(r.Context())
 		r = r.WithContext(ctx)
-		err := h(w, r)
+		out := &begun{ResponseWriter: w}
+		err := h(out, r)
 		if err == nil {
 			return
 		}
 		if !asked() && m.recorded(action) && !malformed(err) {
 			err = m.note(r, action, err)
 		}
-		WriteError(w, r, err)
+		m.fail(out, r, err)
 	}))
 }
+
+// fail answers with an error; what the answer doesn't tell goes to the log.
+func (m *Mux) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if core.KindOf(err) == core.KindInternal {
+		m.log.Error("a request failed", "route", r.Pattern, "error", err)
+	}
+	if out, ok := w.(*begun); ok && out.wrote {
+		m.log.Warn("an answer was broken off", "route", r.Pattern, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	WriteError(w, r, err)
+}
+
+// begun knows whether an answer has begun.
+type begun struct {
+	http.ResponseWriter
+	wrote bool
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (b *begun) WriteHeader(status int) {
+	b.wrote = true
+	b.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (b *begun) Write(p []byte) (int, error) {
+	b.wrote = true
+	return b.ResponseWriter.Write(p)
+}
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (b *begun) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 // malformed reports an error of a request that could not be read, and so asked
 // for nothing.
@@ -136,15 +179,12 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (m *Mux) door(action core.Action, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, err := m.authenticate(r)
-		if err != nil {
-			WriteError(w, r, err)
-			return
+		if err == nil && (m.atDoor(action) || !m.could(who, action)) {
+			err = m.permit(r, who, action)
 		}
-		if m.atDoor(action) || !m.could(who, action) {
-			if err := m.permit(r, who, action); err != nil {
-				WriteError(w, r, err)
-				return
-			}
+		if err != nil {
+			m.fail(w, r, err)
+			return
 		}
 		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), principalKey{}, who)))
 	})
