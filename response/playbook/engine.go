@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
@@ -24,7 +25,7 @@ type Actions interface {
 
 // Verifier runs the checks of a verify step; recovery.Verifier is the real one.
 type Verifier interface {
-	Verify(ctx context.Context, in incident.Incident, names []string) (map[string]core.Verdict, error)
+	Verify(ctx context.Context, in incident.Incident, since time.Time, names []string) (map[string]core.Verdict, error)
 }
 
 // Fleet is what is known of devices; fleet.Registry is the real one.

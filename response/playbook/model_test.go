@@ -226,7 +226,7 @@ func (c *chaos) reportAgain() string {
 
 func (c *chaos) sensorTurns() string {
 	s := []core.SensorState{core.SensorOK, core.SensorOK, core.SensorAlarm, core.SensorUnknown}[c.dice.IntN(4)]
-	c.device(press, func(m *machine) { m.sensor, m.Known.LastSeen = s, c.clock.Now() })
+	c.device(press, func(m *machine) { m.sensor, m.silent = s, c.dice.IntN(4) == 0 })
 	return "the sensor is " + string(s)
 }
 
@@ -308,7 +308,7 @@ func (c *chaos) attemptsNow() []playbook.Attempt {
 func (c *chaos) heal() {
 	c.onCreate, c.onCreated, c.logDown, c.between = nil, nil, nil, nil
 	for range 400 {
-		c.device(press, func(m *machine) { m.sensor, m.Known.LastSeen = core.SensorOK, c.clock.Now() })
+		c.device(press, func(m *machine) { m.sensor, m.silent = core.SensorOK, false })
 		for range 4 {
 			c.log = append(c.log, c.frame())
 		}

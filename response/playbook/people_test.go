@@ -229,7 +229,7 @@ func TestThePlaybookGivesWayToPeople(t *testing.T) {
 			w.untilState(in.ID, incident.StateVerifying)
 			w.must(w.move(in.ID, ben, incident.StateRecovering, "the sensor is being replaced"))
 			w.untilRun(in.ID, playbook.RunStopped, time.Second)
-			w.device(press, func(m *machine) { m.sensor, m.Known.LastSeen = core.SensorOK, w.clock.Now() })
+			w.device(press, func(m *machine) { m.sensor = core.SensorOK })
 			_, err := w.engine.Start(t.Context(), ben, w.run(in.ID).ID)
 			w.must(err)
 			w.untilRun(in.ID, playbook.RunDone, 0)

@@ -42,6 +42,9 @@ type task struct {
 	in   incident.Incident
 }
 
+// entered is when the run came to the step.
+func (t *task) entered() time.Time { return t.run.Deadline.Add(-t.step.Timeout) }
+
 // step carries out the present step of a run.
 func (e *Engine) step(ctx context.Context, j jobs.Job) error {
 	at, err := readPlace(j)
@@ -239,8 +242,7 @@ const (
 // the run's own quarantine made: a release opens the latches that it names, and
 // one that misses a latch would take the approvers' signatures for nothing.
 func (e *Engine) awaitLatches(ctx context.Context, t *task) error {
-	began := t.run.Deadline.Add(-t.step.Timeout)
-	if action.Kind(t.step.Do) != action.Release || e.Clock.Now().Sub(began) > latchWait {
+	if action.Kind(t.step.Do) != action.Release || e.Clock.Now().Sub(t.entered()) > latchWait {
 		return nil
 	}
 	if contained, err := e.contained(ctx, t); !contained || err != nil {

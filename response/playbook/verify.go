@@ -17,7 +17,7 @@ import (
 // step's deadline; then a failed check reopens the incident, and one that could
 // not be answered leaves it to a person. Only a pass in every check closes it.
 func (e *Engine) verify(ctx context.Context, t *task) error {
-	verdicts, err := e.Verifier.Verify(ctx, t.in, t.step.Checks)
+	verdicts, err := e.Verifier.Verify(ctx, t.in, t.entered(), t.step.Checks)
 	if err != nil {
 		return err
 	}

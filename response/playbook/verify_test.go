@@ -57,7 +57,7 @@ func TestWhatCannotBeVerifiedStaysOpen(t *testing.T) {
 			t.Errorf("the incident is %s", got)
 		}
 		w.hears(in.ID, "sensors-ok incomplete", "see to what could not be checked")
-		w.device(press, func(m *machine) { m.sensor, m.Known.LastSeen = core.SensorOK, w.clock.Now() })
+		w.device(press, func(m *machine) { m.sensor = core.SensorOK })
 		_, err := w.engine.Start(t.Context(), ben, r.ID)
 		w.must(err)
 		w.untilState(in.ID, incident.StateClosed)
@@ -69,7 +69,7 @@ func TestWhatCannotBeVerifiedStaysOpen(t *testing.T) {
 func TestTheLastWordIsVerifications(t *testing.T) {
 	lite(t, func(w *world) {
 		in := w.verifying(func(m *machine) { m.sensor = core.SensorFault })
-		w.device(press, func(m *machine) { m.sensor, m.Known.LastSeen = core.SensorOK, w.clock.Now().Add(time.Hour) })
+		w.device(press, func(m *machine) { m.sensor = core.SensorOK })
 		w.clock.Advance(time.Hour)
 		w.untilState(in.ID, incident.StateClosed)
 	})
@@ -83,5 +83,16 @@ func TestADamagedLogClosesNothing(t *testing.T) {
 		w.clock.Advance(time.Hour)
 		w.untilRun(in.ID, playbook.RunFailed, time.Second)
 		w.hears(in.ID, "audit-known fail")
+	})
+}
+
+// TestADeviceThatIsSilentSinceItsReleaseIsNotVerified: what it said before does
+// not tell what holds it now.
+func TestADeviceThatIsSilentSinceItsReleaseIsNotVerified(t *testing.T) {
+	lite(t, func(w *world) {
+		in := w.verifying(func(m *machine) { m.silent, m.Known.LastSeen = true, start.Add(-time.Second) })
+		w.clock.Advance(time.Hour)
+		w.untilRun(in.ID, playbook.RunFailed, time.Second)
+		w.hears(in.ID, "events-fresh incomplete")
 	})
 }

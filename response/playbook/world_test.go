@@ -83,7 +83,8 @@ type machine struct {
 	simulated bool
 	latches   []string // types of the open ones
 	sensor    core.SensorState
-	mute      bool // its batches wait
+	mute      bool // it does not tell of its latches
+	silent    bool // it says nothing at all
 }
 
 func each(t *testing.T, body func(t *testing.T, w *world)) {
@@ -166,6 +167,9 @@ func (w *world) Get(_ context.Context, _ core.TenantID, id core.DeviceID) (fleet
 	m, ok := w.devices[id]
 	if !ok {
 		return fleet.Device{}, core.E(core.KindNotFound, "fleet", fmt.Sprintf("there is no device %q", id))
+	}
+	if !m.silent {
+		m.Known.LastSeen = w.clock.Now() // its heartbeats
 	}
 	return m.Device, nil
 }
@@ -254,7 +258,6 @@ func (w *world) answer(key string, to fleet.OrderState, detail string) {
 	}
 	o.State, o.Detail, o.Revision = to, detail, o.Revision+1
 	if m := w.devices[o.Device]; m != nil && to == fleet.OrderDone {
-		m.Known.LastSeen = w.clock.Now()
 		switch o.Type {
 		case link.OrderRelease:
 			m.latches, m.Contained = nil, false

@@ -1,6 +1,11 @@
 // Package recovery says whether a device is whole again. Each check reads what
 // the device itself said, in batches that it signed, and answers pass, fail or
-// incomplete; only a pass in every one closes an incident.
+// incomplete; only a pass in every one closes an incident. What cannot be known
+// (a device that the registry does not have, that is silent, or that has not
+// spoken since its release) is incomplete.
+//
+// It stands between fleet, whose picture of a device it reads, and
+// response/playbook, whose last step it is.
 package recovery
 
 import (
@@ -41,7 +46,7 @@ type Verifier struct {
 // NewVerifier returns a verifier.
 func NewVerifier(f Fleet, log Log, clock core.Clock) *Verifier { return &Verifier{f, log, clock} }
 
-type question func(ctx context.Context, v *Verifier, in incident.Incident) (core.Verdict, error)
+type question func(ctx context.Context, c check) (core.Verdict, error)
 
 // questions are the checks by the name that playbooks write.
 var questions = map[string]question{
@@ -60,33 +65,40 @@ func Names() []string { return slices.Sorted(maps.Keys(questions)) }
 
 // check is one question about one incident.
 type check struct {
-	id  string
-	ask question
-	v   *Verifier
-	in  incident.Incident
+	id    string
+	ask   question
+	v     *Verifier
+	in    incident.Incident
+	since time.Time
 }
 
 // ID implements core.Check.
 func (c check) ID() string { return c.id }
 
 // Run implements core.Check.
-func (c check) Run(ctx context.Context) (core.Verdict, error) { return c.ask(ctx, c.v, c.in) }
+func (c check) Run(ctx context.Context) (core.Verdict, error) { return c.ask(ctx, c) }
 
-// Check returns a check by name; an unknown one is an error.
-func (v *Verifier) Check(name string, in incident.Incident) (core.Check, error) {
+// device reads the device; one that is not known can't be whole.
+func (c check) device(ctx context.Context) (fleet.Device, error) {
+	return c.v.fleet.Get(ctx, c.in.Tenant, c.in.Device)
+}
+
+// Check returns a check by name; an unknown one is an error. What the device
+// said before since does not count as its word on its recovery.
+func (v *Verifier) Check(name string, in incident.Incident, since time.Time) (core.Check, error) {
 	ask, ok := questions[name]
 	if !ok {
 		return nil, core.E(core.KindInvalid, "recovery.Check", fmt.Sprintf("there is no check %q", name))
 	}
-	return check{name, ask, v, in}, nil
+	return check{name, ask, v, in, since}, nil
 }
 
 // Verify runs the checks. One that could not be run is incomplete, never a
 // pass.
-func (v *Verifier) Verify(ctx context.Context, in incident.Incident, names []string) (map[string]core.Verdict, error) {
+func (v *Verifier) Verify(ctx context.Context, in incident.Incident, since time.Time, names []string) (map[string]core.Verdict, error) {
 	verdicts := make(map[string]core.Verdict, len(names))
 	for _, name := range names {
-		c, err := v.Check(name, in)
+		c, err := v.Check(name, in, since)
 		if err != nil {
 			return nil, err
 		}
@@ -97,8 +109,11 @@ func (v *Verifier) Verify(ctx context.Context, in incident.Incident, names []str
 	return verdicts, nil
 }
 
-func latchesClear(ctx context.Context, v *Verifier, in incident.Incident) (core.Verdict, error) {
-	open, err := v.fleet.Latches(ctx, in.Tenant, in.Device, true)
+func latchesClear(ctx context.Context, c check) (core.Verdict, error) {
+	if _, err := c.device(ctx); err != nil {
+		return core.VerdictIncomplete, err
+	}
+	open, err := c.v.fleet.Latches(ctx, c.in.Tenant, c.in.Device, true)
 	switch {
 	case err != nil:
 		return core.VerdictIncomplete, err
@@ -110,8 +125,8 @@ func latchesClear(ctx context.Context, v *Verifier, in incident.Incident) (core.
 
 // sensorsOK wants every sensor ok. A simulated one counts only for an incident
 // that is itself simulated (TRUST F25).
-func sensorsOK(ctx context.Context, v *Verifier, in incident.Incident) (core.Verdict, error) {
-	sensors, err := v.fleet.Sensors(ctx, in.Tenant, in.Device)
+func sensorsOK(ctx context.Context, c check) (core.Verdict, error) {
+	sensors, err := c.v.fleet.Sensors(ctx, c.in.Tenant, c.in.Device)
 	if err != nil || len(sensors) == 0 {
 		return core.VerdictIncomplete, err
 	}
@@ -120,15 +135,15 @@ func sensorsOK(ctx context.Context, v *Verifier, in incident.Incident) (core.Ver
 		switch {
 		case s.State == core.SensorAlarm || s.State == core.SensorFault || s.State == core.SensorStale:
 			return core.VerdictFail, nil
-		case s.State != core.SensorOK || s.Simulated && !in.Simulated:
+		case s.State != core.SensorOK || s.Simulated && !c.in.Simulated:
 			verdict = core.VerdictIncomplete
 		}
 	}
 	return verdict, nil
 }
 
-func quarantineRemoved(ctx context.Context, v *Verifier, in incident.Incident) (core.Verdict, error) {
-	d, err := v.fleet.Get(ctx, in.Tenant, in.Device)
+func quarantineRemoved(ctx context.Context, c check) (core.Verdict, error) {
+	d, err := c.device(ctx)
 	switch {
 	case err != nil:
 		return core.VerdictIncomplete, err
@@ -138,16 +153,19 @@ func quarantineRemoved(ctx context.Context, v *Verifier, in incident.Incident) (
 	return core.VerdictPass, nil
 }
 
-func eventsFresh(ctx context.Context, v *Verifier, in incident.Incident) (core.Verdict, error) {
-	d, err := v.fleet.Get(ctx, in.Tenant, in.Device)
-	if err != nil || d.Known.LastSeen.IsZero() || v.clock.Now().Sub(d.Known.LastSeen) > Fresh {
+// eventsFresh wants a batch of the device that is younger than [Fresh] and came
+// after since: what else holds the device, it tells in its next batch.
+func eventsFresh(ctx context.Context, c check) (core.Verdict, error) {
+	d, err := c.device(ctx)
+	seen := d.Known.LastSeen
+	if err != nil || seen.IsZero() || seen.Before(c.since) || c.v.clock.Now().Sub(seen) > Fresh {
 		return core.VerdictIncomplete, err
 	}
 	return core.VerdictPass, nil
 }
 
-func auditKnown(_ context.Context, v *Verifier, _ incident.Incident) (core.Verdict, error) {
-	if mode, _ := v.log.Mode(); mode != audit.ModeNormal {
+func auditKnown(_ context.Context, c check) (core.Verdict, error) {
+	if mode, _ := c.v.log.Mode(); mode != audit.ModeNormal {
 		return core.VerdictFail, nil
 	}
 	return core.VerdictPass, nil

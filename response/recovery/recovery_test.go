@@ -3,6 +3,7 @@ package recovery_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,9 +21,13 @@ type world struct {
 	latches []fleet.Latch
 	mode    audit.Mode
 	err     error
+	unknown bool
 }
 
-func (w world) Get(context.Context, core.TenantID, core.DeviceID) (fleet.Device, error) {
+func (w world) Get(_ context.Context, _ core.TenantID, id core.DeviceID) (fleet.Device, error) {
+	if w.unknown {
+		return fleet.Device{}, core.E(core.KindNotFound, "fleet", "there is no device")
+	}
 	return w.device, w.err
 }
 
@@ -67,7 +72,9 @@ func TestChecksPassOnlyOnProof(t *testing.T) {
 		"still contained":             {"quarantine-removed", world{device: fleet.Device{Contained: true}}, incident.Incident{}, core.VerdictFail},
 		"free":                        {"quarantine-removed", world{}, incident.Incident{}, core.VerdictPass},
 		"heard of a minute ago":       {"events-fresh", world{device: seen(time.Minute)}, incident.Incident{}, core.VerdictPass},
+		"heard of before its release": {"events-fresh", world{device: seen(91 * time.Second)}, incident.Incident{}, core.VerdictIncomplete},
 		"heard of an hour ago":        {"events-fresh", world{device: seen(time.Hour)}, incident.Incident{}, core.VerdictIncomplete},
+		"no such device":              {"latches-clear", world{unknown: true}, incident.Incident{}, core.VerdictIncomplete},
 		"never heard of":              {"events-fresh", world{}, incident.Incident{}, core.VerdictIncomplete},
 		"log takes everything":        {"audit-known", world{mode: audit.ModeNormal}, incident.Incident{}, core.VerdictPass},
 		"log is damaged":              {"audit-known", world{mode: audit.ModeStopOnly}, incident.Incident{}, core.VerdictFail},
@@ -75,13 +82,21 @@ func TestChecksPassOnlyOnProof(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := recovery.NewVerifier(row.w, row.w, clocktest.New(now))
-			got, err := v.Verify(t.Context(), row.in, []string{row.check})
+			got, err := v.Verify(t.Context(), row.in, now.Add(-90*time.Second), []string{row.check})
 			if err != nil || got[row.check] != row.want {
 				t.Errorf("%s = %v, %v; want %s", row.check, got, err, row.want)
 			}
 		})
 	}
-	if _, err := recovery.NewVerifier(world{}, world{}, clocktest.New(now)).Verify(t.Context(), incident.Incident{}, []string{"looks-fine"}); core.KindOf(err) != core.KindInvalid {
+	if _, err := recovery.NewVerifier(world{}, world{}, clocktest.New(now)).Verify(t.Context(), incident.Incident{}, now, []string{"looks-fine"}); core.KindOf(err) != core.KindInvalid {
 		t.Errorf("an unknown check: %v", err)
+	}
+}
+
+// TestTheNamesAreTheChecks: playbooks are read against these names.
+func TestTheNamesAreTheChecks(t *testing.T) {
+	want := []string{"audit-known", "events-fresh", "latches-clear", "quarantine-removed", "sensors-ok"}
+	if got := recovery.Names(); !slices.Equal(got, want) || !recovery.Known("sensors-ok") || recovery.Known("looks-fine") {
+		t.Errorf("names %v", got)
 	}
 }
