@@ -158,6 +158,9 @@ func (s *Server) metrics() *prometheus.Registry {
 	gauge("audit_stop_only", "1 while the audit log is damaged and takes vital entries only.", func() float64 { return one(s.stopOnly()) })
 	gauge("detect_events_total", "Events that detection judged.", func() float64 { return float64(s.flow.detect.Stats.Events.Load()) })
 	gauge("detect_matches_total", "Rules that held for an event.", func() float64 { return float64(s.flow.detect.Stats.Matches.Load()) })
+	gauge("detect_damaged_total", "Records that are no event of their frame's tenant; no rule saw them.", func() float64 { return float64(s.flow.detect.Stats.Damaged.Load()) })
+	gauge("detect_opaque_total", "Events whose fields could not be laid out; rules saw their envelope alone.", func() float64 { return float64(s.flow.detect.Stats.Opaque.Load()) })
+	gauge("authority_doubts", "Devices, tokens and trust roots whose rows say other than the audit log.", func() float64 { return float64(len(s.Authority.Doubts())) })
 	gauge("keys_starts_total", "How often the keys process was started.", func() float64 { return float64(s.child.Starts()) })
 	gauge("collect_lost_total", "Records that collectors lost.", func() float64 { return float64(s.lost()) })
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -171,22 +174,36 @@ func one(b bool) float64 {
 	return 0
 }
 
+// Pauses between two tries to have a certificate issued. Each leaves an intent
+// in the audit log, so they get longer.
+const (
+	certificateAgain    = time.Second
+	certificateAgainMax = time.Minute
+)
+
 // keepCertificate has the listener's certificate issued, and again at two thirds
-// of its life. While the keys process is away the old one stands.
+// of its life. While the keys process is away the old one stands, and nobody is
+// asked.
 func (s *Server) keepCertificate(ctx context.Context) error {
 	k := keysOf{s.Keys, s.Audit}
+	pause := certificateAgain
 	for {
-		pause := time.Second
-		if c, err := k.issueServer(ctx, s.Guard, s.Config.Tenant, s.Config.Listen.Names); err == nil {
-			s.certificate.Store(c)
-			pause = c.Leaf.NotAfter.Sub(s.clock.Now()) * 2 / 3
-		} else if ctx.Err() == nil {
-			s.log.Warn("the listener's certificate waits", "err", err)
+		wait := certificateAgain
+		if health, _ := s.child.Health(); health == core.HealthHealthy {
+			c, err := k.issueServer(ctx, s.Guard, s.Config.Tenant, s.Config.Listen.Names)
+			switch {
+			case err == nil:
+				s.certificate.Store(c)
+				wait, pause = max(c.Leaf.NotAfter.Sub(s.clock.Now())*2/3, certificateAgain), certificateAgain
+			case ctx.Err() == nil:
+				s.log.Warn("the listener's certificate waits", "err", err)
+				wait, pause = pause, min(2*pause, certificateAgainMax)
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.clock.After(max(pause, time.Second)):
+		case <-s.clock.After(wait):
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -13,10 +14,10 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/link"
+	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/platform/journal"
 	"github.com/interlock-security/interlock/platform/store"
 	"github.com/interlock-security/interlock/response/action"
-	"github.com/interlock-security/interlock/response/incident"
 	"github.com/interlock-security/interlock/siem/alert"
 )
 
@@ -38,8 +39,11 @@ func (s *Server) parts() map[string]core.Health {
 	}); err != nil {
 		p["state"] = core.HealthUnhealthy
 	}
-	if s.certificate.Load() == nil {
+	switch c := s.certificate.Load(); {
+	case c == nil:
 		p["listener"] = core.HealthStarting
+	case s.clock.Now().After(c.Leaf.NotAfter):
+		p["listener"] = core.HealthUnhealthy
 	}
 	return p
 }
@@ -79,7 +83,7 @@ func (s *Server) Status(ctx context.Context) (api.Status, error) {
 		out.Devices, out.Incidents = nil, nil
 		out.Warnings = append(out.Warnings, "devices, alerts, incidents and journal are not known: "+err.Error())
 	}
-	out.Health = worst(out.Parts)
+	out.Health = httpd.Worst(out.Parts)
 	return out, nil
 }
 
@@ -88,28 +92,27 @@ func (s *Server) tables(ctx context.Context, out *api.Status) error {
 	if err := s.base.state.View(ctx, func(tx *store.Tx) error { return s.count(ctx, tx, out) }); err != nil {
 		return err
 	}
-	devices, err := s.Registry.List(ctx, s.Config.Tenant, core.DeviceID{}, fleet.MaxList)
+	states, err := s.Registry.States(ctx, s.Config.Tenant)
 	out.Devices = map[string]int{}
-	for _, d := range devices {
-		out.Devices[string(d.State())]++
+	for state, n := range states {
+		out.Devices[string(state)] = n
 	}
 	return err
 }
 
 // count fills in what the tables hold.
 func (s *Server) count(ctx context.Context, tx *store.Tx, out *api.Status) error {
-	open, err := alert.List(ctx, tx, s.Config.Tenant, alert.Query{State: alert.StateOpen})
-	if err != nil {
+	var err error
+	if out.OpenAlerts, err = alert.Count(ctx, tx, s.Config.Tenant, alert.StateOpen); err != nil {
 		return err
 	}
-	out.OpenAlerts = len(open)
-	incidents, err := s.flow.Incidents.List(ctx, tx, s.Config.Tenant, incident.Filter{OpenOnly: true})
+	incidents, err := s.flow.Incidents.CountOpen(ctx, tx, s.Config.Tenant)
 	if err != nil {
 		return err
 	}
 	out.Incidents = map[string]int{}
-	for _, in := range incidents {
-		out.Incidents[string(in.State)]++
+	for state, n := range incidents {
+		out.Incidents[string(state)] = n
 	}
 	out.Journal.Cursors = map[string]uint64{}
 	for _, stage := range []string{"fleet", "detect"} {
@@ -127,6 +130,10 @@ func (s *Server) standing(root *link.Root) []string {
 	list := append([]string{}, s.warnings...)
 	s.mu.Unlock()
 	list = append(list, s.logWarnings(root)...)
+	doubts := s.Authority.Doubts()
+	for _, object := range slices.Sorted(maps.Keys(doubts)) {
+		list = append(list, object+" is in stop-only: "+doubts[object])
+	}
 	if root.Mode == link.ModeSingleOperator {
 		list = append(list, "single-operator mode: two-person controls are not met; a release waits instead")
 	}
@@ -144,19 +151,6 @@ func (s *Server) standing(root *link.Root) []string {
 func reaches(servers []string, listen string) bool {
 	_, port, err := net.SplitHostPort(listen)
 	return err != nil || slices.ContainsFunc(servers, func(server string) bool { return strings.HasSuffix(server, ":"+port) })
-}
-
-func worst(parts map[string]core.Health) core.Health {
-	order := []core.Health{core.HealthHealthy, core.HealthStarting, core.HealthDegraded, core.HealthUnhealthy}
-	at := 0
-	for _, h := range parts {
-		for i, o := range order {
-			if h == o {
-				at = max(at, i)
-			}
-		}
-	}
-	return order[at]
 }
 
 // act carries an order out in a person's name.

@@ -40,6 +40,10 @@ func TestThePictureOfADevice(t *testing.T) {
 		if len(open) != 1 || open[0].ID != latch {
 			t.Errorf("latches %+v", open)
 		}
+		states, err := r.reg.States(t.Context(), tenant)
+		if err != nil || len(states) != 1 || states[core.DeviceOnline] != 1 {
+			t.Errorf("states %v, %v", states, err)
+		}
 		a.send(link.DeviceEvent{Type: "latch_released", Sensor: "eth0", State: core.SensorOK, Fields: json.RawMessage(`{"released":"` + latch + `"}`)})
 		r.catchUp(seen)
 		if open, err = r.reg.Latches(t.Context(), tenant, a.id, true); err != nil || len(open) != 0 {

@@ -117,6 +117,26 @@ func (r *Registry) List(ctx context.Context, tenant core.TenantID, after core.De
 	return list, err
 }
 
+// States counts the devices of a tenant by the word that boards show.
+func (r *Registry) States(ctx context.Context, tenant core.TenantID) (map[core.DeviceState]int, error) {
+	states := map[core.DeviceState]int{}
+	err := r.db.View(ctx, func(tx *store.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT identity, contained <> 0, link, COUNT(*) FROM fleet_devices WHERE tenant = $1 GROUP BY identity, contained <> 0, link`, tenant)
+		if err != nil {
+			return fmt.Errorf("fleet: counting devices: %w", err)
+		}
+		clear(states)
+		_, err = collect(rows, func(s scanner) (d Device, err error) {
+			var n int
+			err = s.Scan((*string)(&d.Identity), &d.Contained, (*string)(&d.Link), &n)
+			states[d.State()] += n
+			return d, err
+		})
+		return err
+	})
+	return states, err
+}
+
 // Sensors reads what a device last said of its sensors.
 func (r *Registry) Sensors(ctx context.Context, tenant core.TenantID, id core.DeviceID) ([]Sensor, error) {
 	var list []Sensor

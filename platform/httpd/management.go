@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 
 	"github.com/interlock-security/interlock/core"
 )
@@ -46,11 +47,7 @@ func (m Management) Handler() *Mux {
 // health answers 200 only while every part is healthy.
 func (m Management) health(w http.ResponseWriter, r *http.Request) {
 	parts := m.Health()
-	worst := core.HealthHealthy
-	order := []core.Health{core.HealthHealthy, core.HealthStarting, core.HealthDegraded, core.HealthUnhealthy}
-	for _, h := range parts {
-		worst = order[max(rank(order, worst), rank(order, h))]
-	}
+	worst := Worst(parts)
 	w.Header().Set("Content-Type", "application/json")
 	if worst != core.HealthHealthy {
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -60,14 +57,19 @@ func (m Management) health(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// rank treats a word outside the list as the worst: unknown is never healthy.
-func rank(order []core.Health, h core.Health) int {
-	for i, o := range order {
-		if o == h {
-			return i
+// Worst is how all parts are together. A word outside the list is the worst:
+// unknown is never healthy.
+func Worst(parts map[string]core.Health) core.Health {
+	order := []core.Health{core.HealthHealthy, core.HealthStarting, core.HealthDegraded, core.HealthUnhealthy}
+	worst := 0
+	for _, h := range parts {
+		at := slices.Index(order, h)
+		if at < 0 {
+			at = len(order) - 1
 		}
+		worst = max(worst, at)
 	}
-	return len(order) - 1
+	return order[worst]
 }
 
 // LoopbackOnly reports whether address names a loopback interface, so that a

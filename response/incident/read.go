@@ -52,6 +52,25 @@ func (s *Store) List(ctx context.Context, tx *store.Tx, tenant core.TenantID, f 
 	return all[Incident](rows)
 }
 
+// CountOpen counts the open incidents by state.
+func (s *Store) CountOpen(ctx context.Context, tx *store.Tx, tenant core.TenantID) (map[State]int, error) {
+	rows, err := tx.Query(ctx, `SELECT state, COUNT(*) FROM response_incidents WHERE tenant = $1 AND is_open = 1 GROUP BY state`, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("incident: counting: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	counts := map[State]int{}
+	for rows.Next() {
+		var state string
+		var n int
+		if err := rows.Scan(&state, &n); err != nil {
+			return nil, fmt.Errorf("incident: counting: %w", err)
+		}
+		counts[State(state)] = n
+	}
+	return counts, rows.Err()
+}
+
 // Timeline reads the steps of an incident in order.
 func (s *Store) Timeline(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.UUID) ([]Step, error) {
 	rows, err := tx.Query(ctx, `SELECT body, fact_origin, fact_index FROM response_timeline WHERE tenant = $1 AND incident = $2 ORDER BY revision`, tenant, id)

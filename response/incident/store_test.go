@@ -275,6 +275,15 @@ func TestStageReadsAlerts(t *testing.T) {
 		}); err != nil || len(list) != 1 || list[0].Alerts != 2 || !list[0].Stamps.Detected.Equal(start) {
 			t.Errorf("%+v, %v", list, err)
 		}
+		if err := f.db.View(t.Context(), func(tx *store.Tx) error {
+			counts, err := f.store.CountOpen(t.Context(), tx, tenant)
+			if err == nil && (len(counts) != 1 || counts[list[0].State] != 1) {
+				t.Errorf("open: %v", counts)
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
 		for name, bad := range map[string][]byte{
 			"not JSON":       []byte("{"),
 			"no rule":        record(alert("press-7", func(a *incident.Alert) { a.Rule = "" })),

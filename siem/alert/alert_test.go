@@ -225,6 +225,16 @@ func TestListsAreNarrowedAndContinued(t *testing.T) {
 		if n := len(b.list(alert.Query{MinSeverity: core.SeverityHigh})); n != 2 {
 			b.t.Errorf("%d of high or more", n)
 		}
+		var open, acknowledged int
+		if err := b.db.View(context.Background(), func(tx *store.Tx) (err error) {
+			if open, err = alert.Count(context.Background(), tx, first[0].Tenant, alert.StateOpen); err != nil {
+				return err
+			}
+			acknowledged, err = alert.Count(context.Background(), tx, first[0].Tenant, alert.StateAcknowledged)
+			return err
+		}); err != nil || open != 5 || acknowledged != 0 {
+			b.t.Errorf("%d open, %d acknowledged, %v", open, acknowledged, err)
+		}
 		if n := len(b.list(alert.Query{Rule: "other"})); n != 0 {
 			b.t.Errorf("%d of another rule", n)
 		}

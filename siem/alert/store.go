@@ -211,6 +211,15 @@ func List(ctx context.Context, tx *store.Tx, tenant core.TenantID, q Query) ([]A
 	return out, rows.Err()
 }
 
+// Count returns how many alerts of the tenant are in a state.
+func Count(ctx context.Context, tx *store.Tx, tenant core.TenantID, state State) (n int, err error) {
+	err = tx.QueryRow(ctx, `SELECT COUNT(*) FROM siem_alerts WHERE tenant = $1 AND state = $2`, tenant, string(state)).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("alert.Count: %w", err)
+	}
+	return n, nil
+}
+
 // Get returns one alert of the tenant.
 func Get(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.UUID) (Alert, error) {
 	var body []byte
