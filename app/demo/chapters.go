@@ -176,7 +176,7 @@ func (st *story) logged(ctx context.Context, hash [32]byte) error {
 			copy(group[i][:], b)
 		}
 		if slices.Contains(group, hash) && link.BatchGroupObject(link.GroupRoot(group)) == entry.Object {
-			return st.proven(ctx, entry.Position, "batch.append", entry.Object, "the log took the batch that holds it: %x…", hash[:6])
+			return st.proven(ctx, entry.Position, said{"batch.append", entry.Object, ""}, "the log took the batch that holds it: %x…", hash[:6])
 		}
 	}
 	return core.E(core.KindNotFound, "demo", fmt.Sprintf("no leaf of the log covers batch %x", hash[:6]))
@@ -277,7 +277,7 @@ func (st *story) provenSteps(ctx context.Context, states ...string) error {
 		if to == "new" {
 			action = "incident.opened"
 		}
-		if err := st.proven(ctx, *s.Audit, action, "incident/"+st.inc.ID.String(), "%s: %s", to, s.By); err != nil {
+		if err := st.proven(ctx, *s.Audit, said{action, "incident/" + st.inc.ID.String(), to}, "%s: %s", to, s.By); err != nil {
 			return err
 		}
 	}

@@ -57,10 +57,14 @@ func (st *story) told(format string, args ...any) {
 	_, _ = fmt.Fprintf(st.o.Out, "   ok  %s\n", fmt.Sprintf(format, args...))
 }
 
+// said is what an entry of the log must say for a line to be told. The outcome
+// "" is one that the line does not tell.
+type said struct{ action, object, outcome string }
+
 // proven prints a line with the audit entry that proves it, after that proof
 // was fetched and verified against the log key of the trust root, and the entry
 // found to say what the line says.
-func (st *story) proven(ctx context.Context, at core.Position, action, object, format string, args ...any) error {
+func (st *story) proven(ctx context.Context, at core.Position, want said, format string, args ...any) error {
 	var file []byte
 	path := "/v1/audit/proofs/" + strconv.FormatUint(at.Index, 10) + "?origin=" + url.QueryEscape(at.Origin)
 	if err := st.api.Get(ctx, path, nil, &file); err != nil {
@@ -73,8 +77,12 @@ func (st *story) proven(ctx context.Context, at core.Position, action, object, f
 	if err != nil {
 		return fmt.Errorf("proof of entry %d: %w", at.Index, err)
 	}
-	if p.Position != at || string(p.Header.Action) != action || p.Header.Object != object {
-		return core.E(core.KindDamaged, "demo", fmt.Sprintf("entry %d says %s on %s, told was %s on %s", at.Index, p.Header.Action, p.Header.Object, action, object))
+	got := said{string(p.Header.Action), p.Header.Object, p.Header.Outcome}
+	if want.outcome == "" {
+		got.outcome = ""
+	}
+	if p.Position != at || got != want {
+		return core.E(core.KindDamaged, "demo", fmt.Sprintf("entry %d says %v, told was %v", at.Index, got, want))
 	}
 	st.lines++
 	_, _ = fmt.Fprintf(st.o.Out, "   #%-4d %s\n", at.Index, fmt.Sprintf(format, args...))
@@ -107,5 +115,5 @@ func (st *story) recorded(ctx context.Context, action, object, format string, ar
 	if err != nil {
 		return err
 	}
-	return st.proven(ctx, e.Position, action, object, format, args...)
+	return st.proven(ctx, e.Position, said{action, object, ""}, format, args...)
 }
