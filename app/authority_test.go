@@ -178,3 +178,26 @@ func TestTheRegistryIsHeldAgainstTheLog(t *testing.T) {
 		}
 	})
 }
+
+// TestASettledEntryHoldsUpNobody: an entry whose object is no incident's name is
+// in the log like any other, and what waits behind it follows.
+func TestASettledEntryHoldsUpNobody(t *testing.T) {
+	storetest.Each(t, []store.Migrations{audit.Migrations(), fleet.Migrations()}, func(t *testing.T, db *store.DB) {
+		h := newHouse(t, db)
+		s := &Server{Config: Default(0), log: slog.New(slog.DiscardHandler)}
+		h.outbox.Settled = s.settled
+		before := h.log.Size()
+		for _, object := range []string{"incident/not-an-id", "device/press-7"} {
+			err := db.Tx(t.Context(), func(tx *store.Tx) error {
+				return audit.Put(t.Context(), tx, audit.Entry{Type: audit.TypeFact, Actor: "service/test", Action: "test.happened", Object: object, Outcome: "done", Class: audit.ClassSecurity})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.compare()
+		if n := h.log.Size() - before; n != 2 {
+			t.Errorf("%d entries came to the log, want 2", n)
+		}
+	})
+}

@@ -87,7 +87,10 @@ func (s *Server) settled(ctx context.Context, tx *store.Tx, e audit.Entry, at co
 	}
 	id, err := core.ParseUUID(text)
 	if err != nil {
-		return err
+		// The entry is in the log already. An error here would hold up every
+		// entry behind it for ever.
+		s.log.Error("an entry is of no incident", slog.String("object", e.Object), slog.Any("err", err))
+		return nil
 	}
 	return s.flow.Incidents.Settle(ctx, tx, s.Config.Tenant, id, e.Revision, at)
 }

@@ -313,21 +313,32 @@ func (o *Orders) Sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("fleet: sweeping orders: %w", err)
 	}
+	var failed error
 	for _, ord := range expired {
 		if err := o.expire(ctx, ord); err != nil {
-			return err
+			failed = errors.Join(failed, fmt.Errorf("fleet: order %s: %w", ord.ID, err))
 		}
 	}
-	for _, ord := range signing {
+	return errors.Join(failed, o.signAll(ctx, signing))
+}
+
+// signAll goes on with orders that wait for their signature. What is wrong with
+// one holds up no other; while the keys process is away there is no point in
+// asking for the rest.
+func (o *Orders) signAll(ctx context.Context, orders []Order) (failed error) {
+	for _, ord := range orders {
 		trust, err := o.roots.Trust(ctx, ord.Tenant)
-		if err != nil {
-			return err
+		if err == nil {
+			_, err = o.sign(ctx, ord, trust)
 		}
-		if _, err := o.sign(ctx, ord, trust); core.KindOf(err) == core.KindUnavailable {
-			return err
+		if core.KindOf(err) == core.KindUnavailable {
+			return errors.Join(failed, err)
+		}
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("fleet: order %s: %w", ord.ID, err))
 		}
 	}
-	return nil
+	return failed
 }
 
 func (o *Orders) expire(ctx context.Context, ord Order) error {
