@@ -136,9 +136,14 @@ func Open(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
 }
 
 func (s *Server) openGuard(ctx context.Context) {
-	r := recorder{s.Audit}
-	s.Guard = policy.NewGuard(policy.Default(), r, s.clock, policy.Options{Summary: r.summary, Log: s.log})
+	r, over := recorder{s.Audit}, make(caps, 64)
+	s.Guard = policy.NewGuard(policy.Default(), r, s.clock, policy.Options{Summary: r.summary, Capped: over.tell, Log: s.log})
 	s.background(ctx, "guard", s.Guard.Run)
+	s.background(ctx, "caps", func(ctx context.Context) error {
+		return over.run(ctx, s.clock, s.log, func(ctx context.Context, who core.Principal, a core.Action, on core.Resource) error {
+			return s.Registry.Capped(ctx, who, a, on)
+		})
+	})
 }
 
 func (s *Server) startKeys(ctx context.Context) {

@@ -58,6 +58,21 @@ func (r *Registry) raise(ctx context.Context, tx *store.Tx, a alarm) error {
 	return tx.Notify(ctx, alarmChannel)
 }
 
+// AlarmCapped is the event of an actor who reached the cap of containment.
+const AlarmCapped = "containment_capped"
+
+// Capped raises the alarm of an actor who contained as much as one may in an
+// hour: a person in a hurry, or somebody who turns containment into a weapon
+// (F04).
+func (r *Registry) Capped(ctx context.Context, who core.Principal, action core.Action, on core.Resource) error {
+	return r.db.Tx(ctx, func(tx *store.Tx) error {
+		return r.raise(ctx, tx, alarm{
+			tenant: who.Tenant, device: deviceOf(on.String()), kind: AlarmCapped, severity: core.SeverityHigh, at: r.clock.Now(),
+			fields: map[string]any{"actor": who.String(), "action": action, "object": on.String()},
+		})
+	})
+}
+
 const (
 	alarmChannel = "fleet-alarms"
 	alarmBatch   = 200
