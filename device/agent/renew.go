@@ -132,13 +132,18 @@ func (a *Agent) renewRequest(c renewChallenge) ([]byte, error) {
 }
 
 // adopt takes a new certificate: for the same device and key, by a pinned CA,
-// and not older than the one it replaces.
+// not older than the one it replaces, and, as far as this device can tell the
+// time, valid now. One that begins later would keep it from its own server, and
+// whoever holds the CA's key for an hour could hand it out.
 func (a *Agent) adopt(chain string) error {
 	next := *a.id
 	next.Certificate = chain
 	cert, err := next.certificate(a.key, a.pins())
 	if err == nil && !cert.Leaf.NotAfter.After(a.cert.Load().Leaf.NotAfter) {
 		err = core.E(core.KindReplayed, "agent.renew", "the new certificate ends no later than the old one")
+	}
+	if upper := a.store.Time().Upper; err == nil && !upper.IsZero() && cert.Leaf.NotBefore.After(upper) {
+		err = core.E(core.KindDenied, "agent.renew", fmt.Sprintf("the new certificate begins at %s, which is still to come", cert.Leaf.NotBefore.UTC().Format(time.RFC3339)))
 	}
 	if err != nil {
 		a.refusals.tell(a, "certificate_refused", core.SeverityHigh, map[string]any{"why": sensor.Text(err.Error())})
