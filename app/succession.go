@@ -15,7 +15,8 @@ import (
 )
 
 // successions says whose signatures begin a new audit log after damage. A
-// statement that is handed in counts under the trust root in force. One that
+// statement that is handed in counts under the trust root in force, for which
+// what is left of the log or the keys process vouches, not the database. One that
 // stands in the log's own folder counted once, and does so under any version
 // that was in force: persons and keys change, and a log does not become damaged
 // by that.
@@ -62,8 +63,8 @@ func (s *Server) checkLog(ctx context.Context) error {
 
 // The events by which the server tells of its own log.
 const (
-	eventLogDamaged   = "audit_log_damaged"
-	eventLogSucceeded = "audit_log_succeeded"
+	typeLogDamaged   = "audit_log_damaged"
+	typeLogSucceeded = "audit_log_succeeded"
 )
 
 // watchLog puts an event into the journal whenever the log becomes stop-only,
@@ -75,9 +76,9 @@ func (s *Server) watchLog(ctx context.Context) error {
 		if mode == told {
 			return
 		}
-		kind, severity := eventLogDamaged, core.SeverityCritical
+		kind, severity := typeLogDamaged, core.SeverityCritical
 		if mode == audit.ModeNormal {
-			kind, severity = eventLogSucceeded, core.SeverityMedium
+			kind, severity = typeLogSucceeded, core.SeverityMedium
 		}
 		if err := s.tellOwn(ctx, kind, severity, map[string]string{"log": s.Audit.Origin(), "reason": reason}); err != nil {
 			if ctx.Err() == nil {
@@ -143,7 +144,7 @@ func (s *Server) followRoots(ctx context.Context) error {
 }
 
 func (s *Server) followRoot(ctx context.Context) error {
-	trust, err := s.Roots.Trust(ctx, s.Config.Tenant)
+	trust, err := s.Roots.Vouched(ctx, s.Config.Tenant)
 	if err != nil {
 		return err
 	}

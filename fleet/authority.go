@@ -48,6 +48,13 @@ const (
 
 // Authority holds the registry of one tenant against its audit log.
 type Authority struct {
+	// Anchor returns the hash of the trust root that the keys process has
+	// adopted: the word of somebody who reads neither database nor log. It
+	// counts where the log cannot say, because the entries are on their way or
+	// were lost with a damage; otherwise nothing that takes trust would ever be
+	// done again. nil: nobody can be asked.
+	Anchor func(ctx context.Context) (hash string, err error)
+
 	reg    *Registry
 	store  *Roots
 	log    History

@@ -275,6 +275,7 @@ func (a *Authority) verifyRoots(ctx context.Context) error {
 	if err := a.catchUp(ctx); err != nil { // what was offered stands there before the row
 		return err
 	}
+	held, unheld := a.heldByKeys(ctx, rows)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	first := a.said.first
@@ -284,10 +285,16 @@ func (a *Authority) verifyRoots(ctx context.Context) error {
 	if len(rows) == 0 && first == "" {
 		return nil // before the ceremony
 	}
+	if !a.toldOfRoots(rows, first) && unheld != nil {
+		return core.Wrap(core.KindUnavailable, "fleet.Authority", fmt.Errorf("the log does not tell of every trust root, and the keys process cannot be asked: %w", unheld))
+	}
+	if first == "" && held > 0 {
+		first = rows[0].Hash
+	}
 	a.roots = a.roots[:0]
 	var last *link.Trust
 	for i, v := range rows {
-		next, why := a.verifyRoot(v, last, first)
+		next, why := a.verifyRoot(v, last, first, i < held)
 		if why != "" {
 			a.doubts(rootsObject, fmt.Sprintf("trust root %d: %s", i+1, why))
 			return nil
@@ -300,7 +307,33 @@ func (a *Authority) verifyRoots(ctx context.Context) error {
 	return nil
 }
 
-func (a *Authority) verifyRoot(v RootVersion, before *link.Trust, first string) (next *link.Trust, why string) {
+// heldByKeys returns how many versions the keys process vouches for: all up to
+// the one that it has adopted, which it verified and waited for itself. The
+// hashes here are the rows' own; verifyRoot holds them against the documents.
+func (a *Authority) heldByKeys(ctx context.Context, rows []RootVersion) (n int, err error) {
+	if a.Anchor == nil {
+		return 0, nil
+	}
+	hash, err := a.Anchor(ctx)
+	for i, v := range rows {
+		if err == nil && v.Hash == hash {
+			return i + 1, nil
+		}
+	}
+	return 0, err
+}
+
+// toldOfRoots reports whether the log tells of every version.
+func (a *Authority) toldOfRoots(rows []RootVersion, first string) bool {
+	for _, v := range rows[min(1, len(rows)):] {
+		if a.said.offered[v.Hash].IsZero() {
+			return false
+		}
+	}
+	return first != ""
+}
+
+func (a *Authority) verifyRoot(v RootVersion, before *link.Trust, first string, held bool) (next *link.Trust, why string) {
 	if before == nil {
 		t, err := link.NewTrust(v.Envelope, first)
 		if err != nil {
@@ -318,7 +351,11 @@ func (a *Authority) verifyRoot(v RootVersion, before *link.Trust, first string) 
 	case v.Version != s.Next.Root().Version || v.Hash != s.Next.Hash():
 		return nil, "its row says another version or hash"
 	}
-	due := a.said.offered[v.Hash].Add(s.Delay)
+	offered := a.said.offered[v.Hash]
+	if offered.IsZero() && held {
+		return s.Next, "" // its entry was lost; the keys process has taken it
+	}
+	due := offered.Add(s.Delay)
 	if v.Effect.Before(due) || v.Effect.After(due.Add(effectSlack)) {
 		return nil, fmt.Sprintf("its row says that it counts from %s on, by the log it is %s", v.Effect.Format(time.RFC3339), due.UTC().Format(time.RFC3339))
 	}
