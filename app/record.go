@@ -35,9 +35,13 @@ func (r recorder) Intent(ctx context.Context, who core.Principal, action core.Ac
 	return res.Position, err
 }
 
-// repairs are what ends an emergency, and what containment cannot do without:
-// without a certificate for the listener no order reaches a device.
-var repairs = []core.Action{policy.SessionCreate, policy.PolicyRestore, policy.IdentityRenew, policy.KeysIssueServer, policy.AuditSucceed}
+// repairs are what ends an emergency: signing in, looking at the log, ending its
+// damage; and what containment cannot do without: where the listener has no
+// certificate no order reaches a device.
+var repairs = []core.Action{
+	policy.SessionCreate, policy.PolicyRestore, policy.IdentityRenew, policy.KeysIssueServer,
+	policy.AuditRead, policy.AuditExport, policy.AuditSucceed,
+}
 
 // vital says which intents are taken while the log is stop-only.
 func vital(action core.Action) audit.Vital {

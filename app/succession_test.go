@@ -152,8 +152,9 @@ func TestATrustRootIsNoStatement(t *testing.T) {
 func TestWhatIsRecordedWhileTheLogIsDamaged(t *testing.T) {
 	for action, want := range map[core.Action]audit.Vital{
 		"device.stop": audit.VitalStop, "device.quarantine": audit.VitalContain, "audit.succeed": audit.VitalRepair,
+		"audit.read": audit.VitalRepair, "audit.export": audit.VitalRepair,
 		"keys.issue-server": audit.VitalRepair, "identity.renew": audit.VitalRepair, "session.create": audit.VitalRepair,
-		"device.release": "", "order.approve": "", "root.update": "", "token.create": "", "audit.export": "", "no.such": "",
+		"device.release": "", "order.approve": "", "root.update": "", "token.create": "", "event.read": "", "no.such": "",
 	} {
 		if got := vital(action); got != want {
 			t.Errorf("%s is %q, want %q", action, got, want)

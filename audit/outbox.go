@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -138,6 +139,7 @@ func NewOutbox(db *store.DB, log *Log) *Outbox { return &Outbox{db: db, log: log
 // Run carries entries until ctx ends. While the log or the database refuses,
 // entries wait.
 func (o *Outbox) Run(ctx context.Context) error {
+	told := "" // one line for each reason: a damaged log can wait for days
 	for {
 		wake := o.db.Signal(outboxSignal) // before looking, so that nothing falls in between
 		n, err := o.Drain(ctx)
@@ -146,10 +148,13 @@ func (o *Outbox) Run(ctx context.Context) error {
 		}
 		var again <-chan time.Time
 		if err != nil {
-			o.log.c.Log.Warn("audit outbox: entries wait", "err", err, "hint", core.HintOf(err))
+			if why := err.Error(); why != told {
+				o.log.c.Log.Warn("audit outbox: entries wait", slog.Any("err", err), slog.String("hint", core.HintOf(err)))
+				told = why
+			}
 			again = o.log.c.Clock.After(outboxRetry)
 			wake = nil
-		} else if n > 0 {
+		} else if told = ""; n > 0 {
 			continue
 		}
 		select {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -57,7 +58,7 @@ func (r *replay) useSidecars(segments []uint64) {
 		r.from = wal.Pos{Segment: spans[len(spans)-1].segment + 1}
 		return
 	}
-	r.g.log.Warn("audit log: the hash files do not fit the log and are made again", "origin", r.g.origin)
+	r.g.log.Warn("audit log: the hash files do not fit the log and are made again", slog.String("origin", r.g.origin))
 	_ = r.g.tree.close()
 	r.g.tree.spans = nil
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 
 	"github.com/interlock-security/interlock/core"
@@ -106,7 +107,7 @@ func (l *Log) Succeed(ctx context.Context, statement, signatures []byte) (Result
 	l.mu.Lock()
 	l.chain, l.current, l.reason = append(l.chain, g), g, ""
 	l.mu.Unlock()
-	l.c.Log.Info("audit log: a successor begins", "origin", g.origin)
+	l.c.Log.Info("audit log: a successor begins", slog.String("origin", g.origin))
 	leaf, err := g.leaf(0)
 	at := g.latest.Load()
 	return Result{core.Position{Origin: g.origin}, leaf, at.Note, at.Size}, err
