@@ -80,6 +80,8 @@ func New(p Parts) *httpd.Mux {
 	mux.HandleFunc("GET /v1/audit/proofs/{id}", policy.AuditProof, a.proof)
 	mux.HandleFunc("GET /v1/audit/export", policy.AuditExport, a.export)
 	mux.HandleFunc("POST /v1/audit/verify", policy.AuditVerify, a.verify)
+	mux.HandleFunc("GET /v1/audit/succession", policy.AuditVerify, a.statement)
+	mux.HandleFunc("POST /v1/audit/succession", policy.AuditSucceed, a.succeed)
 	mux.HandleFunc("GET /v1/root", policy.RootRead, a.root)
 	mux.HandleFunc("POST /v1/root", policy.RootUpdate, a.publishRoot)
 	return mux

@@ -2,7 +2,9 @@ package api
 
 import (
 	"archive/tar"
+	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/policy"
 )
@@ -112,6 +115,37 @@ func (a *API) verify(w http.ResponseWriter, r *http.Request) error {
 		out.OK, out.Problem = false, err.Error()
 	}
 	return httpd.WriteJSON(w, out)
+}
+
+// statement answers with what the root role signs to begin a new log after
+// damage.
+func (a *API) statement(w http.ResponseWriter, r *http.Request) error {
+	b, err := a.Log.Statement(r.Context())
+	if err != nil {
+		return err
+	}
+	return httpd.WriteJSON(w, Statement{Statement: b})
+}
+
+// succeed takes the signed statement: an envelope whose payload it is. Whether
+// its signatures are enough, the log asks the trust root in force.
+func (a *API) succeed(w http.ResponseWriter, r *http.Request) error {
+	body, err := httpd.ReadBody(w, r, maxBody)
+	if err != nil {
+		return err
+	}
+	env, err := link.ParseEnvelope(body)
+	if err != nil {
+		return err
+	}
+	on := core.Resource{Type: "audit", ID: "succession", Params: fmt.Sprintf("%x", sha256.Sum256(env.Payload))}
+	if _, err := a.permit(r, policy.AuditSucceed, on); err != nil {
+		return err
+	}
+	if _, err := a.Log.Succeed(r.Context(), env.Payload, body); err != nil {
+		return err
+	}
+	return httpd.WriteJSON(w, StateOf(a.Log))
 }
 
 // StateOf tells how the log is.

@@ -248,6 +248,11 @@ type AuditEntry struct {
 	Body    json.RawMessage `json:"body,omitempty"`
 }
 
+// Statement is what the root role signs to begin a new log after damage.
+type Statement struct {
+	Statement []byte `json:"statement"` // the exact bytes
+}
+
 // Verified is the outcome of a verification of the running log.
 type Verified struct {
 	LogState

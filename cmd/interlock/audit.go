@@ -18,6 +18,8 @@ type auditCmd struct {
 	Proof  auditProofCmd  `cmd:"" help:"The proof of one entry, as a file that public tools verify."`
 	Export auditExportCmd `cmd:"" help:"The whole log as C2SP tlog-tiles, to keep and verify elsewhere."`
 	Verify auditVerifyCmd `cmd:"" help:"Verify the running log, an export or the proof of one entry."`
+
+	Succession auditSuccessionCmd `cmd:"" help:"Go on in a new log after the old one was damaged, by the recovery keys."`
 }
 
 type auditSearchCmd struct {

@@ -3,13 +3,9 @@ package main
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -19,6 +15,7 @@ import (
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/audit/verify"
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/link/ceremony"
 )
 
@@ -30,7 +27,8 @@ type auditVerifyCmd struct {
 // Help implements kong's long help.
 func (auditVerifyCmd) Help() string {
 	return `With a path everything is recomputed here, from the files and the log key of your own copy of the trust root; no server is asked.
-The key inside an export proves nothing: whoever made the export wrote it.
+The key inside an export proves nothing: whoever made the export wrote it. Where a log succeeded a damaged one, the signatures of the
+root role are checked too, by your own copy of the trust root and those that it replaced; what was lost is told as LOST.
 
 Exit code 0 when everything fits, 1 when something was changed, removed or put in another's place (it says what and where),
 2 when it could not be checked.
@@ -54,8 +52,21 @@ type verdict struct {
 type logVerdict struct {
 	Dir  string `json:"dir"`
 	Root string `json:"root"` // in hex, as the server tells it
+	// Lost is how many entries are known to have been in it and are not.
+	Lost uint64 `json:"lost,omitempty"`
+	// Begun says how a log that is not the first came to be: by a succession
+	// that was signed, by one whose signatures nobody could check here, or by
+	// damage that persons have not dealt with yet.
+	Begun string `json:"begun,omitempty"` // signed | unchecked | damage
 	*verify.Report
 }
+
+// How a log began.
+const (
+	begunSigned    = "signed"
+	begunUnchecked = "unchecked"
+	begunByDamage  = "damage"
+)
 
 // provenAtIndex is an entry whose proof holds.
 type provenAtIndex struct {
@@ -78,7 +89,7 @@ func (c *auditVerifyCmd) Run(e *env) error {
 	}
 	out := verdict{Path: c.Path}
 	if info.IsDir() {
-		err = out.export(c.Path, key)
+		err = out.export(c.Path, key, c.successionCheck(e))
 	} else {
 		err = out.proof(c.Path, key)
 	}
@@ -117,22 +128,41 @@ func (c *auditVerifyCmd) running(e *env) error {
 	return err
 }
 
-// export verifies a log and those that it succeeded, each by itself.
-func (v *verdict) export(dir, key string) error {
-	dirs, err := filepath.Glob(filepath.Join(dir, "predecessors", "*"))
-	if err != nil {
-		return core.Wrap(core.KindInvalid, "audit verify", err)
+// successionCheck judges the signatures under a succession by the trust roots
+// that the user has and had; nil where the user brought a key instead.
+func (c *auditVerifyCmd) successionCheck(e *env) func(statement, signatures []byte) error {
+	history, err := ceremony.LoadHistory(e.global.Keys)
+	if c.Key != "" || err != nil {
+		return nil
 	}
-	for _, d := range append(dirs, dir) {
-		head, err := os.ReadFile(filepath.Join(d, "checkpoint"))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return core.Wrap(core.KindUnavailable, "audit verify", err)
+	return func(statement, signatures []byte) (err error) {
+		for _, trust := range history {
+			if err = trust.CheckStatement(statement, signatures); err == nil {
+				return nil
+			}
 		}
-		report, err := verify.Export(d, generationKey(key, head))
-		if err != nil {
-			return fmt.Errorf("%s: %w", d, err)
+		return err
+	}
+}
+
+// export verifies a log and those that it succeeded, each by itself and in its
+// place after the one before.
+func (v *verdict) export(dir, key string, signed func(statement, signatures []byte) error) error {
+	logs, err := verify.Chain(dir, func(origin string) string { return generationKey(key, []byte(origin)) }, signed)
+	if err != nil {
+		return err
+	}
+	for i, l := range logs {
+		one := logVerdict{Dir: l.Dir, Root: hexRoot(l.Root), Lost: l.Lost, Report: l.Report}
+		switch {
+		case l.Statement != nil && signed != nil:
+			one.Begun = begunSigned
+		case l.Statement != nil:
+			one.Begun = begunUnchecked
+		case i > 0:
+			one.Begun = begunByDamage
 		}
-		v.Logs = append(v.Logs, logVerdict{d, hexRoot(report.Root), report})
+		v.Logs = append(v.Logs, one)
 	}
 	return nil
 }
@@ -158,13 +188,19 @@ func (v *verdict) proof(path, key string) error {
 	return err
 }
 
-// gap says what was not looked at: that is never a pass.
+// gap says what was not looked at, or is not settled: that is never a pass.
 func (v *verdict) gap() error {
-	if len(v.Logs) < 2 {
-		return nil
+	for _, l := range v.Logs {
+		if l.Begun == begunUnchecked {
+			return core.E(core.KindUnavailable, "audit verify", "the logs are whole and in their places; that persons signed the succession from one to the next was not checked").
+				WithHint("verify it where your own copy of the trust root is, without --key")
+		}
 	}
-	return core.E(core.KindUnavailable, "audit verify", "each log is whole by itself; that persons signed the succession from one to the next was not checked").
-		WithHint("compare the statement in the file succession with what was signed")
+	if n := len(v.Logs); n > 0 && v.Logs[n-1].Begun == begunByDamage {
+		return core.E(core.KindUnavailable, "audit verify", v.Logs[n-1].Origin+" was begun because the log before it is damaged, and no succession is signed yet").
+			WithHint("interlock audit succession statement")
+	}
+	return nil
 }
 
 // maxProofFile bounds a proof; verify has a closer limit of its own.
@@ -193,8 +229,6 @@ func logKey(e *env, named string) (string, error) {
 	return trust.Root().LogKey, nil
 }
 
-var generation = regexp.MustCompile(`/g[1-9][0-9]{0,4}$`)
-
 // generationKey is the vkey under which a checkpoint is to be verified: a log's
 // successors are signed by the same key under the origin with /g2, /g3 behind
 // it. Any other origin is left to fail.
@@ -202,8 +236,8 @@ func generationKey(vkey string, checkpoint []byte) string {
 	origin, _, _ := strings.Cut(string(checkpoint[:min(len(checkpoint), 1<<10)]), "\n")
 	name, rest, ok := strings.Cut(vkey, "+")
 	_, encoded, ok2 := strings.Cut(rest, "+")
-	base := generation.ReplaceAllString(name, "")
-	if !ok || !ok2 || origin == name || generation.ReplaceAllString(origin, "") != base {
+	line, _ := link.Generation(origin)
+	if own, _ := link.Generation(name); !ok || !ok2 || origin == name || line != own {
 		return vkey
 	}
 	key, err := base64.StdEncoding.DecodeString(encoded)
@@ -224,12 +258,24 @@ func provenEntry(p *verify.Proven) *provenAtIndex {
 	}}
 }
 
+var begunText = map[string]string{
+	begunSigned:    "begun by a succession that the root role signed",
+	begunUnchecked: "begun by a succession whose signatures were not checked",
+	begunByDamage:  "begun because the log before it was damaged",
+}
+
 func tellVerdict(w io.Writer, v verdict) {
 	if !v.OK {
 		_, _ = fmt.Fprintf(w, "DAMAGED: %s\n", printable(v.Problem))
 	}
 	for _, l := range v.Logs {
 		_, _ = fmt.Fprintf(w, "%s: %d entries verified, root %s\n", printable(l.Origin), l.Size, l.Root)
+		if l.Lost > 0 {
+			_, _ = fmt.Fprintf(w, "  LOST: %d entries after these are known to have been here; persons signed that they are gone\n", l.Lost)
+		}
+		if how := begunText[l.Begun]; how != "" {
+			_, _ = fmt.Fprintf(w, "  %s\n", how)
+		}
 		if l.Size > 0 {
 			_, _ = fmt.Fprintf(w, "  from %s to %s\n", time.UnixMicro(l.First).UTC().Format(time.RFC3339), time.UnixMicro(l.Last).UTC().Format(time.RFC3339))
 		}

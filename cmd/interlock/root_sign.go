@@ -19,13 +19,12 @@ import (
 )
 
 type rootSignCmd struct {
-	File     string   `arg:"" help:"The proposal: a signed envelope, or the edited document itself." type:"path"`
-	As       string   `help:"Sign with this person's everyday key from --keys."`
-	Recovery bool     `help:"Sign with every recovery key that still lies in --keys."`
-	Key      []string `help:"Sign with this OpenSSH private key, for example on a stick; repeat it." placeholder:"FILE" type:"path"`
-	From     string   `help:"The trust root before it, where you have no own copy (a person who is new in it)." type:"path"`
-	Out      string   `help:"Where the signed proposal goes; by default it replaces FILE." type:"path"`
-	Yes      bool     `help:"Don't ask; the document is still printed."`
+	File string `arg:"" help:"The proposal: a signed envelope, or the edited document itself." type:"path"`
+	As   string `help:"Sign with this person's everyday key from --keys."`
+	recoverySigners
+	From string `help:"The trust root before it, where you have no own copy (a person who is new in it)." type:"path"`
+	Out  string `help:"Where the signed proposal goes; by default it replaces FILE." type:"path"`
+	Yes  bool   `help:"Don't ask; the document is still printed."`
 }
 
 // Help implements kong's long help.
@@ -132,39 +131,15 @@ func continues(old, next *link.Root) error {
 }
 
 func (c *rootSignCmd) signers(e *env) ([]link.Signer, error) {
-	var list []link.Signer
-	add := func(s link.Signer, err error) error {
-		list = append(list, s)
-		return err
+	if c.As == "" {
+		return c.recoverySigners.signers(e)
 	}
-	if c.As != "" {
-		if err := add(ceremony.LoadPersonSigner(e.global.Keys, c.As)); err != nil {
-			return nil, err
-		}
+	own, err := ceremony.LoadPersonSigner(e.global.Keys, c.As)
+	if err != nil || !c.Recovery && len(c.Key) == 0 {
+		return []link.Signer{own}, err
 	}
-	if c.Recovery {
-		names, err := ceremony.RecoveryKeysPresent(e.global.Keys)
-		if err != nil {
-			return nil, err
-		}
-		if len(names) == 0 {
-			return nil, core.E(core.KindNotFound, "root sign", "no recovery key lies in "+e.global.Keys).WithHint("name the one on your stick with --key FILE")
-		}
-		for _, n := range names {
-			if err := add(ceremony.LoadRecoverySigner(e.global.Keys, n)); err != nil {
-				return nil, err
-			}
-		}
-	}
-	for _, path := range c.Key {
-		if err := add(ceremony.LoadSigner(path)); err != nil {
-			return nil, err
-		}
-	}
-	if len(list) == 0 {
-		return nil, core.E(core.KindInvalid, "root sign", "who signs?").WithHint("name a key: --as NAME, --recovery or --key FILE")
-	}
-	return list, nil
+	list, err := c.recoverySigners.signers(e)
+	return append([]link.Signer{own}, list...), err
 }
 
 // areKnown refuses keys that count for nobody, before somebody thinks to have
@@ -220,16 +195,7 @@ func documentLines(r *link.Root) []string {
 }
 
 func (c *rootSignCmd) sign(e *env, env *link.Envelope, signing []link.Signer, old *link.Trust) error {
-	for _, s := range signing {
-		sig, err := link.Sign(s, link.NamespaceRoot, env.Payload)
-		if err != nil {
-			return err
-		}
-		if err := env.Add(sig); err != nil {
-			return err
-		}
-	}
-	b, err := env.Encode()
+	b, err := addSignatures(env, signing)
 	if err != nil {
 		return err
 	}
@@ -336,10 +302,11 @@ func (rootFollowCmd) Run(e *env) error {
 // the server's word; the proof is not.
 func rootProof(e *env, hash string) ([]byte, error) {
 	list := []api.AuditEntry{}
-	query := map[string][]string{"object": {link.RootObject(hash)}, "limit": {"1"}}
+	query := map[string][]string{"object": {link.RootObject(hash)}}
 	if err := e.client().Get(e.ctx, "/v1/audit/entries", query, &list); err != nil {
 		return nil, err
 	}
+	list = slices.DeleteFunc(list, func(x api.AuditEntry) bool { return x.Type != link.LeafAuthority })
 	if len(list) == 0 {
 		return nil, core.E(core.KindNotFound, "root follow", "the server's log has no entry of trust root "+short(hash)).WithHint("do not believe this root")
 	}
