@@ -40,7 +40,7 @@ func (s *Server) trustRoot(ctx context.Context) (*link.Trust, error) {
 	}
 	envelope, hash, err := s.holdCeremony(info)
 	if err != nil {
-		return nil, fmt.Errorf("first-run ceremony: %w", err)
+		return nil, noCeremony(err)
 	}
 	if err := s.Keys.AdoptRoot(ctx, envelope, nil); err != nil {
 		return nil, fmt.Errorf("first-run ceremony: %w", err)
@@ -49,6 +49,16 @@ func (s *Server) trustRoot(ctx context.Context) (*link.Trust, error) {
 		return nil, fmt.Errorf("first-run ceremony: %w", err)
 	}
 	return s.Roots.Trust(ctx, s.Config.Tenant)
+}
+
+// noCeremony says where a first run goes on that could not make persons' keys,
+// for example because a service may write nothing but its data.
+func noCeremony(err error) error {
+	hint := core.HintOf(err)
+	if hint == "" {
+		hint = "hold the ceremony first, with keys in a directory that can be made: interlock root init --keys DIR"
+	}
+	return &core.Error{Kind: core.KindOf(err), Op: "first-run ceremony", Err: err, Hint: hint}
 }
 
 // holdCeremony makes the root, or takes up the one that a run before this made
