@@ -205,7 +205,11 @@ func (s *Server) openFleet() {
 	s.Registry = fleet.NewRegistry(s.base.state, audit.Put, s.clock)
 	s.Roots = fleet.NewRoots(s.Registry, s.Audit, s.Guard)
 	s.Authority = fleet.NewAuthority(s.Registry, s.Roots, s.Audit, s.Config.Tenant, s.log)
-	s.base.successions.inForce = func() (*link.Trust, error) { return s.Roots.Trust(context.Background(), s.Config.Tenant) }
+	s.Authority.Anchor = func(ctx context.Context) (string, error) {
+		info, err := s.Keys.PublicInfo(ctx)
+		return info.RootHash, err
+	}
+	s.base.successions.inForce = func() (*link.Trust, error) { return s.Roots.Vouched(context.Background(), s.Config.Tenant) }
 	k := keysOf{s.Keys, s.Audit}
 	s.Enrolment = fleet.NewEnrolment(s.Registry, s.Guard, s.Audit, k, s.Roots)
 	s.Orders = fleet.NewOrders(s.Registry, s.Roots, k, s.Guard, topicOrders)
