@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -625,6 +626,11 @@ func (a *assault) towardsSafety() {
 	if n := len(now.Latches); n == 0 || n > 16 {
 		a.t.Errorf("40 quarantines left %d latches; a server must not be able to fill the state with them", n)
 	}
+	// A certificate for a time to come: the device would never be able to speak
+	// to its own server again.
+	a.p.answerBatches(func(w http.ResponseWriter, _ *link.Envelope) { w.WriteHeader(http.StatusUnauthorized) })
+	await(a.t, "the forged certificate", a.m.log.String, func() bool { return strings.Contains(a.m.log.String(), "the certificate is not renewed") })
+	a.p.answerBatches(nil)
 	// Its last words before it is caught: a counter and a cursor at the end of
 	// their range, so that the device would never take an order of its people,
 	// nor ask its own server for one, again.

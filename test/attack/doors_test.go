@@ -149,6 +149,7 @@ func (d *doors) calls() map[string][]call {
 		"POST /v1/tokens":                {{"", `{"site":"hall-a","device":"x-1","ttl":"1h","fact":""}`}},
 		"POST /v1/root":                  {{"", string(d.trust().Envelope())}},
 		"POST /v1/audit/verify":          {{"", ``}},
+		"POST /v1/audit/succession":      {{"", `{"payload":"e30=","signatures":[]}`}},
 		"POST /v1/devices/{id}/approve":  ids(`{"code":"AAAA-AAAA-AAAA"}`, "kiosk-1", "nobody"),
 		"POST /v1/orders/{id}/approvals": ids(string(approval), d.order.String(), nobody),
 		"POST /v1/incidents/{id}/move":   ids(`{"to":"triaged","reason":"test","into":""}`, d.inc.String(), nobody),

@@ -32,6 +32,7 @@ import (
 	"github.com/interlock-security/interlock/digital/crypt"
 	"github.com/interlock-security/interlock/digital/pki"
 	"github.com/interlock-security/interlock/digital/pki/verify"
+	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/platform/store"
 )
@@ -45,6 +46,7 @@ type loot struct {
 
 	command, stop, logKey, ca link.Signer
 	authority                 *pki.Authority
+	later                     *pki.Authority // the same, in a thousand days
 	log                       *audit.Log
 	state                     *store.DB
 }
@@ -131,6 +133,10 @@ func (l *loot) openKeys() {
 	l.must(err)
 	l.authority, err = pki.Open(l.t.Context(), pki.Config{Dir: dir, Sealer: vault, Recorder: forgetful{}, Clock: core.SystemClock{}, Name: "Interlock"})
 	l.must(err)
+	ahead := new(movable)
+	ahead.jump(1000 * 24 * time.Hour)
+	l.later, err = pki.Open(l.t.Context(), pki.Config{Dir: dir, Sealer: vault, Recorder: forgetful{}, Clock: ahead, Name: "Interlock"})
+	l.must(err)
 }
 
 // forgetful records no issuance.
@@ -209,8 +215,8 @@ type impostor struct {
 	loot  *loot
 	http  *http.Server
 	lines chan []byte
-	// receipt answers a batch; nil keeps every batch waiting.
-	receipt func(env *link.Envelope) *link.Receipt
+	// batch answers a batch; nil keeps every batch waiting.
+	batch func(w http.ResponseWriter, env *link.Envelope)
 
 	mu      sync.Mutex
 	results map[core.UUID][]link.Result
@@ -227,6 +233,7 @@ func (l *loot) impersonate() *impostor {
 	mux.HandleFunc("GET /agent/v1/orders", p.serveStream)
 	mux.HandleFunc("POST /agent/v1/results", p.takeResult)
 	mux.HandleFunc("POST /agent/v1/batches", p.takeBatch)
+	mux.HandleFunc("/agent/v1/renew", p.renew)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
 	p.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: nil}
 	tcp, err := net.Listen("tcp", l.cfg.Listen.Agents)
@@ -312,17 +319,77 @@ func (p *impostor) takeBatch(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Lock()
 	p.batches = append(p.batches, env)
-	receipt := p.receipt
+	answer := p.batch
 	p.mu.Unlock()
-	if receipt == nil {
+	if answer == nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	b, err := link.Encode(receipt(env))
-	if err != nil {
-		p.t.Errorf("a forged receipt: %v", err)
+	answer(w, env)
+}
+
+// answerBatches says how batches are answered from now on.
+func (p *impostor) answerBatches(how func(http.ResponseWriter, *link.Envelope)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.batch = how
+}
+
+// renew answers a renewal with a certificate that the stolen authority makes
+// for a time to come.
+func (p *impostor) renew(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet {
+		_, _ = fmt.Fprintf(w, `{"v":1,"challenge":%q,"expires":%d}`, strings.Repeat("A", 43), time.Now().Add(time.Minute).UnixMicro())
+		return
 	}
-	_, _ = w.Write(b)
+	var req fleet.RenewRequest
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = link.DecodeStrict(body, &req)
+	}
+	block, _ := pem.Decode([]byte(req.CSR))
+	if err != nil || block == nil {
+		p.t.Errorf("a renewal that is none: %v", err)
+		return
+	}
+	pub, err := pki.PublicKeyOf(block.Bytes)
+	if err != nil {
+		p.t.Error(err)
+		return
+	}
+	chain, err := p.loot.later.Issue(r.Context(), verify.ProfileManagement, pki.Names{Identity: verify.Identity{Tenant: tenant, Device: press}}, pub)
+	if err != nil {
+		p.t.Error(err)
+		return
+	}
+	_, _ = fmt.Fprintf(w, `{"v":1,"certificate":%q}`, chain)
+}
+
+// receipt proves in the stolen log that a batch was taken. Nobody took it.
+func (l *loot) receipt(env *link.Envelope) *link.Receipt {
+	b, err := link.DecodeBatch(env.Payload)
+	if err != nil {
+		l.t.Errorf("a batch that is none: %v", err)
+		return nil
+	}
+	group := [][32]byte{link.BatchHash(env.Payload)}
+	res, err := l.log.Append(context.Background(), audit.Entry{
+		Type: audit.TypeBatch, Time: time.Now(), Actor: "service/fleet", Action: "batch.append", Object: link.BatchGroupObject(link.GroupRoot(group)),
+		Outcome: "received", Class: audit.ClassSystem,
+	})
+	if err != nil {
+		l.t.Error(err)
+		return nil
+	}
+	path, err := l.log.InclusionPath(res.Position.Index, res.Size)
+	if err != nil {
+		l.t.Error(err)
+		return nil
+	}
+	return &link.Receipt{
+		V: 1, Device: b.Device, Epoch: b.Epoch, First: b.First, Last: b.Last, Batch: hashOf(env.Payload), GroupSize: 1, GroupPath: [][]byte{},
+		Leaf: res.Leaf, Index: res.Position.Index, LeafPath: path, Checkpoint: string(res.Checkpoint),
+	}
 }
 
 // say sends one line of a stream, which may have to be opened first.
