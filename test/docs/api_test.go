@@ -47,6 +47,8 @@ var routeMeanings = map[string]string{
 	"GET /v1/audit/proofs/{id}":         "the c2sp.org/tlog-proof@v1 text of one entry; `origin` names the log where a successor has taken its place",
 	"GET /v1/audit/export":              "the whole log as a tar of C2SP tlog-tiles",
 	"POST /v1/audit/verify":             "recomputes the running log from its bytes",
+	"GET /v1/audit/succession":          "what the root role signs to begin a new log after damage",
+	"POST /v1/audit/succession":         "begins the new log by the signed statement, and answers with its state",
 	"GET /v1/root":                      "the trust root in force, signed as it is",
 	"POST /v1/root":                     "hands in the next, signed trust root",
 	"POST /stop/v1/trip":                "requests a stop; answers when it is in effect, with who has not confirmed",
