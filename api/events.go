@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -10,8 +11,16 @@ import (
 	"github.com/interlock-security/interlock/policy"
 )
 
-// readFrames is how many frames are read at once.
-const readFrames = 64
+// How much of the journal one request looks at. A frame is up to 8 MiB, so few
+// are read at once, and more only while they are small.
+const (
+	fewFrames  = 4
+	manyFrames = 64
+	smallRead  = 256 << 10
+	// lookBack bounds how far back the last events are looked for, in frames:
+	// about two days on a quiet server, whose ticks are frames too.
+	lookBack = 200_000
+)
 
 // events streams the tenant's events from the raw journal as NDJSON: first the
 // last ones, then, if asked to follow, each as it becomes durable.
@@ -30,13 +39,11 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	s := &eventStream{w: w, tenant: who.Tenant, frames: a.Frames}
-	if err := s.backlog(r.Context(), last); err != nil {
-		return err
+	err = s.backlog(r.Context(), last)
+	if err == nil && follow {
+		err = s.follow(r.Context())
 	}
-	if !follow {
-		return nil
-	}
-	return s.follow(r.Context())
+	return ignoreEnd(r.Context(), err)
 }
 
 type eventStream struct {
@@ -54,18 +61,23 @@ func (s *eventStream) backlog(ctx context.Context, n int) error {
 		return err
 	}
 	var held [][]byte
-	for before := end; n > 0 && before > 1 && len(held) < n; {
-		from := uint64(1)
-		if before > readFrames {
-			from = before - readFrames
-		}
-		records, err := s.records(ctx, from, before)
+	step := uint64(fewFrames)
+	for before := end; before > 1 && len(held) < n && end-before < lookBack; {
+		from := max(before, step+1) - step
+		c, err := s.read(ctx, from, before)
 		if err != nil {
 			return err
 		}
-		held, before = append(records, held...), from
+		if c.frames == 0 {
+			break // what is older was trimmed
+		}
+		held = append(c.records, held...)
+		held = held[max(0, len(held)-n):]
+		if before, step = from, fewFrames; c.bytes < smallRead {
+			step = manyFrames
+		}
 	}
-	for _, record := range held[max(0, len(held)-n):] {
+	for _, record := range held {
 		if err := s.send(record); err != nil {
 			return err
 		}
@@ -74,54 +86,80 @@ func (s *eventStream) backlog(ctx context.Context, n int) error {
 	return s.flush()
 }
 
-// records reads the tenant's records of the frames from up to, not including,
-// to.
-func (s *eventStream) records(ctx context.Context, from, to uint64) ([][]byte, error) {
-	var out [][]byte
+// chunk is what some frames hold for the tenant, and how much was read for it.
+type chunk struct {
+	records       [][]byte
+	frames, bytes int
+}
+
+// read reads the frames from up to, not including, to.
+func (s *eventStream) read(ctx context.Context, from, to uint64) (c chunk, err error) {
 	for from < to {
-		frames, err := s.frames.Read(ctx, 0, from, int(min(to-from, readFrames)))
+		frames, err := s.frames.Read(ctx, 0, from, int(min(to-from, manyFrames)))
 		if err != nil || len(frames) == 0 {
-			return out, err
+			return c, err
 		}
 		for _, f := range frames {
-			if f.Offset < to && f.Kind == journal.KindEvents && f.Tenant == s.tenant {
-				out = append(out, f.Records...)
+			if f.Offset >= to {
+				return c, nil
 			}
+			c.add(f, s.tenant)
 		}
 		from = frames[len(frames)-1].Offset + 1
 	}
-	return out, nil
+	return c, nil
 }
 
-// follow sends what comes until the client goes.
+func (c *chunk) add(f journal.Frame, tenant core.TenantID) {
+	c.frames++
+	for _, record := range f.Records {
+		c.bytes += len(record)
+	}
+	if f.Kind == journal.KindEvents && f.Tenant == tenant {
+		c.records = append(c.records, f.Records...)
+	}
+}
+
+// follow sends what comes until the client goes. A client that reads slowly
+// holds up nobody but itself: what it has not read stays in the journal.
 func (s *eventStream) follow(ctx context.Context) error {
 	for {
 		if err := s.frames.Wait(ctx, 0, s.next-1); err != nil {
-			return ignoreEnd(ctx, err)
+			return err
 		}
 		end, err := s.frames.Next(ctx, 0)
+		for err == nil && s.next < end {
+			err = s.forward(ctx, min(s.next+fewFrames, end))
+		}
 		if err != nil {
-			return ignoreEnd(ctx, err)
-		}
-		records, err := s.records(ctx, s.next, end)
-		if err != nil {
-			return ignoreEnd(ctx, err)
-		}
-		for _, record := range records {
-			if s.send(record) != nil {
-				return nil // the client has gone
-			}
-		}
-		s.next = end
-		if len(records) > 0 && s.flush() != nil {
-			return nil
+			return err
 		}
 	}
 }
 
+// forward sends the frames up to, not including, to.
+func (s *eventStream) forward(ctx context.Context, to uint64) error {
+	c, err := s.read(ctx, s.next, to)
+	if err != nil {
+		return err
+	}
+	for _, record := range c.records {
+		if err := s.send(record); err != nil {
+			return err
+		}
+	}
+	s.next = to
+	if len(c.records) == 0 {
+		return nil
+	}
+	return s.flush()
+}
+
 func (s *eventStream) send(record []byte) error {
-	_, err := s.w.Write(append(record[:len(record):len(record)], '\n'))
-	return err
+	if _, err := s.w.Write(append(record[:len(record):len(record)], '\n')); err != nil {
+		return errGone
+	}
+	return nil
 }
 
 // flush pushes what was written and lifts the write limit of the connection: a
@@ -131,16 +169,22 @@ func (s *eventStream) flush() error {
 	if err := c.SetWriteDeadline(noDeadline); err != nil {
 		return err
 	}
-	return c.Flush()
+	if c.Flush() != nil {
+		return errGone
+	}
+	return nil
 }
 
-// ignoreEnd drops the error that the client's going caused.
+// ignoreEnd drops the error that the client's going, or the server's, caused.
 func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, errGone) {
 		return nil
 	}
 	return err
 }
+
+// errGone says that nobody listens any more.
+var errGone = errors.New("the client has gone")
 
 // noDeadline is the zero time, which lifts a deadline.
 var noDeadline time.Time
