@@ -2,11 +2,13 @@ package httpd
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/interlock-security/interlock/core"
 )
@@ -112,12 +114,16 @@ func (m *Mux) HandleFunc(pattern string, action core.Action, h func(http.Respons
 
 // fail answers with an error; what the answer doesn't tell goes to the log.
 func (m *Mux) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if core.KindOf(err) == core.KindInternal {
-		m.log.Error("a request failed", "route", r.Pattern, "error", err)
-	}
-	if out, ok := w.(*begun); ok && out.wrote {
+	out, ok := w.(*begun)
+	switch broken := ok && out.wrote; {
+	case errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || r.Context().Err() != nil:
+		// The client has gone; that is no fault of ours.
+		panic(http.ErrAbortHandler)
+	case broken:
 		m.log.Warn("an answer was broken off", "route", r.Pattern, "error", err)
 		panic(http.ErrAbortHandler)
+	case core.KindOf(err) == core.KindInternal:
+		m.log.Error("a request failed", "route", r.Pattern, "error", err)
 	}
 	WriteError(w, r, err)
 }
