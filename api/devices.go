@@ -57,6 +57,7 @@ func (a *API) wholeDevice(ctx context.Context, tenant core.TenantID, id core.Dev
 		return Device{}, err
 	}
 	d := deviceOf(row)
+	d.StopOnly = a.Registry.InDoubt(row)
 	sensors, err := a.Registry.Sensors(ctx, tenant, id)
 	if err != nil {
 		return Device{}, err

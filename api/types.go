@@ -78,7 +78,10 @@ type Device struct {
 	Latches    []Latch           `json:"latches,omitempty"` // open ones
 	Serial     string            `json:"serial,omitempty"`
 	Contained  bool              `json:"contained"`
-	Orders     []Order           `json:"orders,omitempty"`
+	// StopOnly says why nothing that loosens goes to the device: its row says
+	// other than the audit log. Approving it anew ends that.
+	StopOnly string  `json:"stop_only,omitempty"`
+	Orders   []Order `json:"orders,omitempty"`
 }
 
 // Latch is something that a device noticed and that stays until it is released.
