@@ -45,6 +45,9 @@ type Parts struct {
 	EnrolmentString func(ctx context.Context, t fleet.Token, fact string) (string, error)
 	Clock           core.Clock
 	Warn            *slog.Logger
+	// Ending is done when the server shuts down: streams end then, so that
+	// nobody who listens holds the end up. Nil means never.
+	Ending <-chan struct{}
 }
 
 // API serves the operator API.

@@ -39,11 +39,26 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	s := &eventStream{w: w, tenant: who.Tenant, frames: a.Frames}
-	err = s.backlog(r.Context(), last)
+	ctx, cancel := a.streaming(r.Context())
+	defer cancel()
+	err = s.backlog(ctx, last)
 	if err == nil && follow {
-		err = s.follow(r.Context())
+		err = s.follow(ctx)
 	}
-	return ignoreEnd(r.Context(), err)
+	return ignoreEnd(ctx, err)
+}
+
+// streaming returns a context that ends with the client or with the server.
+func (a *API) streaming(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-a.Ending:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 type eventStream struct {

@@ -194,6 +194,20 @@ func TestAClientThatGoesIsLetGo(t *testing.T) {
 	other.wants(t, "one-0")
 }
 
+// TestTheEndOfTheServerEndsItsStreams: nobody who listens holds it up.
+func TestTheEndOfTheServerEndsItsStreams(t *testing.T) {
+	r := newRig(t)
+	f := r.follow(0, now)
+	r.event(tenant, 1, "one")
+	f.wants(t, "one-0")
+	close(r.ending)
+	select {
+	case <-f.ended:
+	case <-time.After(20 * time.Second):
+		t.Error("the stream goes on")
+	}
+}
+
 // TestEventsOfAnotherKindAreNotEvents: rules and ticks stand in the journal too.
 func TestEventsOfAnotherKindAreNotEvents(t *testing.T) {
 	r := newRig(t)

@@ -87,7 +87,7 @@ type rig struct {
 	keys      string // the folder with the people's keys
 	socket    string
 	http      *http.Client
-	called    map[string]bool // by "METHOD path"
+	ending    chan struct{} // closed when the server begins to end
 }
 
 var (
@@ -99,7 +99,7 @@ var (
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ilapi") // a socket's name is limited to 108 bytes
-	r := &rig{t: t, keys: filepath.Join(dir, "people"), socket: filepath.Join(dir, "api.sock"), called: map[string]bool{}}
+	r := &rig{t: t, keys: filepath.Join(dir, "people"), socket: filepath.Join(dir, "api.sock"), ending: make(chan struct{})}
 	r.must(err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	r.state = storetest.Open(t, storetest.Config(t, "sqlite"), journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(),
@@ -226,7 +226,7 @@ func (r *rig) serve() {
 			return who, nil
 		},
 		Guard: r.guard, State: r.state, Frames: r.frames, Log: r.log, Registry: r.registry, Enrolment: r.enrol, Orders: r.orders, Roots: r.roots,
-		Incidents: r.incident, Playbooks: r.engine, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler),
+		Incidents: r.incident, Playbooks: r.engine, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler), Ending: r.ending,
 		Status: func(context.Context) (api.Status, error) { return api.Status{Health: core.HealthDegraded}, nil },
 		Act: func(ctx context.Context, who core.Principal, id core.DeviceID, t link.OrderType, q api.ActRequest) (fleet.Order, error) {
 			return runner.Run(ctx, action.Request{Key: core.NewUUID(time.Now()).String(), Kind: action.Kind(t), Device: id, By: who, Reason: q.Reason})
@@ -269,7 +269,6 @@ func (r *rig) ask(caller, method, path, body string) (int, []byte) {
 	defer func() { _ = res.Body.Close() }()
 	b, err := io.ReadAll(res.Body)
 	r.must(err)
-	r.called[method+" "+req.URL.Path] = true
 	return res.StatusCode, b
 }
 

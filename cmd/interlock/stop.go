@@ -18,9 +18,9 @@ type stopCmd struct {
 
 // Help implements kong's long help.
 func (stopCmd) Help() string {
-	return `A stop request and a control lock, in addition to, never instead of, a hard-wired emergency stop. It takes effect first and is
-recorded after, over a socket of its own that needs neither database nor audit log nor keys process. A stop stays in force
-until it is reset.
+	return `A stop request and a control lock, in addition to, never instead of, a hard-wired emergency stop and physical lockout. It takes
+effect first and is recorded after, over a socket of its own that needs neither database nor audit log nor keys process. A
+stop stays in force until persons reset it: interlock device reset
 
 Exit code 0 when every machine confirmed with its signature, 1 when one did not (each is named), 2 when the stop could not be
 requested.
