@@ -145,13 +145,24 @@ func alarmFrames(waiting []waitingAlarm, partitions int32) []journal.Frame {
 		frames = append(frames, journal.Frame{
 			Partition: PartitionOf(e.Tenant, e.Device, partitions), Kind: journal.KindEvents, Tenant: e.Tenant, Source: Source, Received: e.Received,
 			Key: &journal.Key{
-				Tenant: e.Tenant, Device: e.Device, Epoch: "fleet-" + strings.ReplaceAll(e.ID.String(), "-", ""),
+				Tenant: e.Tenant, Device: keyDevice(e.Device), Epoch: "fleet-" + strings.ReplaceAll(e.ID.String(), "-", ""),
 				First: 1, Last: 1, Hash: sha256.Sum256(w.body),
 			},
 			Records: [][]byte{w.body},
 		})
 	}
 	return frames
+}
+
+// noDevice stands in the key of an alarm that is about none; the epoch, which no
+// device can have, keeps it apart from one of that name.
+var noDevice = core.MustID[core.DeviceID]("none")
+
+func keyDevice(id core.DeviceID) core.DeviceID {
+	if id.IsZero() {
+		return noDevice
+	}
+	return id
 }
 
 // PartitionOf is the partition of the journal that holds a device's frames: the

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/link"
+	"github.com/interlock-security/interlock/policy"
 )
 
 // lossy is a log whose entries about trust roots are lost: they were in the
@@ -100,5 +103,62 @@ func TestTheLogHasTheFirstWord(t *testing.T) {
 		}
 		r.clock.Advance(time.Minute)
 		r.must(r.authority.Compare(t.Context()))
+	})
+}
+
+// mended is a log that was damaged: its entries before one are lost, and a log
+// of the line after it says so.
+type mended struct {
+	*history
+	from uint64
+	gap  bool
+}
+
+func (m mended) Replay(ctx context.Context, fn func(audit.Record) error) error {
+	if m.gap {
+		first := audit.Record{Position: core.Position{Origin: origin + "/g2"}, Header: audit.Header{Type: audit.TypeFact, Action: "audit.damaged"}}
+		if err := fn(first); err != nil {
+			return err
+		}
+	}
+	return m.history.Replay(ctx, func(rec audit.Record) error {
+		if rec.Position.Index < m.from {
+			rec.Object, rec.Header.Type = "lost/it", audit.TypeFact
+		}
+		return fn(rec)
+	})
+}
+
+// TestADeviceThatTheDamagedLogDoesNotKnow: it is in doubt and no stranger. It
+// reports and can be contained; what leads away from safety waits for a person
+// who looks. In a log that was never damaged it is a stranger.
+func TestADeviceThatTheDamagedLogDoesNotKnow(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		a := r.tampered(r.serve(), "press-7")
+		over := func(gap bool) {
+			r.authority = fleet.NewAuthority(r.reg, r.roots, mended{r.history, r.history.Checkpoint().Size, gap}, tenant, r.warn)
+			r.authority.Anchor = func(context.Context) (string, error) { return r.rootHash(), nil }
+			r.must(r.authority.Compare(t.Context()))
+		}
+		over(false)
+		r.want(a.reports(), core.KindDenied, "suspended")
+
+		over(true)
+		r.must(a.reports())
+		_, err := r.order(auto, policy.DeviceQuarantine, quarantine("press-7"))
+		r.must(err)
+		if got := r.detected(); !slices.Contains(got, "device/press-7") {
+			t.Errorf("alarms for %v", got)
+		}
+		r.must(a.reports())
+		_, err = r.order(auto, policy.DeviceRelease, release("press-7"))
+		r.want(err, core.KindConflict, "stop-only")
+		r.want(a.renewal(), core.KindConflict, "stop-only")
+
+		r.must(r.enrol.Approve(t.Context(), admin, tenant, a.id, link.ShortCode(a.spki())))
+		r.must(r.authority.Compare(t.Context()))
+		r.must(a.renewal())
+		_, err = r.order(auto, policy.DeviceRelease, release("press-7"))
+		r.must(err)
 	})
 }

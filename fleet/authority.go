@@ -96,7 +96,7 @@ func (a *Authority) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-		case <-a.reg.clock.After(compareEvery):
+		case <-a.reg.clock.After(a.pause()):
 		case <-a.wake:
 			select {
 			case <-ctx.Done():
@@ -105,6 +105,17 @@ func (a *Authority) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// pause is how long Run waits for the next comparison: not longer than a row may
+// be ahead of the log.
+func (a *Authority) pause() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.ahead) > 0 {
+		return outboxGrace
+	}
+	return compareEvery
 }
 
 // Doubts returns the objects in stop-only, and why.
@@ -267,13 +278,13 @@ func (a *Authority) compare(object string, row claim) (verdict, string) {
 }
 
 // vouch says whether a row may be relied on for something that takes trust: nil,
-// or why not. It reads on in the log where the row is ahead of it.
+// or why not. It reads on in the log where the row is ahead of it or in doubt.
 func (a *Authority) vouch(ctx context.Context, object string, row claim) error {
 	if a == nil {
 		return core.E(core.KindUnavailable, "fleet.Authority", "nobody holds the registry against the audit log here")
 	}
 	v, why, err := a.judge(object, row)
-	if err == nil && v == newer {
+	if behind := err == nil && v == newer; behind || core.KindOf(err) == core.KindConflict { // a person may have mended it
 		if err := a.catchUp(ctx); err != nil {
 			return core.Wrap(core.KindUnavailable, "fleet.Authority", err)
 		}

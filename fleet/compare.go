@@ -31,7 +31,9 @@ func (t row) claim() claim {
 }
 
 // believed is a device as far as row and log agree: it is active only where both
-// say so, and what is for good is the log's.
+// say so, and what is for good is the log's. A device that a damaged log does
+// not know any more is in doubt, like one whose row says other than the log, and
+// no stranger: a stop still has to reach it, and its reports us (F14).
 func (r *Registry) believed(d Device) Device {
 	a := r.authority
 	if a == nil || d.Tenant != a.tenant {
@@ -45,7 +47,9 @@ func (r *Registry) believed(d Device) Device {
 	c, found := a.known(d.Object())
 	if !found {
 		c = rowClaim(d)
-		c.State = string(IdentitySuspended)
+		if !a.said.gap {
+			c.State = string(IdentitySuspended)
+		}
 	}
 	if d.Identity == IdentityActive {
 		d.Identity = Identity(c.State)

@@ -66,6 +66,9 @@ type testimony struct {
 	next    uint64 // of origin
 	fold    *audit.Fold
 	objects map[string]claim
+	// gap is that the log was damaged once: what it does not know may have
+	// stood in the part that is lost.
+	gap bool
 	// permits are intents that nothing was granted on yet.
 	permits map[string]permission
 	// first is the hash of trust root 1, offered when each version came to the
@@ -107,6 +110,9 @@ func (h heard) into(doubt map[string]string) {
 }
 
 func (t *testimony) add(rec audit.Record) heard {
+	if _, number := link.Generation(rec.Position.Origin); number > 1 {
+		t.gap = true
+	}
 	kind, _, _ := strings.Cut(rec.Object, "/")
 	switch {
 	case rec.Header.Type == audit.TypeIntent:
