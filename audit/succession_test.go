@@ -185,7 +185,7 @@ func TestAnExportAfterTheFirstLogIsLostWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	logs, err := verify.Chain(out, vkeyOf(t), verifySuccession)
-	if err != nil || len(logs) != 2 || logs[1].Statement == nil || logs[1].Statement.Predecessors[0].Lost() != 5 {
+	if err != nil || len(logs) != 2 || logs[1].Statement == nil || len(logs[1].Gone) != 1 || logs[1].Gone[0].Lost() != 5 {
 		t.Errorf("%+v, %v", logs, err)
 	}
 }

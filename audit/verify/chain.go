@@ -30,6 +30,9 @@ type Joined struct {
 	Succeeded bool
 	// Lost is how many entries are known to be missing at its end.
 	Lost uint64
+	// Gone are the logs before it, by its statement, of which nothing can be
+	// proved any more; they are not in the export.
+	Gone []audit.Predecessor
 }
 
 const maxSuccession = 64 << 10
@@ -163,6 +166,10 @@ func join(parts []*part, line string, signed func(statement, signatures []byte) 
 		list[i].Statement = &p.succession.says
 		for n, before := range p.succession.says.Predecessors {
 			named[before.Origin] = true
+			if byOrigin[before.Origin] == nil && before.Size == 0 {
+				list[i].Gone = append(list[i].Gone, before)
+				continue
+			}
 			if err := p.follows(before, n+2 == p.number, parts, byOrigin[before.Origin]); err != nil {
 				return nil, err
 			}
@@ -206,9 +213,6 @@ func (p *part) begun(line string, signed func(statement, signatures []byte) erro
 // that was written until the succession may have grown after the statement.
 func (p *part) follows(before audit.Predecessor, written bool, parts []*part, there *Joined) error {
 	if there == nil {
-		if before.Size == 0 {
-			return nil // nothing of it could be proved
-		}
 		return fail("%s, with %d entries before %s, is not in the export", before.Origin, before.Size, p.succession.says.Origin)
 	}
 	i := slices.IndexFunc(parts, func(x *part) bool { return x.dir == there.Dir })

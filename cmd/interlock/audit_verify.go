@@ -45,7 +45,14 @@ type verdict struct {
 	Problem string         `json:"problem,omitempty"`
 	Path    string         `json:"path"`
 	Logs    []logVerdict   `json:"logs,omitempty"`
+	Gone    []goneLog      `json:"gone,omitempty"`
 	Entry   *provenAtIndex `json:"entry,omitempty"`
+}
+
+// goneLog is a log of which nothing can be proved any more.
+type goneLog struct {
+	Origin string `json:"origin"`
+	Lost   uint64 `json:"lost"`
 }
 
 // logVerdict is one log of an export, the newest last.
@@ -152,14 +159,18 @@ func (v *verdict) export(dir, key string, signed func(statement, signatures []by
 	if err != nil {
 		return err
 	}
-	for i, l := range logs {
+	for _, l := range logs {
+		for _, gone := range l.Gone {
+			v.Gone = append(v.Gone, goneLog{gone.Origin, gone.Lost()})
+		}
+		_, number := link.Generation(l.Origin)
 		one := logVerdict{Dir: l.Dir, Root: hexRoot(l.Root), Lost: l.Lost, Report: l.Report}
 		switch {
 		case l.Statement != nil && signed != nil:
 			one.Begun = begunSigned
 		case l.Statement != nil:
 			one.Begun = begunUnchecked
-		case i > 0:
+		case number > 1:
 			one.Begun = begunByDamage
 		}
 		v.Logs = append(v.Logs, one)
@@ -267,6 +278,9 @@ var begunText = map[string]string{
 func tellVerdict(w io.Writer, v verdict) {
 	if !v.OK {
 		_, _ = fmt.Fprintf(w, "DAMAGED: %s\n", printable(v.Problem))
+	}
+	for _, l := range v.Gone {
+		_, _ = fmt.Fprintf(w, "%s: nothing is left\n  LOST: %d entries are known to have been here; persons signed that they are gone\n", printable(l.Origin), l.Lost)
 	}
 	for _, l := range v.Logs {
 		_, _ = fmt.Fprintf(w, "%s: %d entries verified, root %s\n", printable(l.Origin), l.Size, l.Root)

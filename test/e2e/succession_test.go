@@ -18,9 +18,12 @@ import (
 // TestADamagedLogIsSucceeded is F14: damage is stop-only mode, not absence, and
 // persons end it. A byte in the middle of the log is another one, or the folder
 // is an old copy; what was recorded after that place cannot be proved any more.
+// Or nothing is left at all: then persons also have to take the device in again,
+// because nothing vouches for its row.
 func TestADamagedLogIsSucceeded(t *testing.T) {
 	t.Run("a byte in the middle", func(t *testing.T) { newDamage(t).run((*damage).flip) })
 	t.Run("an old copy", func(t *testing.T) { newDamage(t).run((*damage).restore) })
+	t.Run("nothing left", func(t *testing.T) { newDamage(t).run((*damage).wipe) })
 }
 
 // damage is a site of three persons with one device, and a proof that was handed
@@ -30,6 +33,7 @@ type damage struct {
 	s     *site
 	d     *device
 	proof string // a file
+	wiped bool
 }
 
 const damagedDevice = "press-7"
@@ -112,6 +116,20 @@ func (x *damage) restore() {
 	}
 }
 
+// wipe leaves nothing of the log.
+func (x *damage) wipe() {
+	x.t.Helper()
+	x.record()
+	x.s.kill()
+	if err := os.RemoveAll(filepath.Join(x.s.data, "audit", "0001")); err != nil {
+		x.t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(x.s.data, "audit", "0001"), 0o700); err != nil {
+		x.t.Fatal(err)
+	}
+	x.wiped = true
+}
+
 func (x *damage) run(spoil func(*damage)) {
 	spoil(x)
 	x.s.serve()
@@ -133,7 +151,11 @@ func (x *damage) stopOnly() {
 	// Whoever mends the log can look at it; that is recorded too, in the next one.
 	x.s.must([]int{0}, "audit", "search", "--limit", "1")
 	x.s.must([]int{0}, "audit", "export", x.path("damaged"))
-	if text, code := x.s.run("audit", "verify", x.path("damaged")); code != 2 || !strings.Contains(text, "no succession is signed yet") {
+	want, says := 2, "no succession is signed yet"
+	if x.wiped {
+		want, says = 1, "is not in the export"
+	}
+	if text, code := x.s.run("audit", "verify", x.path("damaged")); code != want || !strings.Contains(text, says) {
 		x.t.Errorf("an export in stop-only mode, exit %d:\n%s", code, text)
 	}
 	if text, code := x.s.run("audit", "verify", x.proof); code != 0 {
@@ -275,6 +297,9 @@ func (x *damage) keepOld(next string) {
 // awayFromSafety: what waited works again, and containment under the new root.
 func (x *damage) awayFromSafety() {
 	x.t.Helper()
+	if x.wiped {
+		x.takeIn()
+	}
 	x.release()
 	x.s.must([]int{0}, "device", "quarantine", damagedDevice, "--reason", "again")
 	await(x.t, "another quarantine", x.dump, func() bool {
@@ -282,6 +307,17 @@ func (x *damage) awayFromSafety() {
 		return ok && st.Contained
 	})
 	x.release()
+}
+
+// takeIn approves the device anew: the log does not know it any more, and an
+// entry that is on its way would have come by now.
+func (x *damage) takeIn() {
+	x.t.Helper()
+	if text, code := x.s.run("device", "release", damagedDevice, "--reason", "too early"); code != 2 {
+		x.t.Errorf("a device that nothing vouches for is released, exit %d:\n%s", code, text)
+	}
+	await(x.t, "an alarm for the device", x.dump, func() bool { return x.told("authority_mismatch") })
+	x.s.must([]int{0}, "device", "approve", damagedDevice, "--code", x.device().ShortCode)
 }
 
 func (x *damage) release() {
@@ -321,10 +357,14 @@ func (x *damage) prove() {
 	if text, code := x.s.run("audit", "verify", dir, "--key", strings.TrimSpace(string(key))); code != 2 {
 		x.t.Errorf("without a trust root, exit %d:\n%s", code, text)
 	}
-	if err := os.RemoveAll(filepath.Join(dir, "predecessors", "1")); err != nil {
+	first := "1"
+	if x.wiped {
+		first = "2" // of the first one there was nothing to export
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "predecessors", first)); err != nil {
 		x.t.Fatal(err)
 	}
 	if text, code := x.s.run("audit", "verify", dir); code != 1 {
-		x.t.Errorf("without the first log, exit %d:\n%s", code, text)
+		x.t.Errorf("without log %s, exit %d:\n%s", first, code, text)
 	}
 }
