@@ -39,6 +39,25 @@ const (
 	crashDevice     = "press-7"
 )
 
+// TestKilledAtTheFirstStart ends a server while it makes keys, databases, log and
+// trust root. The next start goes on where that one was: healthy, trusted by its
+// own log, able to take a device in.
+func TestKilledAtTheFirstStart(t *testing.T) {
+	for moment := 25 * time.Millisecond; moment < 500*time.Millisecond; moment += 60 * time.Millisecond {
+		t.Run(moment.String(), func(t *testing.T) {
+			s := newSite(t)
+			s.configure("")
+			s.launch("serve")
+			<-time.After(moment) // what is tested is that any moment will do
+			s.kill()
+			s.serve()
+			s.awaitHealthy()
+			s.must([]int{0}, "token", "create", "--device", crashDevice)
+			s.must([]int{0}, "audit", "verify")
+		})
+	}
+}
+
 // crash is one run of the test.
 type crash struct {
 	t     *testing.T
@@ -193,10 +212,7 @@ func (c *crash) settle() []core.Event {
 		st, ok := c.dev.status()
 		return ok && st.Spool.Waiting == 0 && st.Spool.Sealed == 0
 	})
-	await(c.t, "the server", diagnose, func() bool {
-		status, err := get[api.Status](c.site, "/v1/status")
-		return err == nil && status.Health == core.HealthHealthy
-	})
+	c.site.awaitHealthy()
 	await(c.t, "all lines", diagnose, func() bool { return len(c.fromFile(c.site.events(10_000))) >= c.written })
 	// The agent ends in order, so that its spool says what was taken from it.
 	if err := c.dev.cmd.Process.Signal(syscall.SIGTERM); err != nil {

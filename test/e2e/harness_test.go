@@ -263,6 +263,18 @@ func (s *site) serve() {
 	s.start("serving; agents at", "serve")
 }
 
+// awaitHealthy waits until every part is well: the listener's certificate comes
+// a moment after the server is ready.
+func (s *site) awaitHealthy() {
+	s.t.Helper()
+	var last string
+	await(s.t, "a healthy server", func() string { return last + s.out.dump() }, func() bool {
+		st, err := get[api.Status](s, "/v1/status")
+		last = fmt.Sprintf("%+v %v\n", st, err)
+		return err == nil && st.Health == core.HealthHealthy
+	})
+}
+
 // api reads from the operator API, as the verbs do, for what is asked again and
 // again: a new process each time would be most of the test.
 func (s *site) api() *client.Client { return client.New(filepath.Join(s.data, "api.sock")) }

@@ -84,6 +84,7 @@ func zombie(pid int) bool {
 // said has been judged.
 func (s *site) awaitJudged(device string) {
 	s.t.Helper()
+	s.awaitHealthy()
 	await(s.t, "the sensors' first word, judged", s.out.dump, func() bool {
 		d, err := get[api.Device](s, "/v1/devices/"+device)
 		st, err2 := get[api.Status](s, "/v1/status")
@@ -217,6 +218,7 @@ func TestOnePerDirectory(t *testing.T) {
 	s := newSite(t)
 	s.configure("")
 	s.serve()
+	s.awaitHealthy()
 	began := ask[api.Status](s, "status").Started
 	if out, code := s.run("serve"); code != 2 || !strings.Contains(out, "interlock: ") {
 		t.Errorf("a second server: exit %d\n%s", code, out)
