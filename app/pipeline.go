@@ -67,7 +67,7 @@ func (s *Server) openFlow() (*flow, error) {
 		alerts:  alert.NewStore(topicAlerts), Incidents: incident.NewStore(topicIncidents, audit.Put),
 		Actions: action.NewRunner(s.Guard, s.Registry, s.Orders),
 	}
-	f.Incidents.Sites = fleet.SiteOf
+	f.Incidents.Sites, f.Incidents.Ended = fleet.SiteOf, f.alerts.End
 	s.base.outbox.Settled = s.settled
 	f.Playbooks, err = playbook.NewEngine(playbook.Parts{
 		State: s.base.state, Incidents: f.Incidents, Actions: f.Actions, Verifier: recovery.NewVerifier(s.Registry, s.Audit, s.clock),

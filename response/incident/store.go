@@ -40,6 +40,10 @@ type Store struct {
 	facts Facts
 	// Sites may be nil: incidents then carry the site of their alert.
 	Sites Sites
+	// Ended is told which alerts an incident dealt with when it is closed, so
+	// that what comes after is told anew; alert.Store.End is the real one, nil
+	// tells nobody.
+	Ended func(ctx context.Context, tx *store.Tx, tenant core.TenantID, alerts ...core.UUID) error
 }
 
 // NewStore returns a store that publishes on topic.
@@ -129,10 +133,31 @@ func (s *Store) Move(ctx context.Context, tx *store.Tx, tenant core.TenantID, id
 			return Incident{}, err
 		}
 	}
+	if in.State.Open() && !moved.State.Open() && moved.State != StateMerged {
+		if err := s.end(ctx, tx, moved); err != nil {
+			return Incident{}, err
+		}
+	}
 	if err := save(ctx, tx, moved, in.Revision); err != nil {
 		return Incident{}, err
 	}
 	return moved, s.commit(ctx, tx, moved, step)
+}
+
+// end ends the alerts of an incident that is over.
+func (s *Store) end(ctx context.Context, tx *store.Tx, in Incident) error {
+	if s.Ended == nil {
+		return nil
+	}
+	alerts, err := s.Alerts(ctx, tx, in.Tenant, in.ID)
+	if err != nil {
+		return err
+	}
+	ids := make([]core.UUID, len(alerts))
+	for i, a := range alerts {
+		ids[i] = a.ID
+	}
+	return s.Ended(ctx, tx, in.Tenant, ids...)
 }
 
 // Note adds a line to the timeline without moving the incident.

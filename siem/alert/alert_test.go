@@ -162,6 +162,25 @@ func TestAnAlertEndsWithQuietAndANewOneOpens(t *testing.T) {
 	})
 }
 
+// What was dealt with is over at once, not after the quiet hour: the next event
+// is a new alert, and told.
+func TestAnAlertThatWasDealtWithIsOver(t *testing.T) {
+	each(t, func(b *bench) {
+		first := b.raise(raise(0, 1))
+		err := b.db.Tx(b.t.Context(), func(tx *store.Tx) error { return b.s.End(b.t.Context(), tx, first.Tenant, first.ID) })
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		second := b.raise(raise(time.Minute, 2))
+		if second.ID == first.ID || second.Count != 1 || second.Notice != alert.KindOpened {
+			b.t.Errorf("after the end came %+v", second)
+		}
+		if again := b.raise(raise(2*time.Minute, 3)); again.ID != second.ID || again.Count != 2 {
+			b.t.Errorf("the second alert does not count: %+v", again)
+		}
+	})
+}
+
 func TestSimulatedAndOtherTenantsStandApart(t *testing.T) {
 	each(t, func(b *bench) {
 		b.raise(raise(0, 1))

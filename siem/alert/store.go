@@ -64,6 +64,18 @@ func (s *Store) Raise(ctx context.Context, tx *store.Tx, r Raise) (Alert, error)
 	return next, s.tell(ctx, tx, next)
 }
 
+// End ends alerts whose matter was dealt with: whatever comes after is a new
+// alert. Without it a second break-in within the quiet hour would only be counted
+// in the first one's alert, and told to nobody.
+func (s *Store) End(ctx context.Context, tx *store.Tx, tenant core.TenantID, ids ...core.UUID) error {
+	for _, id := range ids {
+		if _, err := tx.Exec(ctx, `UPDATE siem_alerts SET live = 0 WHERE tenant = $1 AND id = $2`, tenant, id); err != nil {
+			return fmt.Errorf("alert: ending %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
 func check(r Raise) error {
 	switch {
 	case r.Tenant.IsZero(), len(r.Events) == 0, r.Now.IsZero(), r.Severity.Rank() < 0, r.Provenance == "":
