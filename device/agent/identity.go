@@ -198,16 +198,23 @@ func newCSR(key crypto.Signer) (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})), nil
 }
 
+// cleanSerial keeps what prints, at most as much as the server takes. The device
+// tree ends its texts with a zero byte.
+func cleanSerial(text string) string {
+	text = strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, text))
+	return text[:min(128, len(text))]
+}
+
 // machineSerial is the board's serial number as far as this user may read it.
 func machineSerial() string {
 	for _, path := range []string{"/sys/class/dmi/id/product_serial", "/sys/firmware/devicetree/base/serial-number"} {
 		if b, err := os.ReadFile(path); err == nil && len(b) < 256 {
-			return strings.Map(func(r rune) rune {
-				if r < ' ' || r > '~' {
-					return -1
-				}
-				return r
-			}, strings.TrimSpace(string(b)))[:min(128, len(strings.TrimSpace(string(b))))]
+			return cleanSerial(string(b))
 		}
 	}
 	return ""
