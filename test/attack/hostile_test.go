@@ -2,12 +2,14 @@ package attack
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/agent"
 	"github.com/interlock-security/interlock/fleet"
@@ -51,6 +53,36 @@ func TestSwallowedEvidence(t *testing.T) {
 	}
 	if st := m.status(); !st.Contained || len(st.Latches) == 0 {
 		t.Error("what the server swallowed is gone from the device too")
+	}
+}
+
+// TestSecondBreakIn: a break-in, released and closed; the next one, right after,
+// is a matter of its own and not a count in the first one's.
+func TestSecondBreakIn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, people)
+	m := s.enrol(press)
+	incidents := map[core.UUID]bool{}
+	for round := range 2 {
+		m.sense("lid", true)
+		var open api.Incident
+		await(t, fmt.Sprintf("incident %d", round+1), func() string { return s.brief(get[api.Device](s, "/v1/devices/press-7")) }, func() bool {
+			for _, in := range get[[]api.Incident](s, "/v1/incidents") {
+				if !incidents[in.ID] && in.Device == press.String() {
+					open = in
+				}
+			}
+			return !open.ID.IsZero()
+		})
+		incidents[open.ID] = true
+		m.sense("lid", false)
+		o := s.order(press, "a release that waits", func(o api.Order) bool { return o.Type == string(link.OrderRelease) && o.State == "awaiting" })
+		m.awaitStatus("the lid closed", func(st agent.Status) bool { return len(st.Sensors[0].Active) == 0 })
+		s.approve(o.ID, "anna")
+		s.approve(o.ID, "bert")
+		await(t, "the incident closed", func() string { return s.brief(get[api.Device](s, "/v1/devices/press-7")) }, func() bool {
+			return get[api.Incident](s, "/v1/incidents/"+open.ID.String()).State == "closed"
+		})
 	}
 }
 
