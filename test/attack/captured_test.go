@@ -36,6 +36,7 @@ type assault struct {
 	waiting *link.Envelope         // a release of the latch that holds now, signed by bert alone
 	counter uint64
 	probes  int
+	whys    []string             // for which trust roots were refused
 	refused map[core.UUID]string // orders that the device refused, and what they were
 	before  posture
 }
@@ -549,25 +550,35 @@ func (a *assault) trustRoots() {
 			}
 		}
 	}
-	say := func(r *link.Root, signers ...link.Signer) {
+	theirs := func(r *link.Root) { // the root role is of keys that nobody has signed with
+		ours(r)
+		for j := range r.Roles {
+			if r.Roles[j].Name == link.RoleRoot {
+				r.Roles[j].KeyIDs = []string{link.KeyID(own[0].PublicKey()), link.KeyID(own[1].PublicKey())}
+			}
+		}
+	}
+	say := func(why string, r *link.Root, signers ...link.Signer) {
 		env := a.signRoot(r, signers...)
 		a.p.sayRoot(env, a.l.logged(a.rootPayload(r)))
 		a.probe()
 		a.holds(fmt.Sprintf("trust root %d", r.Version))
+		a.whys = append(a.whys, why)
 	}
-	say(next(3, ours), a.l.command, a.l.stop, a.l.logKey, a.l.ca)            // (a) every server key
-	say(next(3, ours), recovery[0], own[0], own[1])                          // (b) one root key
-	say(next(3, ours), own...)                                               // (c) the next root's keys only
-	say(next(4, ours), append(slices.Concat(recovery, everyday), own...)...) // (d) one version left out
-	say(next(2, ours), append(slices.Concat(recovery, everyday), own...)...) // (e) another root under the same number
-	a.p.sayRoot(a.roots[0], nil)                                             // (e) the root before, as it was
+	all := slices.Concat(recovery, everyday, own)
+	const old, new = "by the rules of version 2: role root", "by the rules of version 3: role root"
+	say(old, next(3, ours), a.l.command, a.l.stop, a.l.logKey, a.l.ca)                                        // (a) every server key
+	say(old, next(3, ours), recovery[0], own[0], own[1])                                                      // (b) one root key
+	say(old, next(3, ours), own...)                                                                           // (c) the next root's keys only
+	say(new, next(3, theirs), slices.Concat(recovery, everyday)...)                                           // this root's keys only
+	say("cannot follow 2", next(4, ours), all...)                                                             // (d) one version left out
+	say("not newer than 2", next(2, ours), all...)                                                            // (e) another root under the same number
+	say(old, next(3), recovery[0], a.extra["recovery"], everyday[0])                                          // (f) two keys of one person
+	say("recovery keys alone", next(3), recovery...)                                                          // a recovery waits; it is never taken at once
+	a.p.sayRoot(a.roots[0], nil)                                                                              // (e) the root before, as it was
+	a.p.sayRoot(a.signRoot(next(3), slices.Concat(recovery, everyday)...), a.l.logged(a.rootPayload(a.root))) // the proof of another
 	a.probe()
-	say(next(3), recovery[0], a.extra["recovery"], everyday[0]) // (f) two keys of one person
-	say(next(3), everyday...)                                   // the everyday keys are not the root role's
-	say(next(3), recovery...)                                   // a recovery waits; it is never taken at once
-	unlogged := next(3)
-	a.p.sayRoot(a.signRoot(unlogged, slices.Concat(recovery, everyday)...), nil)
-	a.probe()
+	a.whys = append(a.whys, "trust root 1 is not newer", "the proof is of a leaf")
 }
 
 // stillSenses opens another point: if the device had been disarmed, bypassed or
@@ -664,14 +675,30 @@ func (a *assault) wonBack() {
 			a.t.Errorf("a refusal is not a signed event of the device: %+v", e)
 		}
 	}
-	await(a.t, "the refused trust roots on record", func() string { return fmt.Sprint(a.s.eventsOf(press, "root_refused")) }, func() bool {
-		return len(a.s.eventsOf(press, "root_refused")) == 10
-	})
+	a.rootsOnRecord()
 	// The command key is known to be stolen, so the people make the next root;
 	// with it the counter begins anew.
 	a.publishRoot(3)
 	a.m.awaitStatus("trust root 3", func(st agent.Status) bool { return st.RootVersion == 3 })
 	a.obeysAgain()
+}
+
+// rootsOnRecord finds each refused trust root, with the reason that was meant.
+func (a *assault) rootsOnRecord() {
+	a.t.Helper()
+	var told []core.Event
+	await(a.t, "the refused trust roots on record", func() string { return fmt.Sprint(told) }, func() bool {
+		told = a.s.eventsOf(press, "root_refused")
+		return len(told) == len(a.whys)
+	})
+	for _, why := range a.whys {
+		i := slices.IndexFunc(told, func(e core.Event) bool { return strings.Contains(string(e.Fields), why) })
+		if i < 0 {
+			a.t.Errorf("no trust root was refused for %q", why)
+			continue
+		}
+		told = slices.Delete(told, i, i+1)
+	}
 }
 
 // obeysAgain has the device stopped and released by its own people.
