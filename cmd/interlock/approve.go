@@ -19,14 +19,15 @@ type approveCmd struct {
 	Order string `arg:"" optional:"" help:"The order's id, fetched from the server."`
 	File  string `help:"Read the order from a file instead (a USB stick needs no server)." type:"path"`
 	Out   string `help:"Write the signed order to this file instead of sending it." type:"path"`
-	As    string `help:"The person whose key in your key directory signs." default:"owner"`
+	As    string `help:"The person who signs." default:"owner"`
 	Yes   bool   `help:"Don't ask; the order is still printed."`
 }
 
 // Help implements kong's long help.
 func (approveCmd) Help() string {
 	return `Prints the order from the exact bytes that you sign, checked against your own copy of the trust root. What a server
-says about an order counts for nothing here.
+says about an order counts for nothing here. The key is the file in your key directory or, where there is none, one that
+your ssh-agent holds: a hardware key (ed25519-sk), or one with a passphrase.
 
 Example:
   interlock approve 01932d3f-9b9e-7c2a-8f00-3b1f0c9a7e55
@@ -43,7 +44,7 @@ func (c *approveCmd) Run(e *env) error {
 	if err != nil {
 		return fmt.Errorf("your copy of the trust root: %w", err)
 	}
-	signer, err := ceremony.LoadPersonSigner(e.global.Keys, c.As)
+	signer, err := personSigner(e, c.As, trust.Root())
 	if err != nil {
 		return err
 	}

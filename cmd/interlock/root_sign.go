@@ -20,7 +20,7 @@ import (
 
 type rootSignCmd struct {
 	File string `arg:"" help:"The proposal: a signed envelope, or the edited document itself." type:"path"`
-	As   string `help:"Sign with this person's everyday key from --keys."`
+	As   string `help:"Sign with this person's everyday key, from --keys or the ssh-agent."`
 	recoverySigners
 	From string `help:"The trust root before it, where you have no own copy (a person who is new in it)." type:"path"`
 	Out  string `help:"Where the signed proposal goes; by default it replaces FILE." type:"path"`
@@ -58,7 +58,7 @@ func (c *rootSignCmd) Run(e *env) error {
 	if err := continues(old.Root(), next); err != nil {
 		return err
 	}
-	signing, err := c.signers(e)
+	signing, err := c.signers(e, old.Root(), next)
 	if err != nil {
 		return err
 	}
@@ -130,11 +130,11 @@ func continues(old, next *link.Root) error {
 	return nil
 }
 
-func (c *rootSignCmd) signers(e *env) ([]link.Signer, error) {
+func (c *rootSignCmd) signers(e *env, roots ...*link.Root) ([]link.Signer, error) {
 	if c.As == "" {
 		return c.recoverySigners.signers(e)
 	}
-	own, err := ceremony.LoadPersonSigner(e.global.Keys, c.As)
+	own, err := personSigner(e, c.As, roots...)
 	if err != nil || !c.Recovery && len(c.Key) == 0 {
 		return []link.Signer{own}, err
 	}
