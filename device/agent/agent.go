@@ -79,8 +79,12 @@ type Agent struct {
 	deferred deferred
 	reflexes map[core.SensorID][]string
 
-	orders  sync.Mutex // held while an order other than a stop is carried out
-	taken   taken
+	orders sync.Mutex // held while an order other than a stop is carried out
+	taken  taken
+	tight  struct {
+		mu  sync.Mutex
+		now tightened
+	}
 	waiting map[core.UUID]*link.Verified
 	queued  chan line
 	renew   chan struct{} // the server says that the certificate ran out
@@ -169,6 +173,7 @@ func (a *Agent) enrolled() (bool, error) {
 }
 
 func (a *Agent) assemble(enrolled bool) error {
+	a.view(func(_ string, b *body) { a.tight.now = b.Tightened })
 	if err := a.believe(); err != nil {
 		return err
 	}
@@ -284,7 +289,7 @@ func (a *Agent) resumeReflexes(lost bool) {
 		}
 	}
 	if stopped || lost {
-		_ = a.stopOutputs("in force before this start")
+		_ = a.applyStop("in force before this start") // no new stop: a reset may wait for this one
 	}
 }
 
@@ -388,6 +393,8 @@ func (a *Agent) latchQuarantine(fields map[string]any) latch {
 	a.view(func(_ string, b *body) { held = slices.Clone(b.Latches) })
 	held = slices.DeleteFunc(append(held, a.rec.latches()...), func(l latch) bool { return l.Type != typeOrdered })
 	if len(held) >= maxOrdered {
+		a.tighten(func(t *tightened) { t.Folded++ })
+		a.later(func(b *body) error { a.keepTightened(b); return nil })
 		return held[len(held)-1]
 	}
 	l := a.ownLatch("quarantine", typeOrdered, core.SeverityHigh)

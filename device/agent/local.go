@@ -185,8 +185,9 @@ func (a *Agent) localEffect(what string, effect func() error) http.HandlerFunc {
 }
 
 func (a *Agent) armLocally() error {
+	a.tighten(func(t *tightened) { t.Arms++ })
 	a.mon.SetArming(core.Armed)
-	a.later(func(b *body) error { b.Disarmed = nil; return nil })
+	a.later(func(b *body) error { b.Disarmed = nil; a.keepTightened(b); return nil })
 	return nil
 }
 

@@ -45,6 +45,7 @@ func (a *Agent) take(raw []byte, via string) answer {
 		a.orders.Lock() // a stop waits for no other order
 		defer a.orders.Unlock()
 	}
+	seen := a.tightened()
 	if known, ok := a.known(o.ID); ok {
 		return a.repeat(o, env, via, known)
 	}
@@ -53,9 +54,9 @@ func (a *Agent) take(raw []byte, via string) answer {
 	case err != nil:
 		return a.refuse(o, env, via, err)
 	case v.Delay > 0:
-		return a.wait(v, env, via)
+		return a.wait(v, env, via, seen)
 	}
-	return a.carryOut(v, payloadHash(env.Payload))
+	return a.carryOut(v, payloadHash(env.Payload), seen)
 }
 
 // known returns the answer to an order that was accepted before. Stops are
@@ -123,9 +124,9 @@ type plan struct {
 	first  bool // effect first
 }
 
-// carryOut carries out a verified order.
-func (a *Agent) carryOut(v *link.Verified, hash string) answer {
-	p := a.planOf(v)
+// carryOut carries out a verified order. seen is what was tightened when it came.
+func (a *Agent) carryOut(v *link.Verified, hash string, seen tightened) answer {
+	p := a.planOf(v, seen)
 	if p.effect == nil {
 		return a.unable(v, hash)
 	}
@@ -193,7 +194,7 @@ func (a *Agent) finish(v *link.Verified, done answer) answer {
 
 // planOf says how each order type is carried out; a type without a plan is one
 // that this build cannot.
-func (a *Agent) planOf(v *link.Verified) plan {
+func (a *Agent) planOf(v *link.Verified, seen tightened) plan {
 	switch p := v.Params.(type) {
 	case *link.StopParams:
 		return a.planStop(v)
@@ -203,16 +204,16 @@ func (a *Agent) planOf(v *link.Verified) plan {
 		return a.planQuarantine(v)
 	case *link.ReleaseParams:
 		a.presence.used(p.Presence)
-		return a.planRelease(v)
+		return a.planRelease(v, seen)
 	case *link.ResetParams:
 		a.presence.used(p.Presence)
-		return a.planReset()
+		return a.planReset(seen)
 	case *link.DisarmParams:
 		a.presence.used(p.Presence)
-		return a.planDisarm(p)
+		return a.planDisarm(p, seen)
 	case *link.BypassParams:
 		a.presence.used(p.Presence)
-		return a.planBypass(p)
+		return a.planBypass(p, seen)
 	case *link.PolicyParams:
 		a.presence.used(p.Presence)
 		return a.planPolicy(p)
@@ -245,8 +246,9 @@ func (a *Agent) planStop(v *link.Verified) plan {
 func (a *Agent) planArm() plan {
 	return plan{
 		first:  true,
-		change: func(b *body) error { b.Disarmed = nil; return nil },
+		change: func(b *body) error { b.Disarmed = nil; a.keepTightened(b); return nil },
 		effect: func() (link.Outcome, string) {
+			a.tighten(func(t *tightened) { t.Arms++ })
 			a.mon.SetArming(core.Armed)
 			return done("armed")
 		},
@@ -274,13 +276,19 @@ func (a *Agent) planQuarantine(v *link.Verified) plan {
 }
 
 // planRelease opens exactly the latches that the order names.
-func (a *Agent) planRelease(v *link.Verified) plan {
+func (a *Agent) planRelease(v *link.Verified, seen tightened) plan {
 	ids := v.Order.Latches
 	return plan{
-		change: func(b *body) error { b.release(ids); return nil },
+		change: func(b *body) error {
+			if err := a.outdated(link.OrderRelease, seen); err != nil {
+				return err
+			}
+			b.release(ids)
+			return nil
+		},
 		effect: func() (link.Outcome, string) {
 			a.openLatches(ids, "order "+v.Order.ID.String())
-			if a.mustContain() {
+			if a.mustContain(ids) {
 				return done("%d latches released; others keep the device in quarantine", len(ids))
 			}
 			if !a.reflex.Contained() {
@@ -319,17 +327,25 @@ func (a *Agent) ownState() core.SensorState {
 }
 
 // mustContain says whether a latch holds the device in quarantine, told or not
-// yet told.
-func (a *Agent) mustContain() (must bool) {
+// yet told, other than those that are being released.
+func (a *Agent) mustContain(released []string) (must bool) {
 	a.view(func(_ string, b *body) { must = b.contained() })
-	return must || slices.ContainsFunc(a.mon.Latches(), func(l monitor.Latch) bool { return slices.Contains(a.reflexes[l.Sensor], ReflexQuarantine) })
+	queued := func(l latch) bool { return l.Contains && !slices.Contains(released, l.ID) }
+	return must || slices.ContainsFunc(a.rec.latches(), queued) || slices.ContainsFunc(a.mon.Latches(), func(l monitor.Latch) bool { return slices.Contains(a.reflexes[l.Sensor], ReflexQuarantine) })
 }
 
-func (a *Agent) planReset() plan {
+func (a *Agent) planReset(seen tightened) plan {
+	still := func() error { return a.outdated(link.OrderReset, seen) }
 	return plan{
-		change: func(b *body) error { b.Stopped = false; return nil },
+		change: func(b *body) error {
+			if err := still(); err != nil {
+				return err
+			}
+			b.Stopped = false
+			return nil
+		},
 		effect: func() (link.Outcome, string) {
-			if err := a.reflex.Resume(); err != nil {
+			if err := a.reflex.Resume(still); err != nil {
 				return failed(err)
 			}
 			return done("outputs may be switched on again; nothing was started")
@@ -352,23 +368,36 @@ func (a *Agent) grantFor(until int64) (g grant, left time.Duration) {
 	return grant{Boot: a.store.Continuity().Boot, Ends: (a.cfg.Elapsed() + left).Microseconds()}, left
 }
 
-func (a *Agent) planDisarm(p *link.DisarmParams) plan {
+func (a *Agent) planDisarm(p *link.DisarmParams, seen tightened) plan {
 	g, left := a.grantFor(p.Until)
 	g.Arming = p.Arming
 	return plan{
-		change: func(b *body) error { b.Disarmed = &g; return nil },
+		change: func(b *body) error {
+			if err := a.outdated(link.OrderDisarm, seen); err != nil {
+				return err
+			}
+			b.Disarmed = &g
+			return nil
+		},
 		effect: func() (link.Outcome, string) {
 			a.mon.SetArming(p.Arming)
+			if err := a.outdated(link.OrderDisarm, seen); err != nil {
+				a.mon.SetArming(core.Armed) // armed at this very moment
+				return failed(err)
+			}
 			return done("%s for %s", p.Arming, left.Round(time.Second))
 		},
 	}
 }
 
-func (a *Agent) planBypass(p *link.BypassParams) plan {
+func (a *Agent) planBypass(p *link.BypassParams, seen tightened) plan {
 	g, left := a.grantFor(p.Until)
 	g.Sensor = p.Sensor
 	return plan{
 		change: func(b *body) error {
+			if err := a.outdated(link.OrderBypass, seen); err != nil {
+				return err
+			}
 			b.Bypassed = append(slices.DeleteFunc(b.Bypassed, func(x grant) bool { return x.Sensor == p.Sensor }), g)
 			return nil
 		},
@@ -412,7 +441,7 @@ func (a *Agent) planServers(p *link.ServerAddressParams) plan {
 
 // wait keeps an order of a single operator until its delay is over, and says so
 // where anybody can object (F22).
-func (a *Agent) wait(v *link.Verified, env *link.Envelope, via string) answer {
+func (a *Agent) wait(v *link.Verified, env *link.Envelope, via string, seen tightened) answer {
 	raw, err := env.Encode()
 	if err != nil {
 		return a.refuse(v.Order, env, via, err)
@@ -420,7 +449,7 @@ func (a *Agent) wait(v *link.Verified, env *link.Envelope, via string) answer {
 	at := a.context()
 	w := pending{
 		Order: v.Order.ID, Envelope: raw, Delay: v.Delay, Boot: a.store.Continuity().Boot, Since: a.cfg.Elapsed().Microseconds(),
-		Presence: at.Presence, PresenceAge: at.PresenceAge, Lower: at.Now.Lower.UnixMicro(), LastCounter: at.LastCounter,
+		Presence: at.Presence, PresenceAge: at.PresenceAge, Lower: at.Now.Lower.UnixMicro(), LastCounter: at.LastCounter, Tightened: seen,
 	}
 	if !at.Now.Upper.IsZero() {
 		w.Upper = at.Now.Upper.UnixMicro()
@@ -466,11 +495,14 @@ func (a *Agent) due() {
 }
 
 // conclude ends one wait. The order must still hold: the same trust root, the
-// same epoch, the latches that it names.
+// same epoch, the latches that it names, and nobody asked for the opposite since.
 func (a *Agent) conclude(w pending) {
 	v, err := a.verified(w)
 	if err == nil {
 		err = v.StillHolds(a.trust.Load(), a.context())
+	}
+	if err == nil {
+		err = a.outdated(v.Order.Type, w.Tightened)
 	}
 	drop := func(b *body) error {
 		b.Pending = slices.DeleteFunc(b.Pending, func(x pending) bool { return x.Order == w.Order })
@@ -492,7 +524,7 @@ func (a *Agent) conclude(w pending) {
 		a.queueResult(no)
 		return
 	}
-	a.carryOut(v, payloadHash(env.Payload))
+	a.carryOut(v, payloadHash(env.Payload), w.Tightened)
 }
 
 // verified returns the order as it was verified when it came. After a restart of

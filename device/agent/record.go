@@ -275,11 +275,18 @@ func (a *Agent) lift(why string) error {
 // did not answer.
 const stopWait = 2 * time.Second
 
-// stopOutputs brings the outputs to their safe state, remembers that beside and
-// says what happened.
+// stopOutputs is a stop that somebody or something asks for now: no order that
+// came before it undoes it.
 func (a *Agent) stopOutputs(why string) error {
+	a.tighten(func(t *tightened) { t.Stops++ })
+	return a.applyStop(why)
+}
+
+// applyStop brings the outputs to their safe state, remembers that beside and
+// says what happened.
+func (a *Agent) applyStop(why string) error {
 	e := a.reflex.Stop(a.cfg.Clock, stopWait)
-	a.later(func(b *body) error { b.Stopped = true; return nil })
+	a.later(func(b *body) error { b.Stopped = true; a.keepTightened(b); return nil })
 	fields := map[string]any{"why": why, "took_us": e.Took.Microseconds(), "outputs": a.reflex.Outputs()}
 	sev := core.SeverityHigh
 	if e.Err != nil {

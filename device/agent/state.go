@@ -19,6 +19,8 @@ type body struct {
 	Latches []latch `json:"latches"`
 	// Stopped holds the outputs in their safe state until a reset.
 	Stopped bool `json:"stopped"`
+	// Tightened is what orders that wait are held against.
+	Tightened tightened `json:"tightened,omitzero"`
 	// Disarmed is a grant; without one the device is armed.
 	Disarmed *grant  `json:"disarmed,omitempty"`
 	Bypassed []grant `json:"bypassed,omitempty"`
@@ -100,6 +102,7 @@ type pending struct {
 	Lower       int64         `json:"lower"`
 	Upper       int64         `json:"upper"` // 0: none
 	LastCounter uint64        `json:"last_counter"`
+	Tightened   tightened     `json:"tightened,omitzero"` // when it came
 }
 
 const maxPending = 16

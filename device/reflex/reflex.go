@@ -179,8 +179,29 @@ func (c *Controller) Stop(clock core.Clock, wait time.Duration) Effect {
 }
 
 // Resume allows the outputs again. Whether one then energises is its owner's
-// decision: a reset never starts anything.
-func (c *Controller) Resume() error {
+// decision: a reset never starts anything. still says why the outputs must stay
+// as they are, nil for nothing; it is asked before and after, so that a stop that
+// comes in between wins whichever of the two writes first.
+func (c *Controller) Resume(still func() error) error {
+	if err := still(); err != nil {
+		return err
+	}
+	err := c.resume()
+	if no := still(); no != nil {
+		return errors.Join(no, c.safe())
+	}
+	return err
+}
+
+func (c *Controller) safe() error {
+	var errs []error
+	for _, o := range c.outputs {
+		errs = append(errs, o.Safe())
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Controller) resume() error {
 	var errs []error
 	for _, o := range c.outputs {
 		if err := o.Resume(); err != nil {
