@@ -1,30 +1,16 @@
 package keys
 
 import (
-	"os"
-
 	"golang.org/x/sys/unix"
 
-	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/supervise"
 )
 
-// harden makes the process what the package's doc says: no debugger of the same
-// user reads its memory, it leaves no core, and it does not outlive its parent.
-// Locking memory is an extra that needs rights; whether it worked is reported.
+// harden makes the process what the package's doc says. Locking memory is an
+// extra that needs rights; whether it worked is reported.
 func harden(parent int) (memoryLocked bool, err error) {
-	const op = "keys.harden"
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return false, core.Wrap(core.KindInternal, op, err)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
-		return false, core.Wrap(core.KindInternal, op, err)
-	}
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
-		return false, core.Wrap(core.KindInternal, op, err)
-	}
-	// The parent may have died before the line above.
-	if parent != 0 && os.Getppid() != parent {
-		return false, core.E(core.KindUnavailable, op, "the process that started this one is gone")
+	if err := supervise.Harden(parent); err != nil {
+		return false, err
 	}
 	return lockMemory(), nil
 }

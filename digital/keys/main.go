@@ -3,15 +3,14 @@ package keys
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 
-	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/supervise"
 )
 
 // ChildFD is the descriptor on which a child finds its end of the socketpair.
-const ChildFD = 3
+const ChildFD = supervise.ChildFD
 
 // Main is the body of the hidden verb `child keys`: it hardens the process and
 // serves on the inherited descriptor until the parent closes its end.
@@ -21,30 +20,11 @@ func Main(ctx context.Context, fd uintptr, dir string, o Options) error {
 		return err
 	}
 	o.memoryLocked = locked
-	conn, err := inherited(fd)
+	conn, err := supervise.Inherited(fd)
 	if err != nil {
 		return err
 	}
 	return errors.Join(Serve(ctx, conn, dir, o), closeQuietly(conn))
-}
-
-// inherited takes a descriptor over, and refuses one that is no unix socket:
-// somebody started the verb by hand.
-func inherited(fd uintptr) (net.Conn, error) {
-	const op = "keys.Main"
-	f := os.NewFile(fd, "keys")
-	if f == nil {
-		return nil, core.E(core.KindInvalid, op, fmt.Sprintf("descriptor %d is not open", fd))
-	}
-	defer f.Close()
-	conn, err := net.FileConn(f)
-	if err != nil {
-		return nil, core.E(core.KindInvalid, op, fmt.Sprintf("descriptor %d is no socket", fd)).WithHint("this verb is started by serve")
-	}
-	if _, unix := conn.(*net.UnixConn); !unix {
-		return nil, errors.Join(core.E(core.KindInvalid, op, fmt.Sprintf("descriptor %d is no unix socket", fd)), conn.Close())
-	}
-	return conn, nil
 }
 
 func closeQuietly(c net.Conn) error {

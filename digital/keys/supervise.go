@@ -8,27 +8,18 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
-	"os/exec"
-	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/supervise"
 )
 
 // How the child is watched.
 const (
-	minBackoff   = 200 * time.Millisecond
-	maxBackoff   = 30 * time.Second
-	steady       = time.Minute // a child that ran so long begins a new back-off
 	probeEvery   = 10 * time.Second
 	probeTimeout = 5 * time.Second
 	startTimeout = 30 * time.Second // making keys on the first run, on a slow disk
-	endTimeout   = 5 * time.Second
 )
 
 // Supervisor keeps a keys process running.
@@ -45,134 +36,53 @@ type Supervisor struct {
 
 	patience time.Duration // how long a probe may take; 0 means probeTimeout
 
-	client Client
-	mu     sync.Mutex
-	health core.Health
-	why    string
-	starts int
+	client  Client
+	once    sync.Once
+	process supervise.Process
+}
+
+// child is the process, made of what the supervisor was told.
+func (s *Supervisor) child() *supervise.Process {
+	s.once.Do(func() {
+		s.process.Name, s.process.Attend = "keys", s.attend
+		s.process.Args, s.process.Program, s.process.Env, s.process.Stderr = s.Args, s.Program, s.Env, s.Stderr
+		s.process.Clock, s.process.Log = s.Clock, s.Log
+	})
+	return &s.process
 }
 
 // Client returns the client of whichever child is running.
 func (s *Supervisor) Client() *Client { return &s.client }
 
 // Health returns how the process is and, where it is not healthy, why.
-func (s *Supervisor) Health() (core.Health, string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.health == "" {
-		return core.HealthStarting, "not started yet"
-	}
-	return s.health, s.why
-}
+func (s *Supervisor) Health() (core.Health, string) { return s.child().Health() }
 
 // Starts returns how often a child was started.
-func (s *Supervisor) Starts() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.starts
-}
-
-func (s *Supervisor) set(h core.Health, why string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.health, s.why = h, why
-}
+func (s *Supervisor) Starts() int { return s.child().Starts() }
 
 // Run starts the child and starts it again, with back-off, until ctx ends; then
 // it ends the child and returns nil.
-func (s *Supervisor) Run(ctx context.Context) error {
-	// The parent-death signal comes when the thread ends that made the child,
-	// so that thread is held for as long as there is a child.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	backoff := minBackoff
-	for {
-		began := s.Clock.Now()
-		err := s.once(ctx)
-		s.client.use(nil)
-		if ctx.Err() != nil {
-			s.set(core.HealthUnhealthy, "stopped")
-			return nil
-		}
-		if s.Clock.Now().Sub(began) >= steady {
-			backoff = minBackoff
-		}
-		s.set(core.HealthUnhealthy, err.Error())
-		s.Log.Error("the keys process ended", "error", err.Error(), "again_in", backoff)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.Clock.After(backoff):
-		}
-		backoff = min(2*backoff, maxBackoff)
-	}
-}
+func (s *Supervisor) Run(ctx context.Context) error { return s.child().Run(ctx) }
 
-// once runs one child to its end and says why it ended.
-func (s *Supervisor) once(ctx context.Context) error {
-	cmd, conn, err := s.start()
-	if err != nil {
-		return err
-	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+// attend is with one child until it should be ended, or has ended by itself.
+func (s *Supervisor) attend(ctx context.Context, conn net.Conn, up func()) error {
 	session := newSession(conn)
-	cause := s.watch(ctx, session)
-	hangs := cause != nil && !session.ended()
+	err := s.watch(ctx, session, up)
+	if err != nil && !session.ended() {
+		err = errors.Join(err, supervise.ErrHangs)
+	}
 	session.end(errDown()) // the child sees the end of its input and leaves
-	if hangs {
-		_ = cmd.Process.Kill()
-	}
-
-	// Real time: a child may hang whatever the clock says.
-	patience := time.NewTimer(endTimeout)
-	defer patience.Stop()
-	select {
-	case err = <-exited:
-	case <-patience.C:
-		_ = cmd.Process.Kill()
-		err = <-exited
-	}
-	return errors.Join(cause, err)
+	s.client.use(nil)
+	return err
 }
 
-func (s *Supervisor) start() (*exec.Cmd, net.Conn, error) {
-	const op = "keys.Supervisor"
-	conn, theirs, err := socketpair()
-	if err != nil {
-		return nil, nil, core.Wrap(core.KindUnavailable, op, err)
-	}
-	defer theirs.Close()
-	program := s.Program
-	if program == "" {
-		if program, err = os.Executable(); err != nil {
-			return nil, nil, errors.Join(core.Wrap(core.KindUnavailable, op, err), conn.Close())
-		}
-	}
-	cmd := exec.Command(program, s.Args...)
-	cmd.Env = append([]string{}, s.Env...)
-	cmd.Stderr = s.Stderr
-	cmd.ExtraFiles = []*os.File{theirs} // becomes ChildFD
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	cmd.WaitDelay = endTimeout
-	if err := cmd.Start(); err != nil {
-		return nil, nil, errors.Join(core.Wrap(core.KindUnavailable, op, err), conn.Close())
-	}
-	s.mu.Lock()
-	s.starts++
-	s.mu.Unlock()
-	s.set(core.HealthStarting, "")
-	return cmd, conn, nil
-}
-
-// watch returns when the child should be ended, or has ended by itself. A child
-// that hangs is as useless as a dead one, so it is asked how it is.
-func (s *Supervisor) watch(ctx context.Context, session *session) error {
+// watch asks the child how it is: one that hangs is as useless as a dead one.
+func (s *Supervisor) watch(ctx context.Context, session *session, up func()) error {
 	if err := s.probe(ctx, session, startTimeout); err != nil {
 		return fmt.Errorf("it did not start: %w", err)
 	}
 	s.client.use(session)
-	s.set(core.HealthHealthy, "")
+	up()
 	for {
 		select {
 		case <-ctx.Done():
@@ -194,20 +104,4 @@ func (s *Supervisor) probe(ctx context.Context, session *session, d time.Duratio
 	defer cancel()
 	_, err := session.ask(ctx, opStatus, []byte("{}"))
 	return err
-}
-
-// socketpair returns our end and the child's, neither of which any other child
-// inherits.
-func socketpair() (net.Conn, *os.File, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "keys"), os.NewFile(uintptr(fds[1]), "keys")
-	defer ours.Close()
-	conn, err := net.FileConn(ours)
-	if err != nil {
-		return nil, nil, errors.Join(err, theirs.Close())
-	}
-	return conn, theirs, nil
 }

@@ -148,7 +148,7 @@ var allowed = map[string][]string{
 	"core":         {},
 	"device":       {"core", "platform/wal", "platform/atomicfile", "platform/breaker", "platform/config", "digital/crypt", "link", "policy", "safety", "digital/pki/verify"},
 	"safety/stop":  {"core", "platform/atomicfile", "platform/wal", "platform/httpd", "link", "safety"},
-	"digital/keys": {"core", "platform/wal", "platform/atomicfile", "platform/breaker", "digital/crypt", "digital/pki", "link", "policy"},
+	"digital/keys": {"core", "platform/wal", "platform/atomicfile", "platform/breaker", "platform/supervise", "digital/crypt", "digital/pki", "link", "policy"},
 }
 
 func TestClosedImportLists(t *testing.T) {
