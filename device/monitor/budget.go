@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
 )
 
@@ -68,9 +69,13 @@ func (b *budget) fold(now time.Time, e Event) {
 		b.over[key] = f
 		b.order = append(b.order, key)
 	}
-	simulated := f.last.Simulated || e.Simulated
+	was := f.last
 	f.last = e
-	f.last.Simulated = simulated
+	f.last.Simulated = was.Simulated || e.Simulated
+	if was.Class == core.ClassDetectionFinding && e.Class != core.ClassDetectionFinding {
+		// One alarm among them is what they are counted as.
+		f.last.Class, f.last.State, f.last.Severity = was.Class, was.State, was.Severity
+	}
 	f.tally.add(now)
 }
 

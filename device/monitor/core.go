@@ -235,6 +235,9 @@ func (c *Core) alive(now time.Time, in *input, r sensor.Reading) {
 func (c *Core) level(now time.Time, in *input, r sensor.Reading) {
 	p := in.point(r.Point)
 	switch {
+	case r.Settled && r.Active != p.active:
+		p.pending = &change{reading: r, since: now}
+		c.accept(now, in, p)
 	case r.Active == p.active:
 		if p.pending != nil {
 			c.bounced(now, in, p)
@@ -293,11 +296,14 @@ func (c *Core) alarms(in *input) bool {
 	return !in.bypassed && (in.spec.Caps.Always || c.arming == core.Armed)
 }
 
-// alarm sets a latch, or counts further activity at one that is set.
+// alarm sets a latch, or counts further activity at one that is set. Its event
+// says alarm, also where nothing latches and the sensor is well again at once.
 func (c *Core) alarm(now time.Time, in *input, p *point, r sensor.Reading) {
 	switch {
-	case !in.spec.Caps.Latches:
-		c.say(now, in, p.name, r, core.ClassDetectionFinding)
+	case !in.spec.Caps.Latches || r.Unlatched:
+		e := c.event(now, in, p.name, r, core.ClassDetectionFinding)
+		e.State = core.SensorAlarm
+		c.spend(now, &in.readings, e)
 	case p.latch != nil:
 		p.activity.add(now)
 	default:

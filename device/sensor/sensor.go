@@ -89,9 +89,15 @@ type Reading struct {
 	Type, Clear string
 	// Active is the level of a Level.
 	Active bool
+	// Settled says that the level is debounced already, by the kernel or by the
+	// hardware: it counts at once.
+	Settled bool
 	// Alarm says that this is what the sensor is there to notice.
-	Alarm    bool
-	Severity core.Severity
+	Alarm bool
+	// Unlatched says that an alarm at this point ends with its level although
+	// the sensor latches: a door that people use.
+	Unlatched bool
+	Severity  core.Severity
 	// Sample is a live value of a lively sensor.
 	Sample uint64
 	// Fields is one JSON object, see [Fields].

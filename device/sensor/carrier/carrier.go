@@ -109,8 +109,16 @@ func keepFirst(lost chan<- error, err error) {
 
 // link is what is remembered of one interface.
 type link struct {
-	name    string
-	carrier bool
+	name     string
+	carrier  bool
+	hardware bool
+}
+
+// hardware says whether a link that comes or goes is somebody's hand at the
+// machine: a device, or one that the site named. What software makes (bridges,
+// containers' ends of a pair) comes and goes all day.
+func (s *Sensor) hardware(l netlink.Link) bool {
+	return l.Type() == "device" || slices.Contains(s.only, l.Attrs().Name)
 }
 
 // watch is the state of one run.
@@ -204,7 +212,7 @@ func (w *watch) missing(links []netlink.Link) {
 
 func (w *watch) see(l netlink.Link, start bool) {
 	a := l.Attrs()
-	now := link{name: a.Name, carrier: a.RawFlags&unix.IFF_LOWER_UP != 0}
+	now := link{name: a.Name, carrier: a.RawFlags&unix.IFF_LOWER_UP != 0, hardware: w.sensor.hardware(l)}
 	was, known := w.links[a.Index]
 	w.links[a.Index] = now
 	if known && was.name != now.name {
@@ -212,7 +220,9 @@ func (w *watch) see(l netlink.Link, start bool) {
 		w.emit(level(was.name, true, map[string]any{"interface": was.name, "renamed_to": now.name}))
 	}
 	if !known && !start {
-		w.emit(pulse("interface_attached", now.name, core.SeverityMedium, describe(l)))
+		attached := pulse("interface_attached", now.name, core.SeverityMedium, describe(l))
+		attached.Alarm = now.hardware
+		w.emit(attached)
 	}
 	if !known && w.sensor.spare(now) {
 		return
@@ -237,7 +247,9 @@ func (w *watch) gone(index int) {
 	}
 	delete(w.links, index)
 	fields := map[string]any{"interface": sensor.Text(was.name), "index": index}
-	w.emit(pulse("interface_removed", was.name, core.SeverityHigh, fields))
+	removed := pulse("interface_removed", was.name, core.SeverityHigh, fields)
+	removed.Alarm = was.hardware
+	w.emit(removed)
 	watched := slices.Contains(w.sensor.only, was.name)
 	end := level(was.name, !watched, fields)
 	end.Clear = "carrier_unwatched" // a link that is gone has not come up

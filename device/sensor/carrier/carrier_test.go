@@ -115,6 +115,9 @@ func TestASparePortIsCalmUntilItHasBeenUsed(t *testing.T) {
 		if r.Kind == sensor.Level && r.Point == "spare" {
 			t.Fatalf("a port that was never used reads as %+v", r)
 		}
+		if r.Kind == sensor.Pulse && r.Alarm {
+			t.Error("what software made counts as somebody's hand at the machine")
+		}
 		return r.Kind == sensor.Pulse && r.Point == "spare"
 	})
 	l.must(l.set("spare", true))
@@ -146,7 +149,9 @@ func TestAnInterfaceThatComesAndGoesIsReported(t *testing.T) {
 	l := newLab(t, "eth0", "eth1")
 	l.await("a named link that is missing has no carrier", isLevel("eth1", true))
 	l.must(l.nl.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth1"}, PeerName: "peer1"}))
-	l.await("attached", func(r sensor.Reading) bool { return r.Type == "interface_attached" && r.Point == "eth1" })
+	if r := l.await("attached", func(r sensor.Reading) bool { return r.Type == "interface_attached" && r.Point == "eth1" }); !r.Alarm {
+		t.Error("an interface that the site named appears and that is no alarm")
+	}
 	link, err := l.nl.LinkByName("eth1")
 	l.must(err)
 	l.must(l.nl.LinkDel(link))
