@@ -1,5 +1,6 @@
 # make run    the product on this machine, embedded defaults
 # make test   everything, with what the tests need installed first
+# make hil    a virtual machine's case is opened, alone and with a line a check
 # make check  formatting, vet, linters
 # make bench  figures, one tab-separated line each (ONLY=audit narrows)
 # make fuzz   every fuzz target for FUZZTIME each
@@ -15,7 +16,7 @@ GOLANGCI := $(CACHE)/golangci-lint-v2.15.0/golangci-lint
 GOFUMPT := $(CACHE)/gofumpt-v0.12.0/gofumpt
 STATICCHECK := $(CACHE)/staticcheck-v0.8.2/staticcheck
 
-.PHONY: run build test deps check bench fuzz
+.PHONY: run build test hil deps check bench fuzz
 
 run: build
 	./bin/interlock up
@@ -28,6 +29,9 @@ deps:
 
 test: deps
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+
+hil: deps
+	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 15m ./test/hil/...
 
 check: $(GOLANGCI) $(GOFUMPT) $(STATICCHECK)
 	@unformatted="$$($(GOFUMPT) -l $$(git ls-files '*.go'))"; \

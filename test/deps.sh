@@ -4,7 +4,8 @@
 # test that passed.
 set -euo pipefail
 
-# command, package
+# A command or a file, and the package that brings it. QEMU and what follows it
+# are the hardware-in-the-loop test's (test/hil), Chromium the console's.
 needs=(
   "gcc gcc"
   "ssh openssh-client"
@@ -16,12 +17,26 @@ needs=(
   "rsyslogd rsyslog"
   "logger bsdutils"
   "journalctl systemd"
+  "qemu-system-x86_64 qemu-system-x86"
+  "/usr/share/seabios/bios-256k.bin seabios"
+  "/usr/lib/ipxe/qemu/efi-virtio.rom ipxe-qemu"
+  "swtpm swtpm"
+  "swtpm_setup swtpm-tools"
+  "/usr/sbin/mke2fs e2fsprogs"
+  "/usr/sbin/modprobe kmod"
+  "gcc-12 gcc-12"
+  "make make"
+  "/usr/include/libelf.h libelf-dev"
+  "bc bc"
+  "xz xz-utils"
+  "chromium chromium"
+  "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core"
 )
 
 missing=()
 for need in "${needs[@]}"; do
   read -r command package <<<"$need"
-  command -v "$command" >/dev/null 2>&1 || missing+=("$package")
+  command -v "$command" >/dev/null 2>&1 || [ -e "$command" ] || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 

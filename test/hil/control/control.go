@@ -1,0 +1,92 @@
+// Package control is what host and guest of the hardware-in-the-loop test say to
+// each other over the virtual machine's second serial port: one JSON object a
+// line. The host asks, the guest answers; only its first line, [Hello], comes
+// unasked.
+package control
+
+import "encoding/json"
+
+// Request asks the guest to do something.
+type Request struct {
+	ID   uint64          `json:"id"`
+	Do   string          `json:"do"`
+	Args json.RawMessage `json:"args,omitempty"`
+}
+
+// Answer is what became of a request. ID 0 is the guest's hello.
+type Answer struct {
+	ID     uint64          `json:"id"`
+	Error  string          `json:"error,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+}
+
+// Hello is what the guest says once it is up.
+type Hello struct {
+	Kernel  string   `json:"kernel"`
+	Modules int      `json:"modules"`
+	TPM     []string `json:"tpm"`    // the TPM devices that the kernel made
+	UpMS    int64    `json:"up_ms"`  // since the kernel started
+	DiskFS  string   `json:"diskfs"` // what the agent's folder is kept on
+}
+
+// The folders in the guest.
+const (
+	AgentConfig = "/etc/interlock/agent.yaml"
+	StateDir    = "/state"
+	DataDir     = StateDir + "/agent"
+	RunDir      = "/run/interlock-agent"
+)
+
+// Network addresses as the guest sees them. The host's loopback is reached by
+// GuestServer and GuestPeer, each at one port; there is nothing else.
+const (
+	GuestAddress = "10.0.2.15"
+	GuestGateway = "10.0.2.2"
+	GuestServer  = "10.0.2.100"
+	GuestPeer    = "10.0.2.200"
+)
+
+// File is a file to write.
+type File struct {
+	Path string `json:"path"`
+	Text string `json:"text"`
+}
+
+// Start starts the agent; Enrolment is used once.
+type Start struct {
+	Enrolment string `json:"enrolment,omitempty"`
+}
+
+// Pull sets what a line of the simulated GPIO chip is pulled to.
+type Pull struct {
+	Line int  `json:"line"`
+	Up   bool `json:"up"`
+}
+
+// Bounce pulls a line up for so long and then down again, Times times.
+type Bounce struct {
+	Line  int   `json:"line"`
+	Width int64 `json:"width_us"`
+	Times int   `json:"times"`
+}
+
+// Bounced says how long the longest of the pulses really was: the guest is not
+// always given the processor when it wants it.
+type Bounced struct {
+	Longest int64 `json:"longest_us"`
+}
+
+// Dial tries a connection.
+type Dial struct {
+	Address string `json:"address"`
+}
+
+// Dialled is what a peer said first.
+type Dialled struct {
+	Said string `json:"said"`
+}
+
+// Listing names what is there.
+type Listing struct {
+	Names []string `json:"names"`
+}

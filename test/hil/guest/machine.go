@@ -1,0 +1,169 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-security/interlock/test/hil/control"
+)
+
+// machine is what the host plays with.
+type machine struct {
+	verbs map[string]func(json.RawMessage) (any, error)
+	agent *exec.Cmd
+	chip  chip
+}
+
+func newMachine() *machine {
+	m := &machine{}
+	m.verbs = map[string]func(json.RawMessage) (any, error){
+		"file.write":   with(writeFile),
+		"list":         with(list),
+		"read":         with(read),
+		"agent.key":    func(json.RawMessage) (any, error) { return m.agentKey() },
+		"agent.start":  with(m.agentStart),
+		"agent.kill":   func(json.RawMessage) (any, error) { return nil, m.agentKill() },
+		"agent.status": func(json.RawMessage) (any, error) { return agentStatus() },
+		"gpio.make":    func(json.RawMessage) (any, error) { return m.chip.make() },
+		"gpio.remove":  func(json.RawMessage) (any, error) { return nil, m.chip.remove() },
+		"gpio.pull":    with(func(p control.Pull) (any, error) { return nil, m.chip.pull(p.Line, p.Up) }),
+		"gpio.bounce":  with(m.chip.bounce),
+		"hwmon.make":   func(json.RawMessage) (any, error) { return makeHwmon() },
+		"hwmon.alarm":  func(json.RawMessage) (any, error) { return nil, raiseHwmon() },
+		"nft":          func(json.RawMessage) (any, error) { return ruleset() },
+		"dial":         with(dial),
+	}
+	return m
+}
+
+func (m *machine) do(r control.Request) (any, error) {
+	verb, ok := m.verbs[r.Do]
+	if !ok {
+		return nil, fmt.Errorf("the guest can't %q", r.Do)
+	}
+	return verb(r.Args)
+}
+
+// with decodes a verb's arguments.
+func with[T any](fn func(T) (any, error)) func(json.RawMessage) (any, error) {
+	return func(raw json.RawMessage) (any, error) {
+		var args T
+		if err := json.Unmarshal(raw, &args); err != nil {
+			return nil, err
+		}
+		return fn(args)
+	}
+}
+
+func writeFile(f control.File) (any, error) {
+	if err := os.MkdirAll(filepath.Dir(f.Path), 0o700); err != nil {
+		return nil, err
+	}
+	return nil, os.WriteFile(f.Path, []byte(f.Text), 0o600)
+}
+
+func list(f control.File) (any, error) {
+	names, err := filepath.Glob(f.Path)
+	return control.Listing{Names: names}, err
+}
+
+func read(f control.File) (any, error) {
+	b, err := os.ReadFile(f.Path)
+	return control.File{Path: f.Path, Text: string(b)}, err
+}
+
+// agentBinary is the product's own cmd/interlock-agent.
+const agentBinary = "/bin/interlock-agent"
+
+func (m *machine) agentKey() (any, error) {
+	out, err := exec.Command(agentBinary, "--config", control.AgentConfig, "--print-key").Output()
+	if err != nil {
+		return nil, commandError(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if fact, ok := strings.CutPrefix(line, "fact "); ok {
+			return control.File{Text: strings.TrimSpace(fact)}, nil
+		}
+	}
+	return nil, fmt.Errorf("the agent printed no fact: %q", out)
+}
+
+func commandError(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
+	}
+	return err
+}
+
+func (m *machine) agentStart(s control.Start) (any, error) {
+	if m.agent != nil {
+		return nil, errors.New("the agent runs already")
+	}
+	cmd := exec.Command(agentBinary, "--config", control.AgentConfig)
+	if s.Enrolment != "" {
+		cmd.Env = append(os.Environ(), "INTERLOCK_ENROL="+s.Enrolment)
+	}
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	m.agent = cmd
+	return nil, nil
+}
+
+// agentKill kills the agent as nothing it could have prepared for.
+func (m *machine) agentKill() error {
+	if m.agent == nil {
+		return errors.New("no agent runs")
+	}
+	cmd := m.agent
+	m.agent = nil
+	if err := cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("the agent had ended by itself: %w", err)
+	}
+	_ = cmd.Wait()
+	if status, ok := cmd.ProcessState.Sys().(unix.WaitStatus); !ok || status.Signal() != unix.SIGKILL {
+		return fmt.Errorf("the agent had ended by itself: %s", cmd.ProcessState)
+	}
+	return nil
+}
+
+// agentStatus asks as people at the machine do.
+func agentStatus() (any, error) {
+	out, err := exec.Command(agentBinary, "--config", control.AgentConfig, "--status").Output()
+	return json.RawMessage(out), commandError(err)
+}
+
+// ruleset is what the kernel's firewall holds, in the words of nft(8): a
+// program that has nothing of ours in it.
+func ruleset() (any, error) {
+	out, err := exec.Command("/usr/sbin/nft", "list", "ruleset").Output()
+	return control.File{Text: string(out)}, commandError(err)
+}
+
+// dial connects and reads what the peer says first.
+func dial(d control.Dial) (any, error) {
+	c, err := net.DialTimeout("tcp", d.Address, 3*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = c.Close() }()
+	if err := c.SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil {
+		return nil, err
+	}
+	said, err := io.ReadAll(io.LimitReader(c, 64))
+	return control.Dialled{Said: string(said)}, err
+}

@@ -1,0 +1,39 @@
+package hil
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// local is the part of the agent's own status that the checks look at.
+type local struct {
+	Sensors   []localSensor `json:"sensors"`
+	Latches   []localLatch  `json:"latches"`
+	Contained bool          `json:"contained"`
+	Firewall  struct {
+		Present bool   `json:"present"`
+		Intact  bool   `json:"intact"`
+		Why     string `json:"why"`
+	} `json:"firewall"`
+	Mode string `json:"mode"`
+}
+
+type localSensor struct {
+	ID     string   `json:"id"`
+	State  string   `json:"state"`
+	Active []string `json:"active"`
+}
+
+type localLatch struct {
+	ID     string `json:"id"`
+	Sensor string `json:"sensor"`
+	Type   string `json:"type"`
+}
+
+// local asks the agent in the guest, as somebody at the machine does.
+func (l *loop) local(ctx context.Context) (local, error) {
+	var st local
+	return st, l.m.do(ctx, "agent.status", nil, &st)
+}
+
+func decode(text string, into any) error { return json.Unmarshal([]byte(text), into) }
