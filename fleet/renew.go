@@ -145,20 +145,31 @@ func (l *Listener) renew(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
+// readRequest reads what a device asks a certificate for. Until done is called
+// the request counts against the device's quota.
+func (l *Listener) readRequest(c caller, w http.ResponseWriter, r *http.Request, into any) (done func(), err error) {
+	done, err = l.quotas.device(streamName(c.device), maxEnrolBody)
+	if err != nil {
+		return nil, err
+	}
+	body, err := httpd.ReadBody(w, r, maxEnrolBody)
+	if err == nil {
+		err = link.DecodeStrict(body, into)
+	}
+	if err != nil {
+		done()
+		return nil, fmt.Errorf("fleet: a certificate request: %w", err)
+	}
+	return done, nil
+}
+
 func (l *Listener) renewed(c caller, w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	done, err := l.quotas.device(streamName(c.device), maxEnrolBody)
+	var req RenewRequest
+	done, err := l.readRequest(c, w, r, &req)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	body, err := httpd.ReadBody(w, r, maxEnrolBody)
-	if err != nil {
-		return nil, err
-	}
-	var req RenewRequest
-	if err := link.DecodeStrict(body, &req); err != nil {
-		return nil, fmt.Errorf("fleet.Renew: %w", err)
-	}
 	if err := l.proves(c, req.Challenge); err != nil {
 		return nil, err
 	}

@@ -9,8 +9,6 @@ import (
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/digital/pki/verify"
-	"github.com/interlock-security/interlock/link"
-	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/platform/store"
 	"github.com/interlock-security/interlock/policy"
 )
@@ -52,19 +50,12 @@ func (l *Listener) workload(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (l *Listener) workloadFor(c caller, w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	done, err := l.quotas.device(streamName(c.device), maxEnrolBody)
+	var req WorkloadRequest
+	done, err := l.readRequest(c, w, r, &req)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	body, err := httpd.ReadBody(w, r, maxEnrolBody)
-	if err != nil {
-		return nil, err
-	}
-	var req WorkloadRequest
-	if err := link.DecodeStrict(body, &req); err != nil {
-		return nil, fmt.Errorf("fleet.Workload: %w", err)
-	}
 	csr, key, err := req.check(c.device)
 	if err != nil {
 		return nil, err
