@@ -10,7 +10,8 @@ import (
 
 // childCmd holds the processes that serve starts from its own binary.
 type childCmd struct {
-	Keys childKeysCmd `cmd:"" help:"The process that holds the CA and the order key; serve starts it."`
+	Keys   childKeysCmd   `cmd:"" help:"The process that holds the CA and the order key; serve starts it."`
+	Events childEventsCmd `cmd:"" help:"The process that holds the event store; serve starts it."`
 }
 
 type childKeysCmd struct {
