@@ -97,6 +97,27 @@ const (
 	TokenCreate   core.Action = "token.create"
 	TokenRevoke   core.Action = "token.revoke"
 	SessionCreate core.Action = "session.create"
+	SessionList   core.Action = "session.list"
+	SessionEnd    core.Action = "session.end"
+
+	PersonList    core.Action = "person.list"
+	PersonShow    core.Action = "person.show"
+	PersonInvite  core.Action = "person.invite"
+	PersonRoles   core.Action = "person.roles"
+	PersonName    core.Action = "person.name"
+	PersonLink    core.Action = "person.link"
+	PersonLinkOwn core.Action = "person.link-own"
+	PersonRevoke  core.Action = "person.revoke"
+	PersonRestore core.Action = "person.restore"
+	PasskeyAdd    core.Action = "passkey.add"
+	PasskeyRemove core.Action = "passkey.remove"
+
+	ApprovalList     core.Action = "approval.list"
+	ApprovalShow     core.Action = "approval.show"
+	ApprovalRequest  core.Action = "approval.request"
+	ApprovalDecide   core.Action = "approval.decide"
+	ApprovalWithdraw core.Action = "approval.withdraw"
+	ApprovalUse      core.Action = "approval.use"
 
 	AuditRead   core.Action = "audit.read"
 	AuditExport core.Action = "audit.export"
@@ -181,6 +202,27 @@ var Actions = []Row{
 	{TokenCreate, ClassChange, "make an enrolment token"},
 	{TokenRevoke, ClassChange, "end a token"},
 	{SessionCreate, ClassChange, "sign in"},
+	{SessionList, ClassRead, "see who is signed in"},
+	{SessionEnd, ClassChange, "end somebody's session"},
+
+	{PersonList, ClassRead, "see which people there are"},
+	{PersonShow, ClassRead, "see one person, with passkeys and sessions"},
+	{PersonInvite, ClassLoosen, "let somebody in; above viewer, ask for it"},
+	{PersonRoles, ClassLoosen, "ask for other roles or sites of a person"},
+	{PersonName, ClassChange, "say what one is called"},
+	{PersonLink, ClassLoosen, "ask for another sign-in link for somebody"},
+	{PersonLinkOwn, ClassChange, "make a sign-in link for oneself"},
+	{PersonRevoke, ClassChange, "take somebody's passkeys and sessions away"},
+	{PersonRestore, ClassChange, "end a person's stop-only after looking: what the log says holds"},
+	{PasskeyAdd, ClassChange, "make a passkey of one's own"},
+	{PasskeyRemove, ClassChange, "end a passkey"},
+
+	{ApprovalList, ClassRead, "see what waits for a second person"},
+	{ApprovalShow, ClassRead, "see one request with its exact parameters"},
+	{ApprovalRequest, ClassChange, "ask for what takes a second person"},
+	{ApprovalDecide, ClassChange, "agree to somebody else's request, or refuse it"},
+	{ApprovalWithdraw, ClassChange, "take back an own request of that kind"},
+	{ApprovalUse, ClassChange, "carry out what was agreed on"},
 
 	{AuditRead, ClassPersonal, "read audit entries with their bodies"},
 	{AuditExport, ClassPersonal, "export the audit log"},
