@@ -58,6 +58,20 @@ func (r *Registry) raise(ctx context.Context, tx *store.Tx, a alarm) error {
 	return tx.Notify(ctx, alarmChannel)
 }
 
+// Notice is something that another part of the server noticed and that is to
+// become an event as the fleet's own alarms do.
+type Notice struct {
+	Tenant   core.TenantID
+	Kind     string
+	Severity core.Severity
+	Fields   map[string]any
+}
+
+// Raise makes an alarm of a notice inside the transaction that noticed it.
+func (r *Registry) Raise(ctx context.Context, tx *store.Tx, n Notice) error {
+	return r.raise(ctx, tx, alarm{tenant: n.Tenant, kind: n.Kind, severity: n.Severity, at: r.clock.Now(), fields: n.Fields})
+}
+
 // AlarmCapped is the event of an actor who reached the cap of containment.
 const AlarmCapped = "containment_capped"
 
