@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/events"
 	"github.com/interlock-security/interlock/platform/httpd"
 )
 
@@ -19,11 +20,13 @@ type Config struct {
 	// the trust root; it can't be changed later.
 	Installation core.ServiceID `yaml:"installation"`
 
-	Listen    Listen     `yaml:"listen"`
-	Store     Store      `yaml:"store"`
-	Collect   Collect    `yaml:"collect"`
-	Operators []Operator `yaml:"operators"`
-	Rules     string     `yaml:"rules"` // folder of rules beside the shipped ones, "" for none
+	Listen  Listen  `yaml:"listen"`
+	Store   Store   `yaml:"store"`
+	Collect Collect `yaml:"collect"`
+	// Events is the event store that searches look into.
+	Events    events.Settings `yaml:"events"`
+	Operators []Operator      `yaml:"operators"`
+	Rules     string          `yaml:"rules"` // folder of rules beside the shipped ones, "" for none
 }
 
 // Listen is where the server is reached.
@@ -83,6 +86,7 @@ func Default(uid int) Config {
 			Management: "127.0.0.1:7480", Exposure: httpd.ExposureStandard,
 		},
 		Store:     Store{Driver: "sqlite"},
+		Events:    events.DefaultSettings(),
 		Operators: []Operator{{UID: uint32(uid), Person: core.MustID[core.PersonID]("owner"), Roles: Roles}},
 	}
 }
@@ -112,6 +116,9 @@ func (c *Config) Validate() error {
 		if !filepath.IsAbs(f.Path) || f.Type != "sshd" && f.Type != "syslog" {
 			return fmt.Errorf("collect.files[%d]: needs an absolute path and the type sshd or syslog", i)
 		}
+	}
+	if err := c.Events.Validate(); err != nil {
+		return err
 	}
 	return c.validateOperators()
 }
@@ -170,6 +177,9 @@ func (p Paths) State() string { return filepath.Join(p.Dir, "state.db") }
 
 // Journal is the raw journal's database.
 func (p Paths) Journal() string { return filepath.Join(p.Dir, "journal.db") }
+
+// Events is opened by the events process alone.
+func (p Paths) Events() string { return filepath.Join(p.Dir, "events") }
 
 // Audit is the audit log's folder.
 func (p Paths) Audit() string { return filepath.Join(p.Dir, "audit") }

@@ -18,16 +18,25 @@ const ownerLease = 15 * time.Second
 // loses it waits for its turn again. A server that starts again after a crash
 // is the owner that it was.
 func (s *Server) runOwned(ctx context.Context, stage journal.Stage) error {
-	name := stage.Name + "/" + s.Config.Tenant.String()
+	return s.owned(ctx, stage.Name, func(ctx context.Context, lease *journal.Lease) error {
+		stage.Lease = lease
+		return journal.Run(ctx, s.base.state, stage)
+	})
+}
+
+// owned is [Server.runOwned] for what drives itself: run goes on until its
+// context ends, which it does when the lease is somebody else's.
+func (s *Server) owned(ctx context.Context, stage string, run func(context.Context, *journal.Lease) error) error {
+	name := stage + "/" + s.Config.Tenant.String()
 	for {
 		lease, err := journal.Acquire(ctx, s.base.state, s.clock, name, s.instance, ownerLease)
 		if err == nil {
-			err = s.ownStage(ctx, stage, lease)
+			err = s.own(ctx, lease, run)
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		s.log.Warn("a stage waits for its lease", slog.String("stage", stage.Name), slog.Any("err", err))
+		s.log.Warn("a stage waits for its lease", slog.String("stage", stage), slog.Any("err", err))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -36,8 +45,8 @@ func (s *Server) runOwned(ctx context.Context, stage journal.Stage) error {
 	}
 }
 
-// ownStage runs a stage until ctx ends or the lease is somebody else's.
-func (s *Server) ownStage(ctx context.Context, stage journal.Stage, lease *journal.Lease) error {
+// own runs a stage until ctx ends or the lease is somebody else's.
+func (s *Server) own(ctx context.Context, lease *journal.Lease, run func(context.Context, *journal.Lease) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	renewed := make(chan struct{})
 	go func() {
@@ -45,8 +54,7 @@ func (s *Server) ownStage(ctx context.Context, stage journal.Stage, lease *journ
 		s.keepLease(ctx, lease)
 		cancel()
 	}()
-	stage.Lease = lease
-	err := journal.Run(ctx, s.base.state, stage)
+	err := run(ctx, lease)
 	cancel()
 	<-renewed
 	return err

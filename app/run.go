@@ -43,6 +43,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.serveStops(ctx); err != nil {
 		return err
 	}
+	if err := s.startEvents(ctx); err != nil {
+		return err
+	}
 	if err := s.runFlow(ctx); err != nil {
 		return err
 	}

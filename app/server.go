@@ -59,6 +59,7 @@ type Server struct {
 	Listener  *fleet.Listener
 	API       *httpd.Mux
 	flow      *flow
+	events    *eventStore // nil where searching is off
 	hub       *stop.Hub
 	ring      *stop.Ring
 	tls       *tls.Config
@@ -132,6 +133,9 @@ func Open(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	if s.flow, err = s.openFlow(); err != nil {
+		return nil, err
+	}
+	if err := s.openEvents(); err != nil {
 		return nil, err
 	}
 	s.carryOver(ctx)

@@ -25,6 +25,9 @@ import (
 func (s *Server) parts() map[string]core.Health {
 	keysHealth, _ := s.child.Health()
 	p := map[string]core.Health{"audit": core.HealthHealthy, "keys": keysHealth, "state": core.HealthHealthy, "listener": core.HealthHealthy, "collect": s.collecting()}
+	if s.events != nil {
+		p["events"] = s.eventsHealth()
+	}
 	switch {
 	case s.stopOnly():
 		p["audit"] = core.HealthUnhealthy
@@ -115,7 +118,7 @@ func (s *Server) count(ctx context.Context, tx *store.Tx, out *api.Status) error
 		out.Incidents[string(state)] = n
 	}
 	out.Journal.Cursors = map[string]uint64{}
-	for _, stage := range []string{"fleet", "detect"} {
+	for _, stage := range []string{"fleet", "detect", "index"} {
 		if out.Journal.Cursors[stage], err = (journal.Cursor{Stage: stage, Topic: s.base.frames.Name()}).Load(ctx, tx); err != nil {
 			return err
 		}
@@ -130,6 +133,7 @@ func (s *Server) standing(root *link.Root) []string {
 	list := append([]string{}, s.warnings...)
 	s.mu.Unlock()
 	list = append(list, s.logWarnings(root)...)
+	list = append(list, s.eventsWarnings()...)
 	doubts := s.Authority.Doubts()
 	for _, object := range slices.Sorted(maps.Keys(doubts)) {
 		list = append(list, object+" is in stop-only: "+doubts[object])

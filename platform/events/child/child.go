@@ -24,6 +24,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/VictoriaMetrics/VictoriaLogs/app/vlinsert"
@@ -64,6 +65,7 @@ func Main(ctx context.Context) error {
 // serve runs the store until the parent's end of conn closes or ctx ends.
 func serve(ctx context.Context, conn net.Conn, start *events.Start) error {
 	const op = "events/child"
+	syscall.Umask(0o077)
 	if err := atomicfile.MkdirAll(start.Dir, 0o700); err != nil {
 		return err
 	}

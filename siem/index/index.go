@@ -1,0 +1,164 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/events"
+	"github.com/interlock-security/interlock/platform/journal"
+	"github.com/interlock-security/interlock/platform/store"
+	"github.com/interlock-security/interlock/siem/normalise"
+)
+
+// StageName is the cursor's.
+const StageName = "index"
+
+const (
+	// readFrames is how many frames are read at once, sendRows and sendBytes
+	// how much of them goes into one request.
+	readFrames = 64
+	sendRows   = 8192
+	sendBytes  = 8 << 20
+	// Pauses after a failure.
+	firstPause   = 250 * time.Millisecond
+	longestPause = 15 * time.Second
+)
+
+// Store is the event store, as far as the stage needs it.
+type Store interface {
+	Insert(ctx context.Context, rows []events.Row) error
+	Flush(ctx context.Context) error
+	Stored(ctx context.Context, tenant core.TenantID, partition int32, from, to uint64, earliest, latest time.Time) (map[events.Place]int, error)
+	Count(ctx context.Context, tenant core.TenantID, partition int32, from, to uint64, earliest, latest time.Time) (uint64, error)
+	// Generation changes when the store was started again.
+	Generation() uint64
+}
+
+// Journal is the raw journal, as far as the stage needs it.
+type Journal interface {
+	journal.Reader
+	// Next is the offset that the next frame will get.
+	Next(ctx context.Context, partition int32) (uint64, error)
+}
+
+// Config is what an index is made of. All but Partition is required.
+type Config struct {
+	Frames    Journal
+	State     *store.DB
+	Store     Store
+	Partition int32
+	// Flush is how long the store may hold rows in memory alone.
+	Flush time.Duration
+	Clock core.Clock
+	Log   *slog.Logger
+}
+
+// State is how the index is.
+type State struct {
+	// Cursor is the offset up to which the store is known to hold all.
+	Cursor uint64 `json:"cursor"`
+	// Sent counts rows that the store took since the start.
+	Sent uint64 `json:"sent"`
+	// Missing counts rows that the store does not keep, though they were sent
+	// again and again: they are older than its retention, most likely.
+	Missing uint64 `json:"missing"`
+	// Damaged counts frames that the journal can't give any more.
+	Damaged uint64 `json:"damaged"`
+	// Since is when sending began to fail, Problem why; zero while it works.
+	Since   time.Time `json:"since,omitzero"`
+	Problem string    `json:"problem,omitempty"`
+}
+
+// Index is the stage.
+type Index struct {
+	Config     Config
+	cursor     journal.Cursor
+	normaliser *normalise.Normaliser
+	// wait is how long the cursor trails.
+	wait time.Duration
+
+	mu    sync.Mutex
+	state State
+}
+
+// New makes the stage.
+func New(c Config) *Index {
+	return &Index{
+		Config: c, cursor: journal.Cursor{Stage: StageName, Topic: c.Frames.Name(), Partition: c.Partition},
+		normaliser: normalise.New(), wait: 2 * c.Flush,
+	}
+}
+
+// State returns how the index is.
+func (x *Index) State() State {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.state
+}
+
+func (x *Index) note(change func(*State)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	change(&x.state)
+}
+
+// Register makes the cursor, unless it is there: from then on the journal keeps
+// what was not indexed.
+func (x *Index) Register(ctx context.Context) error {
+	return x.cursor.Register(ctx, x.Config.State, 1)
+}
+
+// Run sends events until ctx ends, then returns nil. It returns an error only
+// where the lease is somebody else's (KindExpired). One process at a time runs
+// the stage of a partition.
+func (x *Index) Run(ctx context.Context, lease *journal.Lease) error {
+	r := &run{Index: x, lease: lease}
+	pause := firstPause
+	for ctx.Err() == nil {
+		before := x.State().Sent
+		err := r.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, errLease) {
+			return err
+		}
+		if errors.Is(err, errAgain) {
+			continue
+		}
+		r.rounds = 0
+		x.failed(err)
+		if x.State().Sent > before {
+			pause = firstPause
+		}
+		select {
+		case <-ctx.Done():
+		case <-x.Config.Clock.After(pause):
+		}
+		pause = min(2*pause, longestPause)
+	}
+	return nil
+}
+
+// failed keeps why sending does not work; it is told once and again when it
+// changes.
+func (x *Index) failed(err error) {
+	text := err.Error()
+	x.note(func(s *State) {
+		if s.Problem == "" {
+			s.Since = x.Config.Clock.Now()
+		}
+		if s.Problem != text {
+			x.Config.Log.Warn("events wait to be indexed", slog.Any("err", err))
+		}
+		s.Problem = text
+	})
+}
+
+func (x *Index) works() {
+	x.note(func(s *State) { s.Since, s.Problem = time.Time{}, "" })
+}
