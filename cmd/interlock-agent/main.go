@@ -29,7 +29,7 @@ type cli struct {
 	Enrol     string   `help:"The enrolment string. INTERLOCK_ENROL in the environment keeps it from other users of this machine." env:"INTERLOCK_ENROL" placeholder:"STRING"`
 	RootHash  string   `help:"The trust root's SHA-256 from the ceremony sheet. Without it an enrolment is marked as first use, for ever."`
 	Enforce   bool     `help:"Let a quarantine change this machine's firewall."`
-	Sensors   []string `help:"The sensors to run, by driver (carrier, usb), in place of the configured ones." placeholder:"DRIVER"`
+	Sensors   []string `help:"The sensors to run, by driver (carrier, disk, hwmon, usb), in place of the configured ones. gpio needs lines, so it needs a file." placeholder:"DRIVER"`
 	PrintKey  bool     `help:"Make the device's key if there is none, print its fact and short code, and end."`
 	Status    bool     `help:"Print the status of the agent that runs here, and end."`
 	PrintConf bool     `help:"Print the configuration as it would be used, and end." name:"print-config"`

@@ -26,40 +26,6 @@ const (
 	EnforceSimulated Enforcement = "simulated"
 )
 
-// The drivers that this build has.
-const (
-	DriverCarrier = "carrier"
-	DriverUSB     = "usb"
-	DriverSim     = "sim"
-)
-
-// The reflexes that a latch can set off.
-const (
-	ReflexQuarantine = "quarantine"
-	ReflexStop       = "stop"
-)
-
-// ownSensor is the name under which the agent itself latches; no sensor may
-// have it.
-const ownSensor = "agent"
-
-// SensorConfig configures one sensor.
-type SensorConfig struct {
-	ID     string `yaml:"id"`
-	Driver string `yaml:"driver"` // carrier, usb, sim
-	// Interfaces are the network interfaces that carrier watches; none means
-	// all but loopback.
-	Interfaces []string `yaml:"interfaces,omitempty"`
-	// Script and Socket feed a simulated sensor.
-	Script string `yaml:"script,omitempty"`
-	Socket string `yaml:"socket,omitempty"`
-	// Latch overrides whether an alarm stays until it is released.
-	Latch *bool `yaml:"latch,omitempty"`
-	// Reflex is what a latch of this sensor sets off at once: quarantine, stop.
-	// Leaving it out means quarantine; an empty list means nothing.
-	Reflex *[]string `yaml:"reflex,omitempty"`
-}
-
 // OutputConfig configures one output.
 type OutputConfig struct {
 	ID     string `yaml:"id"`
@@ -158,35 +124,6 @@ func (c *Config) Validate() error {
 
 func invalid(format string, args ...any) error {
 	return core.E(core.KindInvalid, "agent.Config", fmt.Sprintf(format, args...))
-}
-
-func (c *Config) validateSensors() error {
-	seen := map[string]bool{ownSensor: true}
-	for i, s := range c.Sensors {
-		if _, err := core.ParseID[core.SensorID](s.ID); err != nil {
-			return fmt.Errorf("sensors[%d].id: %w", i, err)
-		}
-		if seen[s.ID] {
-			return invalid("sensors[%d].id: %q is taken", i, s.ID)
-		}
-		seen[s.ID] = true
-		if !slices.Contains([]string{DriverCarrier, DriverUSB, DriverSim}, s.Driver) {
-			return invalid("sensors[%d].driver: %q; this build has carrier, usb, sim", i, s.Driver)
-		}
-		for _, r := range s.reflexes() {
-			if r != ReflexQuarantine && r != ReflexStop {
-				return invalid("sensors[%d].reflex: %q; known are quarantine, stop", i, r)
-			}
-		}
-	}
-	return nil
-}
-
-func (s SensorConfig) reflexes() []string {
-	if s.Reflex == nil {
-		return []string{ReflexQuarantine}
-	}
-	return *s.Reflex
 }
 
 func (c *Config) validateOutputs() error {

@@ -11,6 +11,9 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
 	"github.com/interlock-security/interlock/device/sensor/carrier"
+	"github.com/interlock-security/interlock/device/sensor/disk"
+	"github.com/interlock-security/interlock/device/sensor/gpio"
+	"github.com/interlock-security/interlock/device/sensor/hwmon"
 	"github.com/interlock-security/interlock/device/sensor/sim"
 	"github.com/interlock-security/interlock/device/sensor/usb"
 )
@@ -41,8 +44,14 @@ func (a *Agent) newSensor(id core.SensorID, c SensorConfig) (sensor.Sensor, erro
 	switch c.Driver {
 	case DriverCarrier:
 		return carrier.New(id, a.cfg.Clock, c.Interfaces...), nil
+	case DriverDisk:
+		return disk.New(id, a.cfg.Clock), nil
+	case DriverGPIO:
+		return gpio.New(id, a.cfg.Clock, c.Lines)
+	case DriverHwmon:
+		return hwmon.New(id, a.cfg.Clock, c.Chips...), nil
 	case DriverUSB:
-		return usb.New(id, a.cfg.Clock), nil
+		return usb.NewControl(id, a.cfg.Clock, c.Policy, c.Allow)
 	case DriverSim:
 		return a.newSim(id, c)
 	}

@@ -26,6 +26,7 @@ const (
 	NeedNetlink Need = "netlink" // a NETLINK_ROUTE socket
 	NeedUevent  Need = "uevent"  // a NETLINK_KOBJECT_UEVENT socket
 	NeedSysfs   Need = "sysfs"   // /sys mounted
+	NeedGPIO    Need = "gpio"    // a GPIO chip's device, readable
 	NeedRoot    Need = "root"    // an effective uid of 0
 )
 
@@ -45,6 +46,9 @@ type Capabilities struct {
 	Needs      []Need          `json:"needs"`
 	Provenance core.Provenance `json:"provenance"`
 	Latency    Latency         `json:"latency"`
+	// Delay is how late at most the driver knows of a fact where the hardware or
+	// the kernel's driver keeps what it read for a while, 0 where it does not.
+	Delay time.Duration `json:"delay,omitempty"`
 	// MaxSilence is the longest time between two readings of a healthy driver;
 	// past it the sensor is stale, and stale alarms. Never 0.
 	MaxSilence time.Duration `json:"max_silence"`

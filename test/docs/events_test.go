@@ -15,7 +15,8 @@ import (
 
 // emitters are the folders whose code makes events.
 var emitters = []string{
-	"app", "device/agent", "device/monitor", "device/spool", "device/sensor/carrier", "device/sensor/usb", "device/sensor/sim", "fleet", "siem/collect",
+	"app", "device/agent", "device/monitor", "device/spool", "device/sensor/carrier", "device/sensor/disk", "device/sensor/gpio", "device/sensor/hwmon",
+	"device/sensor/internal/uevent", "device/sensor/usb", "device/sensor/sim", "fleet", "siem/collect",
 }
 
 // emitting names the functions that take an event's type, and which argument it

@@ -23,39 +23,46 @@ var attributes = []string{
 // maxDevices bounds an inventory; a bus tree holds 127 devices.
 const maxDevices = 512
 
-// device is one USB device as sysfs tells of it.
+// device is one USB device as sysfs tells of it, and what its descriptors say:
+// "descriptors" is their hash, "interfaces" what it may be.
 type device map[string]string
 
 // same says whether two looks at a port saw the same device. A serial number
-// proves nothing (a device may claim any), but a change of one does.
+// proves nothing (a device may claim any), but a change of one does. How many
+// interfaces it has is known only of a device that is in use.
 func (d device) same(o device) bool {
-	for _, k := range []string{"idVendor", "idProduct", "bcdDevice", "manufacturer", "product", "serial", "bDeviceClass", "bNumInterfaces"} {
-		if d[k] != o[k] {
-			return false
-		}
+	keys := []string{"idVendor", "idProduct", "bcdDevice", "manufacturer", "product", "serial", "bDeviceClass", "descriptors"}
+	if d["descriptors"] == "" {
+		keys = append(keys, "bNumInterfaces")
 	}
-	return true
+	return !slices.ContainsFunc(keys, func(k string) bool { return d[k] != o[k] })
 }
 
+func (d device) interfaces() []string { return strings.Fields(d["interfaces"]) }
+
+func (s *Sensor) devices() string { return filepath.Join(s.sysfs, "bus/usb/devices") }
+
 // scan lists the devices by port. Root hubs ("usb1") are the machine's own and
-// stay out.
-func scan(root string) (map[string]device, error) {
-	dir := filepath.Join(root, "bus/usb/devices")
-	entries, err := os.ReadDir(dir)
+// stay out; their names are returned beside.
+func (s *Sensor) scan() (found map[string]device, controllers []string, err error) {
+	entries, err := os.ReadDir(s.devices())
 	if err != nil {
-		return nil, core.Wrap(core.KindUnavailable, "usb.scan", fmt.Errorf("list USB devices: %w", err))
+		return nil, nil, core.Wrap(core.KindUnavailable, "usb.scan", fmt.Errorf("list USB devices: %w", err))
 	}
-	found := map[string]device{}
+	found = map[string]device{}
 	for _, e := range entries {
+		if isController(e.Name()) {
+			controllers = append(controllers, e.Name())
+		}
 		if !isPort(e.Name()) {
 			continue
 		}
 		if len(found) == maxDevices {
-			return nil, core.E(core.KindTooLarge, "usb.scan", fmt.Sprintf("more than %d USB devices", maxDevices))
+			return nil, nil, core.E(core.KindTooLarge, "usb.scan", fmt.Sprintf("more than %d USB devices", maxDevices))
 		}
-		found[e.Name()] = read(filepath.Join(dir, e.Name()))
+		found[e.Name()] = read(filepath.Join(s.devices(), e.Name()))
 	}
-	return found, nil
+	return found, controllers, nil
 }
 
 // isPort tells "1-1.2" from "usb1" and from an interface, "1-1.2:1.0".
@@ -65,28 +72,60 @@ func isPort(name string) bool {
 		strings.Trim(bus, "0123456789") == "" && strings.Trim(ports, "0123456789.") == ""
 }
 
+// isController says whether a name is a root hub's, "usb1".
+func isController(name string) bool {
+	n, ok := strings.CutPrefix(name, "usb")
+	return ok && n != "" && len(n) < 8 && strings.Trim(n, "0123456789") == ""
+}
+
 // read takes what attributes there are: a device that goes away while it is
 // read leaves gaps, and the next look mends them.
 func read(dir string) device {
 	d := device{}
 	for _, name := range attributes {
-		if text, err := readSmall(filepath.Join(dir, name)); err == nil {
-			d[name] = sensor.Text(text)
+		if text, err := readSmall(filepath.Join(dir, name), 4096); err == nil {
+			d[name] = sensor.Text(strings.TrimRight(string(text), "\n"))
 		}
 	}
+	raw, err := readSmall(filepath.Join(dir, "descriptors"), maxDescriptors)
+	if err != nil {
+		return d
+	}
+	d["descriptors"] = hashOf(raw)
+	list, err := interfacesOf(raw)
+	if err != nil {
+		d["malformed"] = err.Error()
+		return d
+	}
+	d["interfaces"], d["looks_like"] = strings.Join(list, " "), looksLike(list)
 	return d
 }
 
-func readSmall(path string) (string, error) {
+func readSmall(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	b, err := io.ReadAll(io.LimitReader(f, 4096))
+	b, err := io.ReadAll(io.LimitReader(f, limit))
 	if err := errors.Join(err, f.Close()); err != nil {
-		return "", err
+		return nil, err
 	}
-	return strings.TrimRight(string(b), "\n"), nil
+	return b, nil
+}
+
+// setAttribute writes an attribute of a device or a controller. It makes no file.
+func (s *Sensor) setAttribute(name, attribute, value string) error {
+	f, err := os.OpenFile(filepath.Join(s.devices(), name, attribute), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value + "\n")
+	return errors.Join(err, f.Close())
+}
+
+func (s *Sensor) attribute(name, attribute string) (string, error) {
+	b, err := readSmall(filepath.Join(s.devices(), name, attribute), 64)
+	return strings.TrimSpace(string(b)), err
 }
 
 func ports(m map[string]device) []string {

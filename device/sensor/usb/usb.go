@@ -1,23 +1,29 @@
 // Package usb is the driver that notices a USB device being plugged in or
-// pulled out. It listens to the kernel's own uevents and looks the device up in
+// pulled out, and that lets only listed devices onto the bus where the site asks
+// for that. It listens to the kernel's own uevents and looks the device up in
 // sysfs; what was there when the agent started is the inventory that later
 // devices are compared with.
 //
 // A device that appears is an alarm that latches: the stick may be gone before
 // anyone looks. So is a device of the inventory that disappears. Strings that a
 // device says of itself are data and are made harmless on the way in.
+//
+// With [PolicyEnforce] the kernel is told to use nothing that is plugged in
+// (authorized_default=0), and the driver authorises what the list has, by the
+// hash of its descriptors or by what it may be, never by its name alone. Nothing
+// that a server says reaches the list: it is configuration.
 package usb
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
 )
 
 const (
@@ -25,20 +31,35 @@ const (
 	maxSilence  = 60 * time.Second
 )
 
-// Sensor watches the USB buses; see [New].
+// Sensor watches the USB buses; see [New] and [NewControl].
 type Sensor struct {
-	id    core.SensorID
-	clock core.Clock
-	sysfs string
-	open  func() (source, error)
+	id     core.SensorID
+	clock  core.Clock
+	sysfs  string
+	open   func() (uevent.Source, error)
+	policy Policy
+	allow  []Rule
 	// known and baseline outlive a run: a device that comes while the driver is
 	// being restarted is no part of the inventory.
 	known, baseline map[string]device
 }
 
-// New returns a driver that reads sysfs at /sys.
+// New returns a driver that reads sysfs at /sys and leaves every device alone.
 func New(id core.SensorID, clock core.Clock) *Sensor {
-	return &Sensor{id: id, clock: clock, sysfs: "/sys", open: openSocket}
+	return &Sensor{id: id, clock: clock, sysfs: "/sys", open: uevent.Open, policy: PolicyObserve}
+}
+
+// NewControl returns a driver with a policy and the list of what it allows.
+func NewControl(id core.SensorID, clock core.Clock, policy Policy, allow []Rule) (*Sensor, error) {
+	if err := Check(policy, allow); err != nil {
+		return nil, err
+	}
+	s := New(id, clock)
+	if policy != "" {
+		s.policy = policy
+	}
+	s.allow = slices.Clone(allow)
+	return s, nil
 }
 
 // ID implements [sensor.Sensor].
@@ -46,17 +67,21 @@ func (s *Sensor) ID() core.SensorID { return s.id }
 
 // Capabilities implements [sensor.Sensor].
 func (s *Sensor) Capabilities() sensor.Capabilities {
-	return sensor.Capabilities{
+	caps := sensor.Capabilities{
 		Kind: "usb", Needs: []sensor.Need{sensor.NeedUevent, sensor.NeedSysfs},
 		Provenance: core.ProvenanceLocal, Latency: sensor.LatencyEvent, MaxSilence: maxSilence, Latches: true,
 	}
+	if s.policy == PolicyEnforce {
+		caps.Needs = append(caps.Needs, sensor.NeedRoot)
+	}
+	return caps
 }
 
 // Probe implements [sensor.Sensor]. A kernel without USB is skipped, with the
 // reason, and not taken for a bus that stays empty.
 func (s *Sensor) Probe() sensor.Presence {
-	if _, err := scan(s.sysfs); err != nil {
-		return sensor.Skipped(fmt.Sprintf("this kernel shows no USB at %s", filepath.Join(s.sysfs, "bus/usb/devices")))
+	if _, _, err := s.scan(); err != nil {
+		return sensor.Skipped("this kernel shows no USB at " + s.devices())
 	}
 	src, err := s.open()
 	if err != nil {
@@ -76,131 +101,96 @@ func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer func() { _ = src.Close() }()
-	w := &watch{sysfs: s.sysfs, emit: emit, devices: s.known, baseline: s.baseline}
+	w := &watch{sensor: s, emit: emit, devices: s.known, baseline: s.baseline, closed: map[string]bool{}}
 	if err := w.start(); err != nil {
 		return err
 	}
 	s.known, s.baseline = w.devices, w.baseline
-	messages := make(chan message, 64)
-	go receive(ctx, src, messages)
-	return w.follow(ctx, s.clock, messages)
-}
-
-// message is a uevent, or what kept one from being read.
-type message struct {
-	event uevent
-	err   error
-}
-
-func receive(ctx context.Context, src source, out chan<- message) {
-	buf := make([]byte, maxMessage+1)
-	for {
-		var m message
-		n, err := src.Recv(ctx, buf)
-		if err == nil {
-			m.event, err = parse(buf[:n])
-		}
-		m.err = err
-		select {
-		case out <- m:
-		case <-ctx.Done():
-			return
-		}
-		if core.KindOf(err) == core.KindUnavailable {
-			return
-		}
-	}
+	return uevent.Follow(ctx, src, uevent.Handler{Clock: s.clock, Every: rescanEvery, Emit: emit, Event: w.change, Look: w.rescan})
 }
 
 // watch is the state of one run.
 type watch struct {
-	sysfs    string
+	sensor   *Sensor
 	emit     func(sensor.Reading)
 	devices  map[string]device
 	baseline map[string]device
+	closed   map[string]bool // controllers that we closed
 }
 
 func (w *watch) start() error {
-	found, err := scan(w.sysfs)
+	found, controllers, err := w.sensor.scan()
 	if err != nil {
 		return err
 	}
+	w.closeControllers(controllers)
 	if w.baseline == nil {
 		w.devices, w.baseline = found, maps.Clone(found)
+		w.first()
 	}
 	list := make([]map[string]any, 0, len(found))
 	for _, port := range ports(found) {
-		list = append(list, describe(port, found[port]))
+		fields := describe(port, found[port])
+		if w.sensor.policy != PolicyObserve {
+			fields["listed"] = w.sensor.allowed(port, found[port])
+		}
+		if w.sensor.policy == PolicyLearn {
+			fields["entry"] = entryOf(port, found[port])
+		}
+		list = append(list, fields)
 	}
 	w.emit(sensor.Reading{
 		Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo,
-		Fields: sensor.Fields(map[string]any{"kind": "usb-devices", "devices": list}),
+		Fields: sensor.Fields(map[string]any{"kind": "usb-devices", "policy": w.sensor.policy, "devices": list}),
 	})
 	return w.rescan("")
 }
 
-func (w *watch) follow(ctx context.Context, clock core.Clock, messages <-chan message) error {
-	look := clock.After(rescanEvery)
-	for {
-		var err error
-		select {
-		case <-ctx.Done():
-			return nil
-		case m := <-messages:
-			err = w.take(ctx, m)
-		case <-look:
-			look = clock.After(rescanEvery)
-			err = w.rescan("")
-		}
-		if err != nil {
-			return err
+// first judges what is there at the first start, before anything is told of it.
+func (w *watch) first() {
+	for _, port := range ports(w.devices) {
+		d := w.devices[port]
+		switch done, err := w.judge(port, d); {
+		case err != nil:
+			w.failed(port, d, done, err)
+		case done == "blocked":
+			w.tell("usb_blocked", port, d, core.SeverityHigh, map[string]any{"action": done})
 		}
 	}
 }
 
-// take handles one message. A message that makes no sense is itself reported:
-// on this socket only the kernel speaks.
-func (w *watch) take(ctx context.Context, m message) error {
-	switch {
-	case ctx.Err() != nil:
+// change takes one message.
+func (w *watch) change(u uevent.Event) error {
+	if !u.Is("usb", "usb_device") {
 		return nil
-	case errors.Is(m.err, errOverrun):
-		return w.rescan("uevents_lost")
-	case core.KindOf(m.err) == core.KindUnavailable:
-		return m.err
-	case m.err != nil:
-		w.emit(sensor.Reading{
-			Kind: sensor.Pulse, Point: "uevent", Type: "uevent_refused", Severity: core.SeverityMedium,
-			Fields: sensor.Fields(map[string]string{"why": sensor.Text(m.err.Error())}),
-		})
-		return nil
-	case m.event.isUSBDevice():
-		w.change(m.event)
 	}
-	return nil
-}
-
-func (w *watch) change(u uevent) {
-	port := u.port()
+	port := u.Name()
+	if isController(port) {
+		if u.Action == "add" {
+			w.closeControllers([]string{port})
+		}
+		return nil
+	}
 	if !isPort(port) {
-		return // a root hub
+		return nil
 	}
-	switch u.action {
+	switch u.Action {
 	case "add":
-		d := read(filepath.Join(w.sysfs, u.path))
-		if product := u.vars["PRODUCT"]; product != "" {
+		d := read(w.sensor.sysfs + u.Path)
+		if product := u.Vars["PRODUCT"]; product != "" {
 			d["uevent_product"] = sensor.Text(product)
 		}
 		w.attached(port, d)
 	case "remove":
 		w.removed(port)
 	}
+	return nil
 }
 
 // rescan compares the bus with what is known. why names the event that says
 // that messages were lost, "" for a look by the clock.
 func (w *watch) rescan(why string) error {
-	found, err := scan(w.sysfs)
+	found, controllers, err := w.sensor.scan()
 	if err != nil {
 		return err
 	}
@@ -210,35 +200,56 @@ func (w *watch) rescan(why string) error {
 			Fields: sensor.Fields(map[string]any{"devices": len(found), "action": "full re-scan"}),
 		})
 	}
+	w.closeControllers(controllers)
 	for _, port := range ports(w.devices) {
 		if _, here := found[port]; !here {
 			w.removed(port)
 		}
 	}
 	for _, port := range ports(found) {
-		if was, known := w.devices[port]; !known || !was.same(found[port]) {
-			w.attached(port, found[port])
-		}
+		w.attached(port, found[port])
 	}
 	w.emit(sensor.Reading{Kind: sensor.Beat})
 	return nil
 }
 
 // attached reports a device. One that is in the inventory and comes back with
-// the same strings still alarms: anyone can copy strings.
+// the same strings still alarms: anyone can copy strings. One that is known is
+// only held as the list wants it: the look by the clock saw it before its
+// message came, or nothing happened at all.
 func (w *watch) attached(port string, d device) {
 	if was, known := w.devices[port]; known && was.same(d) {
-		return // the look by the clock saw it before its message came
+		w.hold(port, d)
+		return
 	}
 	w.devices[port] = d
+	done, err := w.judge(port, d)
 	fields := describe(port, d)
 	if was, ours := w.baseline[port]; ours {
 		fields["like_inventory"] = was.same(d)
 	}
-	w.emit(sensor.Reading{
-		Kind: sensor.Pulse, Point: port, Type: "usb_attached", Alarm: true,
-		Severity: core.SeverityHigh, Fields: sensor.Fields(fields),
-	})
+	if done != "" {
+		fields["action"] = done
+	}
+	w.emit(w.judged(port, d, fields))
+	if err != nil {
+		w.failed(port, d, done, err)
+	}
+}
+
+// judged is the event of a device that was plugged in: an alarm, unless the list
+// has it or the list is still being learned.
+func (w *watch) judged(port string, d device, fields map[string]any) sensor.Reading {
+	r := sensor.Reading{Kind: sensor.Pulse, Point: port, Type: "usb_attached", Alarm: true, Severity: core.SeverityHigh}
+	listed := w.sensor.allowed(port, d)
+	switch {
+	case listed:
+		r.Alarm, r.Severity, fields["listed"] = false, core.SeverityLow, true
+	case w.sensor.policy == PolicyLearn:
+		r.Alarm, r.Severity, fields["entry"] = false, core.SeverityMedium, entryOf(port, d)
+	}
+	r.Fields = sensor.Fields(fields)
+	return r
 }
 
 // removed reports that a device is gone; a device of the inventory is missed.

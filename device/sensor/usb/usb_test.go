@@ -3,7 +3,6 @@ package usb
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,72 +11,20 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
+	"github.com/interlock-security/interlock/device/sensor/internal/uevent/ueventtest"
 )
 
 func recorded(t testing.TB, name string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata/uevents", name))
+	b, err := os.ReadFile(filepath.Join("../internal/uevent/testdata/uevents", name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
-}
-
-func TestRecordedMessages(t *testing.T) {
-	entries, err := os.ReadDir("testdata/uevents")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		u, err := parse(recorded(t, e.Name()))
-		if good := strings.HasPrefix(e.Name(), "good-"); good != (err == nil) {
-			t.Errorf("%s: %v", e.Name(), err)
-		}
-		if strings.HasPrefix(e.Name(), "good-") && u.isUSBDevice() && u.port() != "1-1" {
-			t.Errorf("%s: port %q", e.Name(), u.port())
-		}
-	}
-}
-
-func FuzzParse(f *testing.F) {
-	entries, err := os.ReadDir("testdata/uevents")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, e := range entries {
-		f.Add(recorded(f, e.Name()))
-	}
-	f.Fuzz(func(t *testing.T, msg []byte) {
-		u, err := parse(msg)
-		if err == nil && (!strings.HasPrefix(u.path, "/devices/") || strings.Contains(u.path, "/../") || strings.ContainsRune(u.port(), '/')) {
-			t.Errorf("parse(%q) let the path %q through", msg, u.path)
-		}
-	})
-}
-
-func TestOnlyTheKernelIsBelieved(t *testing.T) {
-	rows := []struct {
-		name string
-		from unix.Sockaddr
-		err  error
-		want error
-	}{
-		{"kernel", &unix.SockaddrNetlink{Pid: 0}, nil, nil},
-		{"a process", &unix.SockaddrNetlink{Pid: 4711}, nil, errForeign},
-		{"no sender", nil, nil, errForeign},
-		{"another family", &unix.SockaddrUnix{}, nil, errForeign},
-		{"overrun", nil, unix.ENOBUFS, errOverrun},
-	}
-	for _, r := range rows {
-		if _, err := received(9, r.from, r.err); !errors.Is(err, r.want) || (r.want == nil) != (err == nil) {
-			t.Errorf("%s: %v, want %v", r.name, err, r.want)
-		}
-	}
 }
 
 // bus is a machine for the driver: sysfs in a folder and a kernel that says
@@ -86,28 +33,15 @@ type bus struct {
 	t        *testing.T
 	sensor   *Sensor
 	clock    *clocktest.Clock
-	messages chan message
+	kernel   *ueventtest.Kernel
 	readings chan sensor.Reading
 }
 
-type scripted struct{ from <-chan message }
-
-func (s scripted) Close() error { return nil }
-
-func (s scripted) Recv(ctx context.Context, buf []byte) (int, error) {
-	select {
-	case m := <-s.from:
-		return copy(buf, m.event.vars["raw"]), m.err
-	case <-ctx.Done():
-		return 0, core.Wrap(core.KindUnavailable, "test", ctx.Err())
-	}
-}
-
 func newBus(t *testing.T) *bus {
-	b := &bus{t: t, clock: clocktest.New(time.Unix(1_700_000_000, 0)), messages: make(chan message), readings: make(chan sensor.Reading, 256)}
+	b := &bus{t: t, clock: clocktest.New(time.Unix(1_700_000_000, 0)), kernel: ueventtest.New(), readings: make(chan sensor.Reading, 256)}
 	b.sensor = New(core.MustID[core.SensorID]("usb"), b.clock)
 	b.sensor.sysfs = t.TempDir()
-	b.sensor.open = func() (source, error) { return scripted{b.messages}, nil }
+	b.sensor.open = b.kernel.Open
 	if err := os.MkdirAll(filepath.Join(b.sensor.sysfs, "bus/usb/devices"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -155,11 +89,8 @@ func (b *bus) start() (stop func()) {
 	}
 }
 
-func (b *bus) say(raw []byte) {
-	b.messages <- message{event: uevent{vars: map[string]string{"raw": string(raw)}}}
-}
-func (b *bus) overrun()          { b.messages <- message{err: errOverrun} }
-func (b *bus) record(msg string) { b.say(recorded(b.t, msg)) }
+func (b *bus) overrun()          { b.kernel.Fail(uevent.ErrOverrun) }
+func (b *bus) record(msg string) { b.kernel.Say(recorded(b.t, msg)) }
 
 // beat is the type of a reading that only says that the driver is alive; the
 // first comes when the start is over.
@@ -267,7 +198,7 @@ func TestNonsenseOnTheSocketIsReportedAndHurtsNothing(t *testing.T) {
 	b.await(beat)
 	b.record("bad-path-traversal")
 	b.await("uevent_refused")
-	b.messages <- message{err: errForeign}
+	b.kernel.Fail(uevent.ErrForeign)
 	b.await("uevent_refused")
 	b.plug("1-1", keyboard)
 	b.record("good-add-keyboard")
@@ -302,18 +233,6 @@ func TestAKernelWithoutUSBIsSkippedNotCalm(t *testing.T) {
 	}
 	if err := b.sensor.Run(t.Context(), func(sensor.Reading) {}); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("Run without a bus: %v", err)
-	}
-}
-
-func TestTheRealSocketOpensAndEndsWithItsContext(t *testing.T) {
-	src, err := openSocket()
-	if err != nil {
-		t.Skipf("this kernel gives no uevent socket: %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := src.Recv(ctx, make([]byte, 64)); err == nil {
-		t.Error("Recv went on after its context")
 	}
 }
 

@@ -1,4 +1,4 @@
-package usb
+package uevent
 
 import (
 	"context"
@@ -11,16 +11,16 @@ import (
 	"github.com/interlock-security/interlock/core"
 )
 
-// errOverrun says that the kernel dropped messages: what is known of the bus
+// ErrOverrun says that the kernel dropped messages: what is known of the bus
 // is out of date, and only a full re-scan mends it.
-var errOverrun = errors.New("the kernel dropped uevents")
+var ErrOverrun = errors.New("the kernel dropped uevents")
 
-// errForeign says that a message did not come from the kernel. Any process
+// ErrForeign says that a message did not come from the kernel. Any process
 // with the right capability can send to the group; none is believed.
-var errForeign = errors.New("uevent from a process, not from the kernel")
+var ErrForeign = errors.New("uevent from a process, not from the kernel")
 
-// source gives uevents one by one. Recv ends with an error once ctx does.
-type source interface {
+// Source gives uevents one by one. Recv ends with an error once ctx does.
+type Source interface {
 	Recv(ctx context.Context, buf []byte) (int, error)
 	Close() error
 }
@@ -35,10 +35,11 @@ const rcvBuf = 4 << 20
 // wakes a reader.
 type socket struct{ file *os.File }
 
-func openSocket() (source, error) {
+// Open opens the kernel's socket.
+func Open() (Source, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
-		return nil, core.Wrap(core.KindUnavailable, "usb.openSocket", err)
+		return nil, core.Wrap(core.KindUnavailable, "uevent.Open", err)
 	}
 	// Without the privilege the default buffer stays: overruns come sooner and
 	// are mended the same way.
@@ -47,20 +48,21 @@ func openSocket() (source, error) {
 	}
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groupKernel}); err != nil {
 		_ = unix.Close(fd)
-		return nil, core.Wrap(core.KindUnavailable, "usb.openSocket", err)
+		return nil, core.Wrap(core.KindUnavailable, "uevent.Open", err)
 	}
 	return &socket{os.NewFile(uintptr(fd), "uevent")}, nil
 }
 
+// Close implements [Source].
 func (s *socket) Close() error { return s.file.Close() }
 
-// Recv implements source.
+// Recv implements [Source].
 func (s *socket) Recv(ctx context.Context, buf []byte) (int, error) {
 	stop := context.AfterFunc(ctx, func() { _ = s.file.Close() })
 	defer stop()
 	raw, err := s.file.SyscallConn()
 	if err != nil {
-		return 0, core.Wrap(core.KindUnavailable, "usb.Recv", err)
+		return 0, core.Wrap(core.KindUnavailable, "uevent.Recv", err)
 	}
 	var n int
 	var from unix.Sockaddr
@@ -70,7 +72,7 @@ func (s *socket) Recv(ctx context.Context, buf []byte) (int, error) {
 		return !errors.Is(recvErr, unix.EAGAIN) && !errors.Is(recvErr, unix.EINTR)
 	})
 	if err != nil {
-		return 0, core.Wrap(core.KindUnavailable, "usb.Recv", err)
+		return 0, core.Wrap(core.KindUnavailable, "uevent.Recv", err)
 	}
 	return received(n, from, recvErr)
 }
@@ -79,12 +81,12 @@ func (s *socket) Recv(ctx context.Context, buf []byte) (int, error) {
 func received(n int, from unix.Sockaddr, err error) (int, error) {
 	switch {
 	case errors.Is(err, unix.ENOBUFS):
-		return 0, errOverrun
+		return 0, ErrOverrun
 	case err != nil:
-		return 0, core.Wrap(core.KindUnavailable, "usb.Recv", fmt.Errorf("read uevents: %w", err))
+		return 0, core.Wrap(core.KindUnavailable, "uevent.Recv", fmt.Errorf("read uevents: %w", err))
 	}
 	if sa, ok := from.(*unix.SockaddrNetlink); !ok || sa.Pid != 0 {
-		return 0, errForeign
+		return 0, ErrForeign
 	}
 	return n, nil
 }

@@ -1,0 +1,76 @@
+package agent_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/agent"
+	"github.com/interlock-security/interlock/platform/config"
+)
+
+const everySensor = `
+data_dir: /var/lib/interlock-agent
+run_dir: /run/interlock-agent
+sensors:
+  - id: case
+    driver: gpio
+    lines:
+      - {name: lid, chip: gpio-sim.0-node0, offset: 0, contact: nc, active: low, bias: up, debounce: 30ms, severity: critical}
+      - {name: door, chip: /dev/gpiochip1, offset: 4, contact: no, active: high, latch: false, severity: medium}
+    reflex: [quarantine, stop]
+  - id: chassis
+    driver: hwmon
+    chips: [adm9240]
+  - id: usb
+    driver: usb
+    policy: enforce
+    allow:
+      - {id: "0627:0001", serial: "68284-1-1", port: "1-1", interfaces: ["03:01:01"]}
+      - {id: "46f4:0001", descriptors: "` + hash + `"}
+  - id: disks
+    driver: disk
+  - id: net
+    driver: carrier
+    interfaces: [eth0]
+`
+
+const hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+func TestEveryDriverIsConfiguredFromAFile(t *testing.T) {
+	cfg := agent.Default()
+	path := filepath.Join(t.TempDir(), "agent.yaml")
+	if err := os.WriteFile(path, []byte(everySensor), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := config.Load(path, &cfg); err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.Sensors) != 5 || len(cfg.Sensors[0].Lines) != 2 || *cfg.Sensors[0].Lines[1].Latch || len(cfg.Sensors[2].Allow) != 2 {
+		t.Errorf("sensors %+v", cfg.Sensors)
+	}
+}
+
+// A key that nobody reads looks like something that is watched.
+func TestAKeyOfAnotherDriverAndABadOneAreRefused(t *testing.T) {
+	for _, row := range []struct{ was, is, want string }{
+		{"driver: disk", "driver: disk\n    chips: [x]", "no such key"},
+		{"driver: carrier", "driver: carrier\n    policy: observe", "no such key"},
+		{"chips: [adm9240]", "lines: [{name: lid, chip: x}]", "no such key"},
+		{"policy: enforce", "policy: trust", "policy"},
+		{`, interfaces: ["03:01:01"]`, "", "neither interfaces nor descriptors"},
+		{"contact: nc", "contact: maybe", "contact"},
+		{"name: door", "name: lid", "stands twice"},
+		{"driver: gpio", "driver: gpoi", "this build has carrier, disk, gpio, hwmon, usb, sim"},
+		{"[quarantine, stop]", "[siren]", "reflex"},
+		{"id: disks", "id: agent", "taken"},
+	} {
+		cfg := agent.Default()
+		err := config.Parse([]byte(strings.Replace(everySensor, row.was, row.is, 1)), &cfg)
+		if core.KindOf(err) != core.KindInvalid || !strings.Contains(err.Error(), row.want) || !strings.Contains(err.Error(), "sensors[") {
+			t.Errorf("%s: %v", row.is, err)
+		}
+	}
+}

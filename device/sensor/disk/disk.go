@@ -1,0 +1,300 @@
+// Package disk is the driver that notices a disk being pulled out or put in. It
+// makes an inventory when it starts, listens to the kernel's uevents of the
+// block layer, and looks for itself every few seconds and whenever messages
+// were lost.
+//
+// A disk that was there and is not is an alarm that latches: with it goes
+// whatever is on it. So is one that comes back as another. A disk that is added
+// is told.
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
+)
+
+const (
+	rescanEvery = 10 * time.Second
+	maxSilence  = 60 * time.Second
+)
+
+// maxDisks bounds an inventory.
+const maxDisks = 4096
+
+// Sensor watches the disks; see [New].
+type Sensor struct {
+	id    core.SensorID
+	clock core.Clock
+	sysfs string
+	open  func() (uevent.Source, error)
+	// known are the disks that were told of. They outlive a run: what goes while
+	// the driver is being restarted has gone all the same.
+	known map[string]disk
+}
+
+// New returns a driver that reads sysfs at /sys.
+func New(id core.SensorID, clock core.Clock) *Sensor {
+	return &Sensor{id: id, clock: clock, sysfs: "/sys", open: uevent.Open}
+}
+
+// ID implements [sensor.Sensor].
+func (s *Sensor) ID() core.SensorID { return s.id }
+
+// Capabilities implements [sensor.Sensor].
+func (s *Sensor) Capabilities() sensor.Capabilities {
+	return sensor.Capabilities{
+		Kind: "disk", Needs: []sensor.Need{sensor.NeedUevent, sensor.NeedSysfs}, Provenance: core.ProvenanceLocal,
+		Latency: sensor.LatencyEvent, MaxSilence: maxSilence, Latches: true,
+	}
+}
+
+// Probe implements [sensor.Sensor].
+func (s *Sensor) Probe() sensor.Presence {
+	found, err := s.scan()
+	switch {
+	case err != nil:
+		return sensor.Skipped("this kernel shows no disks at " + s.blocks())
+	case len(found) == 0 && s.known == nil:
+		return sensor.Skipped("this machine has no disk but those that software makes")
+	}
+	src, err := s.open()
+	if err != nil {
+		return sensor.Skipped(fmt.Sprintf("no uevents here: %v", err))
+	}
+	_ = src.Close()
+	return sensor.Present()
+}
+
+// Run implements [sensor.Sensor]. The socket is open before the first look, so
+// that nothing falls between the two.
+func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
+	src, err := s.open()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer func() { _ = src.Close() }()
+	w := &watch{sensor: s, emit: emit}
+	if err := w.start(); err != nil {
+		return err
+	}
+	return uevent.Follow(ctx, src, uevent.Handler{Clock: s.clock, Every: rescanEvery, Emit: emit, Event: w.change, Look: w.rescan})
+}
+
+// disk is one disk as sysfs tells of it. The texts were chosen by whoever made
+// the disk.
+type disk map[string]string
+
+// attributes are read where there are any: SCSI, NVMe, MMC and virtio have them
+// in different places.
+var attributes = map[string][]string{
+	"serial": {"serial", "device/serial", "device/vpd_pg80"},
+	"wwid":   {"wwid", "device/wwid", "device/cid"},
+	"model":  {"device/model", "device/name"},
+	"vendor": {"device/vendor"},
+	"size":   {"size"},
+}
+
+// same says whether two looks saw the same disk. The size of a disk that is
+// there may change: it was made larger, or the card was taken out of its reader.
+// What one look could not read (the disk was just being added) is no difference.
+func (d disk) same(o disk) bool {
+	for _, k := range []string{"path", "serial", "wwid", "model", "vendor"} {
+		if d[k] != "" && o[k] != "" && d[k] != o[k] {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Sensor) blocks() string { return filepath.Join(s.sysfs, "block") }
+
+// scan lists the disks that have hardware behind them, by name. Loops, RAM disks
+// and mappings are software's and stay out.
+func (s *Sensor) scan() (map[string]disk, error) {
+	entries, err := os.ReadDir(s.blocks())
+	if err != nil {
+		return nil, core.Wrap(core.KindUnavailable, "disk.scan", fmt.Errorf("list disks: %w", err))
+	}
+	found := map[string]disk{}
+	for _, e := range entries {
+		d, ok := s.read(e.Name())
+		if !ok {
+			continue
+		}
+		if len(found) == maxDisks {
+			return nil, core.E(core.KindTooLarge, "disk.scan", fmt.Sprintf("more than %d disks", maxDisks))
+		}
+		found[e.Name()] = d
+	}
+	return found, nil
+}
+
+func (s *Sensor) read(name string) (disk, bool) {
+	dir := filepath.Join(s.blocks(), name)
+	if _, err := os.Stat(filepath.Join(dir, "device")); err != nil {
+		return nil, false
+	}
+	d := disk{}
+	if target, err := os.Readlink(dir); err == nil {
+		d["path"] = sensor.Text(placeOf(target))
+	}
+	for key, places := range attributes {
+		for _, place := range places {
+			if text := readSmall(filepath.Join(dir, place)); text != "" {
+				d[key] = sensor.Text(text)
+				break
+			}
+		}
+	}
+	return d, true
+}
+
+// placeOf is where the disk is plugged in: its device's path without the name
+// that it was given this time.
+func placeOf(target string) string {
+	place, _, _ := strings.Cut(target, "/block/")
+	return strings.TrimPrefix(strings.TrimLeft(place, "./"), "devices/")
+}
+
+// readSmall returns the readable part of an attribute. The serial number page of
+// a SCSI disk has four bytes of header before the text.
+func readSmall(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	b, err := io.ReadAll(io.LimitReader(f, 4096))
+	if errors.Join(err, f.Close()) != nil {
+		return ""
+	}
+	if filepath.Base(path) == "vpd_pg80" {
+		b = b[min(4, len(b)):]
+	}
+	return strings.Trim(string(b), " \n\x00")
+}
+
+// watch is the state of one run.
+type watch struct {
+	sensor *Sensor
+	emit   func(sensor.Reading)
+}
+
+func (w *watch) start() error {
+	found, err := w.sensor.scan()
+	if err != nil {
+		return err
+	}
+	if w.sensor.known == nil {
+		w.sensor.known = found
+	}
+	list := make([]map[string]any, 0, len(found))
+	for _, name := range names(found) {
+		list = append(list, describe(name, found[name]))
+	}
+	w.emit(sensor.Reading{
+		Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo,
+		Fields: sensor.Fields(map[string]any{"kind": "disks", "disks": list}),
+	})
+	return w.rescan("")
+}
+
+// change takes one message. It says that a disk came or went, and which; what is
+// there now is looked up.
+func (w *watch) change(u uevent.Event) error {
+	if !u.Is("block", "disk") {
+		return nil
+	}
+	name := u.Name()
+	switch u.Action {
+	case "add":
+		if d, ok := w.sensor.read(name); ok {
+			w.see(name, d)
+		}
+	case "remove":
+		w.removed(name)
+	}
+	return nil
+}
+
+// rescan compares the disks with what is known. why names the event that says
+// that messages were lost, "" for a look by the clock.
+func (w *watch) rescan(why string) error {
+	found, err := w.sensor.scan()
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		w.emit(sensor.Reading{
+			Kind: sensor.Pulse, Point: "uevent", Type: why, Severity: core.SeverityMedium,
+			Fields: sensor.Fields(map[string]any{"disks": len(found), "action": "full re-scan"}),
+		})
+	}
+	for _, name := range names(w.sensor.known) {
+		if _, here := found[name]; !here {
+			w.removed(name)
+		}
+	}
+	for _, name := range names(found) {
+		w.see(name, found[name])
+	}
+	w.emit(sensor.Reading{Kind: sensor.Beat})
+	return nil
+}
+
+// see takes a disk that is there. Another one under the name of one that is
+// known means that the first is gone.
+func (w *watch) see(name string, d disk) {
+	if was, known := w.sensor.known[name]; known {
+		if was.same(d) {
+			maps.Copy(was, d)
+			return
+		}
+		w.removed(name)
+	}
+	w.sensor.known[name] = d
+	w.emit(sensor.Reading{
+		Kind: sensor.Pulse, Point: name, Type: "component_added", Severity: core.SeverityMedium, Fields: sensor.Fields(describe(name, d)),
+	})
+}
+
+func (w *watch) removed(name string) {
+	d, known := w.sensor.known[name]
+	if !known {
+		return // software's, or the look by the clock was first
+	}
+	delete(w.sensor.known, name)
+	w.emit(sensor.Reading{
+		Kind: sensor.Pulse, Point: name, Type: "component_removed", Alarm: true, Severity: core.SeverityHigh, Fields: sensor.Fields(describe(name, d)),
+	})
+}
+
+func describe(name string, d disk) map[string]any {
+	m := map[string]any{"component": "disk", "disk": sensor.Text(name)}
+	for k, v := range d {
+		m[k] = v
+	}
+	return m
+}
+
+func names(m map[string]disk) []string {
+	all := make([]string, 0, len(m))
+	for n := range m {
+		all = append(all, n)
+	}
+	slices.Sort(all)
+	return all
+}
