@@ -51,7 +51,7 @@ func TestARespondersMorning(t *testing.T) {
 	}
 
 	in, run := r.tampered(press)
-	list := get[[]api.Incident](r, "/v1/incidents")
+	list := pageOf[api.Incident](r, "/v1/incidents")
 	if len(list) != 1 || list[0].ID != in.ID || list[0].State != "new" {
 		t.Errorf("%+v", list)
 	}
@@ -66,7 +66,7 @@ func TestARespondersMorning(t *testing.T) {
 	if started.State != "running" || started.Starter != "person/anna" || started.Step != 1 || started.Deadline.IsZero() {
 		t.Errorf("%+v", started)
 	}
-	if runs := get[[]api.Run](r, "/v1/runs?incident="+in.ID.String()); len(runs) != 1 || runs[0].ID != run.ID {
+	if runs := pageOf[api.Run](r, "/v1/runs?incident="+in.ID.String()); len(runs) != 1 || runs[0].ID != run.ID {
 		t.Errorf("%+v", runs)
 	}
 	if one := get[api.Run](r, "/v1/runs/"+run.ID.String()); one.Round != 1 || !strings.HasPrefix(one.Book, "# A device") {
@@ -108,7 +108,7 @@ func TestEveryRouteAnswers(t *testing.T) {
 	if s := get[api.Status](r, "/v1/status"); s.Health != core.HealthDegraded {
 		t.Errorf("%+v", s)
 	}
-	if list := get[[]api.Alert](r, "/v1/alerts?all=true"); len(list) != 1 || list[0].ID != raised.ID || list[0].Device != "press-7" {
+	if list := pageOf[api.Alert](r, "/v1/alerts?all=true"); len(list) != 1 || list[0].ID != raised.ID || list[0].Device != "press-7" {
 		t.Errorf("%+v", list)
 	}
 	if a := get[api.Alert](r, "/v1/alerts/"+raised.ID.String()); a.Rule != "interlock-device-tampered" || a.Count != 1 {
@@ -131,7 +131,7 @@ func TestEveryRouteAnswers(t *testing.T) {
 		t.Errorf("%+v", root)
 	}
 	r.refused("anna", "POST", "/v1/root", string(root.Envelope), core.KindConflict, "one at a time")
-	if list := get[[]api.Run](r, "/v1/runs"); len(list) != 0 {
+	if list := pageOf[api.Run](r, "/v1/runs"); len(list) != 0 {
 		t.Errorf("%+v", list)
 	}
 }
@@ -179,7 +179,7 @@ func TestWhoMayDoWhatAtTheSocket(t *testing.T) {
 	if got := get[api.Incident](r, "/v1/incidents/"+in.ID.String()); got.State != "new" {
 		t.Errorf("a viewer moved it to %s", got.State)
 	}
-	if found := get[[]api.AuditEntry](r, "/v1/audit/entries?actor=person/vera&outcome=refused"); len(found) < 5 {
+	if found := pageOf[api.AuditEntry](r, "/v1/audit/entries?actor=person/vera&outcome=refused"); len(found) < 5 {
 		t.Errorf("%d refusals of a known person are in the log", len(found))
 	}
 	code, b := r.ask("anna", "GET", "/v2/status", "")
@@ -203,7 +203,17 @@ func TestAllDevicesAreListed(t *testing.T) {
 		SELECT tenant, printf('unit-%05d', i), site, identity, spki || i, short_code, protection, serial, token, first_use, enrolled, revision, link, certificate, csr FROM fleet_devices, n`)
 	r.sql(`INSERT INTO fleet_devices (tenant, id, site, identity, spki, short_code, protection, serial, token, first_use, enrolled, revision, link, certificate, csr)
 		SELECT 'other', 'foreign', site, identity, 'x', short_code, protection, serial, token, first_use, enrolled, revision, link, certificate, csr FROM fleet_devices WHERE id = 'press-7'`)
-	list := get[[]api.Device](r, "/v1/devices")
+	var list []api.Device
+	for after := ""; ; {
+		page := get[api.Page[api.Device]](r, "/v1/devices?limit=400&after="+after)
+		if page.Total != more+1 {
+			t.Errorf("%d devices are counted", page.Total)
+		}
+		list = append(list, page.Items...)
+		if after = page.Next; after == "" {
+			break
+		}
+	}
 	ids := make([]string, len(list))
 	for i, d := range list {
 		ids[i] = d.ID.String()
@@ -244,7 +254,7 @@ func TestOtherTenantsDoNotExist(t *testing.T) {
 		r.refused("eve", "POST", path, body, core.KindNotFound)
 	}
 	for _, path := range []string{"/v1/devices", "/v1/incidents?all=true", "/v1/runs", "/v1/alerts?all=true"} {
-		if code, b := r.ask("eve", "GET", path, ""); code != http.StatusOK || strings.TrimSpace(string(b)) != "[]" {
+		if code, b := r.ask("eve", "GET", path, ""); code != http.StatusOK || strings.TrimSpace(string(b)) != `{"items":[],"total":0}` {
 			t.Errorf("%s: %d %s", path, code, b)
 		}
 	}

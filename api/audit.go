@@ -2,6 +2,7 @@ package api
 
 import (
 	"archive/tar"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -11,32 +12,69 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/link"
-	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/policy"
 )
 
-// entries searches the log. Bodies may hold personal data, so the reading is
-// itself recorded.
-func (a *API) entries(w http.ResponseWriter, r *http.Request) error {
-	q, err := auditQuery(r.URL.Query())
+// AuditEntriesInput selects entries of the audit log.
+type AuditEntriesInput struct {
+	After   string    `query:"after" doc:"Cursor: the field next of the page before"`
+	Limit   int       `query:"limit" doc:"How many, up to 500; 0 means 50"`
+	Actor   string    `query:"actor" doc:"Who did it, for example person/anna"`
+	Action  string    `query:"action" doc:"What was done, for example device.quarantine"`
+	Object  string    `query:"object" doc:"To what, for example device/press-7"`
+	Outcome string    `query:"outcome" doc:"How it ended, for example permitted"`
+	Since   time.Time `query:"since" doc:"From this time on"`
+	Until   time.Time `query:"until" doc:"Before this time"`
+}
+
+func (in *AuditEntriesInput) query() (q audit.Query, limit int, err error) {
+	if limit, err = rows(in.Limit); err != nil {
+		return q, 0, err
+	}
+	if err := short(map[string]string{"actor": in.Actor, "action": in.Action, "object": in.Object, "outcome": in.Outcome}); err != nil {
+		return q, 0, err
+	}
+	q = audit.Query{Actor: in.Actor, Action: core.Action(in.Action), Object: in.Object, Outcome: in.Outcome, Since: in.Since, Until: in.Until, Limit: limit}
+	from, err := decodeCursor("audit", in.After, 2)
+	if err != nil || from == nil {
+		return q, limit, err
+	}
+	q.Before.Origin = from[0]
+	if q.Before.Index, err = strconv.ParseUint(from[1], 10, 63); err != nil {
+		return q, 0, core.E(core.KindInvalid, "api", "after is no cursor of this list")
+	}
+	return q, limit, nil
+}
+
+// AuditEntries searches the log, the newest entries first. Bodies may hold
+// personal data, so the reading is itself recorded. A page may hold fewer
+// entries than asked for, none even, and have a next one: a search looks at a
+// bounded part of the log.
+func (a *API) AuditEntries(ctx context.Context, in *AuditEntriesInput) (*Out[Page[AuditEntry]], error) {
+	q, _, err := in.query()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := a.permit(r, policy.AuditRead, core.Resource{Type: "audit", ID: "entries"}); err != nil {
-		return err
+	if _, _, err := a.decide(ctx, policy.AuditRead, core.Resource{Type: "audit", ID: "entries"}); err != nil {
+		return nil, err
 	}
-	found, err := a.Log.Search(r.Context(), q)
+	found, next, err := a.Log.Page(ctx, q)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	list := make([]AuditEntry, 0, len(found))
+	p := Page[AuditEntry]{Items: make([]AuditEntry, 0, len(found)), Total: -1}
 	for _, rec := range found {
-		list = append(list, entryOf(rec))
+		p.Items = append(p.Items, entryOf(rec))
 	}
-	return httpd.WriteJSON(w, list)
+	if next != (core.Position{}) {
+		p.Next = encodeCursor("audit", next.Origin, strconv.FormatUint(next.Index, 10))
+	}
+	return out(p), nil
 }
 
 func entryOf(rec audit.Record) AuditEntry {
@@ -47,41 +85,47 @@ func entryOf(rec audit.Record) AuditEntry {
 	}
 }
 
-func auditQuery(q url.Values) (audit.Query, error) {
-	limit, err := numberOf(q, "limit", 100, 10_000)
-	if err != nil {
-		return audit.Query{}, err
-	}
-	out := audit.Query{Actor: q.Get("actor"), Action: core.Action(q.Get("action")), Object: q.Get("object"), Outcome: q.Get("outcome"), Limit: limit}
-	for name, into := range map[string]*time.Time{"since": &out.Since, "until": &out.Until} {
-		if text := q.Get(name); text != "" {
-			if *into, err = time.Parse(time.RFC3339, text); err != nil {
-				return out, core.E(core.KindInvalid, "api.entries", name+": "+err.Error()).WithHint("write it as 2026-01-31T12:00:00Z")
-			}
-		}
-	}
-	return out, nil
+// ProofInput names an entry.
+type ProofInput struct {
+	ID     string `path:"id" doc:"The entry's index"`
+	Origin string `query:"origin" doc:"The log's origin, where a successor has taken its place"`
 }
 
-// proof answers with the c2sp.org/tlog-proof@v1 file of one entry, the leaf in
+// ProofOut is a proof as a text file.
+type ProofOut struct {
+	ContentType string `header:"Content-Type"`
+	Body        []byte `contentType:"text/plain"`
+}
+
+// Proof answers with the c2sp.org/tlog-proof@v1 file of one entry, the leaf in
 // it.
-func (a *API) proof(w http.ResponseWriter, r *http.Request) error {
-	index, err := strconv.ParseUint(r.PathValue("id"), 10, 63)
-	if err != nil {
-		return core.E(core.KindInvalid, "api.proof", strconv.Quote(r.PathValue("id"))+" is not the index of an entry")
+func (a *API) Proof(ctx context.Context, in *ProofInput) (*ProofOut, error) {
+	if _, err := a.see(ctx, policy.AuditProof, in.ID); err != nil {
+		return nil, err
 	}
-	text, err := a.Log.Proof(r.Context(), core.Position{Origin: r.URL.Query().Get("origin"), Index: index})
+	index, err := strconv.ParseUint(in.ID, 10, 63)
 	if err != nil {
-		return err
+		return nil, core.E(core.KindInvalid, "api.Proof", fmt.Sprintf("%.40q is not the index of an entry", in.ID))
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, err = w.Write(text)
-	return err
+	if err := tooLong("origin", in.Origin, maxText); err != nil {
+		return nil, err
+	}
+	text, err := a.Log.Proof(ctx, core.Position{Origin: in.Origin, Index: index})
+	if err != nil {
+		return nil, err
+	}
+	return &ProofOut{ContentType: "text/plain; charset=utf-8", Body: text}, nil
 }
 
-// export streams the whole log as a tar of C2SP tlog-tiles.
-func (a *API) export(w http.ResponseWriter, r *http.Request) error {
-	if _, err := a.permit(r, policy.AuditExport, core.Resource{Type: "audit", ID: "log"}); err != nil {
+func exportOperation() huma.Operation {
+	op := get("audit-export", "/v1/audit/export", "The whole log as a tar of C2SP tlog-tiles")
+	op.Responses = answers("application/x-tar", "A tar archive")
+	return op
+}
+
+// serveExport streams the whole log as a tar of C2SP tlog-tiles.
+func (a *API) serveExport(w http.ResponseWriter, r *http.Request, _ url.Values) error {
+	if _, _, err := a.decide(r.Context(), policy.AuditExport, core.Resource{Type: "audit", ID: "log"}); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "interlock-export-")
@@ -103,49 +147,55 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) error {
 	return core.Wrap(core.KindUnavailable, "api.export", tw.Close())
 }
 
-// logState tells the log's size, root and mode.
-func (a *API) logState(w http.ResponseWriter, _ *http.Request) error {
-	return httpd.WriteJSON(w, StateOf(a.Log))
-}
-
-// verify recomputes the running log from its bytes.
-func (a *API) verify(w http.ResponseWriter, r *http.Request) error {
-	out := Verified{LogState: StateOf(a.Log), OK: true}
-	if err := a.Log.Verify(r.Context()); err != nil {
-		out.OK, out.Problem = false, err.Error()
+// LogState tells the log's size, root and mode.
+func (a *API) LogState(ctx context.Context, _ *None) (*Out[LogState], error) {
+	if _, err := a.see(ctx, policy.AuditVerify, "*"); err != nil {
+		return nil, err
 	}
-	return httpd.WriteJSON(w, out)
+	return out(StateOf(a.Log)), nil
 }
 
-// statement answers with what the root role signs to begin a new log after
+// VerifyLog recomputes the running log from its bytes.
+func (a *API) VerifyLog(ctx context.Context, _ *None) (*Out[Verified], error) {
+	if _, err := a.see(ctx, policy.AuditVerify, "*"); err != nil {
+		return nil, err
+	}
+	v := Verified{LogState: StateOf(a.Log), OK: true}
+	if err := a.Log.Verify(ctx); err != nil {
+		v.OK, v.Problem = false, err.Error()
+	}
+	return out(v), nil
+}
+
+// Statement answers with what the root role signs to begin a new log after
 // damage.
-func (a *API) statement(w http.ResponseWriter, r *http.Request) error {
-	b, err := a.Log.Statement(r.Context())
-	if err != nil {
-		return err
+func (a *API) Statement(ctx context.Context, _ *None) (*Out[Statement], error) {
+	if _, err := a.see(ctx, policy.AuditVerify, "*"); err != nil {
+		return nil, err
 	}
-	return httpd.WriteJSON(w, Statement{Statement: b})
+	b, err := a.Log.Statement(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return out(Statement{Statement: b}), nil
 }
 
-// succeed takes the signed statement: an envelope whose payload it is. Whether
+// Succeed takes the signed statement: an envelope whose payload it is. Whether
 // its signatures are enough, the log asks the trust root in force.
-func (a *API) succeed(w http.ResponseWriter, r *http.Request) error {
-	body, err := httpd.ReadBody(w, r, maxBody)
-	if err != nil {
-		return err
-	}
+func (a *API) Succeed(ctx context.Context, in *EnvelopeInput) (*Out[LogState], error) {
+	body := in.bytes()
 	env, err := link.ParseEnvelope(body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	on := core.Resource{Type: "audit", ID: "succession", Params: fmt.Sprintf("%x", sha256.Sum256(env.Payload))}
-	if _, err := a.permit(r, policy.AuditSucceed, on); err != nil {
-		return err
+	if _, _, err := a.decide(ctx, policy.AuditSucceed, on); err != nil {
+		return nil, err
 	}
-	if _, err := a.Log.Succeed(r.Context(), env.Payload, body); err != nil {
-		return err
+	if _, err := a.Log.Succeed(ctx, env.Payload, body); err != nil {
+		return nil, err
 	}
-	return httpd.WriteJSON(w, StateOf(a.Log))
+	return out(StateOf(a.Log)), nil
 }
 
 // StateOf tells how the log is.

@@ -82,7 +82,7 @@ func TestTheExportVerifies(t *testing.T) {
 	if report.Size < 301 || report.Origin != origin {
 		t.Errorf("%+v", report)
 	}
-	if found := get[[]api.AuditEntry](r, "/v1/audit/entries?action=audit.export"); len(found) != 1 || found[0].Actor != "person/anna" {
+	if found := pageOf[api.AuditEntry](r, "/v1/audit/entries?action=audit.export"); len(found) != 1 || found[0].Actor != "person/anna" {
 		t.Errorf("the export is not in the log: %+v", found)
 	}
 	entries := filepath.Join(dir, "tile", "entries", "000")
@@ -134,16 +134,16 @@ func TestSearchingTheLog(t *testing.T) {
 		"action=test.done&until=" + since: 0,
 		"actor=nobody":                    0,
 	} {
-		if got := get[[]api.AuditEntry](r, "/v1/audit/entries?"+strings.ReplaceAll(query, "+", "%2B")); len(got) != want {
+		if got := pageOf[api.AuditEntry](r, "/v1/audit/entries?"+strings.ReplaceAll(query, "+", "%2B")); len(got) != want {
 			t.Errorf("%s: %d entries, want %d", query, len(got), want)
 		}
 	}
-	one := get[[]api.AuditEntry](r, "/v1/audit/entries?object=test/3")[0]
+	one := pageOf[api.AuditEntry](r, "/v1/audit/entries?object=test/3")[0]
 	var body struct{ N int }
 	if json.Unmarshal(one.Body, &body) != nil || body.N != 3 || one.Origin != origin || one.Type != "fact" {
 		t.Errorf("%+v", one)
 	}
-	if found := get[[]api.AuditEntry](r, "/v1/audit/entries?action=audit.read"); len(found) < 8 {
+	if found := pageOf[api.AuditEntry](r, "/v1/audit/entries?action=audit.read"); len(found) < 8 {
 		t.Errorf("%d searches are in the log", len(found))
 	}
 	if v := send[api.Verified](r, "POST", "/v1/audit/verify", ""); !v.OK || v.Problem != "" {

@@ -1,12 +1,20 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/interlock-security/interlock/api/live"
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/platform/journal"
 	"github.com/interlock-security/interlock/policy"
 )
@@ -22,30 +30,104 @@ const (
 	lookBack = 200_000
 )
 
-// events streams the tenant's events from the raw journal as NDJSON: first the
-// last ones, then, if asked to follow, each as it becomes durable.
-func (a *API) events(w http.ResponseWriter, r *http.Request) error {
-	last, err := numberOf(r.URL.Query(), "last", 20, 10_000)
+// EventLine is a line of a stream that carries cursors.
+type EventLine struct {
+	Cursor string          `json:"cursor"`
+	Event  json.RawMessage `json:"event"`
+}
+
+func eventsOperation() huma.Operation {
+	op := get("events", "/v1/events", "Events from the journal, one JSON document a line")
+	op.Parameters = []*huma.Param{
+		query("last", huma.TypeInteger, "How many earlier events to begin with, up to 10000; 20 where there is no cursor"),
+		query("follow", huma.TypeBoolean, "Go on with each event as it becomes durable"),
+		query("after", huma.TypeString, "Begin after the event of this cursor"),
+		query("cursors", huma.TypeBoolean, `Each line is {"cursor":…,"event":…}; always so with after`),
+	}
+	op.Responses = answers("application/x-ndjson", "One event a line")
+	return op
+}
+
+func liveOperation() huma.Operation {
+	op := get("live", "/v1/live", "Events as they become durable, as server-sent events")
+	op.Parameters = []*huma.Param{
+		query("last", huma.TypeInteger, "How many earlier events to begin with, up to 10000"),
+		query("after", huma.TypeString, "Begin after the event of this cursor; a Last-Event-ID header goes before it"),
+	}
+	op.Responses = answers("text/event-stream", "One event each; its id is the cursor")
+	return op
+}
+
+// serveEvents streams the tenant's events from the raw journal as NDJSON: first
+// earlier ones, then, if asked to follow, each as it becomes durable.
+func (a *API) serveEvents(w http.ResponseWriter, r *http.Request, q url.Values) error {
+	follow, err := flagOf(q, "follow")
 	if err != nil {
 		return err
 	}
-	follow, err := flagOf(r.URL.Query(), "follow")
+	cursors, err := flagOf(q, "cursors")
 	if err != nil {
 		return err
 	}
-	who, err := a.permit(r, policy.EventRead, core.Resource{Type: "event", ID: "all"})
+	write := plainLine
+	if cursors || q.Get("after") != "" {
+		write = cursorLine
+	}
+	return a.streamEvents(w, r, q, q.Get("after"), follow, "application/x-ndjson", write)
+}
+
+// serveLive is serveEvents for browsers.
+func (a *API) serveLive(w http.ResponseWriter, r *http.Request, q url.Values) error {
+	after := q.Get("after")
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		after = id
+	}
+	return a.streamEvents(w, r, q, after, true, "text/event-stream", sentLine)
+}
+
+func (a *API) streamEvents(w http.ResponseWriter, r *http.Request, q url.Values, after string, follow bool, kind string, write lineWriter) error {
+	def := 20
+	if after != "" {
+		def = 0
+	}
+	last, err := numberOf(q, "last", def, 10_000)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	s := &eventStream{w: w, tenant: who.Tenant, frames: a.Frames}
+	s := &eventStream{w: w, frames: a.Frames, write: write}
+	if after != "" {
+		if last != 0 {
+			return core.E(core.KindInvalid, "api", "query: last and after exclude each other")
+		}
+		seen, err := live.ParseCursor(after)
+		if err != nil {
+			return err
+		}
+		s.next, s.skip = seen.Offset, seen.Index+1
+	}
+	_, who, err := a.decide(r.Context(), policy.EventRead, core.Resource{Type: "event", ID: "all"})
+	if err != nil {
+		return err
+	}
+	s.tenant = who.Tenant
+	w.Header().Set("Content-Type", kind)
 	ctx, cancel := a.streaming(r.Context())
 	defer cancel()
-	err = s.backlog(ctx, last)
+	return ignoreEnd(ctx, s.run(ctx, after != "", last, follow))
+}
+
+// run sends what lies behind, then what comes.
+func (s *eventStream) run(ctx context.Context, resumed bool, last int, follow bool) error {
+	var err error
+	if resumed {
+		err = s.catchUp(ctx)
+	} else {
+		err = s.backlog(ctx, last)
+	}
 	if err == nil && follow {
 		err = s.follow(ctx)
 	}
-	return ignoreEnd(ctx, err)
+	return err
 }
 
 // streaming returns a context that ends with the client or with the server.
@@ -61,11 +143,41 @@ func (a *API) streaming(ctx context.Context) (context.Context, context.CancelFun
 	return ctx, cancel
 }
 
+// located is an event and where the journal has it.
+type located struct {
+	live.Cursor
+	record []byte
+}
+
+// lineWriter puts an event into the form of a stream.
+type lineWriter func(b *bytes.Buffer, e located)
+
+func plainLine(b *bytes.Buffer, e located) {
+	b.Write(e.record)
+	b.WriteByte('\n')
+}
+
+func cursorLine(b *bytes.Buffer, e located) {
+	b.WriteString(`{"cursor":"` + e.String() + `","event":`)
+	b.Write(e.record)
+	b.WriteString("}\n")
+}
+
+func sentLine(b *bytes.Buffer, e located) {
+	b.WriteString("id: " + e.String() + "\nevent: event\ndata: ")
+	b.Write(e.record)
+	b.WriteString("\n\n")
+}
+
 type eventStream struct {
 	w      http.ResponseWriter
 	tenant core.TenantID
 	frames *journal.Raw
-	next   uint64
+	write  lineWriter
+	line   bytes.Buffer
+	// next is the frame to read next, skip how many of its events were seen.
+	next uint64
+	skip int
 }
 
 // backlog sends the last n events. It reads backwards in steps, so that a long
@@ -75,7 +187,7 @@ func (s *eventStream) backlog(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	var held [][]byte
+	var held []located
 	step := uint64(fewFrames)
 	for before := end; before > 1 && len(held) < n && end-before < lookBack; {
 		from := max(before, step+1) - step
@@ -86,24 +198,34 @@ func (s *eventStream) backlog(ctx context.Context, n int) error {
 		if c.frames == 0 {
 			break // what is older was trimmed
 		}
-		held = append(c.records, held...)
+		held = append(c.events, held...)
 		held = held[max(0, len(held)-n):]
 		if before, step = from, fewFrames; c.bytes < smallRead {
 			step = manyFrames
 		}
 	}
-	for _, record := range held {
-		if err := s.send(record); err != nil {
-			return err
-		}
+	if err := s.send(held); err != nil {
+		return err
 	}
 	s.next = end
 	return s.flush()
 }
 
+// catchUp sends what lies between the cursor and the journal's end.
+func (s *eventStream) catchUp(ctx context.Context) error {
+	end, err := s.frames.Next(ctx, 0)
+	for err == nil && s.next < end {
+		err = s.forward(ctx, min(s.next+fewFrames, end))
+	}
+	if err != nil {
+		return err
+	}
+	return s.flush()
+}
+
 // chunk is what some frames hold for the tenant, and how much was read for it.
 type chunk struct {
-	records       [][]byte
+	events        []located
 	frames, bytes int
 }
 
@@ -130,8 +252,11 @@ func (c *chunk) add(f journal.Frame, tenant core.TenantID) {
 	for _, record := range f.Records {
 		c.bytes += len(record)
 	}
-	if f.Kind == journal.KindEvents && f.Tenant == tenant {
-		c.records = append(c.records, f.Records...)
+	if f.Kind != journal.KindEvents || f.Tenant != tenant {
+		return
+	}
+	for i, record := range f.Records {
+		c.events = append(c.events, located{live.Cursor{Offset: f.Offset, Index: i}, record})
 	}
 }
 
@@ -158,21 +283,26 @@ func (s *eventStream) forward(ctx context.Context, to uint64) error {
 	if err != nil {
 		return err
 	}
-	for _, record := range c.records {
-		if err := s.send(record); err != nil {
-			return err
-		}
+	for len(c.events) > 0 && c.events[0].Offset == s.next && c.events[0].Index < s.skip {
+		c.events = c.events[1:]
 	}
-	s.next = to
-	if len(c.records) == 0 {
+	s.next, s.skip = to, 0
+	if len(c.events) == 0 {
 		return nil
+	}
+	if err := s.send(c.events); err != nil {
+		return err
 	}
 	return s.flush()
 }
 
-func (s *eventStream) send(record []byte) error {
-	if _, err := s.w.Write(append(record[:len(record):len(record)], '\n')); err != nil {
-		return errGone
+func (s *eventStream) send(events []located) error {
+	for _, e := range events {
+		s.line.Reset()
+		s.write(&s.line, e)
+		if _, err := s.w.Write(s.line.Bytes()); err != nil {
+			return errGone
+		}
 	}
 	return nil
 }
@@ -203,3 +333,30 @@ var errGone = errors.New("the client has gone")
 
 // noDeadline is the zero time, which lifts a deadline.
 var noDeadline time.Time
+
+// flagOf reads a boolean of the query; what is no boolean is an error.
+func flagOf(q url.Values, name string) (bool, error) {
+	if !q.Has(name) {
+		return false, nil
+	}
+	v, err := strconv.ParseBool(q.Get(name))
+	if err != nil {
+		return false, core.E(core.KindInvalid, "api", "query: "+name+" is true or false")
+	}
+	return v, nil
+}
+
+// numberOf reads a number of the query within limits.
+func numberOf(q url.Values, name string, def, most int) (int, error) {
+	if !q.Has(name) {
+		return def, nil
+	}
+	n, err := strconv.Atoi(q.Get(name))
+	if err != nil || n < 0 || n > most {
+		return 0, core.E(core.KindInvalid, "api", "query: "+name+" is a number from 0 to "+strconv.Itoa(most))
+	}
+	return n, nil
+}
+
+// principal is who acts in ctx.
+func principal(ctx context.Context) core.Principal { return httpd.PrincipalOf(ctx) }

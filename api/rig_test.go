@@ -31,6 +31,7 @@ import (
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/link/ceremony"
+	"github.com/interlock-security/interlock/platform/events"
 	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/platform/jobs"
 	"github.com/interlock-security/interlock/platform/journal"
@@ -41,6 +42,7 @@ import (
 	"github.com/interlock-security/interlock/response/incident"
 	"github.com/interlock-security/interlock/response/playbook"
 	"github.com/interlock-security/interlock/response/recovery"
+	"github.com/interlock-security/interlock/safety/stop"
 	"github.com/interlock-security/interlock/siem/alert"
 )
 
@@ -83,6 +85,10 @@ type rig struct {
 	orders    *fleet.Orders
 	incident  *incident.Store
 	engine    *playbook.Engine
+	alerts    *alert.Store
+	stops     *stop.Service
+	store     *eventStore
+	api       *api.API
 	mux       *httpd.Mux
 	keys      string // the folder with the people's keys
 	socket    string
@@ -112,6 +118,8 @@ func newRig(t *testing.T) *rig {
 	r.incident = incident.NewStore(topicIncidents, audit.Put)
 	r.incident.Sites = fleet.SiteOf
 	r.openEngine()
+	r.openStops()
+	r.alerts, r.store = alert.NewStore(topicAlerts), &eventStore{}
 	r.serve()
 	return r
 }
@@ -209,12 +217,48 @@ func (r *rig) openEngine() {
 	r.must(err)
 }
 
+// openStops brings a stop path up that signs nothing: nobody streams here.
+func (r *rig) openStops() {
+	r.t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	ring := stop.NewMemoryRing(stop.RingOptions{Clock: core.SystemClock{}, Log: quiet})
+	r.t.Cleanup(func() { _ = ring.Close() })
+	r.stops = stop.NewService(stop.Config{
+		Ring: ring, Hub: stop.NewHub(func(stop.Stop, stop.Target) ([]byte, error) { return []byte("{}"), nil }), Clock: core.SystemClock{}, Log: quiet,
+	})
+	persons := []stop.Person{}
+	for _, name := range []string{"anna", "vera", "nobby"} {
+		persons = append(persons, stop.Person{ID: named(name), Tenant: tenant, Sites: []core.SiteID{site}})
+	}
+	r.stops.SetPersons(persons)
+}
+
+// eventStore is an event store that remembers what it was asked.
+type eventStore struct {
+	asked events.Query
+	step  time.Duration
+	hits  []events.Hit
+	err   error
+}
+
+// Search implements api.EventStore.
+func (s *eventStore) Search(_ context.Context, q events.Query) ([]events.Hit, error) {
+	s.asked = q
+	return s.hits, s.err
+}
+
+// Histogram implements api.EventStore.
+func (s *eventStore) Histogram(_ context.Context, q events.Query, step time.Duration) ([]events.Bucket, error) {
+	s.asked, s.step = q, step
+	return []events.Bucket{{Start: q.From, Count: 3}}, s.err
+}
+
 // serve opens the socket. Who calls is said in a header: that the kernel's word
 // is taken in the product is tested where it is wired.
 func (r *rig) serve() {
 	r.t.Helper()
 	runner := action.NewRunner(r.guard, r.registry, r.orders)
-	r.mux = api.New(api.Parts{
+	r.api = api.New(api.Parts{
 		Authenticate: func(q *http.Request) (core.Principal, error) {
 			if _, err := httpd.PeerUID(q.Context()); err != nil {
 				return core.Principal{}, err
@@ -226,7 +270,7 @@ func (r *rig) serve() {
 			return who, nil
 		},
 		Guard: r.guard, State: r.state, Frames: r.frames, Log: r.log, Registry: r.registry, Enrolment: r.enrol, Orders: r.orders, Roots: r.roots,
-		Incidents: r.incident, Playbooks: r.engine, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler), Ending: r.ending,
+		Alerts: r.alerts, Incidents: r.incident, Playbooks: r.engine, Stops: r.stops, Events: r.store, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler), Ending: r.ending,
 		Status: func(context.Context) (api.Status, error) { return api.Status{Health: core.HealthDegraded}, nil },
 		Act: func(ctx context.Context, who core.Principal, id core.DeviceID, t link.OrderType, q api.ActRequest) (fleet.Order, error) {
 			return runner.Run(ctx, action.Request{Key: core.NewUUID(time.Now()).String(), Kind: action.Kind(t), Device: id, By: who, Reason: q.Reason})
@@ -235,6 +279,7 @@ func (r *rig) serve() {
 			return "string of " + t.ID + " for " + fact, nil
 		},
 	})
+	r.mux = r.api.Mux()
 	l, err := httpd.ListenUnix(r.socket)
 	r.must(err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.t.Context()))
@@ -274,6 +319,9 @@ func (r *rig) ask(caller, method, path, body string) (int, []byte) {
 
 // get asks as anna for what must be there.
 func get[T any](r *rig, path string) T { return send[T](r, http.MethodGet, path, "") }
+
+// pageOf asks as anna for the first page of a list.
+func pageOf[T any](r *rig, path string) []T { return get[api.Page[T]](r, path).Items }
 
 func send[T any](r *rig, method, path, body string) (v T) {
 	r.t.Helper()

@@ -1,33 +1,43 @@
 package api
 
 import (
-	"net/http"
+	"bytes"
+	"context"
 
 	"github.com/interlock-security/interlock/fleet"
-	"github.com/interlock-security/interlock/platform/httpd"
+	"github.com/interlock-security/interlock/policy"
 )
 
-// root answers with the trust root in force.
-func (a *API) root(w http.ResponseWriter, r *http.Request) error {
-	v, err := a.Roots.Current(r.Context(), httpd.PrincipalOf(r.Context()).Tenant)
-	if err != nil {
-		return err
-	}
-	return httpd.WriteJSON(w, rootOf(v))
+// EnvelopeInput is a signed document, its exact bytes.
+type EnvelopeInput struct {
+	RawBody []byte `contentType:"application/json" doc:"A signed envelope, its exact bytes"`
 }
 
-// publishRoot takes the next version, signed by the persons of this one and of
-// the next. The server verifies it as a device does and relays it.
-func (a *API) publishRoot(w http.ResponseWriter, r *http.Request) error {
-	body, err := httpd.ReadBody(w, r, maxBody)
+// bytes returns the body as the callee's own: the server uses its buffer again.
+func (in *EnvelopeInput) bytes() []byte { return bytes.Clone(in.RawBody) }
+
+// Root shows the trust root in force.
+func (a *API) Root(ctx context.Context, _ *None) (*Out[RootVersion], error) {
+	who, err := a.see(ctx, policy.RootRead, "*")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	v, err := a.Roots.Publish(r.Context(), httpd.PrincipalOf(r.Context()), body)
+	v, err := a.Roots.Current(ctx, who.Tenant)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return httpd.WriteJSON(w, rootOf(v))
+	return out(rootOf(v)), nil
+}
+
+// PublishRoot takes the next version, signed by the persons of this one and of
+// the next. The server verifies it as a device does and relays it. The Guard is
+// asked where it is published.
+func (a *API) PublishRoot(ctx context.Context, in *EnvelopeInput) (*Out[RootVersion], error) {
+	v, err := a.Roots.Publish(ctx, principal(ctx), in.bytes())
+	if err != nil {
+		return nil, err
+	}
+	return out(rootOf(v)), nil
 }
 
 func rootOf(v fleet.RootVersion) RootVersion {

@@ -1,32 +1,31 @@
 package api
 
 import (
-	"net/http"
+	"context"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
-	"github.com/interlock-security/interlock/platform/httpd"
 )
 
-// createToken makes an enrolment string. The secret in it is shown once.
-func (a *API) createToken(w http.ResponseWriter, r *http.Request) error {
-	req, err := read[TokenRequest](w, r)
+// CreateTokenInput asks for an enrolment token.
+type CreateTokenInput struct{ Body TokenRequest }
+
+// CreateToken makes an enrolment string. The secret in it is shown once. The
+// Guard is asked where the token is made.
+func (a *API) CreateToken(ctx context.Context, in *CreateTokenInput) (*Out[Token], error) {
+	ttl, err := time.ParseDuration(in.Body.TTL)
 	if err != nil {
-		return err
+		return nil, core.E(core.KindInvalid, "api.CreateToken", "ttl is no duration").WithHint(`write it as "30m" or "2h"`)
 	}
-	ttl, err := time.ParseDuration(req.TTL)
+	who := principal(ctx)
+	token, err := a.Enrolment.CreateToken(ctx, who, fleet.TokenRequest{Tenant: who.Tenant, Site: in.Body.Site, Device: in.Body.Device, Fact: in.Body.Fact, TTL: ttl})
 	if err != nil {
-		return core.E(core.KindInvalid, "api.createToken", "ttl: "+err.Error()).WithHint(`write it as "30m" or "2h"`)
+		return nil, err
 	}
-	who := httpd.PrincipalOf(r.Context())
-	token, err := a.Enrolment.CreateToken(r.Context(), who, fleet.TokenRequest{Tenant: who.Tenant, Site: req.Site, Device: req.Device, Fact: req.Fact, TTL: ttl})
+	text, err := a.EnrolmentString(ctx, token, in.Body.Fact)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	text, err := a.EnrolmentString(r.Context(), token, req.Fact)
-	if err != nil {
-		return err
-	}
-	return httpd.WriteJSON(w, Token{ID: token.ID, String: text, Expires: token.Expires})
+	return out(Token{ID: token.ID, String: text, Expires: token.Expires}), nil
 }

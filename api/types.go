@@ -55,12 +55,14 @@ type Source struct {
 // Stop is a stop in force.
 type Stop struct {
 	ID        string    `json:"id"`
+	Trip      string    `json:"trip,omitempty"`
 	Scope     string    `json:"scope"`
 	By        string    `json:"by"`
 	Reason    string    `json:"reason"`
 	Since     time.Time `json:"since"`
 	Confirmed []string  `json:"confirmed"`
 	Waiting   []string  `json:"not_confirmed"`
+	Reset     []string  `json:"reset,omitempty"` // taken out of the stop by persons
 }
 
 // Device is a row of the registry.
@@ -78,10 +80,26 @@ type Device struct {
 	Latches    []Latch           `json:"latches,omitempty"` // open ones
 	Serial     string            `json:"serial,omitempty"`
 	Contained  bool              `json:"contained"`
+	Enrolled   time.Time         `json:"enrolled,omitzero"`
+	// SensorList is Sensors with since when.
+	SensorList []Sensor `json:"sensor_list,omitempty"`
+	// OpenLatches and SensorsNotOK count, also in a list, which has neither
+	// sensors nor latches.
+	OpenLatches  int `json:"open_latches"`
+	SensorsNotOK int `json:"sensors_not_ok"`
 	// StopOnly says why nothing that loosens goes to the device: its row says
 	// other than the audit log. Approving it anew ends that.
 	StopOnly string  `json:"stop_only,omitempty"`
 	Orders   []Order `json:"orders,omitempty"`
+}
+
+// Sensor is what a device last said of one of its sensors.
+type Sensor struct {
+	Device    core.DeviceID    `json:"device"`
+	ID        string           `json:"id"`
+	State     core.SensorState `json:"state"`
+	Since     time.Time        `json:"since"`
+	Simulated bool             `json:"simulated,omitempty"`
 }
 
 // Latch is something that a device noticed and that stays until it is released.
@@ -97,15 +115,19 @@ type Order struct {
 	ID        core.UUID       `json:"id"`
 	Type      string          `json:"type"`
 	Device    core.DeviceID   `json:"device"`
+	Site      core.SiteID     `json:"site,omitzero"`
 	State     string          `json:"state"`
 	Requester string          `json:"requester"`
 	Approvals []string        `json:"approvals,omitempty"` // persons
 	Needed    int             `json:"needed,omitempty"`
 	Reason    string          `json:"reason"`
+	Incident  string          `json:"incident,omitempty"`
 	Direction string          `json:"direction"`
 	Detail    string          `json:"detail,omitempty"` // the device's answer
 	Answer    json.RawMessage `json:"answer,omitempty"` // the same, signed by the device
 	Created   time.Time       `json:"created"`
+	Updated   time.Time       `json:"updated,omitzero"`
+	Expires   time.Time       `json:"expires,omitzero"`
 	Envelope  json.RawMessage `json:"envelope,omitempty"`
 	Intent    core.Position   `json:"intent,omitzero"`
 }
@@ -114,6 +136,7 @@ type Order struct {
 type Alert struct {
 	ID          core.UUID         `json:"id"`
 	Rule        string            `json:"rule"`
+	RuleID      string            `json:"rule_id,omitempty"`
 	Title       string            `json:"title"`
 	Author      string            `json:"author"`
 	Severity    core.Severity     `json:"severity"`
@@ -122,28 +145,45 @@ type Alert struct {
 	Count       uint64            `json:"count"`
 	First       time.Time         `json:"first"`
 	Last        time.Time         `json:"last"`
+	Updated     time.Time         `json:"updated,omitzero"`
 	State       string            `json:"state"`
 	Device      string            `json:"device,omitempty"`
 	Source      string            `json:"source"`
 	Provenance  core.Provenance   `json:"provenance"`
 	Events      []core.UUID       `json:"events"`
 	Simulated   bool              `json:"simulated,omitempty"`
+	AckedBy     string            `json:"acked_by,omitempty"`
+	AckedAt     time.Time         `json:"acked_at,omitzero"`
+	AckedNote   string            `json:"acked_note,omitempty"`
+	References  []string          `json:"references,omitempty"`
+	// FalsePositives are what the rule's author knows to set it off in error.
+	FalsePositives []string `json:"false_positives,omitempty"`
 }
 
 // Incident is an incident with its timeline.
 type Incident struct {
-	ID        core.UUID          `json:"id"`
-	Title     string             `json:"title"`
-	State     string             `json:"state"`
-	Severity  core.Severity      `json:"severity"`
-	Device    string             `json:"device,omitempty"`
-	Subject   string             `json:"subject"`
-	Simulated bool               `json:"simulated,omitempty"`
-	Opened    time.Time          `json:"opened"`
-	Closed    time.Time          `json:"closed,omitzero"`
-	Metrics   map[string]float64 `json:"metrics,omitempty"` // seconds to detect, acknowledge, contain, recover
-	Alerts    []core.UUID        `json:"alerts,omitempty"`
-	Timeline  []Step             `json:"timeline,omitempty"`
+	ID       core.UUID     `json:"id"`
+	Title    string        `json:"title"`
+	State    string        `json:"state"`
+	Severity core.Severity `json:"severity"`
+	Device   string        `json:"device,omitempty"`
+	Site     string        `json:"site,omitempty"`
+	Subject  string        `json:"subject"`
+	Rule     string        `json:"rule,omitempty"` // of the first alert
+	Owner    string        `json:"owner,omitempty"`
+	// Provenance is the weakest among the alerts.
+	Provenance core.Provenance `json:"provenance,omitempty"`
+	Safety     bool            `json:"safety_relevant,omitempty"`
+	Into       string          `json:"merged_into,omitempty"`
+	// Next are the states that it may go to from here.
+	Next       []string           `json:"next,omitempty"`
+	AlertCount int                `json:"alert_count"`
+	Simulated  bool               `json:"simulated,omitempty"`
+	Opened     time.Time          `json:"opened"`
+	Closed     time.Time          `json:"closed,omitzero"`
+	Metrics    map[string]float64 `json:"metrics,omitempty"` // seconds to detect, acknowledge, contain, recover
+	Alerts     []core.UUID        `json:"alerts,omitempty"`
+	Timeline   []Step             `json:"timeline,omitempty"`
 }
 
 // Step is one line of an incident's timeline. Audit names the log entry that
@@ -151,6 +191,7 @@ type Incident struct {
 type Step struct {
 	Time   time.Time      `json:"time"`
 	By     string         `json:"by"`
+	Kind   string         `json:"kind,omitempty"`
 	What   string         `json:"what"`
 	From   string         `json:"from,omitempty"`
 	To     string         `json:"to,omitempty"`

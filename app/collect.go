@@ -10,7 +10,6 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/link"
-	"github.com/interlock-security/interlock/safety/stop"
 	"github.com/interlock-security/interlock/siem/collect"
 	"github.com/interlock-security/interlock/siem/collect/file"
 	"github.com/interlock-security/interlock/siem/collect/journald"
@@ -193,15 +192,4 @@ func (s *Server) enrolmentString(ctx context.Context, t fleet.Token, fact string
 		return "", fmt.Errorf("app: enrolment string: %w", err)
 	}
 	return text, nil
-}
-
-func stopOf(st stop.State) api.Stop {
-	out := api.Stop{ID: st.ID.String(), Scope: st.Scope.String(), By: st.By, Reason: st.Reason, Since: st.At}
-	for _, d := range st.Confirmed {
-		out.Confirmed = append(out.Confirmed, d.String())
-	}
-	for _, d := range st.NotConfirmed {
-		out.Waiting = append(out.Waiting, d.String())
-	}
-	return out
 }

@@ -117,10 +117,11 @@ func (s *Server) serveOperators(ctx context.Context) error {
 	}
 	s.API = api.New(api.Parts{
 		Authenticate: s.operator, Guard: s.Guard, State: s.base.state, Frames: s.base.frames, Log: s.Audit, Registry: s.Registry,
-		Enrolment: s.Enrolment, Orders: s.Orders, Roots: s.Roots, Incidents: s.flow.Incidents, Playbooks: s.flow.Playbooks, Status: s.Status, Act: s.act,
+		Enrolment: s.Enrolment, Orders: s.Orders, Roots: s.Roots, Alerts: s.flow.alerts, Incidents: s.flow.Incidents, Playbooks: s.flow.Playbooks,
+		Stops: s.Stops, Events: s.searcher(), Status: s.Status, Act: s.act,
 		EnrolmentString: s.enrolmentString, Clock: s.clock, Warn: s.log, Ending: ctx.Done(),
 	})
-	s.background(ctx, "operator API", func(ctx context.Context) error { return httpd.Serve(ctx, httpd.NewServer(s.API, s.log), l) })
+	s.background(ctx, "operator API", func(ctx context.Context) error { return httpd.Serve(ctx, httpd.NewServer(s.API.Mux(), s.log), l) })
 	return nil
 }
 

@@ -11,13 +11,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/digital/keys"
 	"github.com/interlock-security/interlock/digital/pki/verify"
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/link"
-	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/policy"
 	"github.com/interlock-security/interlock/safety/stop"
 )
@@ -57,7 +57,7 @@ type Server struct {
 	Orders    *fleet.Orders
 	Stops     *stop.Service
 	Listener  *fleet.Listener
-	API       *httpd.Mux
+	API       *api.API
 	flow      *flow
 	events    *eventStore // nil where searching is off
 	hub       *stop.Hub

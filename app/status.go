@@ -76,7 +76,7 @@ func (s *Server) Status(ctx context.Context) (api.Status, error) {
 		Witnessed: root.Witness != "", Audit: api.StateOf(s.Audit), Sources: s.sources(ctx), Warnings: s.standing(root), Started: s.started,
 	}
 	for _, st := range s.Stops.Status(s.Config.Tenant).Stops {
-		out.Stops = append(out.Stops, stopOf(st))
+		out.Stops = append(out.Stops, api.StopOf(st))
 	}
 	if err == nil {
 		err = s.tables(ctx, &out)

@@ -93,6 +93,9 @@ type Query struct {
 	Until   time.Time // exclusive
 	Outcome string
 	Type    Type
+	// Before continues a search with [Log.Page]: only entries before this one.
+	// The zero position means from the end on.
+	Before core.Position
 	// Limit is how many of the newest are returned; 0 means 100.
 	Limit int
 }

@@ -187,18 +187,7 @@ func (o *Orders) Get(ctx context.Context, tenant core.TenantID, id core.UUID) (O
 
 // List reads the orders of a device, or of all with a zero one, newest first.
 func (o *Orders) List(ctx context.Context, tenant core.TenantID, device core.DeviceID, limit int) ([]Order, error) {
-	if limit <= 0 || limit > MaxList {
-		limit = MaxList
-	}
-	var list []Order
-	err := o.reg.db.View(ctx, func(tx *store.Tx) error {
-		rows, err := tx.Query(ctx, selectOrder+` WHERE tenant = $1 AND ($2 = '' OR device = $2) ORDER BY created DESC, id DESC LIMIT $3`, tenant, device, limit)
-		if err != nil {
-			return fmt.Errorf("fleet: listing orders: %w", err)
-		}
-		list, err = collect(rows, scanOrder)
-		return err
-	})
+	list, _, err := o.Search(ctx, tenant, OrderQuery{Device: device, Limit: limit})
 	return list, err
 }
 

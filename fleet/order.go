@@ -30,6 +30,11 @@ const (
 	OrderWithdrawn  OrderState = "withdrawn"
 )
 
+// OrderStates lists them.
+var OrderStates = []OrderState{
+	OrderSigning, OrderAwaiting, OrderQueued, OrderPending, OrderDone, OrderRefused, OrderFailed, OrderExpired, OrderSuperseded, OrderWithdrawn,
+}
+
 // Final reports whether nothing more comes of the order.
 func (s OrderState) Final() bool {
 	return slices.Contains([]OrderState{OrderDone, OrderRefused, OrderFailed, OrderExpired, OrderSuperseded, OrderWithdrawn}, s)

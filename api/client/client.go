@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"syscall"
 
 	"github.com/interlock-security/interlock/core"
@@ -43,6 +45,40 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, out any
 		path += "?" + query.Encode()
 	}
 	return c.whole(ctx, http.MethodGet, path, nil, out)
+}
+
+// pageSize is how many items are asked for at once.
+const pageSize = 500
+
+// List reads a list page by page, up to most items; 0 means all. It returns how
+// many there are in all, -1 where the server does not count them, and whether
+// there are more than were read.
+func List[T any](ctx context.Context, c *Client, path string, query url.Values, most int) (items []T, total int, more bool, err error) {
+	q := maps.Clone(query)
+	if q == nil {
+		q = url.Values{}
+	}
+	items = []T{}
+	for {
+		size := pageSize
+		if most > 0 {
+			size = min(size, most-len(items))
+		}
+		q.Set("limit", strconv.Itoa(size))
+		var page struct {
+			Items []T    `json:"items"`
+			Next  string `json:"next"`
+			Total int    `json:"total"`
+		}
+		if err := c.Get(ctx, path, q, &page); err != nil {
+			return nil, 0, false, err
+		}
+		items = append(items, page.Items...)
+		if page.Next == "" || most > 0 && len(items) >= most {
+			return items, page.Total, page.Next != "", nil
+		}
+		q.Set("after", page.Next)
+	}
 }
 
 // Post sends in and reads the answer into out, which may be nil.
@@ -139,7 +175,7 @@ func (c *Client) unreachable(err error) error {
 	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
 		return e.WithHint("start one with: interlock up   (or name its data directory with --data)")
 	case errors.Is(err, os.ErrPermission):
-		return e.WithHint("the socket belongs to the user who runs the server; become that user")
+		return e.WithHint("the socket is for the user who runs the server and for the group listen.group of its configuration")
 	}
 	return e
 }

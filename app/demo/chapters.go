@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
@@ -160,7 +161,7 @@ func (st *story) evidence(ctx context.Context, e core.Event) error {
 
 // logged finds the leaf of the commit group that a batch was received in.
 func (st *story) logged(ctx context.Context, hash [32]byte) error {
-	entries, err := get[[]api.AuditEntry](ctx, st, "/v1/audit/entries?action=batch.append&limit=10000")
+	entries, err := list[api.AuditEntry](ctx, st, "/v1/audit/entries", url.Values{"action": {"batch.append"}, "limit": {"500"}})
 	if err != nil {
 		return err
 	}
@@ -207,11 +208,11 @@ func (st *story) reflex(ctx context.Context) error {
 // alert: one alert by the shipped rule, with its author.
 func (st *story) alert(ctx context.Context) error {
 	return st.await(ctx, func() error {
-		list, err := get[[]api.Alert](ctx, st, "/v1/alerts")
+		found, err := list[api.Alert](ctx, st, "/v1/alerts", nil)
 		if err != nil {
 			return err
 		}
-		ours := slices.DeleteFunc(list, func(a api.Alert) bool { return a.Device != press.String() || a.Rule != "interlock-device-tampered" })
+		ours := slices.DeleteFunc(found, func(a api.Alert) bool { return a.Device != press.String() || a.Rule != "interlock-device-tampered" })
 		if len(ours) != 1 || !ours[0].Simulated || ours[0].Author == "" {
 			return fmt.Errorf("%d alerts of the rule, want exactly one, simulated, with its author: %+v", len(ours), ours)
 		}
@@ -224,15 +225,15 @@ func (st *story) alert(ctx context.Context) error {
 // incident: it holds the alert, and the playbook's order has been answered.
 func (st *story) incident(ctx context.Context) error {
 	err := st.await(ctx, func() error {
-		list, err := get[[]api.Incident](ctx, st, "/v1/incidents")
+		found, err := list[api.Incident](ctx, st, "/v1/incidents", nil)
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(list, func(in api.Incident) bool { return in.Device == press.String() })
+		i := slices.IndexFunc(found, func(in api.Incident) bool { return in.Device == press.String() })
 		if i < 0 {
 			return errors.New("no incident for the press yet")
 		}
-		if st.inc, err = get[api.Incident](ctx, st, "/v1/incidents/"+list[i].ID.String()); err != nil {
+		if st.inc, err = get[api.Incident](ctx, st, "/v1/incidents/"+found[i].ID.String()); err != nil {
 			return err
 		}
 		if !slices.Contains(st.inc.Alerts, st.alertID) || st.step("contained") == nil {

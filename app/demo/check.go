@@ -89,13 +89,31 @@ func (st *story) proven(ctx context.Context, at core.Position, want said, format
 	return nil
 }
 
+// list reads a list page by page.
+func list[T any](ctx context.Context, st *story, path string, q url.Values) (items []T, err error) {
+	if q == nil {
+		q = url.Values{}
+	}
+	for {
+		page, err := get[api.Page[T]](ctx, st, path+"?"+q.Encode())
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, page.Items...)
+		if page.Next == "" || q.Get("limit") == "1" {
+			return items, nil
+		}
+		q.Set("after", page.Next)
+	}
+}
+
 // entry finds the newest audit entry of an action on an object.
 func (st *story) entry(ctx context.Context, action, object string) (api.AuditEntry, error) {
 	q := url.Values{"action": {action}, "limit": {"1"}}
 	if object != "" {
 		q.Set("object", object)
 	}
-	found, err := get[[]api.AuditEntry](ctx, st, "/v1/audit/entries?"+q.Encode())
+	found, err := list[api.AuditEntry](ctx, st, "/v1/audit/entries", q)
 	if err != nil {
 		return api.AuditEntry{}, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/url"
 	"strconv"
@@ -10,22 +11,35 @@ import (
 )
 
 type alertsCmd struct {
-	All bool `help:"Closed ones too."`
+	List alertsListCmd `cmd:"" help:"Open alerts, the latest first." default:"withargs"`
+	Show alertsShowCmd `cmd:"" help:"One alert with its events."`
+	Ack  alertsAckCmd  `cmd:"" help:"Say that you look after an alert: no more notices unless it rises."`
+}
+
+type alertsListCmd struct {
+	listing
+	All      bool   `help:"Acknowledged ones too."`
+	Severity string `help:"The least severity: info, low, medium, high or critical."`
+	Device   string `help:"Only alerts about this device."`
+	Rule     string `help:"Only alerts of this rule."`
 }
 
 // Help implements kong's long help.
-func (alertsCmd) Help() string {
+func (alertsListCmd) Help() string {
 	return `Exit code 1 when there are open alerts.
 
 Example:
   interlock alerts
+  interlock alerts --severity high --device press-7
   interlock alerts --all --json`
 }
 
-// Run lists alerts, newest first.
-func (c *alertsCmd) Run(e *env) error {
-	var list []api.Alert
-	if err := e.client().Get(e.ctx, "/v1/alerts", url.Values{"all": {strconv.FormatBool(c.All)}}, &list); err != nil {
+// Run lists alerts, the latest change first.
+func (c *alertsListCmd) Run(e *env) error {
+	query := filter("severity", c.Severity, "device", c.Device, "rule", c.Rule)
+	query.Set("all", strconv.FormatBool(c.All))
+	list, err := fetch[api.Alert](e, c.listing, "/v1/alerts", query)
+	if err != nil {
 		return err
 	}
 	if err := e.show(list, func(w io.Writer) { tellAlerts(w, list) }); err != nil {
@@ -41,12 +55,80 @@ func (c *alertsCmd) Run(e *env) error {
 
 func tellAlerts(w io.Writer, list []api.Alert) {
 	if len(list) == 0 {
-		_, _ = io.WriteString(w, "no alerts\n")
+		none(w, "alerts")
 		return
 	}
 	rows := make([][]string, 0, len(list))
 	for _, a := range list {
-		rows = append(rows, []string{a.Last.Format(time.DateTime), string(a.Severity), strconv.FormatUint(a.Count, 10) + "x", a.State, a.Device, a.Title, a.Rule, "by " + a.Author})
+		rows = append(rows, []string{
+			a.ID.String(), a.Last.Format(time.DateTime), string(a.Severity), strconv.FormatUint(a.Count, 10) + "x", a.State, a.Device, a.Title, a.Rule, "by " + a.Author,
+		})
 	}
-	table(w, "LAST SEVERITY COUNT STATE DEVICE TITLE RULE AUTHOR", rows)
+	table(w, "ID LAST SEVERITY COUNT STATE DEVICE TITLE RULE AUTHOR", rows)
+}
+
+type alertsShowCmd struct {
+	ID string `arg:"" help:"The alert's id."`
+}
+
+// Help implements kong's long help.
+func (alertsShowCmd) Help() string {
+	return `Example:
+  interlock alerts show 01932d3f-9b9e-7c2a-8f00-3b1f0c9a7e55`
+}
+
+// Run shows one alert.
+func (c *alertsShowCmd) Run(e *env) error {
+	var a api.Alert
+	if err := e.client().Get(e.ctx, "/v1/alerts/"+url.PathEscape(c.ID), nil, &a); err != nil {
+		return err
+	}
+	return e.show(a, func(w io.Writer) { tellAlert(w, a) })
+}
+
+func tellAlert(w io.Writer, a api.Alert) {
+	line := func(label, text string) {
+		if text != "" {
+			_, _ = fmt.Fprintf(w, "%-11s %s\n", label, printable(text))
+		}
+	}
+	_, _ = fmt.Fprintf(w, "%s\n", printable(a.Title))
+	line("id", a.ID.String())
+	line("severity", string(a.Severity))
+	line("state", a.State+because(a.AckedBy))
+	line("note", a.AckedNote)
+	line("device", a.Device)
+	line("source", a.Source+", "+string(a.Provenance))
+	line("events", strconv.FormatUint(a.Count, 10)+", "+a.First.Format(time.DateTime)+" to "+a.Last.Format(time.DateTime))
+	line("rule", a.Rule+" by "+a.Author)
+	for _, r := range a.References {
+		line("see", r)
+	}
+	for _, id := range a.Events {
+		line("event", id.String())
+	}
+}
+
+type alertsAckCmd struct {
+	ID   string `arg:"" help:"The alert's id."`
+	Note string `help:"What you found or do; it stands with the alert." short:"m"`
+}
+
+// Help implements kong's long help.
+func (alertsAckCmd) Help() string {
+	return `Counting goes on; notices stop unless the alert rises. The act is in the audit log.
+
+Example:
+  interlock alerts ack 01932d3f-9b9e-7c2a-8f00-3b1f0c9a7e55 --note "technician at the press"`
+}
+
+// Run acknowledges an alert.
+func (c *alertsAckCmd) Run(e *env) error {
+	var a api.Alert
+	if err := e.client().Post(e.ctx, "/v1/alerts/"+url.PathEscape(c.ID)+"/ack", api.AckAlert{Note: c.Note}, &a); err != nil {
+		return err
+	}
+	return e.show(a, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "alert %s is %s by %s\n", a.ID, a.State, printable(a.AckedBy))
+	})
 }

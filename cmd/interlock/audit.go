@@ -29,7 +29,7 @@ type auditSearchCmd struct {
 	Outcome string    `help:"How it ended, for example permitted or refused."`
 	Since   time.Time `help:"From this time on, as 2026-01-31T12:00:00Z." format:"2006-01-02T15:04:05Z07:00"`
 	Until   time.Time `help:"Up to this time." format:"2006-01-02T15:04:05Z07:00"`
-	Limit   int       `help:"At most this many." short:"n" default:"100"`
+	Limit   int       `help:"At most this many; 0 for all." short:"n" default:"100"`
 }
 
 // Help implements kong's long help.
@@ -44,19 +44,14 @@ Example:
 
 // Run lists entries.
 func (c *auditSearchCmd) Run(e *env) error {
-	query := url.Values{"limit": {strconv.Itoa(c.Limit)}}
-	for name, value := range map[string]string{"actor": c.Actor, "action": c.Action, "object": c.Object, "outcome": c.Outcome} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
+	query := filter("actor", c.Actor, "action", c.Action, "object", c.Object, "outcome", c.Outcome)
 	for name, at := range map[string]time.Time{"since": c.Since, "until": c.Until} {
 		if !at.IsZero() {
 			query.Set(name, at.Format(time.RFC3339))
 		}
 	}
-	list := []api.AuditEntry{}
-	if err := e.client().Get(e.ctx, "/v1/audit/entries", query, &list); err != nil {
+	list, err := fetch[api.AuditEntry](e, listing{Limit: c.Limit}, "/v1/audit/entries", query)
+	if err != nil {
 		return err
 	}
 	return e.show(list, func(w io.Writer) { tellEntries(w, list) })
@@ -64,7 +59,7 @@ func (c *auditSearchCmd) Run(e *env) error {
 
 func tellEntries(w io.Writer, list []api.AuditEntry) {
 	if len(list) == 0 {
-		_, _ = io.WriteString(w, "no entries\n")
+		none(w, "entries")
 		return
 	}
 	rows := make([][]string, 0, len(list))

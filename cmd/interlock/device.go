@@ -24,18 +24,24 @@ type deviceCmd struct {
 	Approve    deviceApproveCmd    `cmd:"" help:"Take in a device that waits, against the code that it shows."`
 }
 
-type deviceListCmd struct{}
+type deviceListCmd struct {
+	listing
+	State string `help:"Only devices in this state: pending, online, stale, offline, quarantined, maintenance or retired."`
+	Site  string `help:"Only devices of this site."`
+	Query string `help:"Only devices whose name holds this text." short:"q"`
+}
 
 // Help implements kong's long help.
 func (deviceListCmd) Help() string {
 	return `Example:
+  interlock device list --state quarantined
   interlock device list --json | jq '.[] | select(.contained)'`
 }
 
 // Run lists the registry.
-func (deviceListCmd) Run(e *env) error {
-	var list []api.Device
-	if err := e.client().Get(e.ctx, "/v1/devices", nil, &list); err != nil {
+func (c *deviceListCmd) Run(e *env) error {
+	list, err := fetch[api.Device](e, c.listing, "/v1/devices", filter("state", c.State, "site", c.Site, "query", c.Query))
+	if err != nil {
 		return err
 	}
 	return e.show(list, func(w io.Writer) {
@@ -46,9 +52,9 @@ func (deviceListCmd) Run(e *env) error {
 		rows := make([][]string, 0, len(list))
 		now := time.Now()
 		for _, d := range list {
-			rows = append(rows, []string{d.ID.String(), d.Site.String(), string(d.State), ago(d.LastSeen, now), d.Protection, strconv.Itoa(len(d.Latches))})
+			rows = append(rows, []string{d.ID.String(), d.Site.String(), string(d.State), ago(d.LastSeen, now), d.Protection, strconv.Itoa(d.OpenLatches), strconv.Itoa(d.SensorsNotOK)})
 		}
-		table(w, "DEVICE SITE STATE SEEN PROTECTION LATCHES", rows)
+		table(w, "DEVICE SITE STATE SEEN PROTECTION LATCHES NOT-OK", rows)
 	})
 }
 

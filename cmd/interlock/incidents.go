@@ -21,7 +21,10 @@ type incidentsCmd struct {
 }
 
 type incidentsListCmd struct {
-	All bool `help:"Closed ones too."`
+	listing
+	All    bool   `help:"Closed ones too."`
+	State  string `help:"Only incidents in this state."`
+	Device string `help:"Only incidents about this device."`
 }
 
 // Help implements kong's long help.
@@ -29,13 +32,16 @@ func (incidentsListCmd) Help() string {
 	return `Exit code 1 when there are open incidents.
 
 Example:
-  interlock incidents list --all`
+  interlock incidents list --all
+  interlock incidents list --state reopened --device press-7`
 }
 
 // Run lists incidents, newest first.
 func (c *incidentsListCmd) Run(e *env) error {
-	var list []api.Incident
-	if err := e.client().Get(e.ctx, "/v1/incidents", url.Values{"all": {strconv.FormatBool(c.All)}}, &list); err != nil {
+	query := filter("state", c.State, "device", c.Device)
+	query.Set("all", strconv.FormatBool(c.All))
+	list, err := fetch[api.Incident](e, c.listing, "/v1/incidents", query)
+	if err != nil {
 		return err
 	}
 	if err := e.show(list, func(w io.Writer) { tellIncidents(w, list) }); err != nil {
@@ -51,7 +57,7 @@ func (c *incidentsListCmd) Run(e *env) error {
 
 func tellIncidents(w io.Writer, list []api.Incident) {
 	if len(list) == 0 {
-		_, _ = io.WriteString(w, "no incidents\n")
+		none(w, "incidents")
 		return
 	}
 	rows := make([][]string, 0, len(list))

@@ -48,12 +48,14 @@ type grammar struct {
 	Alerts    alertsCmd    `cmd:"" help:"What rules found."`
 	Incidents incidentsCmd `cmd:"" help:"What people and playbooks do about it."`
 	Device    deviceCmd    `cmd:"" help:"Enrolled devices, and acts on them."`
+	Orders    ordersCmd    `cmd:"" help:"Orders to devices, and those that wait for signatures."`
 	Token     tokenCmd     `cmd:"" help:"Enrolment tokens."`
 	Stop      stopCmd      `cmd:"" help:"Request a stop, now. In addition to, never instead of, a hard-wired emergency stop."`
 	Approve   approveCmd   `cmd:"" help:"Read an order from its exact bytes and sign it with your SSH key."`
 	Root      rootCmd      `cmd:"" help:"The trust root: the document that tells devices whom to believe."`
 	Audit     auditCmd     `cmd:"" help:"The audit log: search, proofs, export, verification."`
 	Rules     rulesCmd     `cmd:"" help:"Detection rules: check and test them with the live engine."`
+	API       apiCmd       `cmd:"" name:"api" help:"The operator API: its description."`
 	Config    configCmd    `cmd:"" help:"Configuration: check a file, print every value."`
 	Doctor    doctorCmd    `cmd:"" help:"What is not as it should be on this machine, and what to do."`
 	Version   versionCmd   `cmd:"" help:"The version and how it was built."`

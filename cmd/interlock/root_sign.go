@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/api"
+	"github.com/interlock-security/interlock/api/client"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/link/ceremony"
@@ -301,9 +302,8 @@ func (rootFollowCmd) Run(e *env) error {
 // rootProof fetches the proof that a root is in the log. The entry's index is
 // the server's word; the proof is not.
 func rootProof(e *env, hash string) ([]byte, error) {
-	list := []api.AuditEntry{}
-	query := map[string][]string{"object": {link.RootObject(hash)}}
-	if err := e.client().Get(e.ctx, "/v1/audit/entries", query, &list); err != nil {
+	list, _, _, err := client.List[api.AuditEntry](e.ctx, e.client(), "/v1/audit/entries", filter("object", link.RootObject(hash)), 0)
+	if err != nil {
 		return nil, err
 	}
 	list = slices.DeleteFunc(list, func(x api.AuditEntry) bool { return x.Type != link.LeafAuthority })
@@ -311,7 +311,7 @@ func rootProof(e *env, hash string) ([]byte, error) {
 		return nil, core.E(core.KindNotFound, "root follow", "the server's log has no entry of trust root "+short(hash)).WithHint("do not believe this root")
 	}
 	var proof []byte
-	err := e.client().Get(e.ctx, fmt.Sprintf("/v1/audit/proofs/%d", list[0].Index), map[string][]string{"origin": {list[0].Origin}}, &proof)
+	err = e.client().Get(e.ctx, fmt.Sprintf("/v1/audit/proofs/%d", list[0].Index), map[string][]string{"origin": {list[0].Origin}}, &proof)
 	return proof, err
 }
 

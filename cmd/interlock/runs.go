@@ -24,14 +24,11 @@ Example:
 
 // Run lists the runs of playbooks, newest first.
 func (c *incidentsRunsCmd) Run(e *env) error {
-	query := url.Values{}
-	if c.Incident != "" {
-		query.Set("incident", c.Incident)
-	}
-	var list []api.Run
-	if err := e.client().Get(e.ctx, "/v1/runs", query, &list); err != nil {
+	var page api.Page[api.Run]
+	if err := e.client().Get(e.ctx, "/v1/runs", filter("incident", c.Incident), &page); err != nil {
 		return err
 	}
+	list := page.Items
 	err := e.show(list, func(w io.Writer) {
 		rows := make([][]string, 0, len(list))
 		for _, r := range list {

@@ -12,7 +12,9 @@ import (
 	"github.com/interlock-security/interlock/core"
 )
 
-type statusCmd struct{}
+type statusCmd struct {
+	Board bool `help:"The safety board's figures."`
+}
 
 // Help implements kong's long help.
 func (statusCmd) Help() string {
@@ -20,11 +22,15 @@ func (statusCmd) Help() string {
 
 Example:
   interlock status
+  interlock status --board
   interlock status --json | jq .audit.size`
 }
 
 // Run asks the server and tells it in the order in which it matters.
-func (statusCmd) Run(e *env) error {
+func (c *statusCmd) Run(e *env) error {
+	if c.Board {
+		return showBoard(e)
+	}
 	var s api.Status
 	if err := e.client().Get(e.ctx, "/v1/status", nil, &s); err != nil {
 		return err

@@ -8,6 +8,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/user"
+	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,9 +33,20 @@ func NewServer(h http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// ListenUnix opens a unix socket with mode 0600. A file left by a dead process
-// is replaced; a socket that somebody serves is an error.
-func ListenUnix(path string) (net.Listener, error) {
+// ListenUnix opens a unix socket for the user of this process alone, mode 0600. A
+// file left by a dead process is replaced; a socket that somebody serves is an
+// error.
+func ListenUnix(path string) (net.Listener, error) { return ListenUnixGroup(path, "") }
+
+// ListenUnixGroup is [ListenUnix] for a socket that the members of a group reach
+// too, mode 0660; "" means nobody else. Who may do what is not the file's mode's
+// to say: the peer's uid names the person, and an unknown one is refused. The
+// folder that holds the socket must let the group through.
+func ListenUnixGroup(path, group string) (net.Listener, error) {
+	gid, err := groupID(group)
+	if err != nil {
+		return nil, err
+	}
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		_ = c.Close()
 		return nil, core.E(core.KindConflict, "httpd.ListenUnix", "another process serves "+path).
@@ -48,10 +62,37 @@ func ListenUnix(path string) (net.Listener, error) {
 	// Not by umask, which is the whole process's: a directory that somebody
 	// else makes meanwhile would be one that nobody can enter. Who connects
 	// before this line is known by uid all the same.
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := grant(path, gid); err != nil {
 		return nil, errors.Join(core.Wrap(core.KindUnavailable, "httpd.ListenUnix", err), l.Close())
 	}
 	return l, nil
+}
+
+// nobodyElse is no group's id.
+const nobodyElse = -1
+
+// groupID finds a group by its name or number.
+func groupID(group string) (int, error) {
+	if group == "" {
+		return nobodyElse, nil
+	}
+	if n, err := strconv.ParseUint(group, 10, 31); err == nil {
+		return int(n), nil
+	}
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		return 0, core.E(core.KindInvalid, "httpd.ListenUnix", fmt.Sprintf("there is no group %.40q", group)).
+			WithHint("make it with groupadd, or give its number")
+	}
+	return strconv.Atoi(g.Gid)
+}
+
+// grant says who reaches a socket. The group is set before the mode lets it in.
+func grant(path string, gid int) error {
+	if gid == nobodyElse {
+		return os.Chmod(path, 0o600)
+	}
+	return errors.Join(os.Chmod(path, 0o600), os.Chown(path, -1, gid), os.Chmod(path, 0o660))
 }
 
 type peerKey struct{}
@@ -98,19 +139,64 @@ func PeerUID(ctx context.Context) (uint32, error) {
 }
 
 // Serve runs s on l until ctx ends, then lets requests finish for up to five
-// seconds. It returns nil after a shutdown that ctx asked for.
+// seconds. It returns when no handler runs any more: what handlers stand on may
+// be closed after it. It returns nil after a shutdown that ctx asked for.
 func Serve(ctx context.Context, s *http.Server, l net.Listener) error {
+	running := &inFlight{handler: s.Handler}
+	s.Handler = running
+	ended := make(chan struct{})
 	stopped := context.AfterFunc(ctx, func() {
+		defer close(ended)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if s.Shutdown(grace) != nil {
-			_ = s.Close()
+			_ = s.Close() // ends the connections, and with them the contexts of their requests
 		}
 	})
-	defer stopped()
 	err := s.Serve(l)
+	if !stopped() {
+		<-ended // Shutdown has begun, and makes Serve return before it is done
+	} else {
+		_ = s.Close()
+	}
+	running.wait()
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return fmt.Errorf("httpd: serving %s: %w", l.Addr(), err)
+}
+
+// inFlight knows how many requests a handler serves.
+type inFlight struct {
+	handler http.Handler
+
+	mu      sync.Mutex
+	over    bool
+	running sync.WaitGroup
+}
+
+// ServeHTTP implements [http.Handler].
+func (f *inFlight) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !f.enter() {
+		panic(http.ErrAbortHandler) // it came over a connection that was being closed
+	}
+	defer f.running.Done()
+	f.handler.ServeHTTP(w, r)
+}
+
+func (f *inFlight) enter() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.over {
+		f.running.Add(1)
+	}
+	return !f.over
+}
+
+// wait lets nobody in any more and waits for those who are.
+func (f *inFlight) wait() {
+	f.mu.Lock()
+	f.over = true
+	f.mu.Unlock()
+	f.running.Wait()
 }

@@ -32,6 +32,7 @@ type Mux struct {
 	atDoor       func(core.Action) bool
 	could        func(core.Principal, core.Action) bool
 	recorded     func(core.Action) bool
+	noted        func(context.Context, core.Principal, core.Action, core.Resource, error) error
 	log          *slog.Logger
 
 	mu     sync.Mutex
@@ -54,8 +55,10 @@ type Options struct {
 	Could func(who core.Principal, action core.Action) bool
 	// Recorded selects the actions of which every call leaves an entry. Where a
 	// call ends before the handler asked the Guard (there is no such object, or
-	// it is in another state) the door asks; nil selects none.
+	// it is in another state) the door leaves one; nil selects none.
 	Recorded func(core.Action) bool
+	// Note leaves that entry. Nil asks the Guard, whose answer is dropped.
+	Note func(ctx context.Context, who core.Principal, action core.Action, on core.Resource, outcome error) error
 	// Log takes the cause of internal errors, which no answer tells; nil
 	// discards it.
 	Log *slog.Logger
@@ -63,7 +66,7 @@ type Options struct {
 
 // NewMux returns an empty mux.
 func NewMux(o Options) *Mux {
-	m := &Mux{mux: http.NewServeMux(), authenticate: o.Authenticate, guard: o.Guard, atDoor: o.AtDoor, could: o.Could, recorded: o.Recorded}
+	m := &Mux{mux: http.NewServeMux(), authenticate: o.Authenticate, guard: o.Guard, atDoor: o.AtDoor, could: o.Could, recorded: o.Recorded, noted: o.Note}
 	if m.log = o.Log; m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -160,7 +163,14 @@ func malformed(err error) bool {
 // and returns what is to be answered: what the call came to, unless there is no
 // record of it.
 func (m *Mux) note(r *http.Request, action core.Action, outcome error) error {
-	if err := m.permit(r, PrincipalOf(r.Context()), action); err != nil && core.KindOf(err) != core.KindDenied {
+	who := PrincipalOf(r.Context())
+	if m.noted != nil {
+		if err := m.noted(r.Context(), who, action, objectOf(r, who, action), outcome); err != nil {
+			return err
+		}
+		return outcome
+	}
+	if err := m.permit(r, who, action); err != nil && core.KindOf(err) != core.KindDenied {
 		return err
 	}
 	return outcome
@@ -185,28 +195,36 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (m *Mux) door(action core.Action, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, err := m.authenticate(r)
+		caller := caller{who: who}
 		if err == nil && (m.atDoor(action) || !m.could(who, action)) {
 			err = m.permit(r, who, action)
+			caller.permitted = action
 		}
 		if err != nil {
 			m.fail(w, r, err)
 			return
 		}
-		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), principalKey{}, who)))
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), principalKey{}, caller)))
 	})
 }
 
 func (m *Mux) permit(r *http.Request, who core.Principal, action core.Action) error {
-	noun, _, _ := strings.Cut(string(action), ".")
-	on := core.Resource{Type: noun, ID: r.PathValue("id"), Tenant: who.Tenant}
-	if _, err := core.ParseID[core.DeviceID](on.ID); err != nil { // it goes into the log's clear text
-		on.ID = "*"
-	}
+	on := objectOf(r, who, action)
 	d, err := m.guard.Permit(r.Context(), who, action, on)
 	if err != nil {
 		return err
 	}
 	return Refusal(d, who, action, on)
+}
+
+// objectOf is what a request is about, as far as its path says.
+func objectOf(r *http.Request, who core.Principal, action core.Action) core.Resource {
+	noun, _, _ := strings.Cut(string(action), ".")
+	on := core.Resource{Type: noun, ID: r.PathValue("id"), Tenant: who.Tenant}
+	if _, err := core.ParseID[core.DeviceID](on.ID); err != nil { // it goes into the log's clear text
+		on.ID = "*"
+	}
+	return on
 }
 
 // Refusal turns a decision that denies into an error of kind denied, and one
@@ -220,9 +238,29 @@ func Refusal(d core.Decision, who core.Principal, action core.Action, on core.Re
 
 type principalKey struct{}
 
+// caller is who sent a request, and what the door asked the Guard for.
+type caller struct {
+	who       core.Principal
+	permitted core.Action
+}
+
 // PrincipalOf returns who sent the request that ctx belongs to. It is the zero
 // Principal, which no policy permits anything, outside a request.
 func PrincipalOf(ctx context.Context) core.Principal {
-	who, _ := ctx.Value(principalKey{}).(core.Principal)
-	return who
+	c, _ := ctx.Value(principalKey{}).(caller)
+	return c.who
+}
+
+// WithPrincipal returns a context in which who acts, for calls within the
+// process. Nothing counts as permitted in it: whatever is done with it asks the
+// Guard itself. Whoever calls this has authenticated who.
+func WithPrincipal(ctx context.Context, who core.Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, caller{who: who})
+}
+
+// PermittedAtDoor reports whether the door that this request came through has
+// asked the Guard for the action, so that a plain read is not asked for twice.
+func PermittedAtDoor(ctx context.Context, action core.Action) bool {
+	c, _ := ctx.Value(principalKey{}).(caller)
+	return action != "" && c.permitted == action
 }

@@ -11,17 +11,6 @@ import (
 	"github.com/interlock-security/interlock/platform/store"
 )
 
-// MaxList is the most incidents that one List returns.
-const MaxList = 500
-
-// Filter selects incidents.
-type Filter struct {
-	OpenOnly bool
-	State    State         // "" for any
-	Device   core.DeviceID // zero for any
-	Limit    int           // 0 means MaxList
-}
-
 // Get reads one incident; an unknown one is an error of kind not-found.
 func (s *Store) Get(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.UUID) (Incident, error) {
 	in, found, err := one(tx.QueryRow(ctx, `SELECT body FROM response_incidents WHERE tenant = $1 AND id = $2`, tenant, id))
@@ -32,24 +21,6 @@ func (s *Store) Get(ctx context.Context, tx *store.Tx, tenant core.TenantID, id 
 		return Incident{}, core.E(core.KindNotFound, "incident.Get", "there is no incident "+id.String())
 	}
 	return in, nil
-}
-
-// List reads incidents, the newest first.
-func (s *Store) List(ctx context.Context, tx *store.Tx, tenant core.TenantID, f Filter) ([]Incident, error) {
-	if f.Limit <= 0 || f.Limit > MaxList {
-		f.Limit = MaxList
-	}
-	subject := ""
-	if !f.Device.IsZero() {
-		subject = "device/" + f.Device.String()
-	}
-	rows, err := tx.Query(ctx, `SELECT body FROM response_incidents
-		WHERE tenant = $1 AND is_open >= $2 AND ($3 = '' OR state = $3) AND ($4 = '' OR subject = $4)
-		ORDER BY detected DESC, id DESC LIMIT $5`, tenant, flag(f.OpenOnly), string(f.State), subject, f.Limit)
-	if err != nil {
-		return nil, fmt.Errorf("incident: listing: %w", err)
-	}
-	return all[Incident](rows)
 }
 
 // CountOpen counts the open incidents by state.

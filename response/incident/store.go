@@ -224,16 +224,17 @@ func save(ctx context.Context, tx *store.Tx, in Incident, before uint64) error {
 		return core.Wrap(core.KindInternal, "incident.save", err)
 	}
 	if before == 0 {
-		_, err := tx.Exec(ctx, `INSERT INTO response_incidents (tenant, id, subject, family, trusted, state, is_open, revision, detected, body)
-			VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9)`,
-			in.Tenant, in.ID, in.Subject, in.Family, trusted(in.Provenance), string(in.State), int64(in.Revision), in.Stamps.Detected.UnixMicro(), body)
+		_, err := tx.Exec(ctx, `INSERT INTO response_incidents (tenant, id, subject, family, trusted, state, is_open, revision, detected, body, simulated)
+			VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $10)`,
+			in.Tenant, in.ID, in.Subject, in.Family, trusted(in.Provenance), string(in.State), int64(in.Revision), in.Stamps.Detected.UnixMicro(), body, flag(in.Simulated))
 		if err != nil {
 			return fmt.Errorf("incident: opening %s: %w", in.ID, err)
 		}
 		return nil
 	}
-	res, err := tx.Exec(ctx, `UPDATE response_incidents SET state = $1, is_open = $2, revision = $3, body = $4 WHERE tenant = $5 AND id = $6 AND revision = $7`,
-		string(in.State), flag(in.State.Open()), int64(in.Revision), body, in.Tenant, in.ID, int64(before))
+	res, err := tx.Exec(ctx, `UPDATE response_incidents SET state = $1, is_open = $2, revision = $3, body = $4, simulated = $5, ended = $6
+		WHERE tenant = $7 AND id = $8 AND revision = $9`,
+		string(in.State), flag(in.State.Open()), int64(in.Revision), body, flag(in.Simulated), in.ended(), in.Tenant, in.ID, int64(before))
 	if err != nil {
 		return fmt.Errorf("incident: saving %s: %w", in.ID, err)
 	}

@@ -150,9 +150,9 @@ func (s *Store) write(ctx context.Context, tx *store.Tx, a Alert, known bool) er
 			a.Tenant, a.ID, a.Severity.Rank(), string(a.State), int64(a.Count), store.Micros(a.Updated), body)
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO siem_alerts (tenant, id, fingerprint, live, rule, severity_rank, state, count, opened, updated, body)
-		VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10)`,
-		a.Tenant, a.ID, a.Fingerprint, a.Rule.Name, a.Severity.Rank(), string(a.State), int64(a.Count), store.Micros(a.Opened), store.Micros(a.Updated), body)
+	_, err = tx.Exec(ctx, `INSERT INTO siem_alerts (tenant, id, fingerprint, live, rule, severity_rank, state, count, opened, updated, body, device)
+		VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		a.Tenant, a.ID, a.Fingerprint, a.Rule.Name, a.Severity.Rank(), string(a.State), int64(a.Count), store.Micros(a.Opened), store.Micros(a.Updated), body, a.Device)
 	return err
 }
 
@@ -173,63 +173,6 @@ func decode(body []byte) (Alert, error) {
 		return a, core.Wrap(core.KindDamaged, "alert: row", err)
 	}
 	return a, nil
-}
-
-// Query narrows a list. The zero Query lists the latest alerts.
-type Query struct {
-	State       State // "" for both
-	MinSeverity core.Severity
-	Rule        string
-	// Before continues a list: only alerts updated before it, or at the same
-	// time with a lower id.
-	Before   time.Time
-	BeforeID core.UUID
-	Limit    int // at most and by default MaxList
-}
-
-// MaxList is the longest list that is returned at once.
-const MaxList = 200
-
-// List returns alerts, latest change first.
-func List(ctx context.Context, tx *store.Tx, tenant core.TenantID, q Query) ([]Alert, error) {
-	before, limit := int64(1)<<62, MaxList
-	if !q.Before.IsZero() {
-		before = store.Micros(q.Before)
-	}
-	if q.Limit > 0 {
-		limit = min(q.Limit, MaxList)
-	}
-	rows, err := tx.Query(ctx, `SELECT body FROM siem_alerts
-		WHERE tenant = $1 AND severity_rank >= $2 AND ($3 = '' OR state = $3) AND ($4 = '' OR rule = $4)
-		AND (updated < $5 OR updated = $5 AND id < $6)
-		ORDER BY updated DESC, id DESC LIMIT $7`,
-		tenant, max(q.MinSeverity.Rank(), 0), string(q.State), q.Rule, before, q.BeforeID.String(), limit)
-	if err != nil {
-		return nil, fmt.Errorf("alert.List: %w", err)
-	}
-	defer rows.Close()
-	var out []Alert
-	for rows.Next() {
-		var body []byte
-		if err := rows.Scan(&body); err != nil {
-			return nil, fmt.Errorf("alert.List: %w", err)
-		}
-		a, err := decode(body)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, a)
-	}
-	return out, rows.Err()
-}
-
-// Count returns how many alerts of the tenant are in a state.
-func Count(ctx context.Context, tx *store.Tx, tenant core.TenantID, state State) (n int, err error) {
-	err = tx.QueryRow(ctx, `SELECT COUNT(*) FROM siem_alerts WHERE tenant = $1 AND state = $2`, tenant, string(state)).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("alert.Count: %w", err)
-	}
-	return n, nil
 }
 
 // Get returns one alert of the tenant.

@@ -67,7 +67,7 @@ func TestSecondBreakIn(t *testing.T) {
 		m.sense("lid", true)
 		var open api.Incident
 		await(t, fmt.Sprintf("incident %d", round+1), func() string { return s.brief(get[api.Device](s, "/v1/devices/press-7")) }, func() bool {
-			for _, in := range get[[]api.Incident](s, "/v1/incidents") {
+			for _, in := range list[api.Incident](s, "/v1/incidents", nil) {
 				if !incidents[in.ID] && in.Device == press.String() {
 					open = in
 				}

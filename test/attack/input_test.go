@@ -59,7 +59,7 @@ type kept struct {
 
 func (s *site) kept(id core.DeviceID) kept {
 	s.t.Helper()
-	k := kept{batches: len(s.eventsOf(id, fleet.TypeBatch)), devices: len(get[[]api.Device](s, "/v1/devices"))}
+	k := kept{batches: len(s.eventsOf(id, fleet.TypeBatch)), devices: len(list[api.Device](s, "/v1/devices", nil))}
 	var d api.Device
 	if s.api.Get(s.t.Context(), "/v1/devices/"+id.String(), nil, &d) == nil {
 		k.sequence = d.Sequence
@@ -180,7 +180,7 @@ func badBodies(t *testing.T, s *site) {
 	if after := s.kept(press); after != before {
 		t.Errorf("refused bodies left something behind: %+v, before %+v", after, before)
 	}
-	for _, e := range get[[]api.AuditEntry](s, "/v1/audit/entries?limit=10000") {
+	for _, e := range list[api.AuditEntry](s, "/v1/audit/entries", nil) {
 		if e.Index >= size && e.Type == "intent" && e.Outcome == "permitted" && e.Action != "audit.read" && e.Action != "event.read" {
 			t.Errorf("a body that could not be read was permitted something: %+v", e)
 		}
@@ -437,8 +437,8 @@ func TestRestoredImage(t *testing.T) {
 	if d := get[api.Device](s, "/v1/devices/press-7"); !d.Contained {
 		t.Error("a device that is behind itself is not contained by the server")
 	}
-	await(t, "the alert", func() string { return fmt.Sprintf("%+v", get[[]api.Alert](s, "/v1/alerts")) }, func() bool {
-		return slices.ContainsFunc(get[[]api.Alert](s, "/v1/alerts"), func(a api.Alert) bool {
+	await(t, "the alert", func() string { return fmt.Sprintf("%+v", list[api.Alert](s, "/v1/alerts", nil)) }, func() bool {
+		return slices.ContainsFunc(list[api.Alert](s, "/v1/alerts", nil), func(a api.Alert) bool {
 			return a.Rule == "interlock-identity-in-doubt" && a.Device == press.String()
 		})
 	})

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -205,6 +206,16 @@ func get[T any](s *site, path string) T {
 		s.t.Fatalf("GET %s: %v", path, err)
 	}
 	return v
+}
+
+// list reads a list of the operator API, page by page.
+func list[T any](s *site, path string, query url.Values) []T {
+	s.t.Helper()
+	items, _, _, err := client.List[T](s.t.Context(), s.api, path, query, 0)
+	if err != nil {
+		s.t.Fatalf("GET %s: %v", path, err)
+	}
+	return items
 }
 
 // events reads the newest events of the journal.
@@ -472,7 +483,7 @@ func (s *site) token(id core.DeviceID, fact string, ttl time.Duration) api.Token
 // entries searches the audit log for an action.
 func (s *site) entries(action core.Action) []api.AuditEntry {
 	s.t.Helper()
-	return get[[]api.AuditEntry](s, "/v1/audit/entries?limit=10000&action="+string(action))
+	return list[api.AuditEntry](s, "/v1/audit/entries", url.Values{"action": {string(action)}})
 }
 
 // order waits until the registry shows an order of the device that ok likes.
@@ -501,10 +512,10 @@ func (s *site) brief(d api.Device) string {
 	for _, o := range d.Orders {
 		text += fmt.Sprintf("order %s %s %s %v %s\n", o.ID, o.Type, o.State, o.Approvals, o.Detail)
 	}
-	for _, in := range get[[]api.Incident](s, "/v1/incidents") {
+	for _, in := range list[api.Incident](s, "/v1/incidents", nil) {
 		text += fmt.Sprintf("incident %s %s %v\n", in.ID, in.State, in.Timeline)
 	}
-	for _, a := range get[[]api.Alert](s, "/v1/alerts") {
+	for _, a := range list[api.Alert](s, "/v1/alerts", nil) {
 		text += fmt.Sprintf("alert %s %s x%d %s\n", a.ID, a.Rule, a.Count, a.State)
 	}
 	return text

@@ -106,7 +106,7 @@ problem document whose ` + "`next`" + ` says what to do. There is no operator AP
 		}
 	}
 	section("Operators", "The unix socket `api.sock` in the data directory, mode 0600. The kernel says who is at the other end, `operators` in the "+
-		"[configuration](config.md) which person that is. The verbs use these routes.", api.New(api.Parts{}).Routes())
+		"[configuration](config.md) which person that is. The verbs use these routes.", api.New(api.Parts{}).Mux().Routes())
 	section("Stops", "The unix socket `stop.sock` in the data directory. No policy engine is asked and nothing is read from a disk: identity and scope are enough.",
 		new(stop.Service).Mux().Routes())
 	section("Devices", "`listen.agents`, TLS 1.3 with the device's management certificate.", listener.Routes())

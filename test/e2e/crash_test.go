@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -316,7 +317,7 @@ func (c *crash) checkAlerts(events []core.Event) {
 	}
 	var got map[string]uint64
 	await(c.t, "the alerts", func() string { return fmt.Sprintf("got  %v\nwant %v", got, want) }, func() bool {
-		all, err := get[[]api.Alert](c.site, "/v1/alerts?all=true")
+		all, err := listed[api.Alert](c.site, "/v1/alerts", url.Values{"all": {"true"}})
 		if err != nil {
 			return false
 		}

@@ -65,13 +65,11 @@ func object(change func(map[string]any)) func([]byte) []byte {
 
 // list changes a JSON array.
 func list(change func([]any) []any) func([]byte) []byte {
-	return func(answer []byte) []byte {
-		v := []any{}
-		if json.Unmarshal(answer, &v) != nil {
-			return answer
-		}
-		return encoded(change(v))
-	}
+	return object(func(v map[string]any) {
+		items, _ := v["items"].([]any)
+		v["items"] = change(items)
+		delete(v, "next")
+	})
 }
 
 func encoded(v any) []byte {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -285,6 +286,12 @@ func get[T any](s *site, path string) (T, error) {
 	return v, err
 }
 
+// listed reads a list of the operator API, page by page.
+func listed[T any](s *site, path string, query url.Values) ([]T, error) {
+	items, _, _, err := client.List[T](s.t.Context(), s.api(), path, query, 0)
+	return items, err
+}
+
 // records are the last records of the journal, in its order.
 func (s *site) records(last int) []core.Event {
 	s.t.Helper()
@@ -318,7 +325,7 @@ func (s *site) events(last int) []core.Event {
 // alerts are the alerts of a rule.
 func (s *site) alerts(rule string) []api.Alert {
 	s.t.Helper()
-	all, err := get[[]api.Alert](s, "/v1/alerts?all=true")
+	all, err := listed[api.Alert](s, "/v1/alerts", url.Values{"all": {"true"}})
 	if err != nil {
 		s.t.Fatalf("alerts: %v\n%s", err, s.out.dump())
 	}

@@ -261,7 +261,7 @@ func TestForgedSSHDAttack(t *testing.T) {
 				t.Errorf("alert: %+v", a)
 			}
 			await(t, "the incident", s.out.dump, func() bool {
-				in, err := get[[]api.Incident](s, "/v1/incidents")
+				in, err := listed[api.Incident](s, "/v1/incidents", nil)
 				return err == nil && len(in) == 1
 			})
 			in := ask[[]api.Incident](s, "incidents", "list")[0]

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,7 +108,7 @@ func (s *site) awaitRecord(reason string) {
 	s.t.Helper()
 	var entries []api.AuditEntry
 	await(s.t, "the record in the audit log", func() string { return fmt.Sprintf("%+v\n%s", entries, s.out.dump()) }, func() bool {
-		found, err := get[[]api.AuditEntry](s, "/v1/audit/entries?action=device.stop&outcome=deferred")
+		found, err := listed[api.AuditEntry](s, "/v1/audit/entries", url.Values{"action": {"device.stop"}, "outcome": {"deferred"}})
 		entries = found
 		return err == nil && len(found) > 0
 	})

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -192,13 +193,13 @@ func (p *press) robbed() (status int) {
 // outcomes are the log's entries about workload certificates, oldest first.
 func (p *press) outcomes() []string {
 	p.s.t.Helper()
-	list, err := get[[]api.AuditEntry](p.s, "/v1/audit/entries?limit=1000&action=identity.workload")
+	found, err := listed[api.AuditEntry](p.s, "/v1/audit/entries", url.Values{"action": {"identity.workload"}})
 	if err != nil {
 		p.s.t.Fatal(err)
 	}
-	slices.SortFunc(list, func(x, y api.AuditEntry) int { return cmp.Compare(x.Index, y.Index) })
+	slices.SortFunc(found, func(x, y api.AuditEntry) int { return cmp.Compare(x.Index, y.Index) })
 	var all []string
-	for _, e := range list {
+	for _, e := range found {
 		all = append(all, e.Type+" "+e.Outcome)
 	}
 	return all

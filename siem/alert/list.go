@@ -1,0 +1,117 @@
+package alert
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/store"
+)
+
+// Query narrows a list. The zero Query lists the latest alerts.
+type Query struct {
+	State       State // "" for both
+	MinSeverity core.Severity
+	Rule        string
+	Device      core.DeviceID // zero for any
+	// Before continues a list: only alerts updated before it, or at the same
+	// time with a lower id.
+	Before   time.Time
+	BeforeID core.UUID
+	Limit    int // at most and by default MaxList
+}
+
+// MaxList is the longest list that is returned at once.
+const MaxList = 1000
+
+// where is the condition of a query. It names only what is asked for, so that
+// the database can use an index: each narrowing column stands in one with the
+// order of the list behind it.
+func (q Query) where(tenant core.TenantID) (string, []any) {
+	conditions, args := []string{"tenant = $1"}, []any{tenant}
+	add := func(condition string, value any) {
+		args = append(args, value)
+		conditions = append(conditions, strings.ReplaceAll(condition, "?", "$"+strconv.Itoa(len(args))))
+	}
+	if q.State != "" {
+		add("state = ?", string(q.State))
+	}
+	if !q.Device.IsZero() {
+		add("device = ?", q.Device)
+	}
+	if q.Rule != "" {
+		add("rule = ?", q.Rule)
+	}
+	if rank := q.MinSeverity.Rank(); rank > 0 {
+		add("severity_rank >= ?", rank)
+	}
+	return strings.Join(conditions, " AND "), args
+}
+
+// List returns alerts, latest change first.
+func List(ctx context.Context, tx *store.Tx, tenant core.TenantID, q Query) ([]Alert, error) {
+	where, args := q.where(tenant)
+	if !q.Before.IsZero() {
+		where += fmt.Sprintf(" AND (updated, id) < ($%d, $%d)", len(args)+1, len(args)+2)
+		args = append(args, store.Micros(q.Before), q.BeforeID.String())
+	}
+	limit := MaxList
+	if q.Limit > 0 {
+		limit = min(q.Limit, MaxList)
+	}
+	rows, err := tx.Query(ctx, `SELECT body FROM siem_alerts WHERE `+where+` ORDER BY updated DESC, id DESC LIMIT `+strconv.Itoa(limit), args...)
+	if err != nil {
+		return nil, fmt.Errorf("alert.List: %w", err)
+	}
+	defer rows.Close()
+	var out []Alert
+	for rows.Next() {
+		var body []byte
+		if err := rows.Scan(&body); err != nil {
+			return nil, fmt.Errorf("alert.List: %w", err)
+		}
+		a, err := decode(body)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, rows.Err()
+}
+
+// Total returns how many alerts a query selects, wherever its list begins.
+func Total(ctx context.Context, tx *store.Tx, tenant core.TenantID, q Query) (n int, err error) {
+	where, args := q.where(tenant)
+	if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM siem_alerts WHERE `+where, args...).Scan(&n); err != nil {
+		return 0, fmt.Errorf("alert.Total: %w", err)
+	}
+	return n, nil
+}
+
+// Count returns how many alerts of the tenant are in a state.
+func Count(ctx context.Context, tx *store.Tx, tenant core.TenantID, state State) (int, error) {
+	return Total(ctx, tx, tenant, Query{State: state})
+}
+
+// BySeverity counts the alerts in a state by their severity.
+func BySeverity(ctx context.Context, tx *store.Tx, tenant core.TenantID, state State) (map[core.Severity]int, error) {
+	rows, err := tx.Query(ctx, `SELECT severity_rank, COUNT(*) FROM siem_alerts WHERE tenant = $1 AND state = $2 GROUP BY severity_rank`, tenant, string(state))
+	if err != nil {
+		return nil, fmt.Errorf("alert.BySeverity: %w", err)
+	}
+	defer rows.Close()
+	counts := map[core.Severity]int{}
+	for rows.Next() {
+		var rank, n int
+		if err := rows.Scan(&rank, &n); err != nil {
+			return nil, fmt.Errorf("alert.BySeverity: %w", err)
+		}
+		if rank >= 0 && rank < len(core.Severities) {
+			counts[core.Severities[rank]] += n
+		}
+	}
+	return counts, rows.Err()
+}
