@@ -98,9 +98,6 @@ func (p *People) FinishConfirm(ctx context.Context, s Session, handle string, cr
 	if _, err := p.still(out); err != nil {
 		return Confirmation{}, err
 	}
-	if err := p.spend(t.Nonce); err != nil {
-		return Confirmation{}, err
-	}
 	p.freshen(s.ID, nameOf(out.passkey), out.counter, now)
 	return Confirmation{person: s.Person, digest: [32]byte(t.Digest), at: now, evidence: evidenceOf(t, out)}, nil
 }

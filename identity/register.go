@@ -213,7 +213,7 @@ type proof struct {
 	response *protocol.ParsedCredentialAssertionData
 }
 
-// asserted verifies an authenticator's answer to a ticket.
+// asserted verifies an authenticator's answer to a ticket and uses the ticket up.
 func (p *People) asserted(ctx context.Context, t ticket, credentialJSON []byte, client Client) (proof, error) {
 	parsed, err := protocol.ParseCredentialRequestResponseBytes(credentialJSON)
 	if err != nil {
@@ -238,6 +238,9 @@ func (p *People) asserted(ctx context.Context, t ticket, credentialJSON []byte, 
 	if err != nil {
 		p.unproved(ctx, out, client)
 		return proof{}, p.refused(t.Kind, err)
+	}
+	if err := p.spend(t.Nonce); err != nil { // before the counter: a replay is no clone
+		return proof{}, err
 	}
 	if used.Authenticator.CloneWarning {
 		return proof{}, p.cloned(ctx, out, client)
@@ -306,9 +309,6 @@ func (p *People) FinishSignIn(ctx context.Context, handle string, credentialJSON
 	}
 	session, cookie := p.sessionClaim(out.person.Person, nameOf(out.passkey), out.counter, c)
 	if session, err = p.permit(ctx, p.principal(out.person), policy.SessionCreate, session); err != nil {
-		return Session{}, "", err
-	}
-	if err := p.spend(t.Nonce); err != nil {
 		return Session{}, "", err
 	}
 	if err := p.commit(ctx, nil, append(p.oldest(out.person.Person), session)...); err != nil {

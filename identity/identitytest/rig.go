@@ -46,11 +46,18 @@ type Rig struct {
 	// Single is what the trust root says.
 	Single bool
 
-	mu      sync.Mutex
-	alarms  []identity.Alarm
-	persons []stop.Person
-	// Withdrawn are the remote stops that were taken away.
-	Withdrawn []core.PersonID
+	// Path is the stop path.
+	Path *Path
+
+	mu     sync.Mutex
+	alarms []identity.Alarm
+}
+
+// Path is a stop path that remembers what it was told.
+type Path struct {
+	mu        sync.Mutex
+	persons   []stop.Person
+	withdrawn []core.PersonID
 }
 
 type socketKey struct{}
@@ -79,7 +86,7 @@ func Over(t testing.TB, db *store.DB) *Rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Rig{T: t, DB: db, Clock: clocktest.New(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)), Single: true}
+	r := &Rig{T: t, DB: db, Clock: clocktest.New(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)), Single: true, Path: new(Path)}
 	r.Log, err = audit.Open(t.Context(), audit.Config{
 		Dir: filepath.Join(dir, "audit"), Origin: "interlock.local/test/serve/main", Seed: core.NewSecret(bytes.Repeat([]byte{7}, 32)), Sealer: ring, Clock: r.Clock,
 	})
@@ -92,7 +99,7 @@ func Over(t testing.TB, db *store.DB) *Rig {
 	r.Parts = identity.Parts{
 		State: db, Log: r.Log, Facts: audit.Put, Guard: r.Guard, Sealer: ring, Clock: r.Clock, Warn: slog.New(slog.DiscardHandler), Tenant: Tenant,
 		Operators: []identity.Operator{{UID: 1000, Person: Owner, Roles: identity.Roles, Sites: []core.SiteID{Site}}},
-		Console:   Origin, Name: "Interlock test", SingleOperator: func() bool { return r.Single }, Stops: r, Caps: r.Guard.Caps(),
+		Console:   Origin, Name: "Interlock test", SingleOperator: func() bool { return r.Single }, Stops: r.Path, Caps: r.Guard.Caps(),
 		Socket: func(ctx context.Context) (uint32, bool) {
 			uid, ok := ctx.Value(socketKey{}).(uint32)
 			return uid, ok
@@ -152,29 +159,43 @@ func (r *Rig) Alarms() []string {
 	return kinds
 }
 
-// SetPersons implements identity.Stops.
-func (r *Rig) SetPersons(persons []stop.Person) {
+// ForgetAlarms begins to collect alarms anew.
+func (r *Rig) ForgetAlarms() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.persons = persons
+	r.alarms = nil
 }
 
-// Stoppers returns who may stop.
-func (r *Rig) Stoppers() []stop.Person {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.persons
+// SetPersons implements identity.Stops.
+func (p *Path) SetPersons(persons []stop.Person) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.persons = persons
+}
+
+// Persons returns who may stop.
+func (p *Path) Persons() []stop.Person {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.persons
 }
 
 // Withdraw implements identity.Stops.
-func (r *Rig) Withdraw(_ core.TenantID, person core.PersonID, _ time.Time, _ string, by, by2 core.PersonID) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (p *Path) Withdraw(_ core.TenantID, person core.PersonID, _ time.Time, _ string, by, by2 core.PersonID) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if by == by2 || by == person || by2 == person {
-		return core.E(core.KindDenied, "test", "two others")
+		return core.E(core.KindDenied, "test", "a remote stop is withdrawn by two others")
 	}
-	r.Withdrawn = append(r.Withdrawn, person)
+	p.withdrawn = append(p.withdrawn, person)
 	return nil
+}
+
+// Withdrawn are the persons whose remote stop was taken away.
+func (p *Path) Withdrawn() []core.PersonID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.withdrawn
 }
 
 // User is somebody with an authenticator and a session.
