@@ -178,7 +178,7 @@ func (m *machine) do(ctx context.Context, verb string, args, result any) error {
 	if err := m.ctl.write(control.Request{ID: id, Do: verb, Args: raw}); err != nil {
 		return err
 	}
-	a, err := m.ctl.answer(ctx, 2*time.Minute)
+	a, err := m.ctl.answer(ctx, 5*time.Minute)
 	switch {
 	case err != nil:
 		return fmt.Errorf("guest %s: %w", verb, err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,6 +99,22 @@ func get[T any](ctx context.Context, s *server, path string) (T, error) {
 	var v T
 	err := s.api.Get(ctx, path, nil, &v)
 	return v, err
+}
+
+// page reads one page of a list.
+func page[T any](ctx context.Context, s *server, path string, query url.Values) ([]T, error) {
+	var raw []byte
+	if err := s.api.Get(ctx, path, query, &raw); err != nil {
+		return nil, err
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("[")) {
+		var list []T
+		return list, json.Unmarshal(raw, &list)
+	}
+	var p struct {
+		Items []T `json:"items"`
+	}
+	return p.Items, json.Unmarshal(raw, &p)
 }
 
 // events are the device's newest events as the journal has them, in its order.

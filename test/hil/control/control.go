@@ -76,9 +76,10 @@ type Bounced struct {
 	Longest int64 `json:"longest_us"`
 }
 
-// Dial tries a connection.
+// Dial tries a connection for so long.
 type Dial struct {
 	Address string `json:"address"`
+	WaitMS  int64  `json:"wait_ms"`
 }
 
 // Dialled is what a peer said first.
@@ -89,4 +90,20 @@ type Dialled struct {
 // Listing names what is there.
 type Listing struct {
 	Names []string `json:"names"`
+}
+
+// Trips asks for so many trips of the latency measurement.
+type Trips struct {
+	Count int `json:"count"`
+}
+
+// Tripped are the measured times, in microseconds and in order of the trips.
+type Tripped struct {
+	Event     []int64 `json:"event_us"`     // edge → the monitor tells of the latch
+	Kernel    []int64 `json:"kernel_us"`    // edge → the kernel's own timestamp of it
+	Contained []int64 `json:"contained_us"` // edge → the quarantine is in the kernel
+	Durable   []int64 `json:"durable_us"`   // edge → the event is on disk
+	Both      []int64 `json:"both_us"`      // edge → contained and on disk
+	Fsync     []int64 `json:"fsync_us"`     // bare: one write and fsync
+	Apply     []int64 `json:"apply_us"`     // bare: the same rules, applied
 }

@@ -17,6 +17,9 @@ import (
 	"github.com/interlock-security/interlock/test/hil/control"
 )
 
+// chipLabel is what the chip calls itself.
+const chipLabel = "interlock-case"
+
 // simulated is the folder by which gpio-sim is configured.
 const simulated = "/config/gpio-sim/case"
 
@@ -35,7 +38,7 @@ func (c *chip) make() (any, error) {
 				return nil, err
 			}
 		}
-		for file, text := range map[string]string{"num_lines": "8", "label": "interlock-case", "line0/name": "LID", "line1/name": "SEAL"} {
+		for file, text := range map[string]string{"num_lines": "8", "label": chipLabel, "line0/name": "LID", "line1/name": "SEAL"} {
 			if err := write(filepath.Join(bank, file), text); err != nil {
 				return nil, err
 			}

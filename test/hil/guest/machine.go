@@ -12,9 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/interlock-security/interlock/test/hil/control"
 )
@@ -44,6 +43,7 @@ func newMachine() *machine {
 		"hwmon.alarm":  func(json.RawMessage) (any, error) { return nil, raiseHwmon() },
 		"nft":          func(json.RawMessage) (any, error) { return ruleset() },
 		"dial":         with(dial),
+		"trips":        with(m.trips),
 	}
 	return m
 }
@@ -135,7 +135,7 @@ func (m *machine) agentKill() error {
 		return fmt.Errorf("the agent had ended by itself: %w", err)
 	}
 	_ = cmd.Wait()
-	if status, ok := cmd.ProcessState.Sys().(unix.WaitStatus); !ok || status.Signal() != unix.SIGKILL {
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
 		return fmt.Errorf("the agent had ended by itself: %s", cmd.ProcessState)
 	}
 	return nil
@@ -156,12 +156,13 @@ func ruleset() (any, error) {
 
 // dial connects and reads what the peer says first.
 func dial(d control.Dial) (any, error) {
-	c, err := net.DialTimeout("tcp", d.Address, 3*time.Second)
+	patience := time.Duration(d.WaitMS) * time.Millisecond
+	c, err := net.DialTimeout("tcp", d.Address, patience)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = c.Close() }()
-	if err := c.SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return nil, err
 	}
 	said, err := io.ReadAll(io.LimitReader(c, 64))

@@ -1,0 +1,192 @@
+package hil
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/test/hil/control"
+)
+
+// The serial number of the keyboard is what an attacker would have it be: it
+// must come through as text.
+const hostileSerial = "<img src=x>\x1b[2J1"
+
+// pointer plugs in a device that the list has: the way that must stay open.
+func (l *loop) pointer(ctx context.Context) (string, error) {
+	var closed control.File
+	if err := l.m.do(ctx, "read", control.File{Path: "/sys/bus/usb/devices/usb1/authorized_default"}, &closed); err != nil {
+		return "", err
+	}
+	if strings.TrimSpace(closed.Text) != "0" {
+		return "", fmt.Errorf("the controller authorises what is plugged in: authorized_default is %q", closed.Text)
+	}
+	if err := l.m.monitor(ctx, "device_add", map[string]any{"driver": "usb-tablet", "id": "pointer", "bus": "usb0.0"}); err != nil {
+		return "", err
+	}
+	found, err := l.awaitEvents(ctx, "usb_attached")
+	if err != nil {
+		return "", err
+	}
+	f, err := fieldsOf(found[0])
+	if err != nil {
+		return "", err
+	}
+	if f.Action != "allowed" || found[0].Severity != core.SeverityLow {
+		return "", fmt.Errorf("%s: %s", found[0].Severity, found[0].Fields)
+	}
+	var inputs []string
+	err = await(ctx, func() (err error) {
+		if inputs, err = l.list(ctx, "/dev/input/event*"); err == nil && len(inputs) == 0 {
+			err = errors.New("no input device")
+		}
+		return err
+	})
+	return fmt.Sprintf("event %d, %s, authorised by the list, %s", found[0].Sequence, found[0].Severity, strings.Join(inputs, ", ")), err
+}
+
+// keyboard plugs in a keyboard with the vendor and product of the listed
+// pointer. It stays without a driver.
+func (l *loop) keyboard(ctx context.Context) (string, error) {
+	before, err := l.list(ctx, "/dev/input/event*")
+	if err != nil {
+		return "", err
+	}
+	if err := l.m.monitor(ctx, "device_add", map[string]any{"driver": "usb-kbd", "id": "keyboard", "bus": "usb0.0", "serial": hostileSerial}); err != nil {
+		return "", err
+	}
+	found, err := l.awaitEvents(ctx, "usb_attached")
+	if err != nil {
+		return "", err
+	}
+	f, err := fieldsOf(found[0])
+	if err != nil {
+		return "", err
+	}
+	if f.Action != "blocked" || f.State != string(core.SensorAlarm) || !strings.Contains(f.Serial, "<img src=x>") || strings.Contains(f.Serial, "\x1b") {
+		return "", fmt.Errorf("%s", found[0].Fields)
+	}
+	var authorized control.File
+	if err := l.m.do(ctx, "read", control.File{Path: "/sys/bus/usb/devices/" + f.Port + "/authorized"}, &authorized); err != nil {
+		return "", err
+	}
+	drivers, err := l.list(ctx, "/sys/bus/usb/devices/"+f.Port+":*")
+	if err != nil {
+		return "", err
+	}
+	after, err := l.list(ctx, "/dev/input/event*")
+	if err != nil {
+		return "", err
+	}
+	if strings.TrimSpace(authorized.Text) != "0" || len(drivers) > 0 || !slices.Equal(before, after) {
+		return "", fmt.Errorf("authorized is %q, interfaces %v, input devices were %v and are %v", authorized.Text, drivers, before, after)
+	}
+	return fmt.Sprintf("event %d, %s, authorized=0, no input device; its serial %q is text", found[0].Sequence, found[0].Severity, f.Serial), nil
+}
+
+// disk takes a disk out.
+func (l *loop) disk(ctx context.Context) (string, error) {
+	if err := l.m.monitor(ctx, "device_del", map[string]any{"id": "disk0"}); err != nil {
+		return "", err
+	}
+	found, err := l.awaitEvents(ctx, "component_removed")
+	if err != nil {
+		return "", err
+	}
+	f, err := fieldsOf(found[0])
+	if err != nil {
+		return "", err
+	}
+	if f.Serial != "CASEDISK1" || sensorOf(found[0]) != "disks" {
+		return "", fmt.Errorf("%s", found[0].Fields)
+	}
+	return fmt.Sprintf("event %d, %s, serial %s", found[0].Sequence, found[0].Severity, f.Serial), nil
+}
+
+// cut pulls the network cable, has two things happen while nobody can hear of
+// them, and puts it back: everything arrives, in order, without a gap.
+func (l *loop) cut(ctx context.Context) (string, error) {
+	if err := l.m.monitor(ctx, "set_link", map[string]any{"name": "nic0", "up": false}); err != nil {
+		return "", err
+	}
+	if err := l.latched(ctx, "carrier", "carrier_down"); err != nil {
+		return "", err
+	}
+	if err := l.m.do(ctx, "hwmon.alarm", nil, nil); err != nil {
+		return "", err
+	}
+	if err := l.latched(ctx, "board", "case_intrusion"); err != nil {
+		return "", err
+	}
+	if err := l.m.do(ctx, "gpio.remove", nil, nil); err != nil {
+		return "", err
+	}
+	if err := l.latched(ctx, "case", "chip_removed"); err != nil {
+		return "", err
+	}
+	back := time.Now()
+	if err := l.m.monitor(ctx, "set_link", map[string]any{"name": "nic0", "up": true}); err != nil {
+		return "", err
+	}
+	types := []string{"carrier_down", "case_intrusion", "chip_removed"}
+	found, err := l.awaitEvents(ctx, types...)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range found {
+		if e.Received.Before(back) {
+			return "", fmt.Errorf("%s was received at %s, the cable was back at %s", e.Type, e.Received, back)
+		}
+	}
+	return fmt.Sprintf("%s happened meanwhile and arrived afterwards, in order and without a gap", strings.Join(types, ", ")), l.gapless(ctx)
+}
+
+// latched waits until the device itself says that a sensor has a latch of a
+// type.
+func (l *loop) latched(ctx context.Context, sensor, kind string) error {
+	return await(ctx, func() error {
+		st, err := l.local(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(st.Latches, func(x localLatch) bool { return x.Sensor == sensor && x.Type == kind }) {
+			return fmt.Errorf("no latch %s of %s; the device has %+v", kind, sensor, st.Latches)
+		}
+		return nil
+	})
+}
+
+// gapless wants every number of the device's events exactly once, in order.
+func (l *loop) gapless(ctx context.Context) error {
+	list, err := l.s.events(ctx)
+	if err != nil {
+		return err
+	}
+	for i, e := range list {
+		if e.Sequence != list[0].Sequence+uint64(i) {
+			return fmt.Errorf("event %d stands where %d belongs", e.Sequence, list[0].Sequence+uint64(i))
+		}
+	}
+	return nil
+}
+
+// fields are those of an event that the checks look at.
+type fields struct {
+	State  string `json:"state"`
+	Action string `json:"action"`
+	Port   string `json:"port"`
+	Serial string `json:"serial"`
+}
+
+func fieldsOf(e core.Event) (f fields, err error) { return f, json.Unmarshal(e.Fields, &f) }
+
+func (l *loop) list(ctx context.Context, pattern string) ([]string, error) {
+	var found control.Listing
+	err := l.m.do(ctx, "list", control.File{Path: pattern}, &found)
+	return found.Names, err
+}
