@@ -5,7 +5,7 @@
 //
 // A disk that was there and is not is an alarm that latches: with it goes
 // whatever is on it. So is one that comes back as another. A disk that is added
-// is told.
+// is told, and so is a medium that was made to be pulled out and is.
 package disk
 
 import (
@@ -106,6 +106,9 @@ var attributes = map[string][]string{
 	"model":  {"device/model", "device/name"},
 	"vendor": {"device/vendor"},
 	"size":   {"size"},
+	// A stick, a card: made to be pulled out. Whether one may be plugged in at
+	// all is a matter for the USB driver.
+	"removable": {"removable"},
 }
 
 // same says whether two looks saw the same disk. The size of a disk that is
@@ -277,8 +280,12 @@ func (w *watch) removed(name string) {
 		return // software's, or the look by the clock was first
 	}
 	delete(w.sensor.known, name)
+	built, sev := d["removable"] != "1", core.SeverityHigh
+	if !built {
+		sev = core.SeverityLow
+	}
 	w.emit(sensor.Reading{
-		Kind: sensor.Pulse, Point: name, Type: "component_removed", Alarm: true, Severity: core.SeverityHigh, Fields: sensor.Fields(describe(name, d)),
+		Kind: sensor.Pulse, Point: name, Type: "component_removed", Alarm: built, Severity: sev, Fields: sensor.Fields(describe(name, d)),
 	})
 }
 

@@ -128,6 +128,19 @@ func TestADiskThatIsPulledOutAlarmsWithItsSerialAndPlace(t *testing.T) {
 	}
 }
 
+func TestAStickThatIsPulledOutIsToldAndIsNoAlarm(t *testing.T) {
+	r := newRig(t)
+	r.insert("sdb", place, map[string]string{"removable": "1", "device/serial": "STICK"})
+	stop := r.start()
+	defer stop()
+	r.await(beat)
+	r.pull("sdb", place)
+	r.say("remove", "sdb", "disk")
+	if x, _ := r.await("component_removed"); x.Alarm || x.Severity != core.SeverityLow {
+		t.Errorf("reading %+v", x)
+	}
+}
+
 func TestAnotherDiskInTheSamePlaceMeansThatTheFirstIsGone(t *testing.T) {
 	r := newRig(t)
 	r.insert("sda", place, casedisk)
