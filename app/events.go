@@ -43,7 +43,7 @@ func (s *Server) openEvents() error {
 		if err != nil {
 			return err
 		}
-		e.client = events.NewClient(events.Config{Insert: c.Insert, Select: c.Select, User: c.User, Password: password, Installation: s.Config.Installation})
+		e.client = events.NewClient(events.Config{Insert: c.Insert, Select: c.Select, User: c.User, Password: password, Installation: s.Config.Installation, Lag: events.ClusterLag})
 	} else {
 		args := append([]string{}, s.options.Child[:max(0, len(s.options.Child)-1)]...)
 		e.child = &events.Supervisor{

@@ -10,7 +10,9 @@ import (
 )
 
 type eventsCmd struct {
-	Tail eventsTailCmd `cmd:"" help:"Show events as they come in."`
+	Tail      eventsTailCmd      `cmd:"" help:"Show events as they come in."`
+	Search    eventsSearchCmd    `cmd:"" help:"Find events in the event store, by LogsQL."`
+	Histogram eventsHistogramCmd `cmd:"" help:"Count found events by time."`
 }
 
 type eventsTailCmd struct {

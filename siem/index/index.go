@@ -26,6 +26,8 @@ const (
 	// Pauses after a failure.
 	firstPause   = 250 * time.Millisecond
 	longestPause = 15 * time.Second
+	// quietFor is how long sending may fail before the log tells.
+	quietFor = 5 * time.Second
 )
 
 // Store is the event store, as far as the stage needs it.
@@ -61,6 +63,8 @@ type Config struct {
 type State struct {
 	// Cursor is the offset up to which the store is known to hold all.
 	Cursor uint64 `json:"cursor"`
+	// Next is the first offset that was not sent yet.
+	Next uint64 `json:"next"`
 	// Sent counts rows that the store took since the start.
 	Sent uint64 `json:"sent"`
 	// Missing counts rows that the store does not keep, though they were sent
@@ -83,6 +87,7 @@ type Index struct {
 
 	mu    sync.Mutex
 	state State
+	told  string // the problem that people were told
 }
 
 // New makes the stage.
@@ -144,21 +149,24 @@ func (x *Index) Run(ctx context.Context, lease *journal.Lease) error {
 	return nil
 }
 
-// failed keeps why sending does not work; it is told once and again when it
-// changes.
+// failed keeps why sending does not work. A store that is only being started is
+// no news; after that it is told once, and again when it changes.
 func (x *Index) failed(err error) {
-	text := err.Error()
+	now, text, tell := x.Config.Clock.Now(), err.Error(), false
 	x.note(func(s *State) {
-		if s.Problem == "" {
-			s.Since = x.Config.Clock.Now()
-		}
-		if s.Problem != text {
-			x.Config.Log.Warn("events wait to be indexed", slog.Any("err", err))
+		if s.Since.IsZero() {
+			s.Since = now
 		}
 		s.Problem = text
+		if tell = x.told != text && now.Sub(s.Since) >= quietFor; tell {
+			x.told = text
+		}
 	})
+	if tell {
+		x.Config.Log.Warn("events wait to be indexed", slog.Any("err", err))
+	}
 }
 
 func (x *Index) works() {
-	x.note(func(s *State) { s.Since, s.Problem = time.Time{}, "" })
+	x.note(func(s *State) { s.Since, s.Problem, x.told = time.Time{}, "", "" })
 }

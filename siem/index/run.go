@@ -80,7 +80,7 @@ func (r *run) begin(ctx context.Context) (err error) {
 		return err
 	}
 	r.next, r.sent, r.looked = r.saved, nil, r.Config.Clock.Now()
-	r.note(func(s *State) { s.Cursor = r.saved })
+	r.note(func(s *State) { s.Cursor, s.Next = r.saved, r.next })
 	if r.high == 0 {
 		// What ran before this process may have sent all that there is.
 		if r.high, err = r.Config.Frames.Next(ctx, r.Config.Partition); err != nil {
@@ -164,7 +164,7 @@ func (r *run) send(ctx context.Context, rows []events.Row, from, to uint64) erro
 	s.at = r.Config.Clock.Now()
 	r.sent, r.next = append(r.sent, s), to+1
 	r.works()
-	r.note(func(st *State) { st.Sent += uint64(len(rows)) })
+	r.note(func(st *State) { st.Sent, st.Next = st.Sent+uint64(len(rows)), r.next })
 	return nil
 }
 
