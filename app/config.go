@@ -38,6 +38,15 @@ type Listen struct {
 	// Management serves health, metrics and profiles.
 	Management string `yaml:"management"`
 	Exposure   string `yaml:"exposure"`
+	// Console is where people's browsers come to, "" for no console. On
+	// loopback it is http://localhost; beyond loopback it is TLS 1.3.
+	Console string `yaml:"console"`
+	// ConsoleName is the host name that browsers use. Passkeys are bound to it.
+	ConsoleName string `yaml:"console_name"`
+	// ConsoleCertificate and ConsoleKey are PEM files. Without them the
+	// console beyond loopback has the certificate of the agent listener.
+	ConsoleCertificate string `yaml:"console_certificate"`
+	ConsoleKey         string `yaml:"console_key"`
 }
 
 // Store is where state and journal are kept.
@@ -84,6 +93,7 @@ func Default(uid int) Config {
 		Listen: Listen{
 			Agents: "127.0.0.1:7443", Names: []string{"localhost", "127.0.0.1"},
 			Management: "127.0.0.1:7480", Exposure: httpd.ExposureStandard,
+			Console: "127.0.0.1:7400", ConsoleName: "localhost",
 		},
 		Store:     Store{Driver: "sqlite"},
 		Events:    events.DefaultSettings(),
@@ -135,7 +145,7 @@ func (l Listen) validate() error {
 	if len(l.Names) == 0 {
 		return fmt.Errorf("listen.names: agents need at least one name to call the server by")
 	}
-	return nil
+	return l.validateConsole()
 }
 
 func (c *Config) validateOperators() error {

@@ -12,6 +12,7 @@ import (
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/identity"
 	"github.com/interlock-security/interlock/platform/atomicfile"
 	"github.com/interlock-security/interlock/platform/jobs"
 	"github.com/interlock-security/interlock/platform/journal"
@@ -63,7 +64,7 @@ func (f *foundation) openDatabases(ctx context.Context, cfg Config, paths Paths,
 	if f.state, err = store.Open(ctx, state); err != nil {
 		return fmt.Errorf("state database: %w", err)
 	}
-	err = f.state.Migrate(ctx, journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(), alert.Migrations(),
+	err = f.state.Migrate(ctx, journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(), identity.Migrations(), alert.Migrations(),
 		detect.Migrations(), incident.Migrations(), playbook.Migrations(), Migrations())
 	if err != nil {
 		return fmt.Errorf("state database: %w", err)

@@ -50,8 +50,10 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	s.compareFirst(ctx)
+	s.loadPeople(ctx)
 	s.background(ctx, "certificate", s.keepCertificate)
 	s.background(ctx, "authority", s.Authority.Run)
+	s.background(ctx, "people", s.People.Run)
 	s.background(ctx, "trust root", s.followRoots)
 	s.background(ctx, "log mode", s.watchLog)
 	s.background(ctx, "log check", s.checkLog)
@@ -59,6 +61,9 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	if err := s.serveOperators(ctx); err != nil {
+		return err
+	}
+	if err := s.serveConsole(ctx); err != nil {
 		return err
 	}
 	if err := s.serveManagement(ctx); err != nil {
@@ -118,7 +123,7 @@ func (s *Server) serveOperators(ctx context.Context) error {
 	s.API = api.New(api.Parts{
 		Authenticate: s.operator, Guard: s.Guard, State: s.base.state, Frames: s.base.frames, Log: s.Audit, Registry: s.Registry,
 		Enrolment: s.Enrolment, Orders: s.Orders, Roots: s.Roots, Alerts: s.flow.alerts, Incidents: s.flow.Incidents, Playbooks: s.flow.Playbooks,
-		Stops: s.Stops, Events: s.searcher(), Status: s.Status, Act: s.act,
+		Stops: s.Stops, People: s.People, Events: s.searcher(), Status: s.Status, Act: s.act,
 		EnrolmentString: s.enrolmentString, Clock: s.clock, Warn: s.log, Ending: ctx.Done(),
 	})
 	s.background(ctx, "operator API", func(ctx context.Context) error { return httpd.Serve(ctx, httpd.NewServer(s.API.Mux(), s.log), l) })

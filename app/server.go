@@ -17,6 +17,7 @@ import (
 	"github.com/interlock-security/interlock/digital/keys"
 	"github.com/interlock-security/interlock/digital/pki/verify"
 	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/identity"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/policy"
 	"github.com/interlock-security/interlock/safety/stop"
@@ -56,6 +57,7 @@ type Server struct {
 	Enrolment *fleet.Enrolment
 	Orders    *fleet.Orders
 	Stops     *stop.Service
+	People    *identity.People
 	Listener  *fleet.Listener
 	API       *api.API
 	flow      *flow
@@ -127,6 +129,9 @@ func Open(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	if err := s.openStops(); err != nil {
+		return nil, err
+	}
+	if err := s.openPeople(); err != nil {
 		return nil, err
 	}
 	if err := s.openListener(); err != nil {

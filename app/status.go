@@ -138,6 +138,7 @@ func (s *Server) standing(root *link.Root) []string {
 	for _, object := range slices.Sorted(maps.Keys(doubts)) {
 		list = append(list, object+" is in stop-only: "+doubts[object])
 	}
+	list = append(list, s.doubtfulPeople()...)
 	if root.Mode == link.ModeSingleOperator {
 		list = append(list, "single-operator mode: two-person controls are not met; a release waits instead")
 	}

@@ -34,6 +34,9 @@ func (c *serveCmd) Run(e *env) error {
 	go func() {
 		<-s.Ready()
 		_, _ = fmt.Fprintf(e.out, "serving; agents at %s, management at %s, operators at %s\n", s.Config.Listen.Agents, s.Config.Listen.Management, app.Paths{Dir: e.global.Data}.API())
+		if url := s.Config.Listen.ConsoleURL(); url != "" {
+			_, _ = fmt.Fprintf(e.out, "console at %s\n", url)
+		}
 	}()
 	err = s.Run(e.ctx)
 	if closing := s.Close(); err == nil {

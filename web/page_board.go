@@ -1,0 +1,208 @@
+package web
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/interlock-security/interlock/api"
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/httpd"
+	"github.com/interlock-security/interlock/policy"
+)
+
+func boardRoutes(c *Console) {
+	c.get("/{$}", policy.StatusRead, c.board)
+	c.get("/board/figures", policy.StatusRead, c.boardFigures)
+	c.route("GET /", policy.StatusRead, public, func(http.ResponseWriter, *http.Request) error {
+		return core.E(core.KindNotFound, "web", "there is no page at this address")
+	})
+}
+
+// figure is one number of the board. What is not known has the tone unknown and
+// no number: it must never look like a good one.
+type figure struct {
+	Name  string `json:"-"`
+	Label string `json:"-"`
+	Icon  string `json:"-"`
+	Href  string `json:"-"`
+	Value string `json:"value"`
+	Note  string `json:"note"`
+	Tone  string `json:"tone"`
+}
+
+type boardView struct {
+	api.Board
+	Days    figure
+	Figures []figure
+	Alerts  []severityCount
+	Parts   []part
+	Absent  string // why figures are not known
+}
+
+type severityCount struct {
+	Severity core.Severity
+	Count    int
+	Known    bool
+}
+
+type part struct {
+	Name   string
+	Health core.Health
+}
+
+func (c *Console) board(w http.ResponseWriter, r *http.Request) error {
+	out, err := c.API.Board(r.Context(), nil)
+	if err != nil {
+		return err
+	}
+	b := out.Body
+	v := boardView{Board: b, Days: daysOf(b), Figures: figuresOf(b), Absent: b.Unknown}
+	for i := len(core.Severities) - 1; i >= 0; i-- {
+		s := core.Severities[i]
+		v.Alerts = append(v.Alerts, severityCount{s, b.Alerts[string(s)], b.Alerts != nil})
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Parts)) {
+		v.Parts = append(v.Parts, part{name, b.Parts[name]})
+	}
+	return c.render(w, r, "board", page{Title: "Safety board", Nav: "board", Body: v, Refresh: 10})
+}
+
+// boardFigures is what changes on the board, for the script.
+func (c *Console) boardFigures(w http.ResponseWriter, r *http.Request) error {
+	out, err := c.API.Board(r.Context(), nil)
+	if err != nil {
+		return err
+	}
+	figures := map[string]figure{"days": daysOf(out.Body)}
+	for _, f := range figuresOf(out.Body) {
+		figures[f.Name] = f
+	}
+	return httpd.WriteJSON(w, map[string]any{"figures": figures})
+}
+
+// daysOf is the large number of the board.
+func daysOf(b api.Board) figure {
+	f := figure{Name: "days", Value: "—", Tone: "unknown", Note: "How long there was no incident is not known just now."}
+	if b.Days == nil {
+		return f
+	}
+	f.Value, f.Tone = num(*b.Days), "ok"
+	if n := sum(b.Incidents); n > 0 {
+		f.Tone, f.Note = "bad", plural(n, "incident is", "incidents are")+" open now."
+		return f
+	}
+	if !b.Since.IsZero() {
+		f.Note = "Since " + b.Since.UTC().Format("2 January 2006, 15:04 UTC") + ". Exercises do not count."
+	}
+	return f
+}
+
+func figuresOf(b api.Board) []figure {
+	known := b.Unknown == ""
+	return []figure{
+		stopsFigure(b.Stops),
+		counted("incidents", "Open incidents", "/incidents", sum(b.Incidents), b.Incidents != nil, "bad", statesNote(b.Incidents, "none is open")),
+		alertsFigure(b.Alerts),
+		sensorsFigure(b, known),
+		counted("latches", "Control locks held", "/devices", b.OpenLatches, known, "warn", "latched by devices until released"),
+		devicesFigure(b.Devices),
+		counted("awaiting", "Waiting for signatures", "/approvals", b.Awaiting, known, "warn", "orders that loosen something"),
+		logFigure(b),
+	}
+}
+
+// counted is a figure that is best at zero.
+func counted(name, label, href string, n int, known bool, tone, note string) figure {
+	f := figure{Name: name, Label: label, Icon: name, Href: href, Value: num(n), Note: note, Tone: "ok"}
+	switch {
+	case !known:
+		f.Value, f.Tone, f.Note = "—", "unknown", "not known just now"
+	case n > 0:
+		f.Tone = tone
+	}
+	return f
+}
+
+func stopsFigure(stops []api.Stop) figure {
+	waiting := 0
+	for _, s := range stops {
+		waiting += len(s.Waiting)
+	}
+	f := counted("stops", "Stops in force", "/stop", len(stops), true, "bad", "no machine is held")
+	switch {
+	case waiting > 0:
+		f.Note = fmt.Sprintf("NOT CONFIRMED: %d", waiting)
+	case len(stops) > 0:
+		f.Note = "every device has confirmed"
+	}
+	return f
+}
+
+func alertsFigure(bySeverity map[string]int) figure {
+	worst := bySeverity[string(core.SeverityCritical)] + bySeverity[string(core.SeverityHigh)]
+	f := counted("alerts", "Open alerts", "/alerts", sum(bySeverity), bySeverity != nil, "warn", "nothing waits for a look")
+	if f.Tone == "warn" {
+		f.Note = plural(worst, "is high or critical", "are high or critical")
+	}
+	if worst > 0 {
+		f.Tone = "bad"
+	}
+	return f
+}
+
+// sensorsFigure is green only where there are devices whose sensors are known to
+// be well.
+func sensorsFigure(b api.Board, known bool) figure {
+	f := counted("sensors", "Sensors not ok", "/devices", b.SensorsNotOK, known, "bad", "alarm, fault, stale or bypassed")
+	if known && sum(b.Devices) == 0 {
+		f.Value, f.Tone, f.Note = "—", "unknown", "no device is enrolled"
+	}
+	return f
+}
+
+func devicesFigure(byState map[string]int) figure {
+	all, online := sum(byState), byState[string(core.DeviceOnline)]
+	f := figure{Name: "devices", Label: "Devices online", Icon: "devices", Href: "/devices", Value: fmt.Sprintf("%s of %s", num(online), num(all)), Tone: "ok", Note: statesNote(byState, "")}
+	switch {
+	case byState == nil:
+		f.Value, f.Tone, f.Note = "—", "unknown", "not known just now"
+	case all == 0:
+		f.Tone, f.Note = "unknown", "none is enrolled yet"
+	case online < all:
+		f.Tone = "warn"
+	}
+	return f
+}
+
+func logFigure(b api.Board) figure {
+	f := figure{Name: "log", Label: "Audit log", Icon: "audit", Href: "/audit", Value: num(b.LogSize), Note: "entries, log mode " + b.LogMode, Tone: "info"}
+	if b.LogMode != "normal" {
+		f.Tone = "bad"
+	}
+	return f
+}
+
+func sum(counts map[string]int) int {
+	n := 0
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// statesNote tells counts by state, the states by name.
+func statesNote(counts map[string]int, none string) string {
+	var said []string
+	for _, state := range slices.Sorted(maps.Keys(counts)) {
+		if counts[state] > 0 {
+			said = append(said, num(counts[state])+" "+label(state))
+		}
+	}
+	if len(said) == 0 {
+		return none
+	}
+	return strings.Join(said, ", ")
+}

@@ -1,0 +1,251 @@
+package web
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/interlock-security/interlock/api"
+	"github.com/interlock-security/interlock/core"
+	wire "github.com/interlock-security/interlock/link"
+	"github.com/interlock-security/interlock/policy"
+)
+
+// listRows is how many rows a page of a list has.
+const listRows = 50
+
+// maxShown bounds the small lists within a page.
+const maxShown = 25
+
+func deviceRoutes(c *Console) {
+	c.get("/devices", policy.DeviceList, c.devices)
+	c.get("/devices/{id}", policy.DeviceShow, c.device)
+	c.post("/devices/{id}/admit", policy.DeviceApprove, c.admitDevice)
+	for _, a := range deviceActs {
+		c.post("/devices/{id}/"+string(a.Type), a.action, c.actOnDevice(a))
+	}
+}
+
+// deviceAct is an order that a person asks for on a device's page.
+type deviceAct struct {
+	Type   wire.OrderType
+	action core.Action
+	Roles  []string
+	Button string
+	Means  string
+	// Loosens says that the order waits for signatures, which the console can
+	// neither make nor stand in for (TRUST F02).
+	Loosens bool
+}
+
+var (
+	responders = []string{core.RoleOperator, core.RoleSecurityOfficer}
+	askers     = []string{core.RoleOperator, core.RoleSecurityOfficer, core.RoleAdministrator}
+)
+
+var deviceActs = []deviceAct{
+	{Type: wire.OrderQuarantine, action: policy.DeviceQuarantine, Roles: responders, Button: "Quarantine", Means: "Takes effect at once: only the device's link to this server stays. It lasts until persons release it."},
+	{Type: wire.OrderArm, action: policy.DeviceArm, Roles: responders, Button: "Arm", Means: "From now on the device treats what it senses as an attack."},
+	{Type: wire.OrderRelease, action: policy.DeviceRelease, Roles: askers, Button: "Ask for a release", Means: "Names every latch that is open now, and no other. Look at the machine first: a release says that a person has.", Loosens: true},
+	{Type: wire.OrderReset, action: policy.DeviceReset, Roles: askers, Button: "Ask for a reset", Means: "Ends the stops that are in force on this device now. It allows outputs again and starts nothing.", Loosens: true},
+}
+
+type devicesView struct {
+	Tabs      []tab
+	Rows      []api.Device
+	Attention []api.Device
+	Pager     pager
+	Sites     []api.Site
+	Filter    api.DevicesInput
+	Filtered  bool
+}
+
+// deviceTabs are the filters by state.
+var deviceTabs = []struct{ text, state string }{
+	{"All", ""}, {"Quarantined", "quarantined"}, {"Offline", "offline"}, {"Stale", "stale"}, {"Pending", "pending"}, {"Online", "online"},
+}
+
+func (c *Console) devices(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	in := api.DevicesInput{After: q.Get("after"), Limit: listRows, State: q.Get("state"), Site: q.Get("site"), Query: strings.TrimSpace(q.Get("query"))}
+	out, err := c.API.Devices(r.Context(), &in)
+	if err != nil {
+		return err
+	}
+	sites, err := c.API.Sites(r.Context(), &api.None{})
+	if err != nil {
+		return err
+	}
+	v := devicesView{
+		Rows: out.Body.Items, Sites: sites.Body.Items, Filter: in, Filtered: in.State != "" || in.Site != "" || in.Query != "",
+		Pager: pageOf("/devices", q, out.Body.Next, len(out.Body.Items), out.Body.Total, "device", "devices"),
+	}
+	for _, t := range deviceTabs {
+		to := without(q, "after", "state")
+		if t.state != "" {
+			to.Set("state", t.state)
+		}
+		v.Tabs = append(v.Tabs, tab{Href: address("/devices", to), Text: t.text, Here: in.State == t.state})
+	}
+	if !v.Filtered && in.After == "" {
+		if v.Attention, err = c.attention(r.Context()); err != nil {
+			return err
+		}
+	}
+	return c.render(w, r, "page_devices", page{Title: "Devices", Nav: "devices", Body: v})
+}
+
+type deviceView struct {
+	api.Device
+	// Sensors that are not ok come first.
+	Sensors []api.Sensor
+	Acts    []deviceAct
+	Single  bool // one person and the code of the device instead of several persons
+	Alerts  []api.Alert
+	Open    []api.Incident
+	Waiting []api.Order
+	// Events are the last ones, read only when they are asked for, because that
+	// reading is recorded.
+	Events   []eventLine
+	Asked    bool
+	NoEvents string
+	Problems []string
+}
+
+// attention lists the devices that somebody should look at.
+func (c *Console) attention(ctx context.Context) ([]api.Device, error) {
+	var list []api.Device
+	for _, state := range []core.DeviceState{core.DeviceQuarantined, core.DeviceOffline, core.DeviceStale, core.DevicePending} {
+		out, err := c.API.Devices(ctx, &api.DevicesInput{State: string(state), Limit: 10})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, out.Body.Items...)
+	}
+	return list, nil
+}
+
+func (c *Console) device(w http.ResponseWriter, r *http.Request) error {
+	ctx, id := r.Context(), r.PathValue("id")
+	out, err := c.API.Device(ctx, &api.IDInput{ID: id})
+	if err != nil {
+		return err
+	}
+	v := deviceView{Device: out.Body, Sensors: sortedSensors(out.Body.SensorList), Single: c.Standing().Mode == string(wire.ModeSingleOperator), Asked: r.URL.Query().Has("events")}
+	for _, o := range v.Orders {
+		if o.State == orderAwaiting {
+			v.Waiting = append(v.Waiting, o)
+		}
+	}
+	v.Acts = actsFor(out.Body, sessionOf(ctx).Roles)
+	c.deviceParts(ctx, &v)
+	return c.render(w, r, "page_device", page{Title: id, Nav: "devices", Body: v})
+}
+
+// deviceParts reads what stands around the device.
+func (c *Console) deviceParts(ctx context.Context, v *deviceView) {
+	alerts, err := c.API.Alerts(ctx, &api.AlertsInput{Device: v.ID.String(), All: true, Limit: 10})
+	if err != nil {
+		v.Problems = append(v.Problems, "its alerts could not be read: "+detail(err.Error()))
+	} else {
+		v.Alerts = alerts.Body.Items
+	}
+	open, err := c.API.Incidents(ctx, &api.IncidentsInput{Device: v.ID.String(), Limit: 10})
+	if err != nil {
+		v.Problems = append(v.Problems, "its incidents could not be read: "+detail(err.Error()))
+	} else {
+		v.Open = open.Body.Items
+	}
+	if v.Asked {
+		hits, err := c.API.SearchEvents(ctx, &api.SearchEventsInput{Query: eventsOf(v.ID), Limit: maxShown})
+		if err != nil {
+			v.NoEvents = detail(err.Error())
+			return
+		}
+		v.Events = eventLines(hits.Body.Items)
+	}
+}
+
+// eventLine is an event in a short list.
+type eventLine struct {
+	Time               time.Time
+	Type, Source, Text string
+}
+
+// envelopeFields are those of a stored event that stand elsewhere in its line.
+var envelopeFields = []string{"_msg", "_stream", "_stream_id", "_time", "device", "id", "received", "sequence", "severity", "source", "tenant", "type"}
+
+func eventLines(hits []api.EventHit) []eventLine {
+	list := make([]eventLine, len(hits))
+	for i, h := range hits {
+		var parts []string
+		for _, name := range slices.Sorted(maps.Keys(h.Fields)) {
+			if !slices.Contains(envelopeFields, name) && !strings.HasPrefix(name, "journal.") {
+				parts = append(parts, name+"="+h.Fields[name])
+			}
+		}
+		list[i] = eventLine{h.Time, h.Type, h.Source, strings.Join(parts, "  ")}
+	}
+	return list
+}
+
+// eventsOf is the search for the events of a device; its name can't hold what
+// would end the text.
+func eventsOf(id core.DeviceID) string { return `device:="` + id.String() + `"` }
+
+// sortedSensors puts what is not ok first: the worst, then the newest.
+func sortedSensors(list []api.Sensor) []api.Sensor {
+	rank := func(s api.Sensor) int {
+		return slices.Index([]core.SensorState{core.SensorAlarm, core.SensorFault, core.SensorStale, core.SensorUnknown, core.SensorBypassed, core.SensorOK}, s.State)
+	}
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b api.Sensor) int {
+		if d := rank(a) - rank(b); d != 0 || a.State == core.SensorOK {
+			return d
+		}
+		return b.Since.Compare(a.Since)
+	})
+	return list
+}
+
+// actsFor lists what a person of these roles may ask of a device as it is.
+func actsFor(d api.Device, roles []string) []deviceAct {
+	if d.State == core.DevicePending || d.State == core.DeviceRetired {
+		return nil
+	}
+	var acts []deviceAct
+	for _, a := range deviceActs {
+		mayAsk := slices.ContainsFunc(a.Roles, func(r string) bool { return slices.Contains(roles, r) })
+		if !mayAsk || a.Type == wire.OrderRelease && len(d.Latches) == 0 {
+			continue
+		}
+		acts = append(acts, a)
+	}
+	return acts
+}
+
+func (c *Console) actOnDevice(a deviceAct) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		id := r.PathValue("id")
+		in := &api.ActInput{ID: id, Body: api.ActRequest{Reason: strings.TrimSpace(form(r, "reason")), Presence: strings.TrimSpace(form(r, "presence"))}}
+		out, err := c.API.ActOnDevice(r.Context(), a.Type, in)
+		if err != nil {
+			return err
+		}
+		if a.Loosens {
+			return c.done(w, r, "/approvals/"+out.Body.ID.String(), "info", "Requested. Nothing has been loosened: it takes effect when enough persons have signed these exact bytes.")
+		}
+		return c.done(w, r, "/devices/"+id, "info", "Ordered: "+string(a.Type)+". The order is "+out.Body.State+"; it is done when the device says so with its signature.")
+	}
+}
+
+func (c *Console) admitDevice(w http.ResponseWriter, r *http.Request) error {
+	out, err := c.API.ApproveDevice(r.Context(), &api.ApproveDeviceInput{ID: r.PathValue("id"), Body: api.ApproveDevice{Code: strings.TrimSpace(form(r, "code"))}})
+	if err != nil {
+		return err
+	}
+	return c.done(w, r, "/devices/"+out.Body.ID.String(), "ok", out.Body.ID.String()+" is taken in.")
+}

@@ -1,0 +1,274 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/store"
+	"github.com/interlock-security/interlock/response/incident"
+	"github.com/interlock-security/interlock/siem/alert"
+)
+
+// nasty is text that tries to be more than text: markup, an attribute's end, a
+// script's end, a terminal's escape, direction marks, an invisible space, a pile
+// of marks, a template, a broken byte.
+const nasty = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\x1b[2J\u202eevil\u2066\u200b</title></textarea>{{.}}a\u0301\u0301\u0301\u0301\u0301\u0301\u0301\x00\xff javascript:alert(3)"
+
+// dangers are what no page may hold.
+var dangers = []*regexp.Regexp{
+	regexp.MustCompile(`(?i)<script(?:>|[^>]*>[^<])`), // a script with something in it
+	regexp.MustCompile(`(?i)<img`), regexp.MustCompile(`(?i)<[^>]*\son[a-z]+=`), regexp.MustCompile(`(?i)<[^>]*\sstyle=`), regexp.MustCompile(`(?i)(?:href|src|action)="\s*(?:javascript|data):`),
+	regexp.MustCompile("[\x00-\x08\x0b-\x1f\x7f]"), regexp.MustCompile("[\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069]"), regexp.MustCompile("\u0301{4}"),
+	regexp.MustCompile(`ZgotmplZ|%!|<no value>|map\[`),
+}
+
+// harmless checks a page as a whole.
+func harmless(t *testing.T, path, body string) {
+	t.Helper()
+	for _, d := range dangers {
+		if at := d.FindStringIndex(body); at != nil {
+			t.Errorf("%s holds %q: …%q", path, d, body[max(at[0]-120, 0):min(at[1]+60, len(body))])
+		}
+	}
+	if strings.Count(body, "<main") != 1 || strings.Count(body, "</html>") != 1 || !strings.HasSuffix(strings.TrimSpace(body), "</html>") {
+		t.Errorf("%s is not one whole page", path)
+	}
+	if n := len(body); n > 150_000 {
+		t.Errorf("%s has %d bytes, at most 150 000", path, n)
+	}
+}
+
+// attacked is a plant in which whatever comes from outside is nasty.
+func attacked(t *testing.T) (*plant, []string) {
+	p := newPlant(t)
+	s := story(p)
+	p.sql(`UPDATE fleet_sensors SET sensor = $1 WHERE sensor = 'case'`, strings.ToValidUTF8(nasty, ""))
+	p.sql(`UPDATE fleet_latches SET sensor = $1, type = $1`, strings.ToValidUTF8(nasty, ""))
+	p.sql(`UPDATE fleet_devices SET serial = $1, short_code = $1 WHERE id = 'saw-2'`, strings.ToValidUTF8(nasty, ""))
+	ctx, now := t.Context(), time.Now()
+	var bad alert.Alert
+	var in incident.Incident
+	p.must(p.state.Tx(ctx, func(tx *store.Tx) (err error) {
+		bad, err = p.alerts.Raise(ctx, tx, alert.Raise{
+			Tenant: plantTenant, Rule: alert.Rule{Name: nasty, ID: "9", Title: nasty, Author: nasty, References: []string{nasty}, FalsePos: []string{nasty}}, Severity: core.SeverityCritical, Key: "x",
+			Group: map[string]string{nasty: nasty}, Provenance: core.ProvenanceUnauthenticated, Events: []alert.Event{{ID: core.NewUUID(now), At: now, Source: nasty}}, Now: now,
+		})
+		if err != nil {
+			return err
+		}
+		in, err = p.incidents.Take(ctx, tx, incident.Alert{
+			ID: bad.ID, Tenant: plantTenant, Rule: nasty, Title: nasty, Severity: core.SeverityHigh, Source: nasty, Provenance: core.ProvenanceUnauthenticated, Count: 1, First: now, Last: now,
+		}, now)
+		return err
+	}))
+	p.settle()
+	p.submit("anna", "/alerts/"+bad.ID.String()+"/ack", "note", nasty)
+	p.submit("anna", "/incidents/"+in.ID.String()+"/move", "to", "false-positive", "reason", nasty)
+	order := p.submit("anna", "/devices/saw-1/quarantine", "reason", nasty)
+	reset := p.submit("otto", "/devices/saw-1/reset", "reason", nasty)
+	trip := p.submit("anna", "/stop", "scope", "site/hall-a", "reason", nasty)
+	return p, []string{
+		"/devices", "/devices?query=" + url.QueryEscape(nasty), "/devices/press-7", "/devices/saw-1", "/devices/saw-2", "/devices/oven-9", "/alerts", "/alerts?state=all",
+		"/alerts?state=all&rule=" + url.QueryEscape(nasty), "/alerts/" + bad.ID.String(), "/incidents", "/incidents?state=all", "/incidents/" + in.ID.String(),
+		"/incidents/" + s.incident.ID.String(), "/approvals", "/approvals?state=all", order, reset, s.release, "/audit", "/audit?actor=" + url.QueryEscape(nasty), "/audit?outcome=",
+		"/audit/entries/3?origin=" + url.QueryEscape(plantLog), "/stop", "/stop?device=" + url.QueryEscape(nasty), trip, trip + "?reason",
+	}
+}
+
+// TestHostileTextIsText: whoever can name a device, write a log line or fill in a
+// reason can't do anything to who reads it.
+func TestHostileTextIsText(t *testing.T) {
+	p, paths := attacked(t)
+	seen := 0
+	for _, path := range paths {
+		res, body := p.ask("anna", http.MethodGet, path, nil)
+		if res.StatusCode >= 500 {
+			t.Errorf("%s: %d %s", path, res.StatusCode, visibleText(body))
+		}
+		harmless(t, path, body)
+		if strings.Contains(body, "&lt;script&gt;alert(1)") && strings.Contains(body, `<span class="esc">\u202e</span>`) {
+			seen++
+		}
+	}
+	if seen < 9 {
+		t.Errorf("only %d of %d pages show the text; is the rest empty?", seen, len(paths))
+	}
+	res, body := p.ask("anna", http.MethodGet, "/alerts/"+url.PathEscape("<script>alert(1)</script>"), nil)
+	if res.StatusCode != http.StatusBadRequest {
+		t.Errorf("an id that is none: %d", res.StatusCode)
+	}
+	harmless(t, "an error", body)
+}
+
+// TestNoEffectWithoutTheForm asks every POST of these pages without what the
+// form brings. None may do anything.
+func TestNoEffectWithoutTheForm(t *testing.T) {
+	p := newPlant(t)
+	s := story(p)
+	before := p.log.Checkpoint().Size
+	ids := map[string]string{"/alerts/{id}": s.alert, "/incidents/{id}": s.incident.ID.String(), "/devices/{id}": "press-7", "/stop/trips/{id}": strings.TrimPrefix(s.trip, "/stop/trips/")}
+	tried := 0
+	for _, route := range p.console.Mux().Routes() {
+		method, path, _ := strings.Cut(route.Pattern, " ")
+		if method != http.MethodPost || strings.HasPrefix(path, "/sign-in") || strings.HasPrefix(path, "/register") || strings.HasPrefix(path, "/link") {
+			continue
+		}
+		for prefix, id := range ids {
+			if rest, ours := strings.CutPrefix(path, prefix); ours {
+				path = strings.Replace(prefix, "{id}", id, 1) + rest
+			}
+		}
+		path = regexp.MustCompile(`\{[a-z]+\}`).ReplaceAllString(path, s.incident.ID.String())
+		form := url.Values{"csrf": {"token-of-anna"}, "reason": {"x"}, "to": {"eradicating"}, "scope": {"fleet"}}
+		without := url.Values{"reason": {"x"}, "to": {"eradicating"}, "scope": {"fleet"}}
+		foreign := func(r *http.Request) {
+			r.Header.Set("Origin", "https://evil.example")
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+		}
+		for name, res := range map[string]*http.Response{
+			"without the token":   first(p.ask("anna", method, path, without)),
+			"from another origin": first(p.ask("anna", method, path, form, foreign)),
+			"without a session":   first(p.ask("", method, path, form)),
+		} {
+			if res.StatusCode != http.StatusForbidden && res.StatusCode != http.StatusUnauthorized {
+				t.Errorf("%s %s: %d", route.Pattern, name, res.StatusCode)
+			}
+		}
+		tried++
+	}
+	if tried < 14 {
+		t.Errorf("only %d routes were tried", tried)
+	}
+	if now := p.log.Checkpoint().Size; now != before || p.inForce() != 1 {
+		t.Errorf("%d entries more in the log, %d stops", now-before, p.inForce())
+	}
+}
+
+func first(res *http.Response, _ string) *http.Response { return res }
+
+// TestPagesOfALargeFleet: 1 000 devices and 100 000 alerts. What a page reads and
+// writes is bounded; the times are printed, because a busy machine says little.
+func TestPagesOfALargeFleet(t *testing.T) {
+	p := newPlant(t)
+	s := story(p)
+	p.crowd(1000, 100_000)
+	paths := []string{
+		"/devices", "/devices?state=offline", "/devices?query=9", "/devices/press-7", "/alerts", "/alerts?state=all", "/alerts?severity=high", "/alerts?device=press-7",
+		"/alerts?rule=crowd-7&state=all", "/alerts/" + s.alert, "/incidents", "/incidents/" + s.incident.ID.String(), "/approvals", s.release, "/audit?outcome=", "/stop", s.trip,
+	}
+	for _, path := range paths {
+		var took []time.Duration
+		var body string
+		for range 5 {
+			began := time.Now()
+			body = p.page("anna", path)
+			took = append(took, time.Since(began))
+		}
+		harmless(t, path, body)
+		if rows := strings.Count(body, "<tr>"); rows > 2*listRows+12 {
+			t.Errorf("%s has %d rows", path, rows)
+		}
+		t.Logf("%-40s %6d bytes  %s", path, len(body), middle(took))
+	}
+	p.walk("/alerts?state=all", "/alerts/", 4, listRows)
+	p.walk("/devices", "/devices/", 4, listRows)
+}
+
+func middle(list []time.Duration) time.Duration {
+	for i := range list {
+		for k := i + 1; k < len(list); k++ {
+			if list[k] < list[i] {
+				list[i], list[k] = list[k], list[i]
+			}
+		}
+	}
+	return list[len(list)/2]
+}
+
+// walk follows the next page n times and wants other rows on each.
+func (p *plant) walk(path, rowPrefix string, n, rows int) {
+	p.t.Helper()
+	seen := map[string]bool{}
+	row := regexp.MustCompile(`class="row-link" href="` + rowPrefix + `([^"?]+)"`)
+	next := regexp.MustCompile(`rel="next" href="([^"]+)"`)
+	for page := range n {
+		body := p.page("anna", path)
+		if _, list, found := strings.Cut(body, `aria-label="All devices"`); found {
+			body = list // without those that are listed above all others
+		}
+		for _, m := range row.FindAllStringSubmatch(body, -1) {
+			if seen[m[1]] {
+				p.t.Errorf("page %d of %s repeats %s", page, rowPrefix, m[1])
+			}
+			seen[m[1]] = true
+		}
+		m := next.FindStringSubmatch(body)
+		if m == nil {
+			p.t.Fatalf("page %d of %s has no next one", page, rowPrefix)
+		}
+		path = strings.ReplaceAll(m[1], "&amp;", "&")
+	}
+	if len(seen) != n*rows {
+		p.t.Errorf("%d rows of %s on %d pages", len(seen), rowPrefix, n)
+	}
+}
+
+// crowd fills the registry and the alerts as a large installation has them.
+func (p *plant) crowd(devices, alerts int) {
+	p.t.Helper()
+	ctx := context.WithoutCancel(p.t.Context())
+	links := []string{"online", "online", "online", "offline", "stale"}
+	p.must(p.state.Tx(ctx, func(tx *store.Tx) error {
+		for i := range devices {
+			id := fmt.Sprintf("crowd-%04d", i)
+			_, err := tx.Exec(ctx, `INSERT INTO fleet_devices (tenant, id, site, identity, spki, short_code, protection, serial, token, first_use, enrolled, revision, link, contained,
+				last_seen, epoch, sequence, hash, state_counter, boot, policy_version, root_version, log_size, log_root)
+				SELECT tenant, $1, site, identity, $1, short_code, protection, $1, $1, first_use, enrolled, revision, $2, 0, last_seen, '0123456789abcdef0123456789abcdef', 7, hash, state_counter, boot,
+				policy_version, root_version, log_size, log_root FROM fleet_devices WHERE id = 'press-7'`, id, links[i%len(links)])
+			if err != nil {
+				return err
+			}
+			for k := range 4 {
+				if _, err := tx.Exec(ctx, `INSERT INTO fleet_sensors (tenant, device, sensor, state, since, simulated) VALUES ('main', $1, $2, $3, 1, 0)`, id, fmt.Sprintf("sensor-%d", k), []string{"ok", "ok", "ok", "fault"}[(i+k)%4]); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}))
+	now := time.Now().Add(-time.Hour)
+	for done := 0; done < alerts; done += 5000 {
+		p.must(p.state.Tx(ctx, func(tx *store.Tx) error {
+			for i := done; i < min(done+5000, alerts); i++ {
+				at := now.Add(-time.Duration(i) * time.Second)
+				a := alert.Open(alert.Raise{
+					Tenant: plantTenant, Rule: alert.Rule{Name: fmt.Sprintf("crowd-%d", i%40), ID: fmt.Sprint(i % 40), Title: "Login failed many times", Author: "Interlock"}, Severity: core.Severities[i%5], Key: fmt.Sprint(i),
+					Device: core.MustID[core.DeviceID](fmt.Sprintf("crowd-%04d", i%1000)), Provenance: core.ProvenanceDevice, Events: []alert.Event{{ID: core.NewUUID(at), At: at, Source: "file/auth.log"}}, Now: at,
+				})
+				if err := p.insertAlert(ctx, tx, a); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+}
+
+func (p *plant) insertAlert(ctx context.Context, tx *store.Tx, a alert.Alert) error {
+	body, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO siem_alerts (tenant, id, fingerprint, live, rule, severity_rank, state, count, opened, updated, body, device)
+		VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		a.Tenant, a.ID, a.Fingerprint, a.Name, a.Severity.Rank(), string(a.State), int64(a.Count), store.Micros(a.Opened), store.Micros(a.Updated), body, a.Device)
+	return err
+}
