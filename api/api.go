@@ -10,6 +10,7 @@ import (
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/identity"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/platform/journal"
@@ -41,6 +42,7 @@ type Parts struct {
 	Incidents    *incident.Store
 	Playbooks    *playbook.Engine
 	Stops        *stop.Service
+	People       *identity.People
 	// Status tells how the installation is.
 	Status func(context.Context) (Status, error)
 	// Act carries an order out in a person's name; it asks the Guard.

@@ -29,6 +29,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/digital/crypt"
 	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/identity"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/link/ceremony"
 	"github.com/interlock-security/interlock/platform/events"
@@ -87,6 +88,7 @@ type rig struct {
 	engine    *playbook.Engine
 	alerts    *alert.Store
 	stops     *stop.Service
+	people    *identity.People
 	store     *eventStore
 	api       *api.API
 	mux       *httpd.Mux
@@ -108,7 +110,7 @@ func newRig(t *testing.T) *rig {
 	r := &rig{t: t, keys: filepath.Join(dir, "people"), socket: filepath.Join(dir, "api.sock"), ending: make(chan struct{})}
 	r.must(err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	r.state = storetest.Open(t, storetest.Config(t, "sqlite"), journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(),
+	r.state = storetest.Open(t, storetest.Config(t, "sqlite"), journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(), identity.Migrations(),
 		alert.Migrations(), incident.Migrations(), playbook.Migrations())
 	r.frames, err = journal.OpenRaw(t.Context(), storetest.Open(t, storetest.Config(t, "sqlite"), journal.RawMigrations()), journal.RawOptions{})
 	r.must(err)
@@ -119,6 +121,7 @@ func newRig(t *testing.T) *rig {
 	r.incident.Sites = fleet.SiteOf
 	r.openEngine()
 	r.openStops()
+	r.openPeople(dir)
 	r.alerts, r.store = alert.NewStore(topicAlerts), &eventStore{}
 	r.serve()
 	return r
@@ -143,7 +146,7 @@ func (r *rig) Intent(ctx context.Context, who core.Principal, do core.Action, on
 	if d.Allowed {
 		outcome = "permitted"
 	}
-	res, err := r.log.Append(ctx, audit.Entry{Type: audit.TypeIntent, Actor: who.String(), Action: do, Object: on.String(), Outcome: outcome, Class: audit.ClassAudit, Body: on})
+	res, err := r.log.Append(ctx, audit.Entry{Type: audit.TypeIntent, Actor: who.String(), Action: do, Object: on.String(), Outcome: outcome, Class: audit.ClassAudit, Body: map[string]any{"resource": on}})
 	return res.Position, err
 }
 
@@ -270,7 +273,7 @@ func (r *rig) serve() {
 			return who, nil
 		},
 		Guard: r.guard, State: r.state, Frames: r.frames, Log: r.log, Registry: r.registry, Enrolment: r.enrol, Orders: r.orders, Roots: r.roots,
-		Alerts: r.alerts, Incidents: r.incident, Playbooks: r.engine, Stops: r.stops, Events: r.store, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler), Ending: r.ending,
+		Alerts: r.alerts, Incidents: r.incident, Playbooks: r.engine, Stops: r.stops, People: r.people, Events: r.store, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler), Ending: r.ending,
 		Status: func(context.Context) (api.Status, error) { return api.Status{Health: core.HealthDegraded}, nil },
 		Act: func(ctx context.Context, who core.Principal, id core.DeviceID, t link.OrderType, q api.ActRequest) (fleet.Order, error) {
 			return runner.Run(ctx, action.Request{Key: core.NewUUID(time.Now()).String(), Kind: action.Kind(t), Device: id, By: who, Reason: q.Reason})

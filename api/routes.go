@@ -20,6 +20,7 @@ func (a *API) routes() {
 	a.detection()
 	a.fleet()
 	a.safety()
+	a.peopleRoutes()
 	a.audit()
 }
 
