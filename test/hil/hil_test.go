@@ -60,6 +60,7 @@ func TestHardwareInTheLoop(t *testing.T) {
 		{"an incident", l.responded},
 		{"the device is in quarantine", l.quarantined},
 		{"the agent is killed (kill -9) and started again", l.killed},
+		{"the power is cut and comes back", l.powerCut},
 		{"the first approval", l.firstApproval},
 		{"the second approval", l.secondApproval},
 		{"the device is released", l.released},
@@ -204,10 +205,8 @@ func (l *loop) enrolled(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, make := range []string{"gpio.make", "hwmon.make"} {
-		if err := l.m.do(ctx, make, nil, nil); err != nil {
-			return "", err
-		}
+	if err := l.hardware(ctx); err != nil {
+		return "", err
 	}
 	if err := l.m.do(ctx, "file.write", control.File{Path: control.AgentConfig, Text: text}, nil); err != nil {
 		return "", err
@@ -236,6 +235,11 @@ func (l *loop) enrolled(ctx context.Context) (string, error) {
 		return nil
 	})
 	return fmt.Sprintf("%s, key %s named by its token, sensors %v", d.ID, d.ShortCode, d.Sensors), err
+}
+
+// hardware brings the simulated chips to life.
+func (l *loop) hardware(ctx context.Context) error {
+	return errors.Join(l.m.do(ctx, "gpio.make", nil, nil), l.m.do(ctx, "hwmon.make", nil, nil))
 }
 
 func (l *loop) healthy(ctx context.Context) func() error {

@@ -63,6 +63,7 @@ fi
 mkdir -p "$cache"
 exec 9>"$cache/hil.lock"
 flock 9
+rm -rf "$cache"/hil-build.* # of runs that were killed: who holds the lock is the only one
 if [ -f "$target/modules/order" ]; then # another run built it meanwhile
   echo "$target"
   exit 0

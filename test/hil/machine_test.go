@@ -67,6 +67,9 @@ func start(t *testing.T, dir, kernel string, w wiring) *machine {
 		}
 	})
 	m.ctl, m.qmp = m.accept(t, ctl, said), m.accept(t, monitor, said)
+	if err := m.monitor(t.Context(), "qmp_capabilities", nil); err != nil { // which makes it take commands
+		t.Fatal(err)
+	}
 	return m
 }
 
@@ -158,10 +161,23 @@ func (m *machine) up(ctx context.Context) error {
 	if a.Error != "" {
 		return fmt.Errorf("the guest came up broken: %s", a.Error)
 	}
-	if err := json.Unmarshal(a.Result, &m.hello); err != nil {
+	return json.Unmarshal(a.Result, &m.hello)
+}
+
+// reset is the button on the machine's case: the guest is told nothing.
+func (m *machine) reset(ctx context.Context) error {
+	// Without word to the contrary QEMU ends instead, so that a guest that
+	// panics does not come back unnoticed.
+	if err := m.monitor(ctx, "set-action", map[string]any{"reboot": "reset"}); err != nil {
 		return err
 	}
-	return m.greet(ctx)
+	if err := m.monitor(ctx, "system_reset", nil); err != nil {
+		return err
+	}
+	if err := m.up(ctx); err != nil {
+		return err
+	}
+	return m.monitor(ctx, "set-action", map[string]any{"reboot": "shutdown"})
 }
 
 // do has the guest do something; result may be nil.
@@ -191,9 +207,6 @@ func (m *machine) do(ctx context.Context, verb string, args, result any) error {
 	}
 	return json.Unmarshal(a.Result, result)
 }
-
-// greet makes the monitor take commands.
-func (m *machine) greet(ctx context.Context) error { return m.monitor(ctx, "qmp_capabilities", nil) }
 
 // monitor gives QEMU a command.
 func (m *machine) monitor(ctx context.Context, command string, args map[string]any) error {

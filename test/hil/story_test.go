@@ -277,17 +277,47 @@ func (l *loop) killed(ctx context.Context) (string, error) {
 	if err := l.m.do(ctx, "agent.start", control.Start{}, nil); err != nil {
 		return "", err
 	}
-	err = await(ctx, func() error {
+	if err := l.stillHeld(ctx, before); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("latch %s… is still set, and the rules stood while no agent ran", before.Latches[i].ID[:8]), l.linked(ctx)
+}
+
+// powerCut resets the machine in the middle of everything, as a plug that is
+// pulled and put back does: what was not synced is lost. What was latched must
+// not be.
+func (l *loop) powerCut(ctx context.Context) (string, error) {
+	before, err := l.local(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := l.m.reset(ctx); err != nil {
+		return "", err
+	}
+	if rules, err := l.rules(ctx); err != nil || strings.Contains(rules, "table inet interlock") {
+		return "", fmt.Errorf("the machine was not reset, its kernel still has our rules: %w", err)
+	}
+	if err := l.hardware(ctx); err != nil {
+		return "", err
+	}
+	if err := l.m.do(ctx, "agent.start", control.Start{}, nil); err != nil {
+		return "", err
+	}
+	if err := l.stillHeld(ctx, before); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d latches are still set and the rules are back, before anybody was asked", len(before.Latches)), l.linked(ctx)
+}
+
+// stillHeld waits until the device is as it was: the same latches, contained.
+func (l *loop) stillHeld(ctx context.Context, before local) error {
+	return await(ctx, func() error {
 		st, err := l.local(ctx)
 		if err == nil && (!slices.Equal(st.Latches, before.Latches) || !st.Contained || !st.Firewall.Intact) {
 			err = fmt.Errorf("the device says contained %v (%+v), latches %+v; before it was %+v", st.Contained, st.Firewall, st.Latches, before.Latches)
 		}
 		return err
 	})
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("latch %s… is still set, and the rules stood while no agent ran", before.Latches[i].ID[:8]), l.linked(ctx)
 }
 
 // firstApproval: the release waits for two persons, and one opens nothing.
@@ -384,7 +414,21 @@ func (l *loop) released(ctx context.Context) (string, error) {
 	if len(st.Latches) != 0 || st.Contained {
 		return "", fmt.Errorf("the device says contained %v, latches %+v", st.Contained, st.Latches)
 	}
-	return "no rule of ours is left in the guest's kernel, its peer answers again", l.reaches(ctx, patience)
+	if n, err := l.count(ctx, "case_intrusion"); err != nil || n != 1 {
+		return "", fmt.Errorf("the opening was told %d times: %w", n, err)
+	}
+	return "the opening was told once; no rule of ours is left in the guest's kernel, its peer answers again", l.reaches(ctx, patience)
+}
+
+// count is how many events of a type the device has told of since it enrolled.
+func (l *loop) count(ctx context.Context, kind string) (n int, err error) {
+	list, err := l.s.events(ctx)
+	for _, e := range list {
+		if e.Type == kind {
+			n++
+		}
+	}
+	return n, err
 }
 
 // closed: verification, and nobody else, closes the incident.

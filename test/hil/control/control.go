@@ -31,8 +31,8 @@ type Hello struct {
 
 // The folders in the guest.
 const (
-	AgentConfig = "/etc/interlock/agent.yaml"
-	StateDir    = "/state"
+	StateDir    = "/state" // on a disk; all else is gone with the power
+	AgentConfig = StateDir + "/agent.yaml"
 	DataDir     = StateDir + "/agent"
 	RunDir      = "/run/interlock-agent"
 )

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/interlock-security/interlock/test/hil/control"
 )
 
@@ -67,11 +69,13 @@ func with[T any](fn func(T) (any, error)) func(json.RawMessage) (any, error) {
 	}
 }
 
+// writeFile writes a file that outlives a power cut.
 func writeFile(f control.File) (any, error) {
-	if err := os.MkdirAll(filepath.Dir(f.Path), 0o700); err != nil {
+	if err := os.WriteFile(f.Path, []byte(f.Text), 0o600); err != nil {
 		return nil, err
 	}
-	return nil, os.WriteFile(f.Path, []byte(f.Text), 0o600)
+	unix.Sync()
+	return nil, nil
 }
 
 func list(f control.File) (any, error) {
