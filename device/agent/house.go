@@ -22,6 +22,7 @@ func (a *Agent) keepHouse(ctx context.Context) {
 		case <-a.cfg.Clock.After(houseEvery):
 		}
 		a.due()
+		a.dueRoot()
 		a.endGrants()
 		a.mend()
 		a.refusals.flush(a)

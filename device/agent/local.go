@@ -49,6 +49,7 @@ type Status struct {
 	Servers      []string          `json:"servers"`
 	Spool        spool.Stats       `json:"spool"`
 	Waiting      []Waiting         `json:"waiting"` // orders whose delay runs
+	NextRoot     *NextRoot         `json:"next_root,omitempty"`
 	Workloads    []Workload        `json:"workloads"`
 	Missing      []string          `json:"missing"` // what is not there or not done on this machine
 }
@@ -57,6 +58,14 @@ type Status struct {
 type Waiting struct {
 	Order core.UUID `json:"order"`
 	Left  int64     `json:"left_s"`
+}
+
+// NextRoot is a trust root that recovery keys alone signed; it is taken when its
+// delay is over, unless somebody objects.
+type NextRoot struct {
+	Version uint64 `json:"version"`
+	Hash    string `json:"hash"`
+	Left    int64  `json:"left_s"`
 }
 
 // Workload is a workload and how long its certificate is good; without one it
@@ -89,6 +98,10 @@ func (a *Agent) Status() Status {
 		}
 		for _, w := range b.Pending {
 			s.Waiting = append(s.Waiting, Waiting{w.Order, int64(a.leftOf(w, c.Boot).Seconds())})
+		}
+		if w := b.NextRoot; w != nil {
+			waited, _ := w.waited(c.Boot, a.cfg.Elapsed())
+			s.NextRoot = &NextRoot{w.Version, w.Hash, int64(max(0, w.Delay-waited).Seconds())}
 		}
 	})
 	s.Missing = a.missing(s)

@@ -545,29 +545,3 @@ func (a *Agent) verified(w pending) (*link.Verified, error) {
 	}
 	return a.trust.Load().CheckOrder(env, at)
 }
-
-// root takes the next trust root, or says why not.
-func (a *Agent) root(envelope, proof []byte) {
-	was := a.trust.Load()
-	next, err := was.Update(envelope, proof)
-	if env, perr := link.ParseEnvelope(envelope); perr == nil && payloadHash(env.Payload) == was.Hash() {
-		return // the one in force, said again
-	}
-	if err == nil {
-		err = a.update(func(b *body) error {
-			b.Root, b.RootHash = next.Envelope(), next.Hash()
-			return nil
-		})
-	}
-	if err != nil {
-		sev := core.SeverityHigh
-		if core.KindOf(err) == core.KindReplayed {
-			sev = core.SeverityMedium // a server that has not heard yet how far this device is says old ones too
-		}
-		a.refusals.tell(a, "root_refused", sev, map[string]any{"why": sensor.Text(err.Error()), "kind": core.KindOf(err).String(), "in_force": was.Root().Version})
-		return
-	}
-	a.trust.Store(next)
-	a.client.close()
-	a.tell("root_updated", core.SeverityMedium, map[string]any{"version": next.Root().Version, "hash": next.Hash(), "before": was.Root().Version})
-}

@@ -43,6 +43,8 @@ type body struct {
 	// Root is the trust root in force, as it came, and its hash.
 	Root     []byte `json:"root,omitempty"`
 	RootHash string `json:"root_hash,omitempty"`
+	// NextRoot waits out its delay.
+	NextRoot *pendingRoot `json:"next_root,omitempty"`
 	// Sealed is the spool's tail as last known here.
 	Sealed spool.Tail `json:"sealed"`
 	// The newest checkpoint seen, and of which log.
