@@ -17,3 +17,10 @@ func (l *Log) Opened(origin string) bool {
 	}
 	return false
 }
+
+// LookAt makes a page look at no more than n entries until the test ends.
+func LookAt(t interface{ Cleanup(func()) }, n int) {
+	before := pageScan
+	pageScan = n
+	t.Cleanup(func() { pageScan = before })
+}

@@ -8,13 +8,12 @@ import (
 	"github.com/interlock-security/interlock/core"
 )
 
-const (
-	// pageScan is how many entries one [Log.Page] looks at, so that a search for
-	// what there is not ends: about a tenth of a second.
-	pageScan = 20_000
-	// pageChunk is how many are read at once, backwards from the end.
-	pageChunk = 500
-)
+// pageScan is how many entries one [Log.Page] looks at, so that a search for what
+// there is not ends: about a tenth of a second. Tests make it smaller.
+var pageScan = 20_000
+
+// pageChunk is how many entries are read at once, backwards from the end.
+const pageChunk = 500
 
 // Page returns the newest entries that fit, newest first, and where to go on:
 // with Before set to next it returns those before. The zero next is the log's

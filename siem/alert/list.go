@@ -46,7 +46,7 @@ func (q Query) where(tenant core.TenantID) (string, []any) {
 		add("rule = ?", q.Rule)
 	}
 	if rank := q.MinSeverity.Rank(); rank > 0 {
-		add("severity_rank >= ?", rank)
+		add("+severity_rank >= ?", rank) // the sign keeps it from choosing the index, which would then have to sort
 	}
 	return strings.Join(conditions, " AND "), args
 }
