@@ -47,7 +47,9 @@ type orderView struct {
 }
 
 // Away reports whether the order goes away from safety.
-func (o orderView) Away() bool { return o.Direction == string(wire.DirectionLoosen) || o.Direction == string(wire.DirectionDestroy) }
+func (o orderView) Away() bool {
+	return o.Direction == string(wire.DirectionLoosen) || o.Direction == string(wire.DirectionDestroy)
+}
 
 func (c *Console) approvals(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()

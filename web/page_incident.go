@@ -123,7 +123,6 @@ type stepView struct {
 	Title, Detail string
 }
 
-
 // refPages are the pages of what a reference names.
 var refPages = map[string]string{
 	"alert": "/alerts/", "order": "/approvals/", "incident": "/incidents/", "device": "/devices/",

@@ -240,7 +240,9 @@ func (p *plant) openResponse() {
 }
 
 func (p *plant) openStops() {
-	sign := func(s stop.Stop, t stop.Target) ([]byte, error) { return fmt.Appendf(nil, "%s %s", s.ID, t.Device), nil }
+	sign := func(s stop.Stop, t stop.Target) ([]byte, error) {
+		return fmt.Appendf(nil, "%s %s", s.ID, t.Device), nil
+	}
 	p.stops = stop.NewService(stop.Config{Ring: stop.NewMemoryRing(stop.RingOptions{Slots: stop.MinSlots}), Hub: stop.NewHub(sign), Clock: core.SystemClock{}})
 	var persons []stop.Person
 	for _, s := range plantPeople {
@@ -254,10 +256,14 @@ func (p *plant) open() {
 	p.t.Helper()
 	runner := action.NewRunner(p.guard, p.registry, p.orders)
 	p.api = api.New(api.Parts{
-		Authenticate: func(*http.Request) (core.Principal, error) { return core.Principal{}, core.E(core.KindUnauthenticated, "test", "no socket") },
-		Guard:        p.guard, State: p.state, Log: p.log, Registry: p.registry, Enrolment: p.enrol, Orders: p.orders, Roots: p.roots, Alerts: p.alerts,
+		Authenticate: func(*http.Request) (core.Principal, error) {
+			return core.Principal{}, core.E(core.KindUnauthenticated, "test", "no socket")
+		},
+		Guard: p.guard, State: p.state, Log: p.log, Registry: p.registry, Enrolment: p.enrol, Orders: p.orders, Roots: p.roots, Alerts: p.alerts,
 		Incidents: p.incidents, Playbooks: p.engine, Stops: p.stops, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler),
-		Status: func(context.Context) (api.Status, error) { return api.Status{Health: core.HealthDegraded, Mode: p.mode}, nil },
+		Status: func(context.Context) (api.Status, error) {
+			return api.Status{Health: core.HealthDegraded, Mode: p.mode}, nil
+		},
 		Act: func(ctx context.Context, who core.Principal, id core.DeviceID, t wire.OrderType, q api.ActRequest) (fleet.Order, error) {
 			return runner.Run(ctx, action.Request{Key: core.NewUUID(time.Now()).String(), Kind: action.Kind(t), Device: id, By: who, Reason: q.Reason})
 		},

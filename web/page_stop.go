@@ -221,4 +221,3 @@ func stopRowOf(st stop.State) stopRow {
 	}
 	return row
 }
-
