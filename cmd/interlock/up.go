@@ -196,6 +196,7 @@ func (c *upCmd) tell(ctx context.Context, e *env, s *app.Server, a *agent.Status
 		line("  - %s", warning)
 	}
 	c.tellPlan(w, a)
+	c.tellConsole(ctx, e, s, line)
 	line("\nTry in another terminal:")
 	for _, try := range tries(e, a) {
 		line("  %s", try)
