@@ -217,7 +217,7 @@ func (a *Agent) localOrder(w http.ResponseWriter, r *http.Request) {
 		answerLocal(w, http.StatusRequestEntityTooLarge, map[string]string{"error": err.Error()})
 		return
 	}
-	got := a.take(raw, "local")
+	got := a.take(raw, viaLocal)
 	status := http.StatusOK
 	if got.Outcome == link.OutcomeRefused {
 		status = http.StatusForbidden

@@ -50,6 +50,9 @@ func (a *Agent) take(raw []byte, via string) answer {
 		return a.repeat(o, env, via, known)
 	}
 	v, err := a.trust.Load().CheckOrder(env, a.context())
+	if err == nil && v.Row.Direction.Away() {
+		err = a.logInDoubt(via)
+	}
 	switch {
 	case err != nil:
 		return a.refuse(o, env, via, err)
@@ -449,7 +452,7 @@ func (a *Agent) wait(v *link.Verified, env *link.Envelope, via string, seen tigh
 	at := a.context()
 	w := pending{
 		Order: v.Order.ID, Envelope: raw, Delay: v.Delay, Boot: a.store.Continuity().Boot, Since: a.cfg.Elapsed().Microseconds(),
-		Presence: at.Presence, PresenceAge: at.PresenceAge, Lower: at.Now.Lower.UnixMicro(), LastCounter: at.LastCounter, Tightened: seen,
+		Presence: at.Presence, PresenceAge: at.PresenceAge, Lower: at.Now.Lower.UnixMicro(), LastCounter: at.LastCounter, Tightened: seen, Via: via,
 	}
 	if !at.Now.Upper.IsZero() {
 		w.Upper = at.Now.Upper.UnixMicro()
@@ -503,6 +506,9 @@ func (a *Agent) conclude(w pending) {
 	}
 	if err == nil {
 		err = a.outdated(v.Order.Type, w.Tightened)
+	}
+	if err == nil && v.Row.Direction.Away() {
+		err = a.logInDoubt(w.Via)
 	}
 	drop := func(b *body) error {
 		b.Pending = slices.DeleteFunc(b.Pending, func(x pending) bool { return x.Order == w.Order })

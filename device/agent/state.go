@@ -49,8 +49,20 @@ type body struct {
 	Sealed spool.Tail `json:"sealed"`
 	// The newest checkpoint seen, and of which log.
 	LogOrigin string `json:"log_origin,omitempty"`
+	// LogLeft is how the log that the trust root names stood when the server
+	// left it for one that it does not name.
+	LogLeft *logState `json:"log_left,omitempty"`
+	// LogForked is the log of which the server showed two histories.
+	LogForked string `json:"log_forked,omitempty"`
 	LogSize   uint64 `json:"log_size"`
 	LogRoot   string `json:"log_root"`
+}
+
+// logState is a log as it was last seen.
+type logState struct {
+	Origin string `json:"origin"`
+	Size   uint64 `json:"size"`
+	Root   string `json:"root"`
 }
 
 // latch is a latch and what it holds.
@@ -105,6 +117,7 @@ type pending struct {
 	Upper       int64         `json:"upper"` // 0: none
 	LastCounter uint64        `json:"last_counter"`
 	Tightened   tightened     `json:"tightened,omitzero"` // when it came
+	Via         string        `json:"via,omitempty"`
 }
 
 const maxPending = 16

@@ -17,10 +17,16 @@ import (
 // local asks for something on the machine's local socket.
 func (m *machine) local(route string) {
 	m.t.Helper()
+	m.bring(route, nil)
+}
+
+// bring hands something to the agent on the machine itself.
+func (m *machine) bring(route string, what []byte) {
+	m.t.Helper()
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", m.cfg.SocketPath())
 	}}}
-	res, err := c.Post("http://agent"+route, "application/json", bytes.NewReader(nil))
+	res, err := c.Post("http://agent"+route, "application/json", bytes.NewReader(what))
 	m.s.must(err)
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {

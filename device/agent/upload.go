@@ -121,63 +121,6 @@ func (a *Agent) afterReceipt(r *link.Receipt) error {
 	return a.witness(r.Checkpoint)
 }
 
-// witness compares the log's checkpoint with the last one seen: a log does not
-// shrink, and has one root for one size (TRUST F08).
-func (a *Agent) witness(signed string) error {
-	cp, err := link.VerifyCheckpoint(a.trust.Load(), signed)
-	if err != nil {
-		return err
-	}
-	for _, t := range cp.Witnessed {
-		a.store.Observe(t)
-	}
-	root := rootText(cp.Root)
-	var size uint64
-	var was, origin string
-	a.view(func(_ string, b *body) { size, was, origin = b.LogSize, b.LogRoot, b.LogOrigin })
-	if origin == "" { // the first one seen
-		origin = a.trust.Load().Root().LogOrigin
-	}
-	switch {
-	case cp.Origin != origin:
-		a.otherLog(cp, origin, size)
-	case cp.Size < size:
-		a.refusals.tell(a, "log_went_back", core.SeverityCritical, map[string]any{"seen": size, "now": cp.Size})
-	case cp.Size == size && root != was:
-		a.refusals.tell(a, "log_fork", core.SeverityCritical, map[string]any{"size": size, "seen": was, "now": root})
-	case cp.Size > size:
-		a.later(func(b *body) error {
-			if cp.Size > b.LogSize {
-				b.LogOrigin, b.LogSize, b.LogRoot = cp.Origin, cp.Size, root
-			}
-			return nil
-		})
-	}
-	return nil
-}
-
-// otherLog takes note that the server records in another log than before. The
-// one that the trust root names is there because persons signed so; any other
-// is the server's word that the log before it is damaged, and is told as what
-// it may be: a history that was put aside (F14). There is no way back.
-func (a *Agent) otherLog(cp *link.Checkpoint, seen string, size uint64) {
-	fields := map[string]any{"seen_log": seen, "seen": size, "log": cp.Origin, "now": cp.Size}
-	named := a.trust.Load().Root().LogOrigin
-	switch {
-	case link.IsLaterLog(seen, cp.Origin):
-		a.refusals.tell(a, "log_went_back", core.SeverityCritical, fields)
-		return
-	case cp.Origin == named:
-		a.tell("log_succeeded", core.SeverityMedium, fields)
-	default:
-		a.tell("log_diverted", core.SeverityCritical, fields)
-	}
-	a.later(func(b *body) error {
-		b.LogOrigin, b.LogSize, b.LogRoot = cp.Origin, cp.Size, rootText(cp.Root)
-		return nil
-	})
-}
-
 // anyServer asks each server in turn.
 func (a *Agent) anyServer(ctx context.Context, method, path string, body []byte) (answer []byte, err error) {
 	err = core.E(core.KindUnavailable, "agent", "no server is known")

@@ -184,6 +184,20 @@ func (s *Site) BeginLog(origin string) (vkey string) {
 	return vkey
 }
 
+// LeaveLog is BeginLog for a while: it returns what brings the log of before back.
+func (s *Site) LeaveLog(origin string) (back func()) {
+	s.T.Helper()
+	s.mu.Lock()
+	signer, hashes, size := s.signer, s.hashes, s.size
+	s.mu.Unlock()
+	s.BeginLog(origin)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.signer, s.hashes, s.size = signer, hashes, size
+	}
+}
+
 // ReadHashes implements tlog.HashReader.
 func (s *Site) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	out := make([]tlog.Hash, len(indexes))
