@@ -50,6 +50,10 @@ type page struct {
 	Now      time.Time
 	// Query is the text in the search field.
 	Query string
+	// Version stands for what the page shows, times left out. The script asks for
+	// it now and then by HEAD and loads the page again when it is another one;
+	// "" for pages that stand still.
+	Version string
 	// Refresh is after how many seconds a page without script loads itself
 	// again, 0 for never.
 	Refresh int
@@ -84,7 +88,7 @@ func (c *Console) render(w http.ResponseWriter, r *http.Request, name string, p 
 func (c *Console) renderStatus(w http.ResponseWriter, r *http.Request, status int, name string, p page) error {
 	p.Session, p.Now = sessionOf(r.Context()), c.Clock.Now()
 	p.Standing = c.Standing()
-	if p.SignedIn() && p.Flash == nil {
+	if p.SignedIn() && p.Flash == nil && r.Method != http.MethodHead { // a HEAD shows nobody anything
 		p.Flash = c.flashes.take(p.Session.ID)
 	}
 	t, known := templates()[name]
@@ -96,6 +100,9 @@ func (c *Console) renderStatus(w http.ResponseWriter, r *http.Request, status in
 		return core.Wrap(core.KindInternal, "web.render", err)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if p.Version != "" {
+		w.Header().Set("X-Page-Version", p.Version)
+	}
 	w.WriteHeader(status)
 	_, err := w.Write(b.Bytes())
 	return err

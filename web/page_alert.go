@@ -46,7 +46,14 @@ func (c *Console) alerts(w http.ResponseWriter, r *http.Request) error {
 	open, all := without(q, "after", "state"), without(q, "after", "state")
 	all.Set("state", "all")
 	v.Tabs = []tab{{Href: address("/alerts", open), Text: "Open", Here: !in.All}, {Href: address("/alerts", all), Text: "All", Here: in.All}}
-	return c.render(w, r, "page_alerts", page{Title: "Alerts", Nav: "alerts", Body: v})
+	p := page{Title: "Alerts", Nav: "alerts", Body: v}
+	if parts := []any{in, out.Body.Total}; v.Pager.First == "" {
+		for _, a := range v.Rows {
+			parts = append(parts, a.ID, a.State, a.Count)
+		}
+		p.Version = version(parts...)
+	}
+	return c.render(w, r, "page_alerts", p)
 }
 
 // without copies a query but for some fields.

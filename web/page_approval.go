@@ -70,7 +70,17 @@ func (c *Console) approvals(w http.ResponseWriter, r *http.Request) error {
 	if v.Requests, err = c.requests(r, all); err != nil {
 		return err
 	}
-	return c.render(w, r, "page_approvals", page{Title: "Approvals", Nav: "approvals", Body: v})
+	p := page{Title: "Approvals", Nav: "approvals", Body: v}
+	if parts := []any{all, out.Body.Total}; v.Pager.First == "" {
+		for _, o := range v.Rows {
+			parts = append(parts, orderVersion(o.Order))
+		}
+		for _, q := range v.Requests {
+			parts = append(parts, q.ID, q.State, len(q.Consents))
+		}
+		p.Version = version(parts...)
+	}
+	return c.render(w, r, "page_approvals", p)
 }
 
 func (c *Console) approval(w http.ResponseWriter, r *http.Request) error {
@@ -84,7 +94,7 @@ func (c *Console) approval(w http.ResponseWriter, r *http.Request) error {
 	} else if v.Text, err = wire.RenderOrder(env.Payload); err != nil {
 		v.Unreadable = detail(err.Error())
 	}
-	return c.render(w, r, "page_approval", page{Title: "Order: " + v.Type + " of " + v.Device.String(), Nav: "approvals", Body: v})
+	return c.render(w, r, "page_approval", page{Title: "Order: " + v.Type + " of " + v.Device.String(), Nav: "approvals", Version: orderVersion(v.Order), Body: v})
 }
 
 func (c *Console) orderView(r *http.Request, o api.Order) orderView {

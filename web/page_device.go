@@ -142,7 +142,11 @@ func (c *Console) device(w http.ResponseWriter, r *http.Request) error {
 	}
 	v.Acts = actsFor(out.Body, sessionOf(ctx).Roles)
 	c.deviceParts(ctx, &v)
-	return c.render(w, r, "page_device", page{Title: id, Nav: "devices", Body: v})
+	p := page{Title: id, Nav: "devices", Body: v}
+	if !v.Asked { // looking again at events would be recorded again
+		p.Version = v.version()
+	}
+	return c.render(w, r, "page_device", p)
 }
 
 // deviceParts reads what stands around the device.

@@ -296,7 +296,14 @@ func (c *Console) incidents(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := incidentsView{Rows: out.Body.Items, All: all, Pager: pageOf("/incidents", q, out.Body.Next, len(out.Body.Items), out.Body.Total, "incident", "incidents")}
 	v.Tabs = []tab{{Href: "/incidents", Text: "Open", Here: !all}, {Href: "/incidents?state=all", Text: "All", Here: all}}
-	return c.render(w, r, "page_incidents", page{Title: "Incidents", Nav: "incidents", Body: v})
+	p := page{Title: "Incidents", Nav: "incidents", Body: v}
+	if parts := []any{all, out.Body.Total}; v.Pager.First == "" { // the beginning of the list is where something is new
+		for _, in := range v.Rows {
+			parts = append(parts, in.ID, in.State)
+		}
+		p.Version = version(parts...)
+	}
+	return c.render(w, r, "page_incidents", p)
 }
 
 type incidentView struct {
@@ -389,7 +396,7 @@ func (c *Console) incident(w http.ResponseWriter, r *http.Request) error {
 		runs[i] = v.Runs[i].Run
 	}
 	v.Next = nextOf(in, runs, v.Waiting)
-	return c.render(w, r, "page_incident", page{Title: in.Title, Nav: "incidents", Body: v})
+	return c.render(w, r, "page_incident", page{Title: in.Title, Nav: "incidents", Version: v.version(), Body: v})
 }
 
 // incidentParts reads what stands around the incident.

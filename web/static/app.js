@@ -268,6 +268,34 @@
     if (!document.hidden) open();
   }
 
+  // Pages that follow what they show: a page that has changed is loaded again,
+  // unless somebody is in the middle of something there.
+
+  const page = $('main[data-version]');
+  if (page) {
+    const busy = () => page.contains(document.activeElement) && document.activeElement !== page || $('.act[open]', page) || String(getSelection()) !== '';
+    const tell = () => {
+      if ($('.changed', page)) return;
+      const p = el('p', 'notice tone-info changed');
+      p.setAttribute('role', 'status');
+      const a = el('a', '', 'Load it again');
+      a.href = location.href;
+      const text = el('span', '', 'This page has changed meanwhile. ');
+      text.append(a);
+      p.append(text);
+      page.prepend(p);
+    };
+    setInterval(async () => {
+      if (document.hidden) return;
+      try {
+        const res = await fetch(location.href, { method: 'HEAD', redirect: 'manual' });
+        const now = res.headers.get('X-Page-Version');
+        if (!res.ok || !now || now === page.dataset.version) return;
+        if (busy()) tell(); else location.reload();
+      } catch { /* the next round tries again */ }
+    }, 2000);
+  }
+
   // Board: figures that change are fetched, never markup.
 
   const board = $('[data-board]');
@@ -279,6 +307,8 @@
         if (res.status === 401) { location.assign('/sign-in'); return; }
         if (!res.ok) return;
         const { figures } = await res.json();
+        const read = $('[data-read] time');
+        if (read) { read.dateTime = new Date().toISOString(); read.textContent = clock(new Date()); }
         for (const [name, f] of Object.entries(figures)) {
           const box = $(`[data-figure="${name}"]`);
           if (!box) continue;
