@@ -32,8 +32,11 @@ const (
 
 // EventLine is a line of a stream that carries cursors.
 type EventLine struct {
-	Cursor string          `json:"cursor"`
-	Event  json.RawMessage `json:"event"`
+	Cursor string          `json:"cursor,omitempty"`
+	Event  json.RawMessage `json:"event,omitempty"`
+	// Lost is set on a first line without an event: the journal no longer holds
+	// all that came after the cursor.
+	Lost bool `json:"lost,omitempty"`
 }
 
 func eventsOperation() huma.Operation {
@@ -73,7 +76,8 @@ func (a *API) serveEvents(w http.ResponseWriter, r *http.Request, q url.Values) 
 	if cursors || q.Get("after") != "" {
 		write = cursorLine
 	}
-	return a.streamEvents(w, r, q, q.Get("after"), follow, "application/x-ndjson", write)
+	s := &eventStream{w: w, frames: a.Frames, write: write, lost: `{"lost":true}` + "\n"}
+	return a.streamEvents(s, r, q, q.Get("after"), follow, "application/x-ndjson")
 }
 
 // serveLive is serveEvents for browsers.
@@ -82,10 +86,11 @@ func (a *API) serveLive(w http.ResponseWriter, r *http.Request, q url.Values) er
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		after = id
 	}
-	return a.streamEvents(w, r, q, after, true, "text/event-stream", sentLine)
+	s := &eventStream{w: w, frames: a.Frames, write: sentLine, lost: "event: lost\ndata: {}\n\n"}
+	return a.streamEvents(s, r, q, after, true, "text/event-stream")
 }
 
-func (a *API) streamEvents(w http.ResponseWriter, r *http.Request, q url.Values, after string, follow bool, kind string, write lineWriter) error {
+func (a *API) streamEvents(s *eventStream, r *http.Request, q url.Values, after string, follow bool, kind string) error {
 	def := 20
 	if after != "" {
 		def = 0
@@ -94,26 +99,41 @@ func (a *API) streamEvents(w http.ResponseWriter, r *http.Request, q url.Values,
 	if err != nil {
 		return err
 	}
-	s := &eventStream{w: w, frames: a.Frames, write: write}
 	if after != "" {
 		if last != 0 {
 			return core.E(core.KindInvalid, "api", "query: last and after exclude each other")
 		}
-		seen, err := live.ParseCursor(after)
-		if err != nil {
+		if err := s.resume(r.Context(), after); err != nil {
 			return err
 		}
-		s.next, s.skip = seen.Offset, seen.Index+1
 	}
 	_, who, err := a.decide(r.Context(), policy.EventRead, core.Resource{Type: "event", ID: "all"})
 	if err != nil {
 		return err
 	}
 	s.tenant = who.Tenant
-	w.Header().Set("Content-Type", kind)
+	s.w.Header().Set("Content-Type", kind)
 	ctx, cancel := a.streaming(r.Context())
 	defer cancel()
 	return ignoreEnd(ctx, s.run(ctx, after != "", last, follow))
+}
+
+// resume sets the stream behind a cursor. One that this journal has not given out
+// yet is another server's: waiting for it would be waiting for nothing.
+func (s *eventStream) resume(ctx context.Context, after string) error {
+	seen, err := live.ParseCursor(after)
+	if err != nil {
+		return err
+	}
+	end, err := s.frames.Next(ctx, 0)
+	if err != nil {
+		return err
+	}
+	if seen.Offset >= end {
+		return core.E(core.KindNotFound, "api", "the journal has not come to this cursor").WithHint("begin anew, without a cursor")
+	}
+	s.next, s.skip = seen.Offset, seen.Index+1
+	return nil
 }
 
 // run sends what lies behind, then what comes.
@@ -174,6 +194,7 @@ type eventStream struct {
 	tenant core.TenantID
 	frames *journal.Raw
 	write  lineWriter
+	lost   string // what is written where events are missing
 	line   bytes.Buffer
 	// next is the frame to read next, skip how many of its events were seen.
 	next uint64
@@ -211,8 +232,19 @@ func (s *eventStream) backlog(ctx context.Context, n int) error {
 	return s.flush()
 }
 
-// catchUp sends what lies between the cursor and the journal's end.
+// catchUp sends what lies between the cursor and the journal's end. Where the
+// journal was trimmed behind the cursor it says so first.
 func (s *eventStream) catchUp(ctx context.Context) error {
+	first, err := s.frames.Read(ctx, 0, max(s.next, 1), 1)
+	if err != nil {
+		return err
+	}
+	if len(first) > 0 && first[0].Offset > max(s.next, 1) {
+		if _, err := s.w.Write([]byte(s.lost)); err != nil {
+			return errGone
+		}
+		s.next, s.skip = first[0].Offset, 0
+	}
 	end, err := s.frames.Next(ctx, 0)
 	for err == nil && s.next < end {
 		err = s.forward(ctx, min(s.next+fewFrames, end))

@@ -81,6 +81,9 @@ func (a *API) describe(op *huma.Operation, action core.Action) {
 
 const actionKey = "action"
 
+// format is how documents are written and read.
+var format = huma.Format{Marshal: marshal, Unmarshal: link.DecodeStrict}
+
 // newHuma returns huma over our mux: one format, no pages and no links of its
 // own.
 func newHuma(mux *httpd.Mux) huma.API {
@@ -90,7 +93,8 @@ func newHuma(mux *httpd.Mux) huma.API {
 			Description: "What operators do, over the server's unix socket. Every operation has one action, which the policies decide about; it stands in x-interlock-action. " +
 				"Bodies are read strictly: an unknown, missing or repeated key is refused.",
 		}},
-		Formats:       map[string]huma.Format{"application/json": {Marshal: marshal, Unmarshal: link.DecodeStrict}},
+		// "json" is what huma makes of application/problem+json.
+		Formats:       map[string]huma.Format{"application/json": format, "json": format},
 		DefaultFormat: "application/json", Transformers: []huma.Transformer{takeProblem},
 	}, adapter{mux})
 }

@@ -74,6 +74,7 @@ const origin = "interlock.local/test/serve/main"
 type rig struct {
 	t         *testing.T
 	state     *store.DB
+	raw       *store.DB
 	frames    *journal.Raw
 	log       *audit.Log
 	vkey      string
@@ -112,7 +113,8 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	r.state = storetest.Open(t, storetest.Config(t, "sqlite"), journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(), identity.Migrations(),
 		alert.Migrations(), incident.Migrations(), playbook.Migrations())
-	r.frames, err = journal.OpenRaw(t.Context(), storetest.Open(t, storetest.Config(t, "sqlite"), journal.RawMigrations()), journal.RawOptions{})
+	r.raw = storetest.Open(t, storetest.Config(t, "sqlite"), journal.RawMigrations())
+	r.frames, err = journal.OpenRaw(t.Context(), r.raw, journal.RawOptions{})
 	r.must(err)
 	r.openLog(dir)
 	r.guard = policy.NewGuard(policy.Default(), r, core.SystemClock{})

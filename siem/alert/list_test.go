@@ -144,6 +144,7 @@ func TestListsReadByIndex(t *testing.T) {
 			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND state = 'open' AND (updated, id) < (1, 'x') ORDER BY updated DESC, id DESC LIMIT 50",
 			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND state = 'open' AND +severity_rank >= 3 ORDER BY updated DESC, id DESC LIMIT 50",
 			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND device = 'x' AND state = 'open' ORDER BY updated DESC, id DESC LIMIT 50",
+			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND rule = 'x' ORDER BY updated DESC, id DESC LIMIT 50",
 			"SELECT severity_rank, COUNT(*) FROM siem_alerts WHERE tenant = 'a' AND state = 'open' GROUP BY severity_rank",
 			"SELECT COUNT(*) FROM siem_alerts WHERE tenant = 'a' AND state = 'open'",
 		} {
