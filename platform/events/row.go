@@ -31,7 +31,7 @@ const (
 // more fields without telling the sender, so none is sent.
 const (
 	maxRow       = 192 << 10 // bytes of a line
-	maxValue     = 64 << 10  // bytes of a value
+	maxValue     = 64 << 10  // bytes of a value in its line
 	maxFieldName = 120       // bytes, "field." not counted
 	maxFields    = 400
 )
@@ -103,8 +103,8 @@ func (r *Row) appendTo(b []byte) []byte {
 	w.own(FieldPartition, strconv.FormatInt(int64(r.Partition), 10))
 	w.own(FieldOffset, strconv.FormatUint(r.Offset, 10))
 	w.own(FieldIndex, strconv.Itoa(r.Index))
-	w.own(FieldSource, w.short(r.Source))
-	w.own(FieldMessage, w.short(r.Message))
+	w.own(FieldSource, r.Source)
+	w.own(FieldMessage, r.Message)
 	for _, f := range r.Fields {
 		w.foreign(f)
 	}
@@ -131,10 +131,12 @@ type rowWriter struct {
 }
 
 func (w *rowWriter) own(name, value string) {
-	w.b = appendText(w.b, name)
+	var cut bool
+	w.b, _ = appendText(w.b, name)
 	w.b = append(w.b, ':')
-	w.b = appendText(w.b, value)
+	w.b, cut = appendText(w.b, value)
 	w.b = append(w.b, ',')
+	w.cut = w.cut || cut
 }
 
 // foreign writes a field of the event, if it is the first of its name and there
@@ -153,21 +155,12 @@ func (w *rowWriter) foreign(f Field) {
 		return
 	}
 	before := len(w.b)
-	w.own(f.Name, w.short(f.Value))
+	w.own(f.Name, f.Value)
 	if len(w.seen) >= maxFields || len(w.b)-w.begin > maxRow {
 		w.b, w.cut = w.b[:before], true
 		return
 	}
 	w.seen[f.Name] = true
-}
-
-// short cuts a value that is too long for the store.
-func (w *rowWriter) short(s string) string {
-	if len(s) <= maxValue {
-		return s
-	}
-	w.cut = true
-	return s[:boundary(s, maxValue)]
 }
 
 // boundary is the last place at or before n where no character is cut.
@@ -182,36 +175,41 @@ func boundary(s string, n int) int {
 
 const hexDigits = "0123456789abcdef"
 
-// appendText writes s as a JSON string. What is not UTF-8 becomes U+FFFD: the
-// journal keeps the bytes.
-func appendText(b []byte, s string) []byte {
+// appendText writes s as a JSON string, cut where that would be over maxValue.
+// What is not UTF-8 becomes U+FFFD: the journal keeps the bytes.
+func appendText(b []byte, s string) (_ []byte, cut bool) {
 	b = append(b, '"')
-	begin := 0
+	begin, end := 0, len(b)+maxValue
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			if c >= ' ' && c != '"' && c != '\\' {
-				i++
-				continue
-			}
-			b = append(b, s[begin:i]...)
-			if c == '"' || c == '\\' {
-				b = append(b, '\\', c)
-			} else {
-				b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-			}
-			i++
-			begin = i
-			continue
+		if len(b)+i-begin > end {
+			return append(append(b, s[begin:i]...), '"'), true
 		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && size == 1 {
-			b = append(append(b, s[begin:i]...), "\ufffd"...)
+		size, escaped := escape(s[i:])
+		if escaped != "" {
+			b = append(append(b, s[begin:i]...), escaped...)
 			begin = i + size
 		}
 		i += size
 	}
-	return append(append(b, s[begin:]...), '"')
+	return append(append(b, s[begin:]...), '"'), false
+}
+
+// escape returns the length of the first character of s and how it stands in a
+// JSON string, "" for as it is.
+func escape(s string) (size int, as string) {
+	switch c := s[0]; {
+	case c == '"' || c == '\\':
+		return 1, "\\" + s[:1]
+	case c < ' ':
+		return 1, `\u00` + string([]byte{hexDigits[c>>4], hexDigits[c&15]})
+	case c < utf8.RuneSelf:
+		return 1, ""
+	}
+	r, size := utf8.DecodeRuneInString(s)
+	if r == utf8.RuneError && size == 1 {
+		return 1, "\ufffd"
+	}
+	return size, ""
 }
 
 // Place is where the journal holds an event, within a partition.
