@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -643,4 +644,44 @@ func mustGet(r *identitytest.Rig, id string) identity.Person {
 	p, err := r.Get(r.T.Context(), person(id))
 	r.Must(err)
 	return p
+}
+
+// TestSignInWhileTheDatabaseIsAway: somebody must be able to sign in to mend it
+// (F39). The permit stands in the log; the session does not outlast a restart.
+func TestSignInWhileTheDatabaseIsAway(t *testing.T) {
+	r := identitytest.New(t)
+	u := r.Join()
+	r.Drain()
+	away := errors.New("the disk is full")
+	r.Broken = away
+	r.Must(r.SignIn(u))
+	if _, err := r.Invite(t.Context(), r.OwnerPrincipal(), identity.InviteRequest{Person: person("vera"), Roles: []string{core.RoleViewer}, Sites: site}); !errors.Is(err, away) {
+		t.Errorf("somebody was let in: %v", err)
+	}
+	s, err := r.Lookup(u.Cookie, u.Client)
+	if err != nil || s.StopOnly || !s.Principal.HasRole(core.RoleAdministrator) {
+		t.Errorf("session %+v, %v", s, err)
+	}
+	r.Broken = nil
+	r.Drain()
+	r.Must(r.Compare(t.Context()))
+	other := *u
+	r.Must(r.SignIn(&other))
+	r.Must(r.End(t.Context(), s))
+	r.Drain()
+	r.Start()
+	r.Must(r.Compare(t.Context()))
+	if _, err := r.Lookup(other.Cookie, other.Client); err != nil || len(r.Doubts()) != 0 {
+		t.Errorf("afterwards: %v, doubts %v", err, r.Doubts())
+	}
+	permits := 0
+	r.Must(r.Log.Replay(t.Context(), func(rec audit.Record) error {
+		if rec.Header.Type == audit.TypeIntent && rec.Header.Action == "session.create" {
+			permits++
+		}
+		return nil
+	}))
+	if permits != 3 {
+		t.Errorf("%d permits in the log", permits)
+	}
 }

@@ -113,6 +113,12 @@ func lessens(object string, before, after claim) bool {
 	return from >= 0 && to > from && string(before.bytes()) == string(after.bytes())
 }
 
+// over reports whether a claim gives nothing any more.
+func over(object string, c claim) bool {
+	order := stateOrder[kindOf(object)]
+	return len(order) > 0 && c.State != order[0] && slices.Contains(order, c.State)
+}
+
 // record is an object as it is believed.
 type record struct {
 	claim

@@ -312,7 +312,7 @@ func (p *People) FinishSignIn(ctx context.Context, handle string, credentialJSON
 		return Session{}, "", err
 	}
 	if err := p.commit(ctx, nil, append(p.oldest(out.person.Person), session)...); err != nil {
-		if core.KindOf(err) != core.KindUnavailable {
+		if ctx.Err() != nil {
 			return Session{}, "", err
 		}
 		p.parts.Warn.Error("a session is kept in memory only: the database is away", "err", err)
@@ -333,7 +333,7 @@ func (p *People) still(out proof) (record, error) {
 }
 
 // unkept begins a session that has no row: somebody must be able to sign in to
-// mend the database (TRUST F39). The permit is in the log.
+// mend the database (TRUST F39). The permit is in the log; a restart ends it.
 func (p *People) unkept(c change) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

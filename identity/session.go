@@ -198,7 +198,7 @@ func (p *People) recordEnding(ctx context.Context, e ending) error {
 	defer p.editing.Unlock()
 	var more any
 	var alarms []Alarm
-	c, known := p.over(e.session, e.why, "")
+	c, known := p.closing(e.session, e.why, "")
 	if !known {
 		return nil
 	}
@@ -212,8 +212,8 @@ func (p *People) recordEnding(ctx context.Context, e ending) error {
 	return p.commit(ctx, alarms, c)
 }
 
-// over is the change that ends a session; actor "" is the person.
-func (p *People) over(id, why, actor string) (change, bool) {
+// closing is the change that ends a session; actor "" is the person.
+func (p *People) closing(id, why, actor string) (change, bool) {
 	p.mu.RLock()
 	r, known := p.objects[kindSession+"/"+id]
 	p.mu.RUnlock()
@@ -228,7 +228,7 @@ func (p *People) over(id, why, actor string) (change, bool) {
 func (p *People) End(ctx context.Context, s Session) error {
 	p.editing.Lock()
 	defer p.editing.Unlock()
-	c, known := p.over(s.ID, "signed-out", "")
+	c, known := p.closing(s.ID, "signed-out", "")
 	if !known || c.claim.Person != s.Person {
 		return nil
 	}
@@ -244,7 +244,7 @@ func (p *People) End(ctx context.Context, s Session) error {
 func (p *People) EndSession(ctx context.Context, who core.Principal, id string) error {
 	p.editing.Lock()
 	defer p.editing.Unlock()
-	c, known := p.over(id, "ended", who.String())
+	c, known := p.closing(id, "ended", who.String())
 	if !known {
 		return core.E(core.KindNotFound, "identity.EndSession", fmt.Sprintf("there is no session %.40q", id))
 	}
@@ -293,7 +293,7 @@ func (p *People) endAll(person core.PersonID, but, why, actor string) []change {
 	slices.Sort(ids)
 	var list []change
 	for _, id := range ids {
-		if c, known := p.over(id, why, actor); known {
+		if c, known := p.closing(id, why, actor); known {
 			list = append(list, c)
 		}
 	}
@@ -306,7 +306,7 @@ func (p *People) oldest(person core.PersonID) []change {
 	var list []change
 	sessions := p.Sessions(context.Background(), person)
 	for i := len(sessions) - 1; i >= maxSessions-1; i-- {
-		if c, known := p.over(sessions[i].ID, "replaced", ""); known {
+		if c, known := p.closing(sessions[i].ID, "replaced", ""); known {
 			list = append(list, c)
 		}
 	}

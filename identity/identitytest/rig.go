@@ -46,6 +46,8 @@ type Rig struct {
 	// Single is what the trust root says.
 	Single bool
 
+	// Broken is what the database answers to every change; nil for a whole one.
+	Broken error
 	// Path is the stop path.
 	Path *Path
 
@@ -97,7 +99,7 @@ func Over(t testing.TB, db *store.DB) *Rig {
 	r.Outbox = audit.NewOutbox(db, r.Log)
 	r.Guard = policy.NewGuard(policy.Default(), recorder{r.Log}, r.Clock)
 	r.Parts = identity.Parts{
-		State: db, Log: r.Log, Facts: audit.Put, Guard: r.Guard, Sealer: ring, Clock: r.Clock, Warn: slog.New(slog.DiscardHandler), Tenant: Tenant,
+		State: db, Log: r.Log, Facts: r.facts, Guard: r.Guard, Sealer: ring, Clock: r.Clock, Warn: slog.New(slog.DiscardHandler), Tenant: Tenant,
 		Operators: []identity.Operator{{UID: 1000, Person: Owner, Roles: identity.Roles, Sites: []core.SiteID{Site}}},
 		Console:   Origin, Name: "Interlock test", SingleOperator: func() bool { return r.Single }, Stops: r.Path, Caps: r.Guard.Caps(),
 		Socket: func(ctx context.Context) (uint32, bool) {
@@ -146,6 +148,14 @@ func (r *Rig) alarm(_ context.Context, _ *store.Tx, a identity.Alarm) error {
 	defer r.mu.Unlock()
 	r.alarms = append(r.alarms, a)
 	return nil
+}
+
+// facts is the outbox, and a disk that can be full.
+func (r *Rig) facts(ctx context.Context, tx *store.Tx, e audit.Entry) error {
+	if r.Broken != nil {
+		return r.Broken
+	}
+	return audit.Put(ctx, tx, e)
 }
 
 // Alarms returns the kinds of alarm that were raised.
