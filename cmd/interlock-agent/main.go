@@ -103,12 +103,7 @@ func (c *cli) configure() (agent.Config, error) {
 	if c.Enrol != "" {
 		cfg.Enrolment = core.NewSecret([]byte(strings.TrimSpace(c.Enrol)))
 	}
-	if len(c.Sensors) > 0 {
-		cfg.Sensors = nil
-		for _, driver := range c.Sensors {
-			cfg.Sensors = append(cfg.Sensors, agent.SensorConfig{ID: driver, Driver: driver})
-		}
-	}
+	cfg.RunOnly(c.Sensors)
 	return cfg, cfg.Validate()
 }
 

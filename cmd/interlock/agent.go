@@ -12,15 +12,16 @@ import (
 )
 
 type agentCmd struct {
-	Config   string `help:"The agent's configuration file; without it the defaults of a machine with its own sensors." type:"path"`
-	StateDir string `help:"The agent's own directory: keys, state, spool." name:"state" type:"path" placeholder:"DIR"`
-	RunDir   string `help:"The directory of its local socket." name:"run" type:"path" placeholder:"DIR"`
-	Device   string `help:"The name that this machine asks for when it enrols."`
-	Enrol    string `help:"The enrolment string; INTERLOCK_ENROL in the environment keeps it from other users of this machine." env:"INTERLOCK_ENROL"`
-	RootHash string `help:"The trust root's sha256 from the ceremony sheet. Without it an enrolment is marked as first use, for ever."`
-	Enforce  bool   `help:"Let a quarantine change this machine's firewall."`
-	PrintKey bool   `help:"Make the device's key if there is none, print the SHA-256 of its public key and end."`
-	Verbose  bool   `help:"Log what the parts do." short:"v"`
+	Config   string   `help:"The agent's configuration file; without it the defaults of a machine with its own sensors." type:"path"`
+	StateDir string   `help:"The agent's own directory: keys, state, spool." name:"state" type:"path" placeholder:"DIR"`
+	RunDir   string   `help:"The directory of its local socket." name:"run" type:"path" placeholder:"DIR"`
+	Device   string   `help:"The name that this machine asks for when it enrols."`
+	Enrol    string   `help:"The enrolment string; INTERLOCK_ENROL in the environment keeps it from other users of this machine." env:"INTERLOCK_ENROL"`
+	RootHash string   `help:"The trust root's sha256 from the ceremony sheet. Without it an enrolment is marked as first use, for ever."`
+	Enforce  bool     `help:"Let a quarantine change this machine's firewall."`
+	Sensors  []string `help:"The sensors to run, by driver (carrier, disk, hwmon, usb), in place of the configured ones. gpio needs lines, so it needs a file." placeholder:"DRIVER"`
+	PrintKey bool     `help:"Make the device's key if there is none, print the SHA-256 of its public key and end."`
+	Verbose  bool     `help:"Log what the parts do." short:"v"`
 }
 
 // Help implements kong's long help.
@@ -65,6 +66,7 @@ func (c *agentCmd) configure() (agent.Config, error) {
 	if c.Enforce {
 		cfg.Enforce = agent.EnforceNFT
 	}
+	cfg.RunOnly(c.Sensors)
 	return cfg, cfg.Validate()
 }
 

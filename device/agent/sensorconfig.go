@@ -61,6 +61,18 @@ type SensorConfig struct {
 	Reflex *[]string `yaml:"reflex,omitempty"`
 }
 
+// RunOnly replaces the configured sensors by one for each driver named, as a
+// command line does. None named leaves them as they are.
+func (c *Config) RunOnly(drivers []string) {
+	if len(drivers) == 0 {
+		return
+	}
+	c.Sensors = nil
+	for _, driver := range drivers {
+		c.Sensors = append(c.Sensors, SensorConfig{ID: driver, Driver: driver})
+	}
+}
+
 func (c *Config) validateSensors() error {
 	seen := map[string]bool{ownSensor: true}
 	for i, s := range c.Sensors {
