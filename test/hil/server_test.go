@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/api/client"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/test/hil/control"
@@ -44,8 +44,14 @@ func newServer(t *testing.T, dir, program, agents string) *server {
 	t.Helper()
 	s := &server{t: t, program: program, dir: dir, agents: agents, out: new(output)}
 	s.api = client.New(filepath.Join(s.data(), "api.sock"))
-	text := fmt.Sprintf("listen:\n  agents: %s\n  names: [%s, localhost]\n  management: %s\noperators:\n  - uid: %d\n    person: %s\n    roles: [viewer, operator, security-officer, administrator]\n",
-		agents, control.GuestServer, freePort(t), os.Getuid(), persons[0])
+	text := fmt.Sprintf(`listen:
+  agents: %s
+  names: [%s, localhost]
+  management: %s
+  console: %s
+operators:
+  - {uid: %d, person: %s, roles: [viewer, operator, security-officer, administrator]}
+`, agents, control.GuestServer, freePort(t), freePort(t), os.Getuid(), persons[0])
 	if err := os.MkdirAll(s.data(), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -101,20 +107,13 @@ func get[T any](ctx context.Context, s *server, path string) (T, error) {
 	return v, err
 }
 
-// page reads one page of a list.
-func page[T any](ctx context.Context, s *server, path string, query url.Values) ([]T, error) {
-	var raw []byte
-	if err := s.api.Get(ctx, path, query, &raw); err != nil {
-		return nil, err
+// page reads the first page of a list, which in this test is all of it.
+func page[T any](ctx context.Context, s *server, path string) ([]T, error) {
+	p, err := get[api.Page[T]](ctx, s, path)
+	if err == nil && p.Next != "" {
+		err = fmt.Errorf("%s has more than a page", path)
 	}
-	if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("[")) {
-		var list []T
-		return list, json.Unmarshal(raw, &list)
-	}
-	var p struct {
-		Items []T `json:"items"`
-	}
-	return p.Items, json.Unmarshal(raw, &p)
+	return p.Items, err
 }
 
 // events are the device's newest events as the journal has them, in its order.

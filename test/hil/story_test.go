@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -147,7 +146,7 @@ func (l *loop) signed(ctx context.Context, e core.Event) error {
 func (l *loop) alerted(ctx context.Context) (string, error) {
 	var a api.Alert
 	err := await(ctx, func() error {
-		list, err := page[api.Alert](ctx, l.s, "/v1/alerts", url.Values{})
+		list, err := page[api.Alert](ctx, l.s, "/v1/alerts")
 		if err != nil {
 			return err
 		}
@@ -174,7 +173,7 @@ func (l *loop) alerted(ctx context.Context) (string, error) {
 // has its place in the audit log.
 func (l *loop) responded(ctx context.Context) (string, error) {
 	err := await(ctx, func() error {
-		list, err := page[api.Incident](ctx, l.s, "/v1/incidents", url.Values{})
+		list, err := page[api.Incident](ctx, l.s, "/v1/incidents")
 		if err != nil {
 			return err
 		}
