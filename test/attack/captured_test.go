@@ -574,11 +574,17 @@ func (a *assault) trustRoots() {
 	say("cannot follow 2", next(4, ours), all...)                                                             // (d) one version left out
 	say("not newer than 2", next(2, ours), all...)                                                            // (e) another root under the same number
 	say(old, next(3), recovery[0], a.extra["recovery"], everyday[0])                                          // (f) two keys of one person
-	say("recovery keys alone", next(3), recovery...)                                                          // a recovery waits; it is never taken at once
 	a.p.sayRoot(a.roots[0], nil)                                                                              // (e) the root before, as it was
 	a.p.sayRoot(a.signRoot(next(3), slices.Concat(recovery, everyday)...), a.l.logged(a.rootPayload(a.root))) // the proof of another
 	a.probe()
 	a.whys = append(a.whys, "trust root 1 is not newer", "the proof is of a leaf")
+	// A recovery is never taken at once: it waits, and is shown.
+	a.p.sayRoot(a.signRoot(next(3), recovery...), a.l.logged(a.rootPayload(next(3))))
+	a.probe()
+	a.holds("recovery keys alone")
+	if st := a.m.status(); st.NextRoot == nil || st.NextRoot.Version != 3 || st.NextRoot.Left < 3600 {
+		a.t.Errorf("the device does not show what waits: %+v", st.NextRoot)
+	}
 }
 
 // stillSenses opens another point: if the device had been disarmed, bypassed or
@@ -687,6 +693,7 @@ func (a *assault) wonBack() {
 func (a *assault) rootsOnRecord() {
 	a.t.Helper()
 	var told []core.Event
+	await(a.t, "the recovery on record", a.m.log.String, func() bool { return len(a.s.eventsOf(press, "root_pending")) == 1 })
 	await(a.t, "the refused trust roots on record", func() string { return fmt.Sprint(told) }, func() bool {
 		told = a.s.eventsOf(press, "root_refused")
 		return len(told) == len(a.whys)

@@ -423,12 +423,14 @@ func (m *machine) awaitStatus(what string, ok func(agent.Status) bool) agent.Sta
 // sense moves a point of the case sensor.
 func (m *machine) sense(point string, active bool) {
 	m.t.Helper()
-	c, err := net.DialTimeout("unix", m.cfg.Sensors[0].Socket, 5*time.Second)
-	if err != nil {
-		m.t.Fatal(err)
-	}
+	var c net.Conn
+	await(m.t, "the sensor's socket", m.log.String, func() (ok bool) { // the agent answers before its sensors run
+		var err error
+		c, err = net.DialTimeout("unix", m.cfg.Sensors[0].Socket, 5*time.Second)
+		return err == nil
+	})
 	defer func() { _ = c.Close() }()
-	_, err = fmt.Fprintf(c, `{"do":"level","point":%q,"active":%v,"type":"case_intrusion","clear":"case_closed","severity":"critical"}`+"\n", point, active)
+	_, err := fmt.Fprintf(c, `{"do":"level","point":%q,"active":%v,"type":"case_intrusion","clear":"case_closed","severity":"critical"}`+"\n", point, active)
 	if err != nil {
 		m.t.Fatal(err)
 	}
