@@ -57,6 +57,9 @@ type devicesView struct {
 	Tabs      []tab
 	Rows      []api.Device
 	Attention []api.Device
+	// Sensors are the first of those that are not ok, NotOK counts all.
+	Sensors []api.Sensor
+	NotOK   int
 	Pager     pager
 	Sites     []api.Site
 	Filter    api.DevicesInput
@@ -94,6 +97,11 @@ func (c *Console) devices(w http.ResponseWriter, r *http.Request) error {
 		if v.Attention, err = c.attention(r.Context()); err != nil {
 			return err
 		}
+		board, err := c.API.Board(r.Context(), &api.None{})
+		if err != nil {
+			return err
+		}
+		v.Sensors, v.NotOK = board.Body.Sensors, board.Body.SensorsNotOK
 	}
 	return c.render(w, r, "page_devices", page{Title: "Devices", Nav: "devices", Body: v})
 }
@@ -113,6 +121,13 @@ type deviceView struct {
 	Asked    bool
 	NoEvents string
 	Problems []string
+}
+
+// Outside reports whether the device has no part in the fleet yet or any more:
+// what it shows of itself counts for nothing, and the code that it must show is
+// not told here.
+func (v deviceView) Outside() bool {
+	return v.State == core.DevicePending || v.State == core.DeviceRetired
 }
 
 // attention lists the devices that somebody should look at.

@@ -93,12 +93,14 @@ var moveLabels = map[incident.State]string{
 }
 
 // movesOf lists what a person of these roles may do with an incident by hand.
-// What needs recovery steps or a verification is for programs.
-func movesOf(state string, roles []string) []move {
+// What needs recovery steps or a verification is for programs; what may concern
+// people near a machine is not dismissed by operators.
+func movesOf(state string, safety bool, roles []string) []move {
 	var moves []move
 	for _, e := range incident.Edges {
 		byHand := !slices.Contains(e.Needs, incident.NeedPlan) && slices.ContainsFunc(e.Roles, func(r string) bool { return slices.Contains(roles, r) })
-		if string(e.From) != state || !byHand {
+		officer := slices.Contains(roles, core.RoleSecurityOfficer) || slices.Contains(roles, core.RoleAdministrator)
+		if string(e.From) != state || !byHand || e.Officer && safety && !officer {
 			continue
 		}
 		m := move{To: string(e.To), Label: moveLabels[e.To], Into: slices.Contains(e.Needs, incident.NeedTarget)}
@@ -383,7 +385,7 @@ func (c *Console) incident(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	in := out.Body
-	v := incidentView{Incident: in, Stages: stagesOf(in), Metrics: metricsOf(in), Moves: movesOf(in.State, sessionOf(r.Context()).Roles)}
+	v := incidentView{Incident: in, Stages: stagesOf(in), Metrics: metricsOf(in), Moves: movesOf(in.State, in.Safety, sessionOf(r.Context()).Roles)}
 	v.Steps, v.LeftAt, v.Left = stepsOf(in)
 	for _, s := range in.Timeline {
 		if s.Audit != nil {

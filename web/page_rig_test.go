@@ -32,6 +32,7 @@ import (
 	"github.com/interlock-security/interlock/identity"
 	wire "github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/link/ceremony"
+	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/platform/jobs"
 	"github.com/interlock-security/interlock/platform/journal"
 	"github.com/interlock-security/interlock/platform/store"
@@ -303,6 +304,11 @@ func (p *plant) ask(who, method, path string, form url.Values, change ...func(*h
 	b, err := io.ReadAll(res.Body)
 	p.must(err)
 	return res, string(b)
+}
+
+// as is the context of a person's call.
+func (p *plant) as(who string) context.Context {
+	return httpd.WithPrincipal(p.t.Context(), plantPeople[who].Principal)
 }
 
 // page wants a page.
