@@ -183,7 +183,7 @@
 
   // Live events: batches are drawn once a frame, as text.
 
-  const list = $('#events');
+  const list = $('#events[data-stream]');
   if (list && window.EventSource) {
     const most = Number(list.dataset.most) || 200;
     const state = $('#pulse');
