@@ -105,6 +105,7 @@ func (c *Console) route(pattern string, action core.Action, a access, h handler)
 	}
 	h = c.admitted(a, h)
 	c.mux.HandleFunc(pattern, action, func(w http.ResponseWriter, r *http.Request) error {
+		r = c.withSession(r)
 		if err := h(w, r); err != nil {
 			return c.fail(w, r, err)
 		}

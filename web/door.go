@@ -26,10 +26,11 @@ const policyCSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-
 	"require-trusted-types-for 'script'; trusted-types 'none'"
 
 var headers = map[string]string{
-	"Content-Security-Policy":      policyCSP,
-	"X-Content-Type-Options":       "nosniff",
-	"X-Frame-Options":              "DENY",
-	"Referrer-Policy":              "no-referrer",
+	"Content-Security-Policy": policyCSP,
+	"X-Content-Type-Options":  "nosniff",
+	"X-Frame-Options":         "DENY",
+	// Not no-referrer: browsers then send "Origin: null" with our own forms.
+	"Referrer-Policy":              "same-origin",
 	"Cross-Origin-Opener-Policy":   "same-origin",
 	"Cross-Origin-Embedder-Policy": "require-corp",
 	"Cross-Origin-Resource-Policy": "same-origin",
@@ -111,30 +112,42 @@ func clientOf(r *http.Request) Client {
 	return Client{Address: host, UserAgent: r.UserAgent()}
 }
 
-// admitted lets those in whom the route is for, with their session in the
-// context. Others are sent to sign in.
+// withSession puts the session, or why there is none, into the request's
+// context: the page of an error says too who is signed in.
+func (c *Console) withSession(r *http.Request) *http.Request {
+	s, err := c.session(r)
+	if err != nil {
+		return r.WithContext(context.WithValue(r.Context(), refusalKey{}, err))
+	}
+	ctx := context.WithValue(r.Context(), sessionKey{}, s)
+	return r.WithContext(httpd.WithPrincipal(ctx, s.Principal))
+}
+
+type refusalKey struct{}
+
+// admitted lets those in whom the route is for. Others are sent to sign in.
 func (c *Console) admitted(a access, h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		s, err := c.session(r)
-		if err == nil {
-			ctx := context.WithValue(r.Context(), sessionKey{}, s)
-			r = r.WithContext(httpd.WithPrincipal(ctx, s.Principal))
-		}
-		if err == nil && (!s.StopOnly || a != signedIn) || a == public {
+		s := sessionOf(r.Context())
+		if s.ID != "" && (!s.StopOnly || a != signedIn) || a == public {
 			return h(w, r)
 		}
-		return c.turnAway(w, r, s, err)
+		err, _ := r.Context().Value(refusalKey{}).(error)
+		return c.turnAway(w, r, err)
 	}
 }
 
 // turnAway sends a person to the sign-in page and back. A link from another site
 // comes without the cookie, because that is SameSite=Strict: such a request is
 // made once more, from here.
-func (c *Console) turnAway(w http.ResponseWriter, r *http.Request, s Session, err error) error {
+func (c *Console) turnAway(w http.ResponseWriter, r *http.Request, err error) error {
 	if kind := core.KindOf(err); err != nil && kind != core.KindUnauthenticated && kind != core.KindExpired {
 		return err
 	}
-	if r.Method != http.MethodGet || !wantsPage(r) {
+	if !wantsPage(r) && r.Method == http.MethodGet {
+		return core.E(core.KindUnauthenticated, "web", "nobody is signed in").WithHint("sign in at " + c.host.origin())
+	}
+	if r.Method != http.MethodGet {
 		return core.E(core.KindUnauthenticated, "web", "nothing was done: the session has ended").WithHint("sign in and do it again")
 	}
 	if r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") == "navigate" {

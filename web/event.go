@@ -123,12 +123,15 @@ func fieldsLine(raw json.RawMessage) string {
 	return b.String()
 }
 
-// scalar is a value as people write it: text without its quotes unless it holds
-// a space.
+// scalar is a value as people write it: text in quotes only where it holds a
+// space.
 func scalar(value json.RawMessage) string {
 	var s string
-	if json.Unmarshal(value, &s) != nil || strings.Contains(s, " ") {
+	switch {
+	case json.Unmarshal(value, &s) != nil:
 		return string(value)
+	case strings.Contains(s, " "):
+		return `"` + s + `"`
 	}
 	return s
 }

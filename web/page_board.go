@@ -94,6 +94,9 @@ func daysOf(b api.Board) figure {
 		f.Tone, f.Note = "bad", plural(n, "incident is", "incidents are")+" open now."
 		return f
 	}
+	if *b.Days == 0 {
+		f.Tone = "info"
+	}
 	if !b.Since.IsZero() {
 		f.Note = "Since " + b.Since.UTC().Format("2 January 2006, 15:04 UTC") + ". Exercises do not count."
 	}
@@ -179,7 +182,11 @@ func devicesFigure(byState map[string]int) figure {
 
 func logFigure(b api.Board) figure {
 	f := figure{Name: "log", Label: "Audit log", Icon: "audit", Href: "/audit", Value: num(b.LogSize), Note: "entries, log mode " + b.LogMode, Tone: "info"}
-	if b.LogMode != "normal" {
+	switch b.LogMode {
+	case "normal":
+	case "":
+		f.Value, f.Tone, f.Note = "—", "unknown", "not known just now"
+	default:
 		f.Tone = "bad"
 	}
 	return f
