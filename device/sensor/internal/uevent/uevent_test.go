@@ -7,8 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/interlock-security/interlock/device/internal/devicetest"
 )
 
 func recorded(t testing.TB, name string) []byte {
@@ -81,5 +84,36 @@ func TestTheRealSocketOpensAndEndsWithItsContext(t *testing.T) {
 	cancel()
 	if _, err := src.Recv(ctx, make([]byte, 64)); err == nil {
 		t.Error("Recv went on after its context")
+	}
+}
+
+// TestTheRealKernelIsHeard has the kernel say something of a device that every
+// machine has.
+func TestTheRealKernelIsHeard(t *testing.T) {
+	devicetest.NeedsRoot(t, "writing to an uevent file")
+	src, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	const path = "/devices/virtual/mem/null"
+	if err := os.WriteFile("/sys"+path+"/uevent", []byte("change"), 0); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, maxMessage+1)
+	for {
+		n, err := src.Recv(ctx, buf)
+		if errors.Is(err, ErrForeign) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err := Parse(buf[:n]); err != nil {
+			t.Errorf("the kernel's own message: %v: %q", err, buf[:n])
+		} else if e.Path == path && e.Action == "change" && e.Vars["SUBSYSTEM"] == "mem" && e.Name() == "null" {
+			return
+		}
 	}
 }
