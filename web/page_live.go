@@ -123,9 +123,10 @@ type eventStream struct {
 	away    bool
 }
 
-// run sends until the browser, the session or the server ends.
+// run sends until the browser, the session or the server ends. The listener's
+// time limit for reading a request would end the connection, so it is lifted.
 func (s *eventStream) run() {
-	if !s.send("retry: 1000\n\n") {
+	if http.NewResponseController(s.w).SetReadDeadline(time.Time{}) != nil || !s.send("retry: 1000\n\n") {
 		return
 	}
 	for s.r.Context().Err() == nil {
