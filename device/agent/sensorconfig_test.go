@@ -74,3 +74,25 @@ func TestAKeyOfAnotherDriverAndABadOneAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// The blocks of the page that tells how to do it are taken as they stand.
+func TestThePageAboutSensorsIsTrue(t *testing.T) {
+	page, err := os.ReadFile("../../docs/howto/sensors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(page), "```yaml\n")[1:]
+	if len(blocks) != 2 {
+		t.Fatalf("%d blocks", len(blocks))
+	}
+	for i, b := range blocks {
+		text, _, _ := strings.Cut(b, "```")
+		if i > 0 {
+			text = "sensors:\n" + text
+		}
+		cfg := agent.Default()
+		if err := config.Parse([]byte(text), &cfg); err != nil {
+			t.Errorf("%v in\n%s", err, text)
+		}
+	}
+}
