@@ -38,6 +38,10 @@ type Listen struct {
 	// Management serves health, metrics and profiles.
 	Management string `yaml:"management"`
 	Exposure   string `yaml:"exposure"`
+	// Group is a group of this machine whose members reach the sockets of
+	// operator API and stop path, "" for nobody but the server's own user. Who
+	// may do what, operators says.
+	Group string `yaml:"group"`
 	// Console is where people's browsers come to, "" for no console. On
 	// loopback it is http://localhost; beyond loopback it is TLS 1.3.
 	Console string `yaml:"console"`
@@ -52,7 +56,7 @@ type Listen struct {
 // Store is where state and journal are kept.
 type Store struct {
 	Driver string `yaml:"driver"` // sqlite | postgres
-	DSN    string `yaml:"dsn"`    // postgres only
+	DSN    DSN    `yaml:"dsn"`    // postgres only
 }
 
 // Collect is what is read beside the devices.

@@ -14,6 +14,7 @@ import (
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/identity"
 	"github.com/interlock-security/interlock/platform/atomicfile"
+	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/platform/jobs"
 	"github.com/interlock-security/interlock/platform/journal"
 	"github.com/interlock-security/interlock/platform/store"
@@ -40,6 +41,9 @@ func openFoundation(ctx context.Context, cfg Config, paths Paths, clock core.Clo
 	if err := atomicfile.MkdirAll(paths.Dir, 0o700); err != nil {
 		return nil, err
 	}
+	if err := httpd.LetThrough(paths.Dir, cfg.Listen.Group); err != nil {
+		return nil, err
+	}
 	f := new(foundation)
 	defer func() {
 		if err != nil {
@@ -60,7 +64,7 @@ func openFoundation(ctx context.Context, cfg Config, paths Paths, clock core.Clo
 }
 
 func (f *foundation) openDatabases(ctx context.Context, cfg Config, paths Paths, clock core.Clock) (err error) {
-	state := store.Config{Driver: cfg.Store.Driver, DSN: cfg.Store.DSN, Path: paths.State(), Key: f.keys.database}
+	state := store.Config{Driver: cfg.Store.Driver, DSN: string(cfg.Store.DSN), Path: paths.State(), Key: f.keys.database}
 	if f.state, err = store.Open(ctx, state); err != nil {
 		return fmt.Errorf("state database: %w", err)
 	}

@@ -97,7 +97,7 @@ func (s *Server) compareFirst(ctx context.Context) {
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
 func (s *Server) serveStops(ctx context.Context) error {
-	l, err := httpd.ListenUnix(s.options.Paths.Stop())
+	l, err := httpd.ListenUnixGroup(s.options.Paths.Stop(), s.Config.Listen.Group)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (s *Server) serveAgents(ctx context.Context) error {
 }
 
 func (s *Server) serveOperators(ctx context.Context) error {
-	l, err := httpd.ListenUnix(s.options.Paths.API())
+	l, err := httpd.ListenUnixGroup(s.options.Paths.API(), s.Config.Listen.Group)
 	if err != nil {
 		return err
 	}

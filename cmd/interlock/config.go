@@ -47,7 +47,9 @@ type configPrintCmd struct {
 
 // Help implements kong's long help.
 func (configPrintCmd) Help() string {
-	return `Example:
+	return `The password of a database is shown as xxxxx.
+
+Example:
   interlock config print > interlock.yaml`
 }
 

@@ -97,7 +97,16 @@ func exposed(info fs.FileInfo, owner *uint32) string {
 	if id := ownerID(info); id != nil && owner != nil && *id != *owner {
 		return fmt.Sprintf("belongs to uid %d", *id)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+	// What listen.group opens to a group: the way through a folder, and sockets,
+	// where the peer's uid says who it is.
+	open := fs.FileMode(0)
+	switch {
+	case info.IsDir():
+		open = 0o010
+	case info.Mode()&fs.ModeSocket != 0:
+		open = 0o060
+	}
+	if mode := info.Mode().Perm(); mode&^open&0o077 != 0 {
 		return fmt.Sprintf("has mode %#o", mode)
 	}
 	return ""

@@ -68,6 +68,20 @@ func ListenUnixGroup(path, group string) (net.Listener, error) {
 	return l, nil
 }
 
+// LetThrough lets a group pass through a folder to the sockets in it, mode 0710:
+// its members can't list it, and what they have no right to they can't open. ""
+// leaves the folder as it is.
+func LetThrough(dir, group string) error {
+	gid, err := groupID(group)
+	if err != nil || gid == nobodyElse {
+		return err
+	}
+	if err := errors.Join(os.Chown(dir, -1, gid), os.Chmod(dir, 0o710)); err != nil {
+		return core.Wrap(core.KindUnavailable, "httpd.LetThrough", err)
+	}
+	return nil
+}
+
 // nobodyElse is no group's id.
 const nobodyElse = -1
 

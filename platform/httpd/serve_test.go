@@ -112,6 +112,18 @@ func TestASocketForAGroup(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	dir := t.TempDir()
+	for group, want := range map[string]os.FileMode{"": 0o700, strconv.Itoa(gid): 0o710} {
+		if err := os.Chmod(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := httpd.LetThrough(dir, group); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != want {
+			t.Errorf("group %q: the folder has mode %v, %v", group, info.Mode(), err)
+		}
+	}
 	path := filepath.Join(t.TempDir(), "s.sock")
 	if _, err := httpd.ListenUnixGroup(path, "no such group\x1b[31m"); core.KindOf(err) != core.KindInvalid {
 		t.Errorf("a group that is none: %v", err)

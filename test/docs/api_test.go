@@ -22,17 +22,26 @@ import (
 // routeMeanings say what a route answers, with what its query may hold.
 var routeMeanings = map[string]string{
 	"GET /v1/status":                    "what runs, what is open, what is wrong",
-	"GET /v1/events":                    "the last `last` events as NDJSON; with `follow=true` each one that comes, as it becomes durable",
-	"GET /v1/alerts":                    "open alerts, with `all=true` all",
+	"GET /v1/board":                     "the safety board: days without an incident, stops in force, sensors that are not ok, open alerts and orders, how far stages are behind",
+	"GET /v1/events":                    "the last `last` events as NDJSON; with `follow=true` each one that comes, as it becomes durable; `cursors=true` names each one's place, `after=CURSOR` goes on from it",
+	"GET /v1/live":                      "the same as server-sent events, resumed by `Last-Event-ID`",
+	"GET /v1/events/search":             "events that a LogsQL `query` finds between `from` and `to`, newest first; the reading is recorded",
+	"GET /v1/events/histogram":          "how many a `query` finds by time, in at most `bars` steps",
+	"GET /v1/alerts":                    "a page of open alerts, with `all=true` all; by `severity`, `device`, `rule`",
+	"POST /v1/alerts/{id}/ack":          "acknowledges an alert: no more notices unless it rises",
 	"GET /v1/alerts/{id}":               "one alert",
-	"GET /v1/incidents":                 "open incidents, with `all=true` all",
+	"GET /v1/incidents":                 "a page of open incidents, with `all=true` all; by `state`, `device`",
 	"GET /v1/incidents/{id}":            "one incident with its timeline and log positions",
 	"GET /v1/incidents/{id}/dry-run":    "which playbooks fit an incident and what they would do, without doing it",
 	"POST /v1/incidents/{id}/move":      "moves an incident to its next state by hand",
 	"GET /v1/runs":                      "runs of playbooks, newest first; of one incident with `incident=ID`",
 	"GET /v1/runs/{id}":                 "one run with every attempt at its steps",
 	"POST /v1/runs/{id}/start":          "starts a run that waits for a person, or goes on with it",
-	"GET /v1/devices":                   "all devices",
+	"GET /v1/devices":                   "a page of devices by name; by `state`, `site`, `query`",
+	"GET /v1/sites":                     "sites with their number of devices",
+	"GET /v1/stops":                     "stops in force on one's sites, and who has not confirmed",
+	"POST /v1/stops":                    "requests a stop, from memory as the stop path does; answers when it is in effect",
+	"GET /v1/orders":                    "a page of orders; by `state`, `device`",
 	"GET /v1/devices/{id}":              "one device with sensors, open latches and orders",
 	"POST /v1/devices/{id}/approve":     "takes a waiting device in; the body repeats the short code that the device shows",
 	"POST /v1/devices/{id}/arm":         "makes an order: treat what is sensed as an attack",
@@ -42,7 +51,7 @@ var routeMeanings = map[string]string{
 	"GET /v1/orders/{id}":               "one order with its envelope, whose exact bytes an approver signs",
 	"POST /v1/orders/{id}/approvals":    "hands in a person's signature over an order",
 	"POST /v1/tokens":                   "makes an enrolment string",
-	"GET /v1/audit/entries":             "audit entries by `actor`, `action`, `object`, `outcome`, `since`, `until`, `limit`; the reading is recorded",
+	"GET /v1/audit/entries":             "a page of audit entries by `actor`, `action`, `object`, `outcome`, `since`, `until`, `limit`; the reading is recorded",
 	"GET /v1/audit/state":               "the log's size, root, mode and checkpoint",
 	"GET /v1/audit/proofs/{id}":         "the c2sp.org/tlog-proof@v1 text of one entry; `origin` names the log where a successor has taken its place",
 	"GET /v1/audit/export":              "the whole log as a tar of C2SP tlog-tiles",
@@ -105,8 +114,9 @@ problem document whose ` + "`next`" + ` says what to do. There is no operator AP
 			fmt.Fprintf(&page, "| `%s` | `%s` | %s | %s |\n", r.Pattern, r.Action, class, routeMeanings[r.Pattern])
 		}
 	}
-	section("Operators", "The unix socket `api.sock` in the data directory, mode 0600. The kernel says who is at the other end, `operators` in the "+
-		"[configuration](config.md) which person that is. The verbs use these routes.", api.New(api.Parts{}).Mux().Routes())
+	section("Operators", "The unix socket `api.sock` in the data directory, mode 0600 unless `listen.group` opens it to a group. The kernel says who is at the other end, `operators` in the "+
+		"[configuration](config.md) which person that is. The verbs use these routes. Parameters and answers in "+
+		"full: [openapi.json](openapi.json), which `interlock api openapi` prints. A list comes as a page, `{\"items\":[…],\"next\":…,\"total\":…}`; `after` takes `next` as it is, `limit` is at most 500.", api.New(api.Parts{}).Mux().Routes())
 	section("Stops", "The unix socket `stop.sock` in the data directory. No policy engine is asked and nothing is read from a disk: identity and scope are enough.",
 		new(stop.Service).Mux().Routes())
 	section("Devices", "`listen.agents`, TLS 1.3 with the device's management certificate.", listener.Routes())

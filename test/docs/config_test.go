@@ -20,6 +20,7 @@ var serverKeys = map[string]string{
 	"listen.agents":              "where devices connect, as `host:port`. A first run writes the port into the trust root, which is where devices learn it: set it before the first run",
 	"listen.names":               "the names and addresses that devices call the server by; they stand in its certificate, and a first run writes them into the trust root",
 	"listen.management":          "health, metrics and profiles; loopback only, unless `exposure` is `minimal`",
+	"listen.group":               "a group of the machine, by name or number, whose members reach `api.sock` and `stop.sock`; empty: the server's own user alone. `operators` says who may do what",
 	"listen.exposure":            "`minimal`: health. `standard`: and metrics. `full`: and profiles",
 	"listen.console":             "where browsers come to, `\"\"` for no console. On loopback plain HTTP, which browsers take as secure there; beyond loopback TLS 1.3. Taken by another program, it is tried again and the server goes on without",
 	"listen.console_name":        "the host name that browsers use. The console answers for no other one, and passkeys are bound to it: changed, people need new ones",
