@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -158,6 +159,7 @@ func (d *doors) calls() map[string][]call {
 		// Any person may stop the own sites (TestStopDoor); this is another's.
 		"POST /v1/stops": {{"", `{"scope":{"kind":"site","site":"hall-z"},"reason":"test"}`}},
 	}
+	maps.Copy(all, peopleCalls())
 	for _, typ := range link.AllOrderTypes {
 		all["POST /v1/devices/{id}/"+string(typ)] = ids(act, press.String(), "nobody")
 	}
@@ -253,7 +255,7 @@ func (d *doors) onlyLooking(routes []httpd.Route, known map[string][]call) {
 	vera := as(d.data().API(), uidVera)
 	for _, r := range routes {
 		class, _ := policy.ClassOf(r.Action)
-		if !effect(r) || class == policy.ClassRead {
+		if !effect(r) || class == policy.ClassRead || r.Action == policy.PersonLinkOwn { // a viewer signs in too
 			continue
 		}
 		for _, c := range known[r.Pattern] {
