@@ -95,13 +95,15 @@ func (s *Server) serveConsole(ctx context.Context) error {
 
 // listenConsole serves until ctx ends.
 func (s *Server) listenConsole(ctx context.Context, h http.Handler, config *tls.Config) error {
-	for told := false; ; told = true {
+	for {
 		l, err := net.Listen("tcp", s.Config.Listen.Console)
 		if err == nil {
+			s.consoleProblem.Store(nil)
 			return s.serveBrowsers(ctx, h, l, config)
 		}
-		if !told {
-			s.warn(fmt.Sprintf("there is no console yet: %v; free the address, or choose another one with listen.console", err))
+		why := fmt.Sprintf("there is no console: %v; free the address, or choose another one with listen.console", err)
+		if s.consoleProblem.Swap(&why) == nil {
+			s.log.Warn(why)
 		}
 		select {
 		case <-ctx.Done():

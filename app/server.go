@@ -76,6 +76,8 @@ type Server struct {
 	keysRoot    atomic.Uint64 // the version that keys is known to have
 	// logProblem is why the audit log could not be verified, nil for nothing.
 	logProblem atomic.Pointer[string]
+	// consoleProblem is why there is no console just now, nil for nothing.
+	consoleProblem atomic.Pointer[string]
 
 	mu         sync.Mutex
 	warnings   []string

@@ -139,6 +139,9 @@ func (s *Server) standing(root *link.Root) []string {
 		list = append(list, object+" is in stop-only: "+doubts[object])
 	}
 	list = append(list, s.doubtfulPeople()...)
+	if why := s.consoleProblem.Load(); why != nil {
+		list = append(list, *why)
+	}
 	if root.Mode == link.ModeSingleOperator {
 		list = append(list, "single-operator mode: two-person controls are not met; a release waits instead")
 	}
