@@ -97,6 +97,13 @@ func (c *Console) approval(w http.ResponseWriter, r *http.Request) error {
 	return c.render(w, r, "page_approval", page{Title: "Order: " + v.Type + " of " + v.Device.String(), Nav: "approvals", Version: orderVersion(v.Order), Body: v})
 }
 
+// How the reader stands to an order that waits.
+const (
+	mineAsked  = "asked"
+	mineSigned = "signed"
+	mineMay    = "may"
+)
+
 func (c *Console) orderView(r *http.Request, o api.Order) orderView {
 	s := sessionOf(r.Context())
 	me := s.Principal.String()
@@ -108,11 +115,11 @@ func (c *Console) orderView(r *http.Request, o api.Order) orderView {
 	switch {
 	case o.State != orderAwaiting:
 	case o.Requester == me && !v.Single:
-		v.Mine = "asked"
+		v.Mine = mineAsked
 	case slices.ContainsFunc(o.Approvals, func(by string) bool { return nameOf(by) == s.Principal.ID }):
-		v.Mine = "signed"
+		v.Mine = mineSigned
 	default:
-		v.Mine = "may"
+		v.Mine = mineMay
 	}
 	return v
 }

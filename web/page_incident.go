@@ -241,10 +241,17 @@ func metricsOf(in api.Incident) []metric {
 
 // nextOf says in one sentence what an incident waits for. Runs are the newest
 // first; waiting are its orders that persons have not signed yet.
-func nextOf(in api.Incident, runs []api.Run, waiting []api.Order) string {
+func nextOf(in api.Incident, runs []api.Run, waiting []orderView) string {
 	if len(waiting) > 0 {
 		o := waiting[0]
-		return fmt.Sprintf("The %s of %s waits for signatures: %d of %d. Look at the machine, then sign it.", o.Type, o.Device, len(o.Approvals), o.Needed)
+		text := fmt.Sprintf("The %s of %s waits for signatures: %d of %d. ", o.Type, o.Device, len(o.Approvals), o.Needed)
+		switch o.Mine {
+		case mineAsked:
+			return text + "You asked for it, so others sign."
+		case mineSigned:
+			return text + "You have signed."
+		}
+		return text + "Look at the machine, then sign it."
 	}
 	if len(runs) > 0 && incident.State(in.State).Open() {
 		switch run := runs[0]; run.State {
@@ -318,7 +325,7 @@ type incidentView struct {
 	Next    string
 	Alerts  []api.Alert
 	Runs    []runView
-	Waiting []api.Order
+	Waiting []orderView
 	Orders  []api.Order
 	DryRun  []string
 	Moves   []move
@@ -348,6 +355,8 @@ type runView struct {
 type attemptView struct {
 	api.Attempt
 	Name string
+	// Order is the page of the order that the try made, nil for none.
+	Order *link
 }
 
 // stepNames reads the names of a playbook's steps from its exact bytes. A book
@@ -371,6 +380,10 @@ func attemptsOf(run api.Run) []attemptView {
 		if a.Step >= 1 && a.Step <= len(names) {
 			list[i].Name = names[a.Step-1]
 		}
+		if strings.HasPrefix(a.Detail, "order/") && !strings.Contains(a.Detail, " ") {
+			l := linkOf(a.Detail)
+			list[i].Order, list[i].Detail = &l, ""
+		}
 	}
 	return list
 }
@@ -393,6 +406,11 @@ func (c *Console) incident(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	c.incidentParts(r.Context(), &v)
+	for _, o := range v.Orders {
+		if o.State == orderAwaiting {
+			v.Waiting = append(v.Waiting, c.orderView(r, o))
+		}
+	}
 	runs := make([]api.Run, len(v.Runs))
 	for i := range v.Runs {
 		runs[i] = v.Runs[i].Run
@@ -432,9 +450,6 @@ func (c *Console) incidentParts(ctx context.Context, v *incidentView) {
 			continue
 		}
 		v.Orders = append(v.Orders, out.Body)
-		if out.Body.State == "awaiting" {
-			v.Waiting = append(v.Waiting, out.Body)
-		}
 	}
 }
 

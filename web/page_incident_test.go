@@ -85,14 +85,17 @@ func TestWhatToDoNextIsSaidInEveryState(t *testing.T) {
 			t.Errorf("%s: %q", s, next)
 		}
 	}
-	order := api.Order{Type: "release", Device: plantPress, Needed: 2, Approvals: []string{"anna"}}
+	order := orderView{Order: api.Order{Type: "release", Device: plantPress, Needed: 2, Approvals: []string{"anna"}}, Mine: mineMay}
+	signed := order
+	signed.Mine = mineSigned
 	rows := []struct {
 		in      api.Incident
 		runs    []api.Run
-		waiting []api.Order
+		waiting []orderView
 		want    string
 	}{
-		{api.Incident{State: "contained"}, []api.Run{{State: "running"}}, []api.Order{order}, "1 of 2"},
+		{api.Incident{State: "contained"}, []api.Run{{State: "running"}}, []orderView{order}, "1 of 2. Look at the machine"},
+		{api.Incident{State: "contained"}, []api.Run{{State: "running"}}, []orderView{signed}, "You have signed"},
 		{api.Incident{State: "new"}, []api.Run{{State: "proposed", Playbook: "tamper-quarantine"}}, nil, "waits for a person"},
 		{api.Incident{State: "new"}, []api.Run{{State: "failed", Playbook: "tamper-quarantine", Step: 2}}, nil, "failed at step 2"},
 		{api.Incident{State: "verifying"}, []api.Run{{State: "running"}}, nil, "Nothing to do"},

@@ -76,6 +76,7 @@ type plant struct {
 	api       *api.API
 	console   *Console
 	mode      string
+	dir       string
 }
 
 var (
@@ -118,6 +119,7 @@ func newPlant(t testing.TB) *plant {
 	p := &plant{t: t, mode: "quorum"}
 	dir, err := os.MkdirTemp("", "ilweb")
 	p.must(err)
+	p.dir = dir
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p.state = storetest.Open(t, storetest.Config(t, "sqlite"), journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(),
 		alert.Migrations(), incident.Migrations(), playbook.Migrations())
