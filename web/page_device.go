@@ -58,12 +58,12 @@ type devicesView struct {
 	Rows      []api.Device
 	Attention []api.Device
 	// Sensors are the first of those that are not ok, NotOK counts all.
-	Sensors []api.Sensor
-	NotOK   int
-	Pager     pager
-	Sites     []api.Site
-	Filter    api.DevicesInput
-	Filtered  bool
+	Sensors  []api.Sensor
+	NotOK    int
+	Pager    pager
+	Sites    []api.Site
+	Filter   api.DevicesInput
+	Filtered bool
 }
 
 // deviceTabs are the filters by state.
