@@ -11,9 +11,11 @@
 # clone finds what the first one built. It appears by a rename: a build that
 # was cut short leaves nothing that a later run could take for whole.
 set -euo pipefail
+trap 'echo "hil: kernel.sh: line $LINENO failed: $BASH_COMMAND" >&2' ERR
 
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/interlock"
-recipe="$(sha256sum "${BASH_SOURCE[0]}" | cut -c1-12)"
+self="$(realpath "${BASH_SOURCE[0]}")"
+recipe="$(sha256sum "$self" | cut -c1-12)"
 wanted=(
   virtio_pci virtio_net virtio_blk virtio_scsi sd_mod ext4 crc32c_generic
   configfs gpio-sim i2c-stub i2c-dev adm9240
@@ -36,12 +38,12 @@ export PATH="$PATH:/usr/sbin:/sbin"
 
 # abi prints the kernel that linux-image-amd64 stands for today, or nothing
 # where the package lists are missing.
-abi() { apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/^ *Depends: linux-image-\(6\.1\.[0-9]*-[0-9]*-amd64\)$/\1/p' | head -n 1; }
+abi() { { apt-cache depends linux-image-amd64 2>/dev/null || true; } | sed -n 's/^ *Depends: linux-image-\(6\.1\.[0-9]*-[0-9]*-amd64\)$/\1/p'; }
 
 kernel="$(abi)"
 if [ -z "$kernel" ]; then
   # Without package lists an earlier build by this very recipe is as good.
-  found="$(find "$cache" -maxdepth 1 -type d -name "hil-*-$recipe" 2>/dev/null | sort -V | tail -n 1)"
+  found="$({ find "$cache" -maxdepth 1 -type d -name "hil-*-$recipe" 2>/dev/null || true; } | sort -V | tail -n 1)"
   if [ -n "$found" ]; then
     echo "$found"
     exit 0
@@ -81,7 +83,16 @@ fetch() {
     "linux-image-$kernel" "linux-headers-$kernel" "linux-headers-${kernel%-amd64}-common" \
     linux-kbuild-6.1 linux-compiler-gcc-12-x86 linux-source-6.1 >&2
 }
-fetch || die "Debian's kernel packages can't be fetched" "look at apt's words above; sudo apt-get update where the lists are old, then again"
+if ! fetch; then
+  # The lists may be older than the mirror. With fresh ones the kernel may be
+  # another, so everything begins anew, once.
+  if [ "$(id -u)" -eq 0 ] && [ -z "${HIL_LISTS_ARE_FRESH:-}" ]; then
+    say "fetching the package lists anew"
+    apt-get update -qq >&2 || true
+    exec env HIL_LISTS_ARE_FRESH=1 bash "$self"
+  fi
+  die "Debian's kernel packages can't be fetched" "look at apt's words above; sudo apt-get update where the lists are old, then again"
+fi
 cd ..
 
 say "unpacking"
@@ -113,7 +124,7 @@ ccflags-y += -DCONFIG_IRQ_SIM=1
 MAKEFILE
 make -C "headers/usr/src/linux-headers-$kernel" M="$work/build" modules >build.log 2>&1 || {
   tail -n 30 build.log >&2
-  die "gpio-sim doesn't build against $kernel" "see the compiler's words above; the recipe is ${BASH_SOURCE[0]}"
+  die "gpio-sim doesn't build against $kernel" "see the compiler's words above; the recipe is $self"
 }
 
 say "collecting the modules"
@@ -126,7 +137,7 @@ for module in "${wanted[@]}"; do
   # Dependencies first, which is the order to load in; built-in ones are there.
   modprobe -d "$work/image" -S "$kernel" --show-depends "$module" 2>>missing.log | awk '$1 == "insmod" {print $2}' >>paths || {
     cat missing.log >&2
-    die "Debian's $kernel has no module $module" "the recipe ${BASH_SOURCE[0]} must name another"
+    die "Debian's $kernel has no module $module" "the recipe $self must name another"
   }
 done
 while read -r path; do
