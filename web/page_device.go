@@ -24,6 +24,7 @@ func deviceRoutes(c *Console) {
 	c.get("/devices", policy.DeviceList, c.devices)
 	c.get("/devices/{id}", policy.DeviceShow, c.device)
 	c.post("/devices/{id}/admit", policy.DeviceApprove, c.admitDevice)
+	c.post("/devices/enrol", policy.TokenCreate, c.enrolDevice)
 	for _, a := range deviceActs {
 		c.post("/devices/{id}/"+string(a.Type), a.action, c.actOnDevice(a))
 	}
@@ -259,6 +260,29 @@ func (c *Console) actOnDevice(a deviceAct) handler {
 		}
 		return c.done(w, r, "/devices/"+id, "info", "Ordered: "+string(a.Type)+". The order is "+out.Body.State+"; it is done when the device says so with its signature.")
 	}
+}
+
+// enrolDevice makes the line that a device enrols with. It is shown once, with
+// the next page.
+func (c *Console) enrolDevice(w http.ResponseWriter, r *http.Request) error {
+	req := api.TokenRequest{TTL: form(r, "ttl"), Fact: strings.ToLower(strings.TrimSpace(form(r, "fact")))}
+	var err error
+	if req.Device, err = core.ParseID[core.DeviceID](strings.TrimSpace(form(r, "device"))); err != nil {
+		return err
+	}
+	if req.Site, err = core.ParseID[core.SiteID](form(r, "site")); err != nil {
+		return err
+	}
+	out, err := c.API.CreateToken(r.Context(), &api.CreateTokenInput{Body: req})
+	if err != nil {
+		return err
+	}
+	c.flashes.put(sessionOf(r.Context()).ID, flash{
+		Tone: "ok", Secret: out.Body.String,
+		Text: "The line for " + req.Device.String() + ", good once until " + out.Body.Expires.UTC().Format("2006-01-02 15:04 UTC") + ". At the machine: INTERLOCK_ENROL='…' interlock agent",
+	})
+	http.Redirect(w, r, "/devices", http.StatusSeeOther)
+	return nil
 }
 
 func (c *Console) admitDevice(w http.ResponseWriter, r *http.Request) error {

@@ -60,6 +60,24 @@ func TestWhatLoosensIsOnlyAskedFor(t *testing.T) {
 	}
 }
 
+// TestTheEnrolmentLineIsShownOnce: on the next page and never again.
+func TestTheEnrolmentLineIsShownOnce(t *testing.T) {
+	p := newPlant(t)
+	p.device(plantPress, false)
+	fact := strings.Repeat("ab", 32)
+	to := p.submit("anna", "/devices/enrol", "device", "saw-9", "site", "hall-a", "ttl", "1h", "fact", fact)
+	if body := p.page("anna", to); !strings.Contains(body, fact) || !strings.Contains(body, "The line for saw-9") {
+		t.Errorf("the page shows %s", visibleText(body))
+	}
+	if body := p.page("anna", to); strings.Contains(body, fact) {
+		t.Error("it is shown again")
+	}
+	form := map[string][]string{"csrf": {"token-of-otto"}, "device": {"saw-9"}, "site": {"hall-a"}, "ttl": {"1h"}}
+	if res, _ := p.ask("otto", http.MethodPost, "/devices/enrol", form); res.StatusCode != http.StatusForbidden {
+		t.Errorf("an operator makes one: %d", res.StatusCode)
+	}
+}
+
 func TestActsFollowRolesAndState(t *testing.T) {
 	rows := []struct {
 		name  string

@@ -274,25 +274,37 @@
   const page = $('main[data-version]');
   if (page) {
     const busy = () => page.contains(document.activeElement) && document.activeElement !== page || $('.act[open]', page) || String(getSelection()) !== '';
-    const tell = () => {
-      if ($('.changed', page)) return;
-      const p = el('p', 'notice tone-info changed');
-      p.setAttribute('role', 'status');
+    const said = el('p', 'notice changed');
+    said.setAttribute('role', 'status');
+    said.hidden = true;
+    page.append(said);
+    const tell = (tone, text) => {
+      if (said.dataset.text === text) return;
+      said.dataset.text = text;
+      said.className = `notice changed tone-${tone}`;
+      said.hidden = !text;
       const a = el('a', '', 'Load it again');
-      a.href = location.href;
-      const text = el('span', '', 'This page has changed meanwhile. ');
-      text.append(a);
-      p.append(text);
-      page.prepend(p);
+      a.href = location.pathname + location.search;
+      const span = el('span', '', `${text} `);
+      span.append(a);
+      said.replaceChildren(span);
     };
+    let missed = 0;
     setInterval(async () => {
       if (document.hidden) return;
       try {
         const res = await fetch(location.href, { method: 'HEAD', redirect: 'manual' });
         const now = res.headers.get('X-Page-Version');
-        if (!res.ok || !now || now === page.dataset.version) return;
-        if (busy()) tell(); else location.reload();
-      } catch { /* the next round tries again */ }
+        if (res.ok && now) {
+          missed = 0;
+          if (now === page.dataset.version) tell('info', '');
+          else if (busy()) tell('info', 'This page has changed meanwhile.');
+          else location.reload();
+          return;
+        }
+      } catch { /* counted below */ }
+      // What stands there must not pass for the present when nobody answers.
+      if (++missed >= 3) tell('warn', 'This page is not being kept up to date: the server did not answer.');
     }, 2000);
   }
 
