@@ -43,6 +43,7 @@ type Console struct {
 	host    hosts
 	flashes flashes
 	streams streams
+	boards  boards
 }
 
 // New returns the console with all its routes.

@@ -1,11 +1,14 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/core"
@@ -54,11 +57,10 @@ type part struct {
 }
 
 func (c *Console) board(w http.ResponseWriter, r *http.Request) error {
-	out, err := c.API.Board(r.Context(), nil)
+	b, err := c.boardNow(r.Context())
 	if err != nil {
 		return err
 	}
-	b := out.Body
 	v := boardView{Board: b, Days: daysOf(b), Figures: figuresOf(b), Absent: b.Unknown}
 	for i := len(core.Severities) - 1; i >= 0; i-- {
 		s := core.Severities[i]
@@ -72,15 +74,52 @@ func (c *Console) board(w http.ResponseWriter, r *http.Request) error {
 
 // boardFigures is what changes on the board, for the script.
 func (c *Console) boardFigures(w http.ResponseWriter, r *http.Request) error {
-	out, err := c.API.Board(r.Context(), nil)
+	b, err := c.boardNow(r.Context())
 	if err != nil {
 		return err
 	}
-	figures := map[string]figure{"days": daysOf(out.Body)}
-	for _, f := range figuresOf(out.Body) {
+	figures := map[string]figure{"days": daysOf(b)}
+	for _, f := range figuresOf(b) {
 		figures[f.Name] = f
 	}
 	return httpd.WriteJSON(w, map[string]any{"figures": figures})
+}
+
+// boards keeps what the database counted for a moment: a board that hangs on
+// every wall must not count a hundred thousand alerts for each.
+type boards struct {
+	mu   sync.Mutex
+	last map[core.TenantID]api.Board
+}
+
+// boardLife is how old figures may be.
+const boardLife = time.Second
+
+// boardNow returns the board for the one who asks. Stops are read from memory
+// each time.
+func (c *Console) boardNow(ctx context.Context) (api.Board, error) {
+	if err := c.permitted(ctx, policy.StatusRead, "*"); err != nil {
+		return api.Board{}, err
+	}
+	who := httpd.PrincipalOf(ctx)
+	c.boards.mu.Lock()
+	defer c.boards.mu.Unlock()
+	b, known := c.boards.last[who.Tenant]
+	if age := c.Clock.Now().Sub(b.Time); !known || age < 0 || age > boardLife {
+		out, err := c.API.Board(ctx, nil)
+		if err != nil {
+			return api.Board{}, err
+		}
+		b = out.Body
+		c.boards.last = map[core.TenantID]api.Board{who.Tenant: b}
+	}
+	b.Stops = nil
+	for _, st := range c.Stops.Status(who.Tenant).Stops {
+		if st.Scope.Site.IsZero() || slices.Contains(who.Sites, st.Scope.Site) {
+			b.Stops = append(b.Stops, api.StopOf(st))
+		}
+	}
+	return b, nil
 }
 
 // daysOf is the large number of the board.
@@ -113,6 +152,7 @@ func figuresOf(b api.Board) []figure {
 		counted("latches", "Control locks held", "/devices", b.OpenLatches, known, "warn", "latched by devices until released"),
 		devicesFigure(b.Devices),
 		counted("awaiting", "Waiting for signatures", "/approvals", b.Awaiting, known, "warn", "orders that loosen something"),
+		lagFigure(b.Lag),
 		logFigure(b),
 	}
 }
@@ -160,8 +200,8 @@ func alertsFigure(bySeverity map[string]int) figure {
 // be well.
 func sensorsFigure(b api.Board, known bool) figure {
 	f := counted("sensors", "Sensors not ok", "/devices", b.SensorsNotOK, known, "bad", "alarm, fault, stale or bypassed")
-	if known && sum(b.Devices) == 0 {
-		f.Value, f.Tone, f.Note = "—", "unknown", "no device is enrolled"
+	if known && b.SensorsNotOK == 0 && sum(b.Devices) == 0 {
+		f.Value, f.Tone, f.Note = "—", "unknown", "no device is heard"
 	}
 	return f
 }
@@ -176,6 +216,30 @@ func devicesFigure(byState map[string]int) figure {
 		f.Tone, f.Note = "unknown", "none is enrolled yet"
 	case online < all:
 		f.Tone = "warn"
+	}
+	return f
+}
+
+// lagBearable is how many frames a stage may be behind before somebody should
+// look. A tick is a frame each second.
+const lagBearable = 10
+
+// lagFigure tells how far detection is behind what came in: what was not looked
+// at yet is not known to be harmless.
+func lagFigure(lag map[string]uint64) figure {
+	f := figure{Name: "lag", Label: "Detection", Icon: "live", Href: "/live", Value: "—", Tone: "unknown", Note: "not known just now"}
+	if lag == nil {
+		return f
+	}
+	worst, at := uint64(0), ""
+	for _, stage := range slices.Sorted(maps.Keys(lag)) {
+		if lag[stage] >= worst {
+			worst, at = lag[stage], stage
+		}
+	}
+	f.Value, f.Tone, f.Note = "Current", "ok", "every event has been looked at"
+	if worst > lagBearable {
+		f.Value, f.Tone, f.Note = num(worst), "warn", "frames behind at "+at
 	}
 	return f
 }
