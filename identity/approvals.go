@@ -371,6 +371,10 @@ func (p *People) apply(who core.Principal, d *deal, op approval.Op) (*deal, erro
 			return nil, core.E(core.KindDenied, "identity.Approval", who.String()+" may not decide this request")
 		}
 	}
+	if op.Kind == approval.Vote && d.alone() && !d.Approval.State.Final() {
+		return nil, core.E(core.KindConflict, "identity.Approval", "it waits instead: no second person was there to agree when it was asked for").
+			WithHint("where there is one now, withdraw it and ask anew")
+	}
 	a := d.Approval
 	if op.Kind == approval.Reject && d.alone() && op.By != a.Request.Requester { // an objection to one who waits
 		a.Request.Eligible = []core.PersonID{id}
