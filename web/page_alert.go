@@ -76,7 +76,8 @@ type alertView struct {
 	Events   []eventLine
 	Asked    bool
 	NoEvents string
-	Incident *api.Incident
+	// Open are the open incidents about its device.
+	Open []api.Incident
 }
 
 // CountInt is the count of events, for words that depend on it.
@@ -100,6 +101,13 @@ func (c *Console) alert(w http.ResponseWriter, r *http.Request) error {
 		v.Fields = append(v.Fields, field{name, value})
 	}
 	slices.SortFunc(v.Fields, func(x, y field) int { return strings.Compare(x.Name, y.Name) })
+	if a.Device != "" {
+		open, err := c.API.Incidents(r.Context(), &api.IncidentsInput{Device: a.Device, Limit: 5})
+		if err != nil {
+			return err
+		}
+		v.Open = open.Body.Items
+	}
 	if v.Asked {
 		hits, err := c.API.SearchEvents(r.Context(), &api.SearchEventsInput{Query: eventsNamed(a.Events), From: a.First.Add(-eventSlack), To: a.Last.Add(eventSlack), Limit: maxShown})
 		if err != nil {

@@ -42,7 +42,6 @@ type auditView struct {
 	Verified     *api.Verified
 	At           time.Time
 	Took         string
-	Lines        []string // of the checkpoint
 }
 
 // audit shows the log's state to everybody and entries to those who may read
@@ -81,7 +80,6 @@ func (c *Console) auditView(r *http.Request) (v auditView, err error) {
 		return v, err
 	}
 	v.State = state.Body
-	v.Lines = strings.Split(strings.TrimRight(v.State.Checkpoint, "\n"), "\n")
 	return v, nil
 }
 

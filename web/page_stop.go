@@ -52,19 +52,18 @@ type stopView struct {
 
 // stopRow is a stop in force.
 type stopRow struct {
-	ID, Trip        core.UUID
-	What, By        string
-	Since           time.Time
-	Reason, Added   string // Added was given afterwards
-	Confirmed       int
-	Reset           int
-	NotConfirmed    []string
-	More            int // not confirmed, and not named here
-	Waiting         int
-	Known           int // devices in scope
-	Unknown         bool
-	ResetDevice     string // the one device to reset, "" for several
-	ConfirmedDevice []string
+	Trip          core.UUID
+	What, By      string
+	Since         time.Time
+	Reason, Added string // Added was given afterwards
+	// Waiting, Confirmed and Reset count the devices in scope by what they have
+	// answered with their signature.
+	Waiting, Confirmed, Reset int
+	NotConfirmed              []string
+	More                      int // not confirmed, and not named here
+	Answered                  []string
+	// Unknown says that no device is known in scope.
+	Unknown bool
 }
 
 // Settled reports whether every device in scope has answered with its
@@ -200,24 +199,21 @@ func (c *Console) stopsOf(who core.Principal) []stopRow {
 }
 
 func stopRowOf(st stop.State) stopRow {
-	_, by, _ := strings.Cut(st.By, "/")
 	row := stopRow{
-		ID: st.ID, Trip: st.Trip, What: st.Scope.String(), By: by, Since: st.At, Reason: st.Reason, Confirmed: len(st.Confirmed), Reset: len(st.Reset),
-		Waiting: len(st.NotConfirmed), Known: len(st.Confirmed) + len(st.NotConfirmed) + len(st.Reset),
+		Trip: st.Trip, What: st.Scope.String(), By: nameOf(st.By), Since: st.At, Reason: st.Reason,
+		Waiting: len(st.NotConfirmed), Confirmed: len(st.Confirmed), Reset: len(st.Reset),
+		NotConfirmed: namesOf(st.NotConfirmed), Answered: namesOf(st.Confirmed),
 	}
-	row.Unknown = row.Known == 0
-	for i, d := range st.NotConfirmed {
-		if i == maxStopNames {
-			row.More = row.Waiting - maxStopNames
-			break
-		}
-		row.NotConfirmed = append(row.NotConfirmed, d.String())
-	}
-	for _, d := range st.Confirmed[:min(len(st.Confirmed), maxStopNames)] {
-		row.ConfirmedDevice = append(row.ConfirmedDevice, d.String())
-	}
-	if st.Scope.Kind == stop.ScopeDevice {
-		row.ResetDevice = st.Scope.Device.String()
-	}
+	row.More = row.Waiting - len(row.NotConfirmed)
+	row.Unknown = row.Waiting+row.Confirmed+row.Reset == 0
 	return row
+}
+
+// namesOf are the first names of a list.
+func namesOf(list []core.DeviceID) []string {
+	names := make([]string, 0, min(len(list), maxStopNames))
+	for _, d := range list[:min(len(list), maxStopNames)] {
+		names = append(names, d.String())
+	}
+	return names
 }

@@ -110,7 +110,7 @@ func TestAResultIsTheDevicesSignedAnswers(t *testing.T) {
 			t.Fatalf("with %d of 3 answers: %s", i, visibleText(body))
 		}
 		for k, n := range names {
-			if strings.Contains(body, ">"+n+"<") != (k >= i) {
+			if strings.Contains(body, `<span class="name"><bdi>`+n+"<") != (k >= i) {
 				t.Errorf("with %d answers %s is named wrongly", i, n)
 			}
 		}
