@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 
 	"github.com/interlock-security/interlock/audit"
@@ -67,7 +68,7 @@ func (s *Server) loadPeople(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, firstLook)
 	defer cancel()
 	if err := s.People.Load(ctx); err != nil {
-		s.log.Warn("people were not yet read from the audit log", "err", err)
+		s.log.Warn("people were not yet read from the audit log", slog.Any("err", err))
 	}
 }
 

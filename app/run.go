@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -89,7 +90,7 @@ func (s *Server) compareFirst(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, firstLook)
 	defer cancel()
 	if err := s.Authority.Compare(ctx); err != nil {
-		s.log.Warn("the registry was not yet held against the audit log", "err", err)
+		s.log.Warn("the registry was not yet held against the audit log", slog.Any("err", err))
 	}
 }
 
@@ -205,7 +206,7 @@ func (s *Server) keepCertificate(ctx context.Context) error {
 				s.certificate.Store(c)
 				wait, pause = max(c.Leaf.NotAfter.Sub(s.clock.Now())*2/3, certificateAgain), certificateAgain
 			case ctx.Err() == nil:
-				s.log.Warn("the listener's certificate waits", "err", err)
+				s.log.Warn("the listener's certificate waits", slog.Any("err", err))
 				wait, pause = pause, min(2*pause, certificateAgainMax)
 			}
 		}

@@ -100,7 +100,7 @@ func (r *Registry) RunAlarms(ctx context.Context, frames Frames, partitions int3
 		raised := r.db.Signal(alarmChannel)
 		n, err := r.SendAlarms(ctx, frames, partitions)
 		if err != nil && ctx.Err() == nil {
-			log.Error("alarms of the fleet wait", "error", err)
+			log.Error("alarms of the fleet wait", slog.Any("error", err))
 		}
 		if err == nil && n == alarmBatch {
 			continue

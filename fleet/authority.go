@@ -92,7 +92,7 @@ func NewAuthority(reg *Registry, roots *Roots, log History, tenant core.TenantID
 func (a *Authority) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := a.Compare(ctx); err != nil && ctx.Err() == nil {
-			a.warn.Warn("the registry could not be held against the audit log", "error", err)
+			a.warn.Warn("the registry could not be held against the audit log", slog.Any("error", err))
 		}
 		select {
 		case <-ctx.Done():

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -235,7 +236,7 @@ func (a *Authority) tell(ctx context.Context) error {
 	}
 	a.mu.Unlock()
 	for object, why := range fresh {
-		a.warn.Error("the registry says other than the audit log; stop-only", "object", object, "why", why)
+		a.warn.Error("the registry says other than the audit log; stop-only", slog.Any("object", object), slog.Any("why", why))
 		err := a.reg.db.Tx(ctx, func(tx *store.Tx) error {
 			return a.reg.raise(ctx, tx, alarm{
 				tenant: a.tenant, device: deviceOf(object), kind: AlarmAuthority, severity: core.SeverityCritical, at: a.reg.clock.Now(),

@@ -197,7 +197,7 @@ func (in *Intake) commit(group []*arrival) error {
 	for i, a := range group {
 		a.appended = appended[i]
 		if a.appended.Fork {
-			in.warn.Warn("sequence fork", "device", a.batch.Device, "epoch", a.batch.Epoch, "first", a.batch.First, "last", a.batch.Last)
+			in.warn.Warn("sequence fork", slog.Any("device", a.batch.Device), slog.Any("epoch", a.batch.Epoch), slog.Any("first", a.batch.First), slog.Any("last", a.batch.Last))
 		}
 		group, err := link.GroupPath(hashes, i)
 		failed = errors.Join(failed, err)

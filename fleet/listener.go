@@ -225,9 +225,9 @@ func (l *Listener) handle(c caller, action core.Action, h func(context.Context, 
 func (l *Listener) refuse(ctx context.Context, c caller, action core.Action, err error) {
 	switch core.KindOf(err) {
 	case core.KindInternal, core.KindNotFound:
-		l.Warn.Error("request of a device failed", "device", c.device.ID, "action", action, "error", err)
+		l.Warn.Error("request of a device failed", slog.Any("device", c.device.ID), slog.Any("action", action), slog.Any("error", err))
 	case core.KindUnavailable:
-		l.Warn.Warn("request of a device waits", "device", c.device.ID, "action", action, "error", err)
+		l.Warn.Warn("request of a device waits", slog.Any("device", c.device.ID), slog.Any("action", action), slog.Any("error", err))
 	default:
 		if !c.device.ID.IsZero() {
 			l.refusals.device(ctx, c.device, action, err)

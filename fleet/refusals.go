@@ -59,7 +59,7 @@ func (r *refusals) stranger(address string, err error) {
 	first := count(r.strangers, r.place(address), err, r.clock.Now())
 	r.mu.Unlock()
 	if first {
-		r.warn.Warn("refused a stranger", "from", address, "error", err)
+		r.warn.Warn("refused a stranger", slog.Any("from", address), slog.Any("error", err))
 	}
 }
 
@@ -196,7 +196,7 @@ func (r *refusals) note(ctx context.Context, d Device, action core.Action, refus
 	if !r.countDevice(d, action, refused) {
 		return
 	}
-	r.warn.Warn("refused a device", "device", d.ID, "tenant", d.Tenant, "action", action, "error", refused)
+	r.warn.Warn("refused a device", slog.Any("device", d.ID), slog.Any("tenant", d.Tenant), slog.Any("action", action), slog.Any("error", refused))
 	err := r.reg.db.Tx(ctx, func(tx *store.Tx) error {
 		now := r.clock.Now()
 		err := r.reg.facts(ctx, tx, audit.Entry{
@@ -209,7 +209,7 @@ func (r *refusals) note(ctx context.Context, d Device, action core.Action, refus
 		return also(tx, now)
 	})
 	if err != nil {
-		r.warn.Error("a refusal could not be recorded", "device", d.ID, "error", err)
+		r.warn.Error("a refusal could not be recorded", slog.Any("device", d.ID), slog.Any("error", err))
 	}
 }
 

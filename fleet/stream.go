@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
@@ -140,7 +141,7 @@ func (l *Listener) admitStream(r *http.Request) (caller, error) {
 		return c, err
 	}
 	d.Site = site
-	l.Warn.Warn("a stream carries stops only until the registry answers", "device", d.ID, "error", err)
+	l.Warn.Warn("a stream carries stops only until the registry answers", slog.Any("device", d.ID), slog.Any("error", err))
 	return caller{d, peer}, nil
 }
 
@@ -159,7 +160,7 @@ func (l *Listener) run(ctx context.Context, cancel context.CancelCauseFunc, c ca
 	defer sub.Close()
 	l.pump(ctx, sub, lines, out)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		l.Warn.Info("stream ended", "device", c.device.ID, "cause", cause)
+		l.Warn.Info("stream ended", slog.Any("device", c.device.ID), slog.Any("cause", cause))
 	}
 	return nil
 }
@@ -202,7 +203,7 @@ func (l *Listener) stops(sub *stop.Subscription, out *lineWriter) (retry <-chan 
 		}
 	}
 	if signErr != nil {
-		l.Warn.Error("a stop could not be signed yet", "error", signErr)
+		l.Warn.Error("a stop could not be signed yet", slog.Any("error", signErr))
 		return l.Clock.After(retrySign), nil
 	}
 	return nil, nil
@@ -233,7 +234,7 @@ func (l *Listener) feed(ctx context.Context, c caller, cursor uint64, lines chan
 			return err
 		}
 		if err != nil && !told && ctx.Err() == nil {
-			l.Warn.Warn("orders of a stream wait", "device", c.device.ID, "error", err)
+			l.Warn.Warn("orders of a stream wait", slog.Any("device", c.device.ID), slog.Any("error", err))
 		}
 		told = err != nil
 		select {
@@ -266,7 +267,7 @@ func (l *Listener) mayFetch(ctx context.Context, d Device, door *fetching) bool 
 	}
 	_, err := permit(ctx, l.Guard, principalOf(d.Tenant, d.ID), policy.OrderFetch, ResourceOf(d))
 	if err != nil && ctx.Err() == nil {
-		l.Warn.Warn("a stream carries stops only", "device", d.ID, "error", err)
+		l.Warn.Warn("a stream carries stops only", slog.Any("device", d.ID), slog.Any("error", err))
 	}
 	door.permitted, door.asked = err == nil, now
 	return door.permitted

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 
 	"github.com/interlock-security/interlock/api/client"
 	"github.com/interlock-security/interlock/core"
@@ -33,12 +34,12 @@ func fetch[T any](e *env, l listing, path string, query url.Values) ([]T, error)
 	return items, nil
 }
 
-// filter makes a query of what was given.
+// filter makes a query of names and values, leaving out what is empty.
 func filter(pairs ...string) url.Values {
 	q := url.Values{}
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			q.Set(pairs[i], pairs[i+1])
+	for pair := range slices.Chunk(pairs, 2) {
+		if name, value := pair[0], pair[len(pair)-1]; value != "" {
+			q.Set(name, value)
 		}
 	}
 	return q

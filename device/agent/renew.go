@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -53,7 +54,7 @@ func (a *Agent) renewals(ctx context.Context) error {
 		wait := renewLook
 		if asked || a.aging(a.cert.Load().Leaf) {
 			if err := a.renewNow(ctx); err != nil {
-				a.cfg.Log.Warn("the certificate is not renewed", "error", err)
+				a.cfg.Log.Warn("the certificate is not renewed", slog.Any("error", err))
 				wait = pause.next()
 			} else {
 				pause.reset()

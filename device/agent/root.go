@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -142,7 +143,7 @@ func (a *Agent) endWait(w *pendingRoot) {
 	if err == nil {
 		err = a.followRoot(was, s.Next, "recovery keys, after their delay")
 		if core.KindOf(err) == core.KindUnavailable {
-			a.cfg.Log.Error("a trust root waits for the disk", "version", w.Version, "error", err)
+			a.cfg.Log.Error("a trust root waits for the disk", slog.Any("version", w.Version), slog.Any("error", err))
 			return
 		}
 	}
@@ -160,6 +161,6 @@ func (a *Agent) keepRoot(change func(*body)) {
 		return nil
 	})
 	if err != nil {
-		a.cfg.Log.Error("the wait of a trust root was not kept", "error", err)
+		a.cfg.Log.Error("the wait of a trust root was not kept", slog.Any("error", err))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -39,7 +40,7 @@ func (a *Agent) stream(ctx context.Context) error {
 		for _, host := range a.hosts() {
 			began := a.cfg.Elapsed()
 			err := a.follow(ctx, "https://"+host)
-			a.cfg.Log.Debug("stream ended", "server", host, "error", err)
+			a.cfg.Log.Debug("stream ended", slog.Any("server", host), slog.Any("error", err))
 			if a.cfg.Elapsed()-began > backoffTo {
 				pause.reset()
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -60,7 +61,7 @@ func (a *Agent) upload(ctx context.Context) error {
 			pause.reset()
 			continue
 		}
-		a.cfg.Log.Debug("batch waits", "error", err)
+		a.cfg.Log.Debug("batch waits", slog.Any("error", err))
 		if !a.sleep(ctx, pause.next()) {
 			break
 		}
@@ -83,7 +84,7 @@ func (a *Agent) nextBatch() (*spool.Sealed, error) {
 	// A disk that is full must not keep the report back: at worst the next start
 	// finds the two apart and begins a new epoch.
 	if err := a.store.Update(func(s *body) error { s.Sealed = b.Tail; return nil }); err != nil {
-		a.cfg.Log.Error("the state does not know of the last batch", "error", err)
+		a.cfg.Log.Error("the state does not know of the last batch", slog.Any("error", err))
 	}
 	return b, nil
 }
@@ -213,7 +214,7 @@ func (a *Agent) sendResults(ctx context.Context) error {
 				continue
 			}
 		default: // the server does not want this answer; it will never
-			a.cfg.Log.Warn("the server does not take an answer", "order", queue[0].Order, "error", err)
+			a.cfg.Log.Warn("the server does not take an answer", slog.Any("order", queue[0].Order), slog.Any("error", err))
 		}
 		pause.reset()
 		a.sent(queue[0], err == nil)

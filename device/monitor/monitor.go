@@ -188,7 +188,7 @@ func (m *Monitor) failed(s sensor.Sensor, err error) {
 	var p *panicError
 	panicked := errors.As(err, &p)
 	if panicked {
-		m.cfg.Log.Error("sensor panicked", "sensor", s.ID(), "panic", p.value, "stack", string(p.stack))
+		m.cfg.Log.Error("sensor panicked", slog.Any("sensor", s.ID()), slog.Any("panic", p.value), slog.String("stack", string(p.stack)))
 	}
 	m.do(func(c *Core, now time.Time) []Event { return c.Failed(now, s.ID(), err.Error(), panicked) })
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -55,7 +56,7 @@ func (k *keeper) answer(ctx context.Context, frame []byte) (response, error) {
 	defer clear(r.Body)
 	out, err := handle(k, ctx, r.Body)
 	if err != nil {
-		k.o.Log.Warn("refused", "request", string(r.Op), "kind", core.KindOf(err).String(), "error", err.Error())
+		k.o.Log.Warn("refused", slog.String("request", string(r.Op)), slog.String("kind", core.KindOf(err).String()), slog.Any("error", err.Error()))
 		return response{V: 1, ID: r.ID, Error: toWire(err), Body: json.RawMessage("{}")}, nil
 	}
 	body, err := link.Encode(out)

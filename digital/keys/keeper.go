@@ -132,7 +132,7 @@ func (k *keeper) close() {
 	}
 	if k.ledger != nil {
 		if err := k.ledger.close(); err != nil {
-			k.o.Log.Error("closing the ledger", "error", err)
+			k.o.Log.Error("closing the ledger", slog.Any("error", err))
 		}
 	}
 }
@@ -144,7 +144,7 @@ func (k *keeper) openVault(ctx context.Context) error {
 	switch core.KindOf(err) {
 	case core.KindNotFound, core.KindConflict:
 		if err != nil {
-			k.o.Log.Warn("the vault is sealed", "why", err.Error())
+			k.o.Log.Warn("the vault is sealed", slog.Any("why", err.Error()))
 			return nil
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -27,7 +28,7 @@ func (k *keeper) adoptRoot(_ context.Context, in wireRoot) (any, error) {
 		return nil, err
 	}
 	k.trust = next
-	k.o.Log.Info("trust root adopted", "version", next.Root().Version, "hash", next.Hash())
+	k.o.Log.Info("trust root adopted", slog.Any("version", next.Root().Version), slog.Any("hash", next.Hash()))
 	return empty{}, nil
 }
 

@@ -123,10 +123,10 @@ func (m *Mux) fail(w http.ResponseWriter, r *http.Request, err error) {
 		// The client has gone; that is no fault of ours.
 		panic(http.ErrAbortHandler)
 	case broken:
-		m.log.Warn("an answer was broken off", "route", r.Pattern, "error", err)
+		m.log.Warn("an answer was broken off", slog.String("route", r.Pattern), slog.Any("err", err))
 		panic(http.ErrAbortHandler)
 	case core.KindOf(err) == core.KindInternal:
-		m.log.Error("a request failed", "route", r.Pattern, "error", err)
+		m.log.Error("a request failed", slog.String("route", r.Pattern), slog.Any("err", err))
 	}
 	WriteError(w, r, err)
 }

@@ -2,6 +2,7 @@ package httpd_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -192,7 +193,7 @@ func TestWhatCameToNothingIsNoted(t *testing.T) {
 			}),
 			Note: func(_ context.Context, who core.Principal, a core.Action, on core.Resource, outcome error) error {
 				notes++
-				if who.ID != "anna" || a != "device.arm" || on.String() != "device/press-7" || outcome != row.outcome {
+				if who.ID != "anna" || a != "device.arm" || on.String() != "device/press-7" || !errors.Is(outcome, row.outcome) {
 					t.Errorf("%s: noted %s %s %s %v", name, who, a, on, outcome)
 				}
 				return row.noted

@@ -111,7 +111,7 @@ func (p *Process) Run(ctx context.Context) error {
 			backoff = minBackoff
 		}
 		p.set(core.HealthUnhealthy, err.Error())
-		p.Log.Error("the "+p.Name+" process ended", "error", err.Error(), "again_in", backoff)
+		p.Log.Error("the "+p.Name+" process ended", slog.Any("error", err.Error()), slog.Any("again_in", backoff))
 		select {
 		case <-ctx.Done():
 			return nil

@@ -46,7 +46,7 @@ func (r *roster) load() ([]Person, []Target) {
 		err = json.Unmarshal(b, &f)
 	}
 	if err != nil || f.V != 1 {
-		r.log.Error("the list of who may stop could not be read", "file", r.path, "error", err)
+		r.log.Error("the list of who may stop could not be read", slog.Any("file", r.path), slog.Any("error", err))
 		return nil, nil
 	}
 	return f.Persons, f.Targets
@@ -80,7 +80,7 @@ func (r *roster) write() {
 			err = atomicfile.WriteFile(r.path, b, 0o600)
 		}
 		if err != nil {
-			r.log.Error("the list of who may stop could not be written", "file", r.path, "error", err)
+			r.log.Error("the list of who may stop could not be written", slog.Any("file", r.path), slog.Any("error", err))
 		}
 	}
 }

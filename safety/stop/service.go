@@ -510,7 +510,7 @@ func (s *Service) Run(ctx context.Context, sink Sink) error {
 	pause, logged := minDrainPause, uint64(0)
 	told := func(ctx context.Context, rec Record) error {
 		if rec.Seq > logged {
-			s.log.Warn("stop path", "kind", string(rec.Kind), "by", rec.By, "scope", rec.Scope.String(), "stop", rec.Stop.String(), "reason", rec.Reason)
+			s.log.Warn("stop path", slog.String("kind", string(rec.Kind)), slog.Any("by", rec.By), slog.String("scope", rec.Scope.String()), slog.String("stop", rec.Stop.String()), slog.Any("reason", rec.Reason))
 			logged = rec.Seq
 		}
 		return sink(ctx, rec)
@@ -519,7 +519,7 @@ func (s *Service) Run(ctx context.Context, sink Sink) error {
 		var again <-chan time.Time
 		more := s.ring.pending
 		if err := s.ring.Drain(ctx, told); err != nil {
-			s.log.Warn("records of stops wait for the audit log", "waiting", s.ring.Stats().Undrained, "error", err)
+			s.log.Warn("records of stops wait for the audit log", slog.Any("waiting", s.ring.Stats().Undrained), slog.Any("error", err))
 			again, more = s.clock.After(pause), nil
 			pause = min(2*pause, maxDrainPause)
 		} else {

@@ -165,7 +165,7 @@ func TestOldAlertsFindTheirDevice(t *testing.T) {
 			db := storetest.Open(t, storetest.Config(t, engine), storetest.Only(t, full, "00001"))
 			insert := `INSERT INTO siem_alerts (tenant, id, fingerprint, live, rule, severity_rank, state, count, opened, updated, body) VALUES ($1, $2, $3, 0, 'r', 1, 'open', 1, 1, 1, $4)`
 			err := db.Tx(t.Context(), func(tx *store.Tx) error {
-				for i, body := range []string{`{"device":"press-7","title":"türe ‮x"}`, `{}`} {
+				for i, body := range []string{"{\"device\":\"press-7\",\"title\":\"türe \u202ex\"}", `{}`} {
 					if _, err := tx.Exec(t.Context(), insert, tenant, eventID(i), fmt.Sprint(i), []byte(body)); err != nil {
 						return err
 					}

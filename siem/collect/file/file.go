@@ -165,14 +165,14 @@ func (c *Collector) deliver(ctx context.Context, sink collect.Sink, key *journal
 	}
 	return collect.Deliver(ctx, c.Clock, sink, f, func(err error) {
 		c.retries.Add(1)
-		c.Log.Warn("the journal does not take log lines; trying again", "file", c.Path, "error", err)
+		c.Log.Warn("the journal does not take log lines; trying again", slog.Any("file", c.Path), slog.Any("error", err))
 	})
 }
 
 // lose reports that lines are gone that were never read.
 func (c *Collector) lose(ctx context.Context, sink collect.Sink, bytes uint64, why string) error {
 	c.lost.Add(1)
-	c.Log.Warn("log lines were lost", "file", c.Path, "why", why)
+	c.Log.Warn("log lines were lost", slog.Any("file", c.Path), slog.Any("why", why))
 	record, err := c.origin.Loss(c.Clock.Now(), bytes, why)
 	if err != nil {
 		return err

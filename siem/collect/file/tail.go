@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -175,7 +176,7 @@ var errTruncated = errors.New("the file was truncated")
 
 // restart reads a file that was truncated in place from its beginning.
 func (t *tail) restart() error {
-	t.c.Log.Info("a log file was truncated", "file", t.c.Path)
+	t.c.Log.Info("a log file was truncated", slog.Any("file", t.c.Path))
 	t.close()
 	t.cp = &checkpoint{} // not nil: nothing of what comes is history
 	t.rotated, t.quiet = false, 0
@@ -216,7 +217,7 @@ func (t *tail) open() (bool, error) {
 	if err != nil {
 		if t.refused != err.Error() {
 			t.refused = err.Error()
-			t.c.Log.Warn("a log file can't be opened; trying again", "file", name, "error", err)
+			t.c.Log.Warn("a log file can't be opened; trying again", slog.Any("file", name), slog.Any("error", err))
 		}
 		return false, nil
 	}

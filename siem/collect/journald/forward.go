@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -190,7 +191,7 @@ func (c *Collector) send(ctx context.Context, sink collect.Sink, cp *checkpoint,
 	}
 	err := collect.Deliver(ctx, c.Clock, sink, f, func(err error) {
 		c.retries.Add(1)
-		c.Log.Warn("the journal does not take entries; trying again", "error", err)
+		c.Log.Warn("the journal does not take entries; trying again", slog.Any("error", err))
 	})
 	if err != nil {
 		return err

@@ -144,7 +144,7 @@ func (c *Collector) Run(ctx context.Context, sink collect.Sink) error {
 		if core.KindOf(err) == core.KindUnavailable {
 			return err // the checkpoint can't be written
 		}
-		c.Log.Warn("journalctl ended; starting it again", "error", err)
+		c.Log.Warn("journalctl ended; starting it again", slog.Any("error", err))
 		select {
 		case <-c.Clock.After(restartWait):
 		case <-ctx.Done():

@@ -243,7 +243,7 @@ func (s *Collector) forward(ctx context.Context, sink collect.Sink) error {
 			f := journal.Frame{Partition: s.Partition, Kind: journal.KindEvents, Tenant: s.Tenant, Source: s.Name(), Received: first.received, Records: records}
 			err = collect.Deliver(ctx, s.Clock, sink, f, func(err error) {
 				s.retries.Add(1)
-				s.Log.Warn("the journal does not take syslog messages; trying again", "error", err)
+				s.Log.Warn("the journal does not take syslog messages; trying again", slog.Any("error", err))
 			})
 			if err != nil {
 				return err
@@ -324,7 +324,7 @@ func (s *Collector) readPackets(ctx context.Context) {
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return
 			}
-			s.Log.Warn("receiving syslog over UDP", "error", err)
+			s.Log.Warn("receiving syslog over UDP", slog.Any("error", err))
 			continue
 		}
 		m := s.message(addr, core.ProvenanceUnauthenticated, "", buf[:min(n, MaxMessage)])
@@ -360,13 +360,13 @@ func (s *Collector) accept(ctx context.Context, l net.Listener, wg *sync.WaitGro
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return
 			}
-			s.Log.Warn("accepting a syslog connection", "error", err)
+			s.Log.Warn("accepting a syslog connection", slog.Any("error", err))
 			continue
 		}
 		select {
 		case s.conns <- struct{}{}:
 		default:
-			s.Log.Warn("too many syslog connections; one was refused", "peer", conn.RemoteAddr().String(), "limit", maxConns)
+			s.Log.Warn("too many syslog connections; one was refused", slog.String("peer", conn.RemoteAddr().String()), slog.Any("limit", maxConns))
 			_ = conn.Close() // refused
 			continue
 		}
@@ -399,7 +399,7 @@ func (s *Collector) serve(ctx context.Context, conn net.Conn) {
 		err = s.stream(ctx, conn, provenance, name)
 	}
 	if err != nil && ctx.Err() == nil {
-		s.Log.Warn("a syslog connection ended", "peer", conn.RemoteAddr().String(), "error", err)
+		s.Log.Warn("a syslog connection ended", slog.String("peer", conn.RemoteAddr().String()), slog.Any("error", err))
 	}
 }
 
