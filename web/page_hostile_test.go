@@ -160,6 +160,41 @@ func TestNoEffectWithoutTheForm(t *testing.T) {
 
 func first(res *http.Response, _ string) *http.Response { return res }
 
+// TestNobodyIsOfferedWhatWouldBeRefused follows every link and form of the pages
+// that a viewer and an operator see: what is there can be had.
+func TestNobodyIsOfferedWhatWouldBeRefused(t *testing.T) {
+	p := newPlant(t)
+	s := story(p)
+	forms := regexp.MustCompile(`method="post" action="([^"]+)"|action="([^"]+)" method="post"`)
+	links := regexp.MustCompile(`<main(?s:.*)</main>`)
+	href := regexp.MustCompile(`href="(/(?:devices|alerts|incidents|approvals|audit|stop)[^"]*)"`)
+	allowed := map[string]*regexp.Regexp{
+		"vera": regexp.MustCompile(`^/(sign-out|stop|stop/trips/[^/]+/reason|audit/verify)$`),
+		"otto": regexp.MustCompile(`^/(sign-out|stop|stop/trips/[^/]+/reason|audit/verify|alerts/[^/]+/ack|incidents/[^/]+/move|incidents/[^/]+/runs/[^/]+/start|devices/[^/]+/(quarantine|arm|release|reset))$`),
+	}
+	for who, fit := range allowed {
+		for _, path := range []string{"/devices", "/devices/press-7", "/devices/oven-9", "/alerts", "/alerts/" + s.alert, "/incidents", "/incidents/" + s.incident.ID.String(), "/approvals", s.release, "/audit", "/audit/entries/3", "/stop", s.trip} {
+			body := p.page(who, path)
+			for _, m := range forms.FindAllStringSubmatch(body, -1) {
+				if to := m[1] + m[2]; !fit.MatchString(to) {
+					t.Errorf("%s is offered %s on %s", who, to, path)
+				}
+			}
+			for _, m := range href.FindAllStringSubmatch(links.FindString(body), -1) {
+				to := strings.ReplaceAll(m[1], "&amp;", "&")
+				if strings.Contains(to, "?events") && who == "vera" {
+					t.Errorf("%s is led to events, which she may not read, from %s", who, path)
+				} else if strings.Contains(to, "?events") {
+					continue // there is no event store here
+				}
+				if res, page := p.ask(who, http.MethodGet, to, nil); res.StatusCode >= 400 {
+					t.Errorf("%s is led from %s to %s: %d %s", who, path, to, res.StatusCode, visibleText(page))
+				}
+			}
+		}
+	}
+}
+
 // TestPagesOfALargeFleet: 1 000 devices and 100 000 alerts. What a page reads and
 // writes is bounded; the times are printed, because a busy machine says little.
 func TestPagesOfALargeFleet(t *testing.T) {
