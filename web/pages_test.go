@@ -18,7 +18,7 @@ func TestTheFoundationsPages(t *testing.T) {
 	p := newPlant(t)
 	p.fill()
 	for path, wants := range map[string][]string{
-		"/":                                    {"Safety board", "never instead of, the hard-wired emergency stop", "No stop is in force"},
+		"/":                                    {"Safety board", "never instead of, a hard-wired emergency stop", "No stop is in force"},
 		"/live":                                {"case_intrusion", "simulated", `data-cursor="`, "&lt;script&gt;"},
 		"/search":                              {`<svg class="bars"`, "<title>", "&lt;script&gt;", "The same in numbers"},
 		"/search?q=%3Cscript%3Ealert(1)":       {`value="&lt;script&gt;alert(1)"`},

@@ -121,6 +121,7 @@ problem document whose ` + "`next`" + ` says what to do. There is no operator AP
 		new(stop.Service).Mux().Routes())
 	section("Devices", "`listen.agents`, TLS 1.3 with the device's management certificate.", listener.Routes())
 	section("Management", "`listen.management`, plain HTTP on loopback, without credentials. `listen.exposure` says which routes there are.", management.Handler().Routes())
+	consoleRoutes(t, &page)
 	local(t, &page, known)
 	for pattern := range routeMeanings {
 		if !known[pattern] {

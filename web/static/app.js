@@ -216,7 +216,7 @@
       time.title = ev.at;
       cell(row, 'Time', time).className = 'nowrap';
       cell(row, 'Severity', el('span', `sev sev-${ev.severity}`, ev.severity));
-      cell(row, 'Source', shown(ev.source));
+      cell(row, 'Source', shown(ev.source)).className = 'src';
       const what = cell(row, 'Event', (() => { const b = el('span', 'what'); b.append(shown(ev.type)); return b; })());
       if (ev.simulated) what.append(' ', el('span', 'tag', 'simulated'));
       const fields = el('span', 'fields');
