@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/core"
 )
 
@@ -16,8 +17,10 @@ type eventsCmd struct {
 }
 
 type eventsTailCmd struct {
-	Lines  int  `help:"How many earlier events to begin with." short:"n" default:"20"`
-	Follow bool `help:"Go on until interrupted." short:"f" negatable:"" default:"true"`
+	Lines   int    `help:"How many earlier events to begin with." short:"n" default:"20"`
+	Follow  bool   `help:"Go on until interrupted." short:"f" negatable:"" default:"true"`
+	Cursors bool   `help:"Show each event's cursor too."`
+	After   string `help:"Go on after the event of this cursor: nothing twice, nothing missing." placeholder:"CURSOR"`
 }
 
 // Help implements kong's long help.
@@ -26,7 +29,8 @@ func (eventsTailCmd) Help() string {
 
 Example:
   interlock events tail
-  interlock events tail --no-follow -n 100 --json`
+  interlock events tail --no-follow -n 100 --json
+  interlock events tail --after 4711.0 --json`
 }
 
 // Run streams events, one line each.
@@ -34,19 +38,45 @@ func (c *eventsTailCmd) Run(e *env) error {
 	if c.Lines < 0 {
 		return core.E(core.KindInvalid, "events tail", "--lines cannot be negative")
 	}
-	query := url.Values{"last": {strconv.Itoa(c.Lines)}, "follow": {strconv.FormatBool(c.Follow)}}
+	query := url.Values{"follow": {strconv.FormatBool(c.Follow)}}
+	if c.After != "" {
+		query.Set("after", c.After)
+	} else {
+		query.Set("last", strconv.Itoa(c.Lines))
+		query.Set("cursors", strconv.FormatBool(c.Cursors))
+	}
 	return e.client().Stream(e.ctx, "/v1/events?"+query.Encode(), func(line []byte) error {
 		if e.global.JSON {
 			_, err := fmt.Fprintf(e.out, "%s\n", line)
 			return err
 		}
-		var ev core.Event
-		if err := json.Unmarshal(line, &ev); err != nil {
+		return c.tell(e, line)
+	})
+}
+
+// tell shows one line of the stream.
+func (c *eventsTailCmd) tell(e *env, line []byte) error {
+	at, record := api.EventLine{}, line
+	if c.Cursors || c.After != "" {
+		if err := json.Unmarshal(line, &at); err != nil {
 			return core.Wrap(core.KindDamaged, "events tail", err)
 		}
-		_, err := fmt.Fprintln(e.out, printable(eventLine(ev)))
-		return err
-	})
+		if at.Lost {
+			_, err := fmt.Fprintln(e.err, "the journal no longer holds all that came after the cursor")
+			return err
+		}
+		record = at.Event
+	}
+	var ev core.Event
+	if err := json.Unmarshal(record, &ev); err != nil {
+		return core.Wrap(core.KindDamaged, "events tail", err)
+	}
+	text := eventLine(ev)
+	if c.Cursors {
+		text = fmt.Sprintf("%-12s %s", at.Cursor, text)
+	}
+	_, err := fmt.Fprintln(e.out, printable(text))
+	return err
 }
 
 // eventLine tells an event on one line.

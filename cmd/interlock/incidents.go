@@ -15,6 +15,7 @@ type incidentsCmd struct {
 	List   incidentsListCmd   `cmd:"" help:"Open incidents." default:"withargs"`
 	Show   incidentsShowCmd   `cmd:"" help:"One incident with its timeline and proofs."`
 	Move   incidentsMoveCmd   `cmd:"" help:"Move an incident by hand."`
+	Reopen incidentsReopenCmd `cmd:"" help:"Take up again what was closed."`
 	Runs   incidentsRunsCmd   `cmd:"" help:"Playbooks at work, and those that wait for a person."`
 	Start  incidentsStartCmd  `cmd:"" help:"Start a playbook that waits for a person, or go on with it."`
 	DryRun incidentsDryRunCmd `cmd:"" help:"What the playbooks would do, without doing it."`

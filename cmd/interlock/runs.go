@@ -112,8 +112,30 @@ Example:
 
 // Run moves an incident.
 func (c *incidentsMoveCmd) Run(e *env) error {
+	return move(e, c.ID, api.MoveIncident{To: c.To, Reason: c.Reason, Into: c.Into})
+}
+
+type incidentsReopenCmd struct {
+	ID     string `arg:"" help:"The incident."`
+	Reason string `help:"Why; it stands in the timeline and in the audit log." short:"r" required:""`
+}
+
+// Help implements kong's long help.
+func (incidentsReopenCmd) Help() string {
+	return `For an incident that is closed, reviewed or was taken for nothing.
+
+Example:
+  interlock incidents reopen 01932d3f-9b9e-7c2a-8f00-3b1f0c9a7e55 --reason "the same screw was loose again"`
+}
+
+// Run reopens an incident.
+func (c *incidentsReopenCmd) Run(e *env) error {
+	return move(e, c.ID, api.MoveIncident{To: "reopened", Reason: c.Reason})
+}
+
+func move(e *env, id string, m api.MoveIncident) error {
 	var i api.Incident
-	if err := e.client().Post(e.ctx, "/v1/incidents/"+url.PathEscape(c.ID)+"/move", api.MoveIncident{To: c.To, Reason: c.Reason, Into: c.Into}, &i); err != nil {
+	if err := e.client().Post(e.ctx, "/v1/incidents/"+url.PathEscape(id)+"/move", m, &i); err != nil {
 		return err
 	}
 	return e.show(i, func(w io.Writer) { _, _ = fmt.Fprintf(w, "incident %s is %s\n", i.ID, i.State) })
