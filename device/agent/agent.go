@@ -391,7 +391,12 @@ const maxOrdered = 8
 func (a *Agent) latchQuarantine(fields map[string]any) latch {
 	var held []latch
 	a.view(func(_ string, b *body) { held = slices.Clone(b.Latches) })
-	held = slices.DeleteFunc(append(held, a.rec.latches()...), func(l latch) bool { return l.Type != typeOrdered })
+	for _, l := range a.rec.latches() { // one that is being written stands in both
+		if !slices.ContainsFunc(held, func(x latch) bool { return x.ID == l.ID }) {
+			held = append(held, l)
+		}
+	}
+	held = slices.DeleteFunc(held, func(l latch) bool { return l.Type != typeOrdered })
 	if len(held) >= maxOrdered {
 		a.tighten(func(t *tightened) { t.Folded++ })
 		a.later(func(b *body) error { a.keepTightened(b); return nil })

@@ -49,7 +49,11 @@ func (a *Agent) take(raw []byte, via string) answer {
 	if known, ok := a.known(o.ID); ok {
 		return a.repeat(o, env, via, known)
 	}
-	v, err := a.trust.Load().CheckOrder(env, a.context())
+	at := a.context()
+	v, err := a.trust.Load().CheckOrder(env, at)
+	if err == nil {
+		err = a.foresaw(v, at)
+	}
 	if err == nil && v.Row.Direction.Away() {
 		err = a.logInDoubt(via)
 	}
@@ -238,7 +242,7 @@ func (a *Agent) planStop(v *link.Verified) plan {
 		first:  true,
 		change: func(b *body) error { b.Stopped = true; return nil },
 		effect: func() (link.Outcome, string) {
-			if err := a.stopOutputs("order " + v.Order.ID.String()); err != nil {
+			if err := a.stopAskedAt(a.asked(v.Order), "order "+v.Order.ID.String()); err != nil {
 				return failed(err)
 			}
 			return done("%d outputs are in their safe state", len(a.reflex.Outputs()))

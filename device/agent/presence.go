@@ -38,6 +38,14 @@ func (p *presence) show(now time.Duration) (code string, age time.Duration) {
 	return p.code, now - p.made
 }
 
+// afterStop ends the code that was shown before a stop: who repeats the next one
+// has seen the machine stopped.
+func (p *presence) afterStop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.renew()
+}
+
 // used ends a code that an accepted order repeated.
 func (p *presence) used(code string) {
 	p.mu.Lock()

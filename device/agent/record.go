@@ -278,7 +278,12 @@ const stopWait = 2 * time.Second
 // stopOutputs is a stop that somebody or something asks for now: no order that
 // came before it undoes it.
 func (a *Agent) stopOutputs(why string) error {
-	a.tighten(func(t *tightened) { t.Stops++ })
+	return a.stopAskedAt(a.cfg.Clock.Now().UnixMicro(), why)
+}
+
+func (a *Agent) stopAskedAt(at int64, why string) error {
+	a.tighten(func(t *tightened) { t.Stops, t.StopAt = t.Stops+1, max(t.StopAt, at) })
+	a.presence.afterStop()
 	return a.applyStop(why)
 }
 

@@ -413,8 +413,11 @@ func (s *server) order(kind link.OrderType, params any, change func(*link.Order)
 		Requester: "service/playbook", Reason: "test", RootVersion: s.site.Root.Version, Epoch: s.state(), Counter: counter.Add(1),
 		Params: raw, Issued: now.Add(-time.Minute).UnixMicro(), Expires: now.Add(time.Hour).UnixMicro(),
 	}
-	if kind == link.OrderRelease {
+	switch kind {
+	case link.OrderRelease:
 		o.Counter = 0
+	case link.OrderReset:
+		o.Issued = now.UnixMicro() // of a stop that came before
 	}
 	if change != nil {
 		change(o)

@@ -20,8 +20,15 @@ func (m *machine) local(route string) {
 	m.bring(route, nil)
 }
 
-// bring hands something to the agent on the machine itself.
+// bring hands something to the agent on the machine itself, which must take it.
 func (m *machine) bring(route string, what []byte) {
+	m.t.Helper()
+	if got := m.ask(route, what); got != http.StatusOK {
+		m.t.Fatalf("%s is answered %d", route, got)
+	}
+}
+
+func (m *machine) ask(route string, what []byte) int {
 	m.t.Helper()
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", m.cfg.SocketPath())
@@ -29,9 +36,7 @@ func (m *machine) bring(route string, what []byte) {
 	res, err := c.Post("http://agent"+route, "application/json", bytes.NewReader(what))
 	m.s.must(err)
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		m.t.Fatalf("%s is answered %s", route, res.Status)
-	}
+	return res.StatusCode
 }
 
 func (m *machine) motor() string {
@@ -169,4 +174,53 @@ func TestAQuarantineWithoutALatchOfItsOwnOutlastsAWaitingRelease(t *testing.T) {
 	if !m.fw.isOn() {
 		t.Error("the quarantine ended")
 	}
+}
+
+// A reset ends what its persons knew of, not the stop that somebody requested
+// while it lay about.
+func TestAResetFromBeforeAStopDoesNotEndIt(t *testing.T) {
+	s := newServer(t, link.ModeQuorum)
+	m := newMachine(t, s).start()
+	s.event("agent_started")
+	m.local("/v1/stop")
+	kept, keptEnv := s.approved(link.OrderReset, link.ResetParams{}, nil, "anna", "ben")
+	// As the real stop path signs one: a stop takes part in no order of orders.
+	uncounted := func(o *link.Order) { o.Counter, o.Epoch = 0, "" }
+	order, env := s.order(link.OrderStop, link.StopParams{}, uncounted, link.NamespaceOrder, "stop")
+	s.send("order", env, nil)
+	s.resultOf(order.ID, link.OutcomeDone)
+	s.send("order", keptEnv, nil)
+	s.resultOf(kept.ID, link.OutcomeRefused)
+	s.event("order_refused", "before the stop of")
+	m.stop()
+	m.start() // a restart forgets no stop
+	m.status()
+	if m.ask("/v1/order", keptEnv) != http.StatusForbidden {
+		t.Error("the same by hand is taken")
+	}
+	if st := m.status(); !st.Stopped || m.motor() != "safe\n" {
+		t.Fatalf("stopped %v, motor %q", st.Stopped, m.motor())
+	}
+	again, env := s.approved(link.OrderReset, link.ResetParams{}, nil, "anna", "ben")
+	s.send("order", env, nil)
+	s.resultOf(again.ID, link.OutcomeDone)
+}
+
+// With a clock that is wrong every reset may look old; the code that the machine
+// shows since the stop is the way out, one from before the stop is none.
+func TestTheCodeShownSinceTheStopStandsForTheClock(t *testing.T) {
+	s := newServer(t, link.ModeQuorum)
+	m := newMachine(t, s).start()
+	s.event("agent_started")
+	before := m.status().Presence
+	m.local("/v1/stop")
+	old := func(o *link.Order) { o.Issued = time.Now().Add(-time.Hour).UnixMicro() }
+	for code, want := range map[string]link.Outcome{before: link.OutcomeRefused, "": link.OutcomeRefused} {
+		o, env := s.approved(link.OrderReset, link.ResetParams{Presence: code}, old, "anna", "ben")
+		s.send("order", env, nil)
+		s.resultOf(o.ID, want)
+	}
+	o, env := s.approved(link.OrderReset, link.ResetParams{Presence: m.status().Presence}, old, "anna", "ben")
+	s.send("order", env, nil)
+	s.resultOf(o.ID, link.OutcomeDone)
 }
