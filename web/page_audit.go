@@ -184,13 +184,18 @@ func (v *entryView) read(text []byte) error {
 	leaf := sha256.Sum256(append([]byte{0}, p.ExtraData...))
 	v.Header, v.Time, v.Leaf = header, time.UnixMicro(header.Time).UTC(), hex.EncodeToString(leaf[:])
 	for _, h := range p.Hashes {
-		v.Hashes = append(v.Hashes, base64.StdEncoding.EncodeToString(h[:]))
+		v.Hashes = append(v.Hashes, hex.EncodeToString(h[:]))
 	}
 	v.Checkpoint = strings.Split(strings.TrimRight(string(p.Checkpoint), "\n"), "\n")
 	if len(v.Checkpoint) < 3 {
 		return core.E(core.KindDamaged, "web.audit", "the checkpoint of the proof has no origin, size and root")
 	}
-	v.Origin, v.Root = v.Checkpoint[0], v.Checkpoint[2]
+	root, err := base64.StdEncoding.DecodeString(v.Checkpoint[2])
+	if err != nil {
+		return core.Wrap(core.KindDamaged, "web.audit", err)
+	}
+	// In hex, as the log's state and the command line show it.
+	v.Origin, v.Root = v.Checkpoint[0], hex.EncodeToString(root)
 	v.Size, err = strconv.ParseUint(v.Checkpoint[1], 10, 63)
 	v.File = fmt.Sprintf("entry-%d.tlog-proof", v.Index)
 	if origin, index, found := strings.Cut(header.Intent, "#"); found && err == nil {

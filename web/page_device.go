@@ -116,6 +116,7 @@ type deviceView struct {
 	Alerts  []api.Alert
 	Open    []api.Incident
 	Waiting []api.Order
+	Stops   []deviceStop
 	// Events are the last ones, read only when they are asked for, because that
 	// reading is recorded.
 	Events   []eventLine
@@ -156,6 +157,7 @@ func (c *Console) device(w http.ResponseWriter, r *http.Request) error {
 			v.Waiting = append(v.Waiting, o)
 		}
 	}
+	v.Stops = c.stopsOn(sessionOf(ctx).Principal.Tenant, v.ID)
 	v.Acts = actsFor(out.Body, sessionOf(ctx).Roles)
 	c.deviceParts(ctx, &v)
 	p := page{Title: id, Nav: "devices", Body: v}
@@ -163,6 +165,25 @@ func (c *Console) device(w http.ResponseWriter, r *http.Request) error {
 		p.Version = v.version()
 	}
 	return c.render(w, r, "page_device", p)
+}
+
+// deviceStop is a stop in force that a device is in.
+type deviceStop struct {
+	Trip      core.UUID
+	What      string
+	Confirmed bool
+}
+
+// stopsOn lists the stops that a device is in, from memory.
+func (c *Console) stopsOn(tenant core.TenantID, id core.DeviceID) []deviceStop {
+	var list []deviceStop
+	for _, st := range c.Stops.Status(tenant).Stops {
+		confirmed := slices.Contains(st.Confirmed, id)
+		if confirmed || slices.Contains(st.NotConfirmed, id) {
+			list = append(list, deviceStop{st.Trip, st.Scope.String(), confirmed})
+		}
+	}
+	return list
 }
 
 // deviceParts reads what stands around the device.

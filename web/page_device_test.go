@@ -60,6 +60,21 @@ func TestWhatLoosensIsOnlyAskedFor(t *testing.T) {
 	}
 }
 
+// TestADeviceSaysHowAStopStands: also on its own page a stop is not carried out
+// before the device has said so.
+func TestADeviceSaysHowAStopStands(t *testing.T) {
+	p := newPlant(t)
+	p.device(plantPress, false)
+	to := p.submit("anna", "/stop", "scope", "site/hall-a")
+	if text := visibleText(p.page("anna", "/devices/press-7")); !strings.Contains(text, "NOT CONFIRMED by this device") {
+		t.Errorf("a stop that nobody answered: %s", text)
+	}
+	p.stops.Confirm(plantTenant, plantPress, p.stops.Status(plantTenant).Stops[0].ID)
+	if body := p.page("anna", "/devices/press-7"); strings.Contains(body, "NOT CONFIRMED") || !strings.Contains(body, `href="`+to+`"`) {
+		t.Errorf("a stop that was answered: %s", visibleText(body))
+	}
+}
+
 // TestTheEnrolmentLineIsShownOnce: on the next page and never again.
 func TestTheEnrolmentLineIsShownOnce(t *testing.T) {
 	p := newPlant(t)

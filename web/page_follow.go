@@ -36,6 +36,9 @@ func (v incidentView) version() string {
 
 func (v deviceView) version() string {
 	parts := []any{v.State, v.Contained, v.StopOnly, len(v.Open)}
+	for _, s := range v.Stops {
+		parts = append(parts, s.Trip, s.Confirmed)
+	}
 	for _, s := range v.Sensors {
 		parts = append(parts, s.ID, s.State)
 	}
