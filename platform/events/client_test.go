@@ -34,6 +34,24 @@ func TestRowsAreFoundAsTheyWentIn(t *testing.T) {
 	}
 }
 
+// TestRowsOfANewSourceAreFound asks for rows at once, when the store does not
+// show them yet: that must not make it forget them.
+func TestRowsOfANewSourceAreFound(t *testing.T) {
+	s := newStore(t)
+	now := time.Now()
+	for i := range uint64(3) {
+		r := row(ours, 1+i, 0, now, "x")
+		r.Source = []string{"a", "b", "c"}[i]
+		if err := s.Client().Insert(t.Context(), []events.Row{r}); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "the row", func() bool {
+			n, err := s.Client().Count(t.Context(), ours, 0, 1, 1+i, now, now)
+			return err == nil && n == 1+i && len(s.search(t, ours, "source:="+r.Source)) == 1
+		})
+	}
+}
+
 func TestHistogram(t *testing.T) {
 	s := newStore(t)
 	base := time.Now().UTC().Add(-time.Hour).Truncate(time.Minute)

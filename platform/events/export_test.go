@@ -1,5 +1,10 @@
 package events
 
+import "time"
+
+// SetProbe asks the child that often, and gives it that long to answer.
+func (s *Supervisor) SetProbe(d time.Duration) { s.probeFor = d }
+
 // ShareAccount puts the rows of all tenants into one account of the store.
 func (c *Client) ShareAccount() { c.oneAccount = true }
 
@@ -14,3 +19,12 @@ const (
 	MaxValue  = maxValue
 	MaxFields = maxFields
 )
+
+// Where says where the store is and what it asks for.
+func (c *Client) Where() (base, user, password string) {
+	to := c.to.Load()
+	if to == nil {
+		return "", "", ""
+	}
+	return to.Insert, to.User, string(to.Password.Reveal())
+}

@@ -147,13 +147,13 @@ func TestEachTenantHasAnAccount(t *testing.T) {
 		if err := r.ParseForm(); err != nil {
 			t.Error(err)
 		}
-		if want := `{tenant="` + tenant + `"}`; strings.HasPrefix(r.URL.Path, "/out/") && !slices.Equal(r.Form["extra_stream_filters"], []string{want}) {
-			t.Errorf("the filter of %s is %q", tenant, r.Form["extra_stream_filters"])
+		if want := `tenant:="` + tenant + `"`; strings.HasPrefix(r.URL.Path, "/out/") && !slices.Equal(r.Form["extra_filters"], []string{want}) {
+			t.Errorf("the filter of %s is %q", tenant, r.Form["extra_filters"])
 		}
 	})
 	for _, id := range []core.TenantID{ours, theirs, core.MustID[core.TenantID]("third")} {
 		tenant = id.String()
-		if _, err := c.Search(t.Context(), events.Query{Tenant: id, LogsQL: "x&extra_stream_filters={}"}); err != nil {
+		if _, err := c.Search(t.Context(), events.Query{Tenant: id, LogsQL: "x&extra_filters=*"}); err != nil {
 			t.Error(err)
 		}
 		if err := c.Insert(t.Context(), []events.Row{row(id, 1, 0, time.Now(), "x")}); err != nil {

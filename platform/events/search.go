@@ -68,12 +68,14 @@ func (q Query) validate(op string) error {
 
 // form is the query as the store takes it. The filter by tenant is the store's
 // own to add, to the query and to all that is nested in it: the text is parsed
-// before it comes in.
+// before it comes in. It is no filter by stream: the store remembers that a
+// stream is not there, for minutes, if it is asked within the second in which
+// the stream begins.
 func (q Query) form() url.Values {
 	f := url.Values{
-		"query":                {cmp.Or(q.LogsQL, "*")},
-		"extra_stream_filters": {"{" + FieldTenant + "=" + strconv.Quote(q.Tenant.String()) + "}"},
-		"timeout":              {(searchTimeout - time.Second).String()},
+		"query":         {cmp.Or(q.LogsQL, "*")},
+		"extra_filters": {FieldTenant + ":=" + strconv.Quote(q.Tenant.String())},
+		"timeout":       {(searchTimeout - time.Second).String()},
 	}
 	if !q.From.IsZero() {
 		f.Set("start", q.From.UTC().Format(time.RFC3339Nano))

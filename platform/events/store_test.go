@@ -15,16 +15,21 @@ import (
 	"github.com/interlock-security/interlock/platform/events/child"
 )
 
-// TestMain lets the test binary be the events process.
+// TestMain lets the test binary be the events process, and a node of a cluster.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "child" && os.Args[2] == "events" {
-		if err := child.Main(context.Background()); err != nil {
-			slog.Error("ended", "error", err.Error())
-			os.Exit(1)
-		}
-		os.Exit(0)
+	var err error
+	switch {
+	case len(os.Args) == 3 && os.Args[1] == "child" && os.Args[2] == "events":
+		err = child.Main(context.Background())
+	case len(os.Args) > 3 && os.Args[1] == "victoria-logs":
+		err = victoriaLogs(os.Args[2], os.Args[3:])
+	default:
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	if err != nil {
+		slog.Error("ended", "error", err.Error())
+		os.Exit(1)
+	}
 }
 
 // patience bounds every wait; the machine may be busy with others.
@@ -85,12 +90,15 @@ func newStore(t *testing.T) *store {
 	return openStore(t, filepath.Join(t.TempDir(), "events"))
 }
 
-func openStore(t *testing.T, dir string) *store {
+func openStore(t *testing.T, dir string, change ...func(*events.Supervisor)) *store {
 	t.Helper()
 	s := &store{said: new(said)}
 	s.Supervisor = &events.Supervisor{
 		Args: []string{"child", "events"}, Start: startOf(dir), Installation: core.MustID[core.ServiceID]("test"),
 		Stderr: s.said, Clock: core.SystemClock{}, Log: slog.New(slog.DiscardHandler),
+	}
+	for _, c := range change {
+		c(s.Supervisor)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})

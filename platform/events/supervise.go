@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -35,6 +36,8 @@ type Supervisor struct {
 	Stderr       io.Writer
 	Clock        core.Clock
 	Log          *slog.Logger
+
+	probeFor time.Duration // of a test; 0 means probeEvery and probeTimeout
 
 	once    sync.Once
 	client  *Client
@@ -92,7 +95,7 @@ func (s *Supervisor) attend(ctx context.Context, conn net.Conn, up func()) error
 			return nil
 		case <-ended:
 			return core.E(core.KindUnavailable, "events.Supervisor", "it went away")
-		case <-s.Clock.After(probeEvery):
+		case <-s.Clock.After(cmp.Or(s.probeFor, probeEvery)):
 		}
 		if err := s.probe(ctx); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("it does not answer: %w", errors.Join(err, supervise.ErrHangs))
@@ -128,7 +131,7 @@ func (s *Supervisor) greet(ctx context.Context, conn net.Conn) (*Config, error) 
 
 // probe asks with a deadline of real time.
 func (s *Supervisor) probe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.probeFor, probeTimeout))
 	defer cancel()
 	return s.client.Health(ctx)
 }
