@@ -24,8 +24,11 @@ type eventStore struct {
 }
 
 const (
-	// indexPatience is how long sending may fail before people are told.
+	// indexPatience is how far the index may trail before people are told, and
+	// before a search says that it would miss something.
 	indexPatience = time.Minute
+	// problemPatience is the same for a store that takes nothing in.
+	problemPatience = 10 * time.Second
 	// lowDisk is the share of the journal's disk, in percent, below which a
 	// store that is away becomes everybody's matter.
 	lowDisk = 10
@@ -104,46 +107,94 @@ func (s *Server) searcher() searcher {
 	if s.events == nil {
 		return nil
 	}
-	return s.events.client
+	return searches{s}
+}
+
+// searches asks the store only for what it is known to hold: an answer with a
+// hole in it looks like any other.
+type searches struct{ server *Server }
+
+// Search implements searcher.
+func (x searches) Search(ctx context.Context, q events.Query) ([]events.Hit, error) {
+	if err := x.server.indexed(q.To); err != nil {
+		return nil, err
+	}
+	return x.server.events.client.Search(ctx, q)
+}
+
+// Histogram implements searcher.
+func (x searches) Histogram(ctx context.Context, q events.Query, step time.Duration) ([]events.Bucket, error) {
+	if err := x.server.indexed(q.To); err != nil {
+		return nil, err
+	}
+	return x.server.events.client.Histogram(ctx, q, step)
+}
+
+// indexed says why a search up to a time would miss something, nil if it would
+// not.
+func (s *Server) indexed(to time.Time) error {
+	held, why, late := s.indexTrails()
+	if !late || !to.IsZero() && !held.IsZero() && !to.After(held) {
+		return nil
+	}
+	e := core.E(core.KindUnavailable, "app.search", "the event store does not hold the latest events yet; nothing is lost, the journal has them"+why)
+	if held.IsZero() {
+		return e.WithHint("interlock events tail reads the journal")
+	}
+	return e.WithHint("search up to " + held.UTC().Format(time.RFC3339) + ", or read the journal: interlock events tail")
+}
+
+// indexTrails tells up to when all that was received is in the store, and, if
+// that is too long ago, why.
+func (s *Server) indexTrails() (held time.Time, why string, late bool) {
+	state, now := s.events.index.State(), s.clock.Now()
+	if state.Problem != "" {
+		why = ": " + state.Problem
+	}
+	late = now.Sub(later(state.Held, s.started)) > indexPatience || !state.Since.IsZero() && now.Sub(state.Since) > problemPatience
+	return state.Held, why, late
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // eventsHealth is how searching is. While it is away the rest goes on, so it is
 // degraded at worst, until the journal, which keeps what is not indexed, runs
 // out of disk.
 func (s *Server) eventsHealth() core.Health {
-	if e := s.events; e.child != nil {
-		switch h, _ := e.child.Health(); h {
-		case core.HealthHealthy:
-		case core.HealthStarting:
-			return h
-		default:
-			return s.awayHealth()
+	health := core.HealthHealthy
+	if child := s.events.child; child != nil {
+		health, _ = child.Health()
+	}
+	if _, _, late := s.indexTrails(); late || health == core.HealthUnhealthy {
+		health = core.HealthDegraded
+		if _, percent := freeDisk(s.options.Paths.Dir); percent < lowDisk {
+			health = core.HealthUnhealthy
 		}
 	}
-	if state := s.events.index.State(); !state.Since.IsZero() && s.clock.Now().Sub(state.Since) >= indexPatience {
-		return s.awayHealth()
-	}
-	return core.HealthHealthy
+	return health
 }
 
-func (s *Server) awayHealth() core.Health {
-	if _, percent := freeDisk(s.options.Paths.Dir); percent < lowDisk {
-		return core.HealthUnhealthy
-	}
-	return core.HealthDegraded
-}
-
-// eventsWarnings tell for how long events could not be indexed, and what that
+// eventsWarnings tell since when events could not be indexed, and what that
 // costs.
 func (s *Server) eventsWarnings() (list []string) {
 	if s.events == nil {
 		return nil
 	}
+	if child := s.events.child; child != nil {
+		if h, why := child.Health(); h == core.HealthUnhealthy {
+			list = append(list, "searching is unavailable: the events process ended: "+why)
+		}
+	}
 	state := s.events.index.State()
-	if !state.Since.IsZero() && s.clock.Now().Sub(state.Since) >= indexPatience {
+	if held, why, late := s.indexTrails(); late {
 		free, percent := freeDisk(s.options.Paths.Dir)
-		text := fmt.Sprintf("events could not be indexed since %s: %s; the journal keeps them", state.Since.UTC().Format(time.RFC3339), state.Problem)
-		list = append(list, text+fmt.Sprintf(", and its disk has %d MB left (%d%%)", free>>20, percent))
+		list = append(list, fmt.Sprintf("events are indexed up to %s only%s; the journal keeps the others, and its disk has %d MB left (%d%%)",
+			held.UTC().Format(time.RFC3339), why, free>>20, percent))
 	}
 	if state.Missing > 0 {
 		list = append(list, fmt.Sprintf("the event store does not keep %d events that it was sent; are they older than events.retention_days?", state.Missing))

@@ -65,6 +65,9 @@ type State struct {
 	Cursor uint64 `json:"cursor"`
 	// Next is the first offset that was not sent yet.
 	Next uint64 `json:"next"`
+	// Held is the time up to which the store holds for certain all that was
+	// received; it trails the clock by some flush intervals. Zero is not known.
+	Held time.Time `json:"held,omitzero"`
 	// Sent counts rows that the store took since the start.
 	Sent uint64 `json:"sent"`
 	// Missing counts rows that the store does not keep, though they were sent

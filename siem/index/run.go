@@ -46,6 +46,7 @@ type run struct {
 type stretch struct {
 	from, to uint64
 	at       time.Time
+	received time.Time // the last frame's
 	shares   []share
 }
 
@@ -80,7 +81,11 @@ func (r *run) begin(ctx context.Context) (err error) {
 		return err
 	}
 	r.next, r.sent, r.looked = r.saved, nil, r.Config.Clock.Now()
-	r.note(func(s *State) { s.Cursor, s.Next = r.saved, r.next })
+	held, err := r.heldBefore(ctx)
+	if err != nil {
+		return err
+	}
+	r.note(func(s *State) { s.Cursor, s.Next, s.Held = r.saved, r.next, held })
 	if r.high == 0 {
 		// What ran before this process may have sent all that there is.
 		if r.high, err = r.Config.Frames.Next(ctx, r.Config.Partition); err != nil {
@@ -91,6 +96,21 @@ func (r *run) begin(ctx context.Context) (err error) {
 	return r.Config.Store.Flush(ctx)
 }
 
+// heldBefore is when the frame at the cursor was received: what came before it
+// is in the store.
+func (r *run) heldBefore(ctx context.Context) (time.Time, error) {
+	frames, err := r.Config.Frames.Read(ctx, r.Config.Partition, r.saved, 1)
+	switch kind := core.KindOf(err); {
+	case kind == core.KindDamaged || kind == core.KindExpired:
+		return time.Time{}, nil // not known, until the cursor moves
+	case err != nil:
+		return time.Time{}, err
+	case len(frames) == 0:
+		return r.Config.Clock.Now(), nil
+	}
+	return frames[0].Received, nil
+}
+
 // step sends what is there, or waits for something, and moves the cursor.
 func (r *run) step(ctx context.Context) error {
 	frames, err := r.read(ctx)
@@ -99,7 +119,7 @@ func (r *run) step(ctx context.Context) error {
 	}
 	for len(frames) > 0 {
 		rows, n := r.batch(frames)
-		if err := r.send(ctx, rows, frames[0].Offset, frames[n-1].Offset); err != nil {
+		if err := r.send(ctx, rows, frames[0].Offset, frames[n-1]); err != nil {
 			return err
 		}
 		frames = frames[n:]
@@ -149,8 +169,9 @@ func (r *run) batch(frames []journal.Frame) (rows []events.Row, n int) {
 }
 
 // send hands rows to the store, but for those that it has.
-func (r *run) send(ctx context.Context, rows []events.Row, from, to uint64) error {
-	s := stretch{from: from, to: to, shares: sharesOf(rows)}
+func (r *run) send(ctx context.Context, rows []events.Row, from uint64, last journal.Frame) error {
+	to := last.Offset
+	s := stretch{from: from, to: to, received: last.Received, shares: sharesOf(rows)}
 	if from < r.high {
 		var err error
 		if rows, err = r.missing(ctx, rows, s); err != nil {
@@ -249,6 +270,9 @@ func (r *run) settle(ctx context.Context) error {
 	}
 	if err := r.save(ctx, whole.to+1); err != nil {
 		return err
+	}
+	if held := r.sent[due-1].received; !held.IsZero() {
+		r.note(func(s *State) { s.Held = held })
 	}
 	r.sent, r.looked = append(r.sent[:0:0], r.sent[due:]...), now
 	return nil
