@@ -43,15 +43,15 @@ type deviceAct struct {
 }
 
 var (
-	responders = []string{core.RoleOperator, core.RoleSecurityOfficer}
-	askers     = []string{core.RoleOperator, core.RoleSecurityOfficer, core.RoleAdministrator}
+	rolesThatAct = []string{core.RoleOperator, core.RoleSecurityOfficer}
+	rolesThatAsk = []string{core.RoleOperator, core.RoleSecurityOfficer, core.RoleAdministrator}
 )
 
 var deviceActs = []deviceAct{
-	{Type: wire.OrderQuarantine, action: policy.DeviceQuarantine, Roles: responders, Button: "Quarantine", Means: "Takes effect at once: only the device's link to this server stays. It lasts until persons release it."},
-	{Type: wire.OrderArm, action: policy.DeviceArm, Roles: responders, Button: "Arm", Means: "From now on the device treats what it senses as an attack."},
-	{Type: wire.OrderRelease, action: policy.DeviceRelease, Roles: askers, Button: "Ask for a release", Means: "Names every latch that is open now, and no other. Look at the machine first: a release says that a person has.", Loosens: true},
-	{Type: wire.OrderReset, action: policy.DeviceReset, Roles: askers, Button: "Ask for a reset", Means: "Ends the stops that are in force on this device now. It allows outputs again and starts nothing.", Loosens: true},
+	{Type: wire.OrderQuarantine, action: policy.DeviceQuarantine, Roles: rolesThatAct, Button: "Quarantine", Means: "Takes effect at once: only the device's link to this server stays. It lasts until persons release it."},
+	{Type: wire.OrderArm, action: policy.DeviceArm, Roles: rolesThatAct, Button: "Arm", Means: "From now on the device treats what it senses as an attack."},
+	{Type: wire.OrderRelease, action: policy.DeviceRelease, Roles: rolesThatAsk, Button: "Ask for a release", Means: "Names every latch that is open now, and no other. Look at the machine first: a release says that a person has.", Loosens: true},
+	{Type: wire.OrderReset, action: policy.DeviceReset, Roles: rolesThatAsk, Button: "Ask for a reset", Means: "Ends the stops that are in force on this device now. It allows outputs again and starts nothing.", Loosens: true},
 }
 
 type devicesView struct {
