@@ -183,7 +183,7 @@ func (p *People) Request(ctx context.Context, who core.Principal, act Act) (Appr
 	if err != nil || who.Kind != core.KindPerson {
 		return Approval{}, core.E(core.KindDenied, op, "only persons ask for this")
 	}
-	if err := p.checkAct(who, &act); err != nil {
+	if err := p.checkAct(who, act); err != nil {
 		return Approval{}, err
 	}
 	evidence, err := p.proved(ctx, who, ConfirmDigest(VerbRequest, core.UUID{}, act.Digest()))
@@ -207,17 +207,15 @@ func (p *People) Request(ctx context.Context, who core.Principal, act Act) (Appr
 	return p.Approval(ctx, d.Approval.Request.ID)
 }
 
-// checkAct says what is wrong with an act that somebody asks for.
-func (p *People) checkAct(who core.Principal, act *Act) error {
+// checkAct says what is wrong with an act that somebody asks for. It changes
+// nothing in it: the act is what was confirmed.
+func (p *People) checkAct(who core.Principal, act Act) error {
 	if err := act.check(); err != nil {
 		return err
 	}
 	switch act.Kind {
 	case ActInvite:
-		in := InviteRequest{act.Person, act.Name, act.Roles, act.Sites}
-		err := p.checkInvite(who, &in)
-		act.Name, act.Roles, act.Sites = in.Name, in.Roles, in.Sites
-		return err
+		return p.checkInvite(who, &InviteRequest{act.Person, act.Name, act.Roles, act.Sites})
 	case ActRoles:
 		if err := checkGrant("identity.Request", who, &act.Roles, &act.Sites); err != nil {
 			return err

@@ -16,8 +16,10 @@ func person(id string) core.PersonID { return core.MustID[core.PersonID](id) }
 
 var site = []core.SiteID{identitytest.Site}
 
+// inviting asks for somebody without a name, and with roles in any order: what
+// is confirmed is the act as it was stated.
 func inviting(id string, roles ...string) identity.Act {
-	return identity.Act{Kind: identity.ActInvite, Person: person(id), Name: id, Roles: roles, Sites: site, Reason: "joins the team"}
+	return identity.Act{Kind: identity.ActInvite, Person: person(id), Roles: append(roles, core.RoleViewer), Sites: site, Reason: "joins the team"}
 }
 
 // asks has somebody ask for an act with a fresh confirmation.
