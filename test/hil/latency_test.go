@@ -2,6 +2,7 @@ package hil
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ func (l *loop) measured(ctx context.Context) (string, error) {
 	if err := l.m.do(ctx, "trips", control.Trips{Count: trips}, &got); err != nil {
 		return "", err
 	}
-	if err := l.m.do(ctx, "agent.start", control.Start{}, nil); err != nil {
+	if err := errors.Join(l.m.do(ctx, "agent.start", control.Start{}, nil), l.watching(ctx)); err != nil {
 		return "", err
 	}
 	for _, list := range [][]int64{got.Event, got.Kernel, got.Contained, got.Durable, got.Both, got.Fsync, got.Apply} {

@@ -3,6 +3,10 @@ package hil
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/interlock-security/interlock/core"
 )
 
 // local is the part of the agent's own status that the checks look at.
@@ -34,6 +38,23 @@ type localLatch struct {
 func (l *loop) local(ctx context.Context) (local, error) {
 	var st local
 	return st, l.m.do(ctx, "agent.status", nil, &st)
+}
+
+// watching waits until every sensor of an agent that was just started is well:
+// what is there at that moment is its inventory, what comes later is news.
+func (l *loop) watching(ctx context.Context) error {
+	return await(ctx, func() error {
+		st, err := l.local(ctx)
+		if err != nil {
+			return err
+		}
+		for _, id := range sensors {
+			if !slices.ContainsFunc(st.Sensors, func(s localSensor) bool { return s.ID == id && s.State == string(core.SensorOK) }) {
+				return fmt.Errorf("%s is not ok: %+v", id, st.Sensors)
+			}
+		}
+		return nil
+	})
 }
 
 func decode(text string, into any) error { return json.Unmarshal([]byte(text), into) }

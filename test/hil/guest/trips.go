@@ -240,13 +240,17 @@ func (p *parts) keep(number int, e monitor.Event) error {
 	})
 }
 
-// rearm puts everything back, which is no part of any figure.
+// rearm puts everything back, which is no part of any figure. One opening is
+// one latch; a second one would be a fault.
 func (m *machine) rearm(p *parts) error {
 	if err := m.chip.pull(tripLine, false); err != nil {
 		return err
 	}
 	if err := wait("the closed line", func() bool { return len(p.monitor.Statuses()[0].Active) == 0 }); err != nil {
 		return err
+	}
+	if len(p.told) > 0 {
+		return errors.New("one opening set two latches")
 	}
 	var ids []string
 	for _, l := range p.monitor.Latches() {
