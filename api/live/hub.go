@@ -2,12 +2,14 @@ package live
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/platform/journal"
 )
 
@@ -240,6 +242,9 @@ func (b *batch) add(f journal.Frame) {
 		return
 	}
 	for i, record := range f.Records {
+		if i == 0 && isBatch(f) {
+			continue
+		}
 		if b.sent[f.Tenant] >= mostARound {
 			b.skipped[f.Tenant]++
 			continue
@@ -251,4 +256,15 @@ func (b *batch) add(f journal.Frame) {
 		b.sent[f.Tenant]++
 		b.items = append(b.items, Item{Cursor: Cursor{f.Offset, i}, Tenant: f.Tenant, Data: data})
 	}
+}
+
+// isBatch reports whether a frame begins with the bytes that a device signed:
+// evidence, whose events are the records after it and are what people watch. By
+// its place, not by its type alone: no device can hide an event by what it
+// calls it.
+func isBatch(f journal.Frame) bool {
+	var e struct {
+		Type string `json:"type"`
+	}
+	return f.Key != nil && json.Unmarshal(f.Records[0], &e) == nil && e.Type == fleet.TypeBatch
 }

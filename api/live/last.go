@@ -68,7 +68,7 @@ func recordsOf(frames []journal.Frame, tenant core.TenantID) (items []Item, byte
 	for _, f := range frames {
 		for i, record := range f.Records {
 			bytes += len(record)
-			if f.Kind == journal.KindEvents && f.Tenant == tenant {
+			if f.Kind == journal.KindEvents && f.Tenant == tenant && (i > 0 || !isBatch(f)) {
 				items = append(items, Item{Cursor: Cursor{f.Offset, i}, Tenant: tenant, Data: record})
 			}
 		}
