@@ -441,6 +441,7 @@ func (a *Agent) tellStart(enrolled, lost bool) {
 		"version": Version, "enforce": a.cfg.Enforce, "protection": a.key.Protection(), "first_use": a.id.FirstUse, "new_boot": opening.NewBoot,
 		"epoch": a.store.Continuity().Epoch, "root_version": a.trust.Load().Root().Version, "sensors": sensors, "outputs": len(a.cfg.Outputs),
 	})
+	a.tellProtection()
 }
 
 // run runs every part until ctx ends.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/agent"
+	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/platform/config"
 )
 
@@ -94,5 +95,39 @@ func TestThePageAboutSensorsIsTrue(t *testing.T) {
 		if err := config.Parse([]byte(text), &cfg); err != nil {
 			t.Errorf("%v in\n%s", err, text)
 		}
+	}
+}
+
+// Whoever is root can take a sensor out of the file, and not unseen.
+func TestAStartWithLessThanBeforeIsTold(t *testing.T) {
+	s := newServer(t, link.ModeQuorum)
+	m := newMachine(t, s, func(c *agent.Config) {
+		c.Sensors = append(c.Sensors, agent.SensorConfig{ID: "net", Driver: agent.DriverCarrier})
+	}).start()
+	s.event("agent_started")
+	m.settled()
+	m.stop()
+	m.start()
+	s.event("agent_started", `"new_boot":false`)
+	m.settled()
+	m.stop()
+	s.mu.Lock()
+	if e := s.find("config_changed"); e != nil {
+		t.Errorf("nothing was changed, and it says %s", e.Fields)
+	}
+	s.mu.Unlock()
+	m.cfg.Sensors = m.cfg.Sensors[:1]
+	m.cfg.Sensors[0].Reflex = &[]string{}
+	m.start()
+	e := s.event("config_changed", `"removed":["sensor/net"]`, `"changed":["sensor/case"]`, `"added":[]`)
+	if e.Severity != core.SeverityHigh {
+		t.Errorf("severity %s", e.Severity)
+	}
+	m.settled()
+	m.stop()
+	m.cfg.Outputs = append(m.cfg.Outputs, agent.OutputConfig{ID: "lamp", Driver: "file", Path: filepath.Join(t.TempDir(), "lamp")})
+	m.start()
+	if e := s.event("config_changed", "output/lamp"); e.Severity != core.SeverityMedium {
+		t.Errorf("severity %s", e.Severity)
 	}
 }

@@ -19,6 +19,8 @@ type body struct {
 	Latches []latch `json:"latches"`
 	// Stopped holds the outputs in their safe state until a reset.
 	Stopped bool `json:"stopped"`
+	// Protection is the configuration of the last start, by part.
+	Protection map[string]string `json:"protection,omitempty"`
 	// Tightened is what orders that wait are held against.
 	Tightened tightened `json:"tightened,omitzero"`
 	// Disarmed is a grant; without one the device is armed.
