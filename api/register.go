@@ -95,16 +95,17 @@ func newHuma(mux *httpd.Mux) huma.API {
 		}},
 		// "json" is what huma makes of application/problem+json.
 		Formats:       map[string]huma.Format{"application/json": format, "json": format},
-		DefaultFormat: "application/json", Transformers: []huma.Transformer{takeProblem},
+		DefaultFormat: "application/json", Transformers: []huma.Transformer{transform},
 	}, adapter{mux})
 }
 
+// marshal writes what [transform] has encoded.
 func marshal(w io.Writer, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return core.Wrap(core.KindInternal, "api", err)
+	b, encoded := v.(json.RawMessage)
+	if !encoded {
+		return core.E(core.KindInternal, "api", fmt.Sprintf("a %T was not encoded", v))
 	}
-	_, err = w.Write(append(b, '\n'))
+	_, err := w.Write(append(b, '\n'))
 	return err
 }
 
@@ -183,14 +184,29 @@ func strictQuery(r *http.Request, op *huma.Operation) (url.Values, error) {
 
 func isText(s *huma.Schema) bool { return s != nil && s.Type == huma.TypeString && s.Format == "" }
 
-// takeProblem keeps what huma finds wrong, for the mux to answer. What was sent
-// is not told back: it may be long, and it may be anything.
-func takeProblem(ctx huma.Context, _ string, v any) (any, error) {
-	m, wrong := v.(*huma.ErrorModel)
+// transform encodes an answer, and keeps what is wrong for the mux to answer:
+// what huma found, and what could not be encoded, which would be a panic later.
+func transform(ctx huma.Context, _ string, v any) (any, error) {
+	none := json.RawMessage("null")
 	c, ours := ctx.(*call)
-	if !wrong || !ours || c.err != nil {
-		return v, nil
+	if !ours || c.err != nil {
+		return none, nil
 	}
+	if m, wrong := v.(*huma.ErrorModel); wrong {
+		c.err = problemOf(m)
+		return none, nil
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		c.err = core.Wrap(core.KindInternal, "api", err)
+		return none, nil
+	}
+	return json.RawMessage(b), nil
+}
+
+// problemOf is what huma found wrong as an error of ours. What was sent is not
+// told back: it may be long, and it may be anything.
+func problemOf(m *huma.ErrorModel) error {
 	said := make([]string, 0, len(m.Errors))
 	for _, e := range m.Errors[:min(len(m.Errors), 5)] {
 		if e == nil {
@@ -205,8 +221,7 @@ func takeProblem(ctx huma.Context, _ string, v any) (any, error) {
 	if m.Status >= http.StatusInternalServerError {
 		kind = core.KindInternal
 	}
-	c.err = core.E(kind, "api", strings.Join(said, "; "))
-	return v, nil
+	return core.E(kind, "api", strings.Join(said, "; "))
 }
 
 // refused ends a call in huma; the error that was meant stands in the call.
