@@ -62,7 +62,7 @@ func New(p Parts) (*Console, error) {
 
 // sections register their routes; each stands in the file of its pages.
 var sections = []func(*Console){
-	staticRoutes, signinRoutes, liveRoutes, boardRoutes, searchRoutes, peopleRoutes,
+	staticRoutes, signinRoutes, liveRoutes, boardRoutes, searchRoutes, peopleRoutes, askRoutes,
 	deviceRoutes, alertRoutes, incidentRoutes, auditRoutes, approvalRoutes, stopRoutes,
 }
 

@@ -28,6 +28,8 @@ type peopleView struct {
 	People []identity.Person
 	Sites  []core.SiteID
 	Alone  bool
+	Roles  []string
+	Agreed []identity.Approval
 }
 
 // people lists everybody. Who is there is asked of the Guard here: the list
@@ -36,7 +38,7 @@ func (c *Console) people(w http.ResponseWriter, r *http.Request) error {
 	if err := c.permitted(r.Context(), policy.PersonList, "*"); err != nil {
 		return err
 	}
-	v := peopleView{People: c.People.List(r.Context()), Sites: sessionOf(r.Context()).Principal.Sites}
+	v := peopleView{People: c.People.List(r.Context()), Sites: sessionOf(r.Context()).Principal.Sites, Roles: askable, Agreed: c.agreed(r)}
 	active := 0
 	for _, p := range v.People {
 		if p.State == identity.PersonActive {
@@ -59,8 +61,7 @@ func (c *Console) permitted(ctx context.Context, action core.Action, id string) 
 	return httpd.Refusal(d, who, action, on)
 }
 
-// invite lets a viewer in. Other roles take a second person, who is asked by the
-// command line.
+// invite lets a viewer in. Other roles take a second person (see askRoutes).
 func (c *Console) invite(w http.ResponseWriter, r *http.Request) error {
 	id, err := core.ParseID[core.PersonID](form(r, "person"))
 	if err != nil {
@@ -79,10 +80,7 @@ func (c *Console) invite(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c.flashes.put(s.ID, flash{
-		Tone: "ok", Secret: made.URL,
-		Text: "Give this link to " + id.String() + ", and to nobody else. It works once, until " + made.Expires.UTC().Format("15:04 UTC") + ", and is shown only now.",
-	})
+	c.flashes.put(s.ID, linkFlash(made))
 	http.Redirect(w, r, "/people", http.StatusSeeOther)
 	return nil
 }
@@ -165,11 +163,7 @@ func (c *Console) removePasskey(w http.ResponseWriter, r *http.Request) error {
 // a stolen session must not become a stolen person.
 func (c *Console) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	s := sessionOf(r.Context())
-	options, handle, err := c.People.BeginConfirm(r.Context(), s, identity.LinkDigest(s.Person))
-	if err != nil {
-		return err
-	}
-	return httpd.WriteJSON(w, begun{handle, options})
+	return c.beginConfirm(w, r, identity.LinkDigest(s.Person))
 }
 
 // finishPasskey answers with the one-time link by which the next passkey is made.

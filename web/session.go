@@ -32,6 +32,8 @@ type People interface {
 	Invite(ctx context.Context, who core.Principal, in identity.InviteRequest) (identity.Link, error)
 	Revoke(ctx context.Context, who core.Principal, person core.PersonID) error
 	RevokePasskey(ctx context.Context, who core.Principal, id string) error
+	Request(ctx context.Context, who core.Principal, act identity.Act) (identity.Approval, error)
+	CarryOut(ctx context.Context, who core.Principal, id core.UUID) (identity.Approval, identity.Link, error)
 	approver
 }
 

@@ -125,6 +125,8 @@
     if (!res.ok) throw new Error([answer.detail || `The server answered ${res.status}.`, answer.next].filter(Boolean).join(' — '));
     return answer;
   };
+  // what a form with data-fields says goes along, so that the passkey signs it
+  const filled = (form) => ('fields' in form.dataset ? { fields: new URLSearchParams([...new FormData(form)].filter(([name]) => name !== 'csrf')).toString() } : {});
   const ceremonies = {
     'sign-in': {
       begin: () => send('/sign-in/begin', {}),
@@ -137,9 +139,9 @@
       finish: (handle, credential) => send('/register/finish', { handle, credential }),
     },
     confirm: {
-      begin: (form) => send(form.dataset.begin, {}, form.elements.csrf.value),
+      begin: (form) => send(form.dataset.begin, filled(form), form.elements.csrf.value),
       ask: (o) => navigator.credentials.get(decode(o)),
-      finish: (handle, credential, form) => send(form.dataset.finish, { handle, credential }, form.elements.csrf.value),
+      finish: (handle, credential, form) => send(form.dataset.finish, { handle, credential, ...filled(form) }, form.elements.csrf.value),
     },
   };
   const refusals = {
