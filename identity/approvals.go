@@ -280,10 +280,8 @@ func (p *People) waits(act Act, requester core.PersonID, others int) (time.Durat
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	for id := range p.said.approvers {
-		if id != requester {
-			return RecoveryDelay, nil
-		}
+	if p.said.approvedOnce(requester) {
+		return RecoveryDelay, nil
 	}
 	return AloneDelay, nil
 }

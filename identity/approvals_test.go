@@ -237,6 +237,25 @@ func TestWhoTakesTheOthersRightsAwayIsNotTwo(t *testing.T) {
 	})
 }
 
+// TestWhoNeverCameWasNoSecondPerson: somebody who was let in and lost the link
+// could never have approved, so the first person does not wait three days.
+func TestWhoNeverCameWasNoSecondPerson(t *testing.T) {
+	r := identitytest.New(t)
+	owner := r.Join()
+	a, err := asks(r, owner, inviting("ben", core.RoleAdministrator))
+	r.Must(err)
+	r.Clock.Advance(identity.AloneDelay)
+	_, _, err = r.CarryOut(confirmed(r, owner, identity.VerbCarry, a), owner.Session.Principal, a.ID)
+	r.Must(err)
+	r.Drain()
+	r.Start()
+	b, err := asks(r, owner, inviting("cleo", core.RoleAdministrator))
+	r.Must(err)
+	if !b.NotBefore.Equal(r.Clock.Now().Add(identity.AloneDelay)) {
+		t.Errorf("it waits until %s", b.NotBefore)
+	}
+}
+
 // TestASecondPersonMayObject: somebody who came meanwhile ends what waits.
 func TestASecondPersonMayObject(t *testing.T) {
 	r := identitytest.New(t)

@@ -133,6 +133,27 @@ func TestASessionsLife(t *testing.T) {
 	})
 }
 
+// TestASessionHasTheRolesOfItsSignIn: an operator whom the configuration gives
+// other roles, or none, signs in again.
+func TestASessionHasTheRolesOfItsSignIn(t *testing.T) {
+	r := identitytest.New(t)
+	u := r.Join()
+	r.Drain()
+	r.Parts.Operators[0].Roles = []string{core.RoleViewer}
+	r.Start()
+	_, err := r.Lookup(u.Cookie, u.Client)
+	want(t, err, core.KindUnauthenticated)
+	r.Must(r.SignIn(u))
+	if !slices.Equal(u.Session.Roles, []string{core.RoleViewer}) {
+		t.Errorf("roles %v", u.Session.Roles)
+	}
+	r.Drain()
+	r.Parts.Operators = nil
+	r.Start()
+	_, err = r.Lookup(u.Cookie, u.Client)
+	want(t, err, core.KindUnauthenticated)
+}
+
 // TestIdleIsKeptOverARestart: a restart neither wakes a session nor puts it to
 // sleep.
 func TestIdleIsKeptOverARestart(t *testing.T) {

@@ -126,9 +126,7 @@ func (p *People) believe(object string, r record) {
 	if kindOf(object) == kindSession {
 		p.believeSession(object, r, before, known)
 	}
-	if kindOf(object) == kindPerson && r.State == stateActive && canApprove(r.Roles) {
-		p.said.approvers[r.Person] = true
-	}
+	p.said.note(object, r.claim)
 }
 
 // fact leaves an entry that changes no authority: a refusal, a misuse.

@@ -50,7 +50,7 @@ type claim struct {
 	Person core.PersonID `json:"person,omitzero"`
 
 	// Of a person. Configured ones have roles and sites from the
-	// configuration.
+	// configuration; a session has those of its sign-in.
 	Name       string        `json:"name,omitempty"`
 	Roles      []string      `json:"roles,omitempty"`
 	Sites      []core.SiteID `json:"sites,omitempty"`

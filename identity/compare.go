@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"time"
 
@@ -63,7 +64,7 @@ func (p *People) shadow(ctx context.Context) error {
 	for object, r := range rows {
 		p.believe(object, record{claim: r.claim, revision: r.revision})
 	}
-	clear(p.said.approvers)
+	clear(p.said.approving)
 	return nil
 }
 
@@ -138,9 +139,8 @@ func (p *People) readAll(ctx context.Context, origin string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ready {
-		for person := range p.said.approvers {
-			said.approvers[person] = true
-		}
+		maps.Copy(said.approving, p.said.approving)
+		maps.Copy(said.joined, p.said.joined)
 		p.said = said
 		return nil
 	}
@@ -272,7 +272,7 @@ func (p *People) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return p.last(ctx)
 		case <-p.ended:
 			if err := p.recordEndings(ctx); err != nil && ctx.Err() == nil {
 				p.parts.Warn.Warn("the end of a session waits to be recorded", "err", err)
@@ -282,6 +282,20 @@ func (p *People) Run(ctx context.Context) error {
 			p.turn(ctx)
 		}
 	}
+}
+
+// lastWords is how long the end of the server waits for the ends of sessions.
+const lastWords = 2 * time.Second
+
+// last records what ended a moment before the server does, so that it has ended
+// after the next start too.
+func (p *People) last(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	if err := p.recordEndings(ctx); err != nil {
+		p.parts.Warn.Warn("the end of a session was not recorded", "err", err)
+	}
+	return nil
 }
 
 // turn is what Run does each minute.

@@ -42,8 +42,9 @@ type testimony struct {
 	wrong map[string]finding
 	// counters are the highest that passkeys were seen with.
 	counters map[string]uint32
-	// approvers are all who ever could approve.
-	approvers map[core.PersonID]bool
+	// approving and joined are all who ever had a role that approves, and a
+	// passkey.
+	approving, joined map[core.PersonID]bool
 }
 
 // finding is something wrong about a person.
@@ -55,7 +56,7 @@ type finding struct {
 func newTestimony() *testimony {
 	return &testimony{
 		objects: map[string]record{}, top: map[string]uint64{}, permits: map[string]permission{}, wrong: map[string]finding{},
-		counters: map[string]uint32{}, approvers: map[core.PersonID]bool{},
+		counters: map[string]uint32{}, approving: map[core.PersonID]bool{}, joined: map[core.PersonID]bool{},
 	}
 }
 
@@ -148,9 +149,28 @@ func (t *testimony) believe(rec audit.Record, c claim, mended bool) {
 		return
 	}
 	t.objects[rec.Object] = record{c, rec.Header.Revision, rec.Position}
-	if canApprove(c.Roles) {
-		t.approvers[c.Person] = true
+	t.note(rec.Object, c)
+}
+
+// note remembers who ever was a person that could approve.
+func (t *testimony) note(object string, c claim) {
+	switch {
+	case kindOf(object) == kindPerson && canApprove(c.Roles):
+		t.approving[c.Person] = true
+	case kindOf(object) == kindPasskey:
+		t.joined[c.Person] = true
 	}
+}
+
+// approvedOnce reports whether anybody else ever could have approved. Somebody
+// who was let in and never came could not.
+func (t *testimony) approvedOnce(but core.PersonID) bool {
+	for id := range t.approving {
+		if id != but && t.joined[id] {
+			return true
+		}
+	}
+	return false
 }
 
 // spend takes the permit that an entry names: each is good for one change, of

@@ -130,6 +130,9 @@ type live struct {
 	told   atomic.Int64 // seen, as it was last written
 	ended  atomic.Bool
 	kept   bool // has a row
+	// roles and sites are those of the sign-in; a session has no others.
+	roles []string
+	sites []core.SiteID
 }
 
 // NewPeople returns people of whom nothing is believed yet; [People.Load] reads

@@ -156,7 +156,7 @@ func (p *People) registration(ctx context.Context, t ticket, r record, credentia
 		}
 		changes = append(changes, named)
 	}
-	session, cookie := p.sessionClaim(r.Person, nameOf(object), credential.Authenticator.SignCount, client)
+	session, cookie := p.sessionClaim(r, nameOf(object), credential.Authenticator.SignCount, client)
 	if session, err = p.permit(ctx, who, policy.SessionCreate, session); err != nil {
 		return nil, "", err
 	}
@@ -307,7 +307,7 @@ func (p *People) FinishSignIn(ctx context.Context, handle string, credentialJSON
 	if out.person, err = p.still(out); err != nil {
 		return Session{}, "", err
 	}
-	session, cookie := p.sessionClaim(out.person.Person, nameOf(out.passkey), out.counter, c)
+	session, cookie := p.sessionClaim(out.person, nameOf(out.passkey), out.counter, c)
 	if session, err = p.permit(ctx, p.principal(out.person), policy.SessionCreate, session); err != nil {
 		return Session{}, "", err
 	}

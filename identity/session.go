@@ -49,7 +49,7 @@ func csrf(cookie string) string {
 }
 
 // sessionClaim makes a session and its cookie, the only copy.
-func (p *People) sessionClaim(person core.PersonID, passkey string, counter uint32, client Client) (change, string) {
+func (p *People) sessionClaim(person record, passkey string, counter uint32, client Client) (change, string) {
 	var id [10]byte
 	var secret [32]byte
 	_, _ = rand.Read(id[:]) // never fails since Go 1.24
@@ -59,7 +59,7 @@ func (p *People) sessionClaim(person core.PersonID, passkey string, counter uint
 	return change{
 		object: kindSession + "/" + hex.EncodeToString(id[:]), outcome: "began", vital: audit.VitalRepair,
 		claim: claim{
-			State: stateLive, Person: person, Hash: hex.EncodeToString(sum[:]), Created: now.UnixMicro(), Expires: now.Add(Shift).UnixMicro(),
+			State: stateLive, Person: person.Person, Roles: person.Roles, Sites: person.Sites, Hash: hex.EncodeToString(sum[:]), Created: now.UnixMicro(), Expires: now.Add(Shift).UnixMicro(),
 			Bound: client.bound(), Client: client.String(), Passkey: passkey, Counter: counter,
 		},
 	}, encode64(secret[:])
@@ -79,7 +79,7 @@ func (p *People) believeSession(object string, r, before record, known bool) {
 		return
 	}
 	s := &live{
-		id: nameOf(object), person: r.Person, bound: r.Bound, kept: true,
+		id: nameOf(object), person: r.Person, bound: r.Bound, kept: true, roles: r.Roles, sites: r.Sites,
 		began: time.UnixMicro(r.Created).UTC(), ends: time.UnixMicro(r.Expires).UTC(),
 	}
 	s.fresh.Store(r.Created)
@@ -126,8 +126,12 @@ func (p *People) Lookup(cookie string, c Client) (Session, error) {
 // session copies a live session out. The caller holds the lock.
 func (p *People) session(s *live, cookie string, now time.Time) (Session, error) {
 	r, known := p.person(s.person)
-	if !known || r.State != stateActive {
+	switch {
+	case !known || r.State != stateActive:
 		return Session{}, core.E(core.KindUnauthenticated, "identity.Lookup", "you are not known here any more")
+	case !slices.Equal(s.roles, r.Roles) || !slices.Equal(s.sites, r.Sites):
+		p.endLater(s, ending{why: "role-change"})
+		return Session{}, core.E(core.KindUnauthenticated, "identity.Lookup", "your roles or sites changed").WithHint("sign in with your passkey")
 	}
 	out := Session{
 		ID: s.id, Person: s.person, Name: r.Name, Roles: slices.Clone(r.Roles), Principal: p.principal(r),
