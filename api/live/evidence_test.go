@@ -1,10 +1,8 @@
 package live
 
 import (
-	"context"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/interlock-security/interlock/platform/journal"
 )
@@ -16,17 +14,16 @@ func TestEvidenceIsNotWatched(t *testing.T) {
 	h := running(t, m, nil)
 	w := h.Watch(ours, Cursor{})
 	defer w.Close()
+	begin(t, h, w, m, ours)
 	signed := frame(ours, `{"type":"device_batch"}`, `{"type":"device_batch","n":1}`, `{"type":"case_intrusion"}`)
 	signed.Key = &journal.Key{Tenant: ours}
 	m.add(signed, frame(ours, `{"type":"device_batch","n":2}`))
 	want := []string{`{"type":"device_batch","n":1}`, `{"type":"case_intrusion"}`, `{"type":"device_batch","n":2}`}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	got, _, _, err := gather(ctx, w, len(want))
+	got, _, _, err := gather(within(t), w, len(want))
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("watched: %v, %v", got, err)
 	}
-	items, _, err := h.Last(ctx, ours, 10)
+	items, _, err := h.Last(within(t), ours, len(want))
 	var last []string
 	for _, item := range items {
 		last = append(last, string(item.Data))
