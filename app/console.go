@@ -75,7 +75,7 @@ func (s *Server) serveConsole(ctx context.Context) error {
 	}
 	hub := live.New(live.Options{Frames: s.base.frames, Encode: web.EncodeEvent, Clock: s.clock, Log: s.log})
 	state := new(atomic.Pointer[web.Standing])
-	state.Store(&web.Standing{Away: []string{"state"}})
+	state.Store(&web.Standing{Away: []string{"state not known yet"}})
 	console, err := web.New(web.Parts{
 		API: s.API, People: s.People, Stops: s.Stops, Live: hub, Guard: s.Guard, Clock: s.clock, Log: s.log, Origin: s.Config.Listen.ConsoleURL(), Ending: ctx.Done(),
 		Standing: func() web.Standing { return s.standingNow(*state.Load()) },
@@ -161,8 +161,12 @@ func (s *Server) watchStanding(ctx context.Context, state *atomic.Pointer[web.St
 	for {
 		away := []string{}
 		for name, health := range s.parts() {
-			if health == core.HealthUnhealthy || health == core.HealthDegraded {
-				away = append(away, name)
+			switch health {
+			case core.HealthHealthy, core.HealthStarting:
+			case core.HealthDegraded:
+				away = append(away, web.PartName(name)+" degraded")
+			default:
+				away = append(away, web.PartName(name)+" unavailable")
 			}
 		}
 		slices.Sort(away)

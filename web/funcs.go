@@ -18,7 +18,7 @@ var funcs = template.FuncMap{
 	"plain": plain, "text": plainText, "clip": clip,
 	"when": when, "clock": clock, "ago": ago, "age": age, "seconds": seconds,
 	"severity": severity, "badge": badge, "tone": toneOf, "label": label,
-	"num": num, "short": short, "plural": plural, "join": strings.Join, "add": func(a, b int) int { return a + b },
+	"num": num, "short": short, "plural": plural, "join": strings.Join, "part": PartName, "add": func(a, b int) int { return a + b },
 	"asset": assetPath, "icon": icon, "dict": dict, "lines": lines, "entryPath": entryPath, "spark": sparkline,
 }
 
@@ -137,6 +137,18 @@ func badge(state any) template.HTML {
 		text = "unknown"
 	}
 	return template.HTML(`<span class="badge tone-`+toneOf(text)+`">`) + plain(label(text)) + `</span>` //nolint:gosec // plain escapes
+}
+
+var partNames = map[string]string{
+	"audit": "audit log", "collect": "collectors", "events": "event store", "keys": "keys process", "listener": "agent listener", "state": "database",
+}
+
+// PartName is what people call a part of the server.
+func PartName(part string) string {
+	if name, known := partNames[part]; known {
+		return name
+	}
+	return label(part)
 }
 
 // label turns a word of the wire into one for people.

@@ -21,7 +21,7 @@ type Standing struct {
 	Unwitnessed bool
 	// StopOnly is why the audit log takes nothing but stops, "" if it does.
 	StopOnly string
-	// Away are the parts that do not work now, by name.
+	// Away tells of the parts that do not work now: "event store unavailable".
 	Away []string
 	// Stops is how many stops are in force, Waiting how many devices have not
 	// confirmed one.

@@ -139,7 +139,7 @@ func TestEveryPageSaysTheMode(t *testing.T) {
 	}{
 		"single operator": {Standing{Mode: "single-operator", Unwitnessed: true}, []string{"single-operator", "unwitnessed"}},
 		"not known":       {Standing{}, []string{"mode unknown"}},
-		"damaged":         {Standing{Mode: "quorum", StopOnly: "the log <b>", Away: []string{"state"}}, []string{"stop-only", "state unavailable", "&lt;b&gt;"}},
+		"damaged":         {Standing{Mode: "quorum", StopOnly: "the log <b>", Away: []string{"database unavailable"}}, []string{"stop-only", "database unavailable", "&lt;b&gt;"}},
 		"stopped":         {Standing{Mode: "quorum", Stops: 2, Waiting: 37}, []string{"2 stops in force", "NOT CONFIRMED: 37"}},
 		"simulated":       {Standing{Mode: "quorum", Simulated: true}, []string{"simulated"}},
 	} {
