@@ -133,6 +133,32 @@ func TestASessionsLife(t *testing.T) {
 	})
 }
 
+// TestAPageThatIsLeftOpenDoesNotKeepASessionAwake: what a script asks for to keep
+// a page up to date is no use of the session.
+func TestAPageThatIsLeftOpenDoesNotKeepASessionAwake(t *testing.T) {
+	r := identitytest.New(t)
+	u := r.Join()
+	page := u.Client
+	page.ByItself = true
+	for range 4 {
+		if s, err := r.Lookup(u.Cookie, page); err != nil || s.StopOnly {
+			t.Fatalf("within the limit: %+v, %v", s, err)
+		}
+		r.Clock.Advance(identity.IdleLimit/4 - time.Second)
+	}
+	if s, err := r.Lookup(u.Cookie, u.Client); err != nil || s.StopOnly {
+		t.Fatalf("a person within the limit: %+v, %v", s, err)
+	}
+	for range 5 {
+		r.Clock.Advance(identity.IdleLimit / 5)
+		_, err := r.Lookup(u.Cookie, page)
+		r.Must(err)
+	}
+	if s, err := r.Lookup(u.Cookie, u.Client); err != nil || !s.StopOnly {
+		t.Errorf("kept awake by a page: %+v, %v", s, err)
+	}
+}
+
 // TestASessionHasTheRolesOfItsSignIn: an operator whom the configuration gives
 // other roles, or none, signs in again.
 func TestASessionHasTheRolesOfItsSignIn(t *testing.T) {

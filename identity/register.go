@@ -180,7 +180,7 @@ func (p *People) begun(cookie string) (Session, string, error) {
 	if s == nil {
 		return Session{}, "", core.E(core.KindUnauthenticated, "identity.SignIn", "the session ended at once")
 	}
-	out, err := p.session(s, cookie, p.parts.Clock.Now())
+	out, err := p.session(s, cookie, p.parts.Clock.Now(), false)
 	return out, cookie, err
 }
 

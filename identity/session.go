@@ -120,11 +120,11 @@ func (p *People) Lookup(cookie string, c Client) (Session, error) {
 		p.endLater(s, ending{why: "expired"})
 		return Session{}, core.E(core.KindUnauthenticated, op, "the shift of your session is over").WithHint("sign in with your passkey")
 	}
-	return p.session(s, cookie, now)
+	return p.session(s, cookie, now, c.ByItself)
 }
 
 // session copies a live session out. The caller holds the lock.
-func (p *People) session(s *live, cookie string, now time.Time) (Session, error) {
+func (p *People) session(s *live, cookie string, now time.Time, byItself bool) (Session, error) {
 	r, known := p.person(s.person)
 	switch {
 	case !known || r.State != stateActive:
@@ -145,7 +145,9 @@ func (p *People) session(s *live, cookie string, now time.Time) (Session, error)
 	case idle >= IdleLimit:
 		out.Why = "nothing was asked for in " + IdleLimit.String()
 	default:
-		s.seen.Store(now.UnixMicro())
+		if !byItself {
+			s.seen.Store(now.UnixMicro())
+		}
 		return out, nil
 	}
 	out.StopOnly, out.Roles, out.Principal.Roles = true, nil, nil

@@ -12,6 +12,10 @@ type Client struct {
 	Address string
 	// UserAgent is the header of that name.
 	UserAgent string
+	// ByItself says that a page asked and no person: a script that keeps it up
+	// to date. That is not using the session, so a page that is left open does
+	// not keep it from going idle.
+	ByItself bool
 }
 
 // Session is a signed-in person. It is a copy: nothing in it changes what is

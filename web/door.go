@@ -103,13 +103,15 @@ func (c *Console) session(r *http.Request) (Session, error) {
 	return c.People.Lookup(cookie.Value, clientOf(r))
 }
 
-// clientOf is what a session is bound to.
+// clientOf is what a session is bound to. What a script fetches is not a person
+// who does something; a POST is one.
 func clientOf(r *http.Request) Client {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		host = r.RemoteAddr
 	}
-	return Client{Address: host, UserAgent: r.UserAgent()}
+	fetched := r.Header.Get("Sec-Fetch-Dest") == "empty" && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+	return Client{Address: host, UserAgent: r.UserAgent(), ByItself: fetched}
 }
 
 // withSession puts the session, or why there is none, into the request's

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -47,5 +48,23 @@ func TestPagesSayWhenTheyHaveChanged(t *testing.T) {
 	}
 	if res, _ := p.ask("anna", http.MethodHead, "/devices/press-7?events", nil); res.Header.Get("X-Page-Version") != "" {
 		t.Error("a page whose reading is recorded would be read every two seconds")
+	}
+}
+
+// TestWhatAScriptFetchesIsNoUse: a page that is left open must not keep its
+// session from going idle.
+func TestWhatAScriptFetchesIsNoUse(t *testing.T) {
+	rows := []struct {
+		method, dest string
+		want         bool
+	}{
+		{"GET", "document", false}, {"GET", "", false}, {"HEAD", "empty", true}, {"GET", "empty", true}, {"POST", "empty", false}, {"POST", "document", false},
+	}
+	for _, r := range rows {
+		req := httptest.NewRequestWithContext(t.Context(), r.method, "/incidents", nil)
+		req.Header.Set("Sec-Fetch-Dest", r.dest)
+		if got := clientOf(req).ByItself; got != r.want {
+			t.Errorf("%s to %q: by itself %v", r.method, r.dest, got)
+		}
 	}
 }
