@@ -67,6 +67,10 @@ func (p *People) commit(ctx context.Context, alarms []Alarm, changes ...change) 
 	}
 	p.mu.Unlock()
 	p.stoppers()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
 	return nil
 }
 

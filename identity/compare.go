@@ -265,10 +265,17 @@ func (p *People) tell(ctx context.Context) error {
 	return nil
 }
 
+// settle is how long after a change the log is read for its entry.
+const settle = 2 * time.Second
+
 // Run records the ends of sessions, keeps when they were used, and compares,
 // until ctx ends.
 func (p *People) Run(ctx context.Context) error {
 	next := p.parts.Clock.After(compareEvery)
+	if !p.isReady() { // a long log was not read to its end before the start
+		p.turn(ctx)
+	}
+	var soon <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -277,11 +284,24 @@ func (p *People) Run(ctx context.Context) error {
 			if err := p.recordEndings(ctx); err != nil && ctx.Err() == nil {
 				p.parts.Warn.Warn("the end of a session waits to be recorded", "err", err)
 			}
+		case <-p.wake:
+			if soon == nil {
+				soon = p.parts.Clock.After(settle)
+			}
+		case <-soon:
+			soon = nil
+			p.look(ctx, p.Compare)
 		case <-next:
 			next = p.parts.Clock.After(compareEvery)
 			p.turn(ctx)
 		}
 	}
+}
+
+func (p *People) isReady() bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.ready
 }
 
 // lastWords is how long the end of the server waits for the ends of sessions.
@@ -301,12 +321,16 @@ func (p *People) last(ctx context.Context) error {
 // turn is what Run does each minute.
 func (p *People) turn(ctx context.Context) {
 	p.sweep()
-	look := p.Compare
-	if p.mu.RLock(); !p.ready {
-		look = p.Load
+	compare := p.Compare
+	if !p.isReady() {
+		compare = p.Load
 	}
-	p.mu.RUnlock()
-	for _, step := range []func(context.Context) error{p.recordEndings, p.saveSeen, look} {
+	p.look(ctx, p.recordEndings, p.saveSeen, compare)
+}
+
+// look takes steps that are taken again later where they fail.
+func (p *People) look(ctx context.Context, steps ...func(context.Context) error) {
+	for _, step := range steps {
 		if err := step(ctx); err != nil && ctx.Err() == nil {
 			p.parts.Warn.Warn("people could not be held against the audit log", "err", err)
 		}

@@ -99,11 +99,10 @@ type People struct {
 	parts   Parts
 	web     *webauthn.WebAuthn
 	seal    ceremonies
-	wake    chan struct{}
+	wake    chan struct{} // something changed
 	ended   chan struct{} // something waits in endings
 	editing sync.Mutex    // one change at a time
 	reading sync.Mutex    // one reader of the log at a time
-	started time.Time     // no confirmation is older than the process
 
 	mu       sync.RWMutex
 	ready    bool // the log has been read to its end once
@@ -157,7 +156,7 @@ func NewPeople(parts Parts) (*People, error) {
 		return nil, core.Wrap(core.KindInvalid, op, err)
 	}
 	p := &People{
-		parts: parts, web: web, wake: make(chan struct{}, 1), ended: make(chan struct{}, 1), started: parts.Clock.Now(), said: newTestimony(),
+		parts: parts, web: web, wake: make(chan struct{}, 1), ended: make(chan struct{}, 1), said: newTestimony(),
 		objects: map[string]record{}, sessions: map[[32]byte]*live{}, counters: map[string]uint32{}, doubt: map[core.PersonID]string{},
 		told: map[core.PersonID]bool{}, ahead: map[string]time.Time{}, spent: map[string]time.Time{},
 	}
