@@ -304,6 +304,9 @@ func (c *Core) alarm(now time.Time, in *input, p *point, r sensor.Reading) {
 		e := c.event(now, in, p.name, r, core.ClassDetectionFinding)
 		e.State = core.SensorAlarm
 		c.spend(now, &in.readings, e)
+		if r.Kind == sensor.Pulse {
+			in.alarmed = now
+		}
 	case p.latch != nil:
 		p.activity.add(now)
 	default:
@@ -384,6 +387,7 @@ func (c *Core) advance(now time.Time) {
 		c.silence(now, in)
 		c.flush(now, &in.readings)
 		c.flush(now, &in.lifecycle)
+		c.endAlarm(now, in)
 		c.tellActivity(now, in)
 	}
 }
@@ -414,6 +418,17 @@ func (c *Core) silence(now time.Time, in *input) {
 		in.stale = "its value stands still for more than " + limit.String()
 	}
 	c.lifecycle(now, in, "sensor_lost", core.SeverityHigh, map[string]any{"why": in.stale})
+}
+
+// endAlarm tells, a window after the last pulse that alarmed without a latch, how
+// the sensor is: no level of its own ends such an alarm, and whoever goes by the
+// last word would hold it for ever.
+func (c *Core) endAlarm(now time.Time, in *input) {
+	if in.alarmed.IsZero() || now.Sub(in.alarmed) < c.rules.Window {
+		return
+	}
+	in.alarmed = time.Time{}
+	c.lifecycle(now, in, "alarm_over", core.SeverityInfo, map[string]any{})
 }
 
 // tellActivity reports what went on at latched points, once a window.

@@ -24,6 +24,7 @@ type input struct {
 	sampled     bool
 	sampleMoved time.Time
 	cutAt       time.Time // when its driver was last cut for silence
+	alarmed     time.Time // when a pulse last alarmed without a latch, zero once that was ended
 	points      map[string]*point
 	names       []string // keys of points, in order of appearance
 	readings    budget
@@ -160,6 +161,9 @@ func (in *input) deadlines(debounce, window time.Duration) []time.Time {
 			quiet = in.cutAt
 		}
 		all = append(all, quiet.Add(in.spec.Caps.MaxSilence+1))
+	}
+	if !in.alarmed.IsZero() {
+		all = append(all, in.alarmed.Add(window))
 	}
 	for _, p := range in.points {
 		if p.pending != nil {

@@ -23,6 +23,11 @@ func TestTheEventOfAPulseSaysAlarmAndTheSensorIsWellAfterwards(t *testing.T) {
 	if b.state() != core.SensorOK {
 		t.Errorf("the sensor stays %s", b.state())
 	}
+	// Whoever goes by the last word hears that it is over, once.
+	b.at(time.Hour)
+	if last := b.events[len(b.events)-1]; b.types() != "interface_attached alarm_over" || last.State != core.SensorOK || last.At.Sub(epoch) > 2*time.Minute {
+		t.Errorf("events %q, the last %+v", b.types(), last)
+	}
 }
 
 func TestThePulsesOfAFloodSayAlarmWhenTheyAreCounted(t *testing.T) {
@@ -33,6 +38,9 @@ func TestThePulsesOfAFloodSayAlarmWhenTheyAreCounted(t *testing.T) {
 	b.keep(b.core.SetArming(b.now, core.Disarmed))
 	b.keep(b.core.Read(b.now, lid, attached())) // no attack, but counted with what was
 	b.at(2 * time.Minute)
+	if last := b.events[len(b.events)-1]; last.Type != "alarm_over" || last.State != core.SensorOK {
+		t.Errorf("last %+v", last)
+	}
 	for _, e := range b.events {
 		if e.Type == "interface_attached" && (e.State != core.SensorAlarm || e.Severity != core.SeverityMedium) {
 			t.Fatalf("event %+v", e)
