@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/api/live"
@@ -42,6 +43,8 @@ type Console struct {
 	mux     *httpd.Mux
 	host    hosts
 	flashes flashes
+	// verifying is held while the audit log is recomputed.
+	verifying sync.Mutex
 	streams streams
 	boards  boards
 }

@@ -100,6 +100,13 @@ func localTime(text string) (time.Time, error) {
 // verifyLog has the log recomputed and shows what came of it on the same page: a
 // result that could be linked to would be taken for one of now.
 func (c *Console) verifyLog(w http.ResponseWriter, r *http.Request) error {
+	if !c.verifying.TryLock() { // it reads the whole log: one at a time
+		return core.E(core.KindUnavailable, "web.audit", "the log is being verified just now for somebody else").WithHint("try again in a moment")
+	}
+	defer c.verifying.Unlock()
+	// A long log takes longer than a page may; where the deadline can't be
+	// lifted the answer is broken off and never half.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	began := c.Clock.Now()
 	out, err := c.API.VerifyLog(r.Context(), &api.None{})
 	if err != nil {

@@ -21,6 +21,11 @@ func TestTheVerifyButtonIsHonest(t *testing.T) {
 	if text := visibleText(body); res.StatusCode != http.StatusOK || !strings.Contains(text, "entries fit") || !strings.Contains(text, "No outside witness signs this log") || !strings.Contains(text, "interlock audit verify") {
 		t.Fatalf("%d %s", res.StatusCode, text)
 	}
+	p.console.verifying.Lock()
+	if res, body := p.ask("anna", http.MethodPost, "/audit/verify", url.Values{"csrf": {"token-of-anna"}}); res.StatusCode != http.StatusServiceUnavailable || strings.Contains(body, "entries fit") {
+		t.Errorf("while another one runs: %d", res.StatusCode)
+	}
+	p.console.verifying.Unlock()
 	spoil(t, filepath.Join(p.dir, "audit"), []byte("device.quarantine"))
 	_, body = p.ask("vera", http.MethodPost, "/audit/verify", form)
 	if text := visibleText(body); !strings.Contains(text, "Damaged") || strings.Contains(body, "verdict tone-ok") {
