@@ -15,6 +15,7 @@ type eventView struct {
 	At        time.Time     `json:"at"`
 	Severity  core.Severity `json:"severity"`
 	Source    pieces        `json:"source"`
+	Device    string        `json:"device,omitempty"` // where the source leads
 	Type      pieces        `json:"type"`
 	Fields    pieces        `json:"fields"`
 	Simulated bool          `json:"simulated,omitempty"`
@@ -35,7 +36,7 @@ func viewOf(record []byte) (eventView, bool) {
 		return eventView{}, false
 	}
 	return eventView{
-		At: ev.Time, Severity: ev.Severity, Simulated: ev.Simulated,
+		At: ev.Time, Severity: ev.Severity, Simulated: ev.Simulated, Device: ev.Device.String(),
 		Source: piecesOf(cut(ev.Source, maxCell)), Type: piecesOf(cut(ev.Type, maxCell)), Fields: piecesOf(cut(fieldsLine(ev.Fields), maxFields)),
 	}, true
 }

@@ -17,6 +17,8 @@ import (
 const (
 	// lastEvents is how many events the page begins with.
 	lastEvents = 50
+	// lastLooked is how many are looked at for those of a severity.
+	lastLooked = 500
 	// mostRows is how many rows the script keeps.
 	mostRows = 200
 	// heartbeat is how often a quiet stream says that it lives. The session is
@@ -38,6 +40,8 @@ type liveView struct {
 	Events []eventView
 	Cursor string
 	Most   int
+	Least  core.Severity // what is shown at least
+	Tabs   []tab
 	Empty  empty
 }
 
@@ -46,21 +50,41 @@ func (c *Console) livePage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	items, cursor, err := c.Live.Last(r.Context(), who.Tenant, lastEvents)
+	least := core.Severity(r.URL.Query().Get("least"))
+	if least.Rank() < 0 {
+		least = core.SeverityInfo
+	}
+	items, cursor, err := c.Live.Last(r.Context(), who.Tenant, lastLooked)
 	if err != nil {
 		return err
 	}
-	v := liveView{Cursor: cursor.String(), Most: mostRows, Empty: empty{
+	v := liveView{Cursor: cursor.String(), Most: mostRows, Least: least, Tabs: leastTabs(least), Empty: empty{
 		Icon: "live", Title: "No event yet",
 		Next:    "Events appear here as soon as they are durable: from devices, from sshd and other logs, from syslog. Try it with a demonstration:",
 		Command: "interlock demo open-case",
 	}}
-	for i := len(items) - 1; i >= 0; i-- { // the newest first
-		if ev, ok := viewOf(items[i].Data); ok {
+	if least != core.SeverityInfo {
+		v.Empty = empty{Icon: "live", Title: "Nothing of that severity lately", Next: "What comes in and is at least " + string(least) + " appears here.", Link: &link{"/live", "Show every event"}}
+	}
+	for i := len(items) - 1; i >= 0 && len(v.Events) < lastEvents; i-- { // the newest first
+		if ev, ok := viewOf(items[i].Data); ok && ev.Severity.Rank() >= least.Rank() {
 			v.Events = append(v.Events, ev)
 		}
 	}
 	return c.render(w, r, "live", page{Title: "Live events", Nav: "live", Body: v, Refresh: 10})
+}
+
+// leastTabs are the severities to choose from.
+func leastTabs(least core.Severity) []tab {
+	list := []tab{{Href: "/live", Text: "Every event", Here: least == core.SeverityInfo}}
+	for _, s := range core.Severities[1:] {
+		text := "At least " + string(s)
+		if s == core.SeverityCritical {
+			text = "Critical"
+		}
+		list = append(list, tab{Href: "/live?least=" + string(s), Text: text, Here: s == least})
+	}
+	return list
 }
 
 // readsEvents asks the Guard: log lines name people, so each reading is

@@ -294,3 +294,19 @@ func TestEventsAreWrittenAsServerSentEvents(t *testing.T) {
 		t.Errorf("back is %q", got)
 	}
 }
+
+// TestOnlyTheSevereOnes: who asks for a severity sees no less severe event.
+func TestOnlyTheSevereOnes(t *testing.T) {
+	p := newPlant(t)
+	raw := p.withEvents()
+	for i := range 10 {
+		p.append(raw, someEvent(i, fmt.Sprintf(`{"n":%d}`, i)))
+	}
+	body := p.page("anna", "/live?least=high")
+	if strings.Contains(body, "sev-medium") || strings.Contains(body, "sev-info") || strings.Count(body, "sev-high") != 2 || strings.Count(body, "sev-critical") != 2 || !strings.Contains(body, `data-least="high"`) {
+		t.Errorf("%s", visibleText(body))
+	}
+	if body := p.page("anna", "/live?least=<b>"); !strings.Contains(body, `data-least="info"`) || strings.Count(body, "sev-info") != 2 {
+		t.Errorf("a severity that is none: %s", visibleText(body))
+	}
+}

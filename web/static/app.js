@@ -189,6 +189,8 @@
   if (list && window.EventSource) {
     const most = Number(list.dataset.most) || 200;
     const state = $('#pulse');
+    const severities = ['info', 'low', 'medium', 'high', 'critical'];
+    const least = severities.indexOf(list.dataset.least);
     const kept = [];
     let source = null, drawing = false, paused = false, last = list.dataset.cursor || '';
     const tell = (text, value) => { if (state) { state.textContent = text; state.dataset.state = value; } };
@@ -218,7 +220,14 @@
       time.title = ev.at;
       cell(row, 'Time', time).className = 'nowrap';
       cell(row, 'Severity', el('span', `sev sev-${ev.severity}`, ev.severity));
-      cell(row, 'Source', shown(ev.source)).className = 'src';
+      let source = shown(ev.source);
+      if (ev.device) {
+        const a = el('a');
+        a.href = `/devices/${encodeURIComponent(ev.device)}`;
+        a.append(source);
+        source = a;
+      }
+      cell(row, 'Source', source).className = 'src';
       const what = cell(row, 'Event', (() => { const b = el('span', 'what'); b.append(shown(ev.type)); return b; })());
       if (ev.simulated) what.append(' ', el('span', 'tag', 'simulated'));
       const fields = el('span', 'fields');
@@ -246,7 +255,9 @@
       source.onerror = () => tell(source && source.readyState === 2 ? 'Stopped: load the page again' : 'Connection lost, trying again …', 'off');
       source.addEventListener('event', (e) => {
         last = e.lastEventId;
-        kept.push(JSON.parse(e.data));
+        const ev = JSON.parse(e.data);
+        if (!ev.skipped && severities.indexOf(ev.severity) < least) return;
+        kept.push(ev);
         if (kept.length > most * 2) kept.splice(0, kept.length - most);
         plan();
       });
