@@ -45,8 +45,8 @@ type Console struct {
 	flashes flashes
 	// verifying is held while the audit log is recomputed.
 	verifying sync.Mutex
-	streams streams
-	boards  boards
+	streams   streams
+	boards    boards
 }
 
 // New returns the console with all its routes.
