@@ -69,6 +69,7 @@ func TestHardwareInTheLoop(t *testing.T) {
 		{"200 trips, edge → journal → contained", l.measured},
 		{"a pointer that is on the list is plugged in", l.pointer},
 		{"a keyboard that claims to be that pointer is plugged in", l.keyboard},
+		{"a keyboard is plugged in while no agent runs", l.behind},
 		{"a disk is removed", l.disk},
 		{"the network cable is cut and put back", l.cut},
 		{"the audit log verifies", l.wholeLog},

@@ -89,6 +89,53 @@ func (l *loop) keyboard(ctx context.Context) (string, error) {
 	return fmt.Sprintf("event %d, %s, authorized=0, no input device; its serial %q is text", found[0].Sequence, found[0].Severity, f.Serial), nil
 }
 
+// behind plugs a keyboard in while no agent runs: the controller stays closed,
+// and the agent that starts afterwards tells of it.
+func (l *loop) behind(ctx context.Context) (string, error) {
+	if err := l.m.do(ctx, "agent.kill", nil, nil); err != nil {
+		return "", err
+	}
+	if err := l.m.monitor(ctx, "device_add", map[string]any{"driver": "usb-kbd", "id": "second", "bus": "usb0.0", "serial": "second"}); err != nil {
+		return "", err
+	}
+	before, err := l.list(ctx, "/dev/input/event*")
+	if err != nil {
+		return "", err
+	}
+	var ports []string
+	err = await(ctx, func() (err error) {
+		if ports, err = l.list(ctx, "/sys/bus/usb/devices/1-3/authorized"); err == nil && len(ports) == 0 {
+			err = errors.New("the kernel has not seen it")
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := l.m.do(ctx, "agent.start", control.Start{}, nil); err != nil {
+		return "", err
+	}
+	found, err := l.awaitEvents(ctx, "usb_blocked") // the first one's port has its latch already
+	if err != nil {
+		return "", err
+	}
+	if f, err := fieldsOf(found[0]); err != nil || f.Serial != "second" {
+		return "", fmt.Errorf("%s: %w", found[0].Fields, err)
+	}
+	if err := l.watching(ctx); err != nil {
+		return "", err
+	}
+	var authorized control.File
+	if err := l.m.do(ctx, "read", control.File{Path: ports[0]}, &authorized); err != nil {
+		return "", err
+	}
+	after, err := l.list(ctx, "/dev/input/event*")
+	if err == nil && (strings.TrimSpace(authorized.Text) != "0" || !slices.Equal(before, after)) {
+		err = fmt.Errorf("authorized is %q, input devices were %v and are %v", authorized.Text, before, after)
+	}
+	return fmt.Sprintf("event %d, %s, authorized=0 before and after", found[0].Sequence, found[0].Severity), err
+}
+
 // disk takes a disk out.
 func (l *loop) disk(ctx context.Context) (string, error) {
 	if err := l.m.monitor(ctx, "device_del", map[string]any{"id": "disk0"}); err != nil {

@@ -40,8 +40,9 @@ func (l *loop) local(ctx context.Context) (local, error) {
 	return st, l.m.do(ctx, "agent.status", nil, &st)
 }
 
-// watching waits until every sensor of an agent that was just started is well:
-// what is there at that moment is its inventory, what comes later is news.
+// watching waits until every sensor of an agent that was just started has looked:
+// what is there at that moment is its inventory, what comes later is news. One
+// whose latch was set before is in alarm from the start.
 func (l *loop) watching(ctx context.Context) error {
 	return await(ctx, func() error {
 		st, err := l.local(ctx)
@@ -49,8 +50,10 @@ func (l *loop) watching(ctx context.Context) error {
 			return err
 		}
 		for _, id := range sensors {
-			if !slices.ContainsFunc(st.Sensors, func(s localSensor) bool { return s.ID == id && s.State == string(core.SensorOK) }) {
-				return fmt.Errorf("%s is not ok: %+v", id, st.Sensors)
+			if !slices.ContainsFunc(st.Sensors, func(s localSensor) bool {
+				return s.ID == id && (s.State == string(core.SensorOK) || s.State == string(core.SensorAlarm))
+			}) {
+				return fmt.Errorf("%s has not looked: %+v", id, st.Sensors)
 			}
 		}
 		return nil
