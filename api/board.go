@@ -39,6 +39,8 @@ type Board struct {
 	Incidents    map[string]int `json:"incidents,omitempty"` // open ones by state
 	Devices      map[string]int `json:"devices,omitempty"`   // by state
 	Awaiting     int            `json:"orders_awaiting"`     // persons' signatures
+	// Agreements is how many requests wait for a second person in the console.
+	Agreements int `json:"agreements_open"`
 	// Lag is how many frames of the journal each stage is behind.
 	Lag map[string]uint64 `json:"lag,omitempty"`
 	// Unknown says why figures are absent, "" where all are there.
@@ -62,6 +64,11 @@ func (a *API) Board(ctx context.Context, _ *None) (*Out[Board], error) {
 	b := Board{
 		Time: a.Clock.Now(), Health: s.Health, Parts: s.Parts, Mode: s.Mode, LogMode: s.Audit.Mode, LogSize: s.Audit.Size, Warnings: s.Warnings,
 		Stops: a.stopsOf(who), Devices: s.Devices, Incidents: s.Incidents, Lag: lagOf(s.Journal),
+	}
+	for _, g := range a.People.Approvals(ctx) { // from memory
+		if g.Open() {
+			b.Agreements++
+		}
 	}
 	if err := a.figures(ctx, who, &b); err != nil {
 		b.Unknown = "figures that only the database knows are not known: " + core.KindOf(err).String()

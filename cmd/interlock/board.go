@@ -27,7 +27,7 @@ func showBoard(e *env) error {
 	switch {
 	case b.Health != core.HealthHealthy || b.Unknown != "":
 		return core.E(core.KindUnavailable, "status", "the server is "+string(b.Health)+because(b.Unknown))
-	case open > 0 || len(b.Incidents) > 0 || len(b.Stops) > 0 || b.SensorsNotOK > 0 || b.Awaiting > 0:
+	case open > 0 || len(b.Incidents) > 0 || len(b.Stops) > 0 || b.SensorsNotOK > 0 || b.Awaiting > 0 || b.Agreements > 0:
 		return errFindings
 	}
 	return nil
@@ -59,6 +59,7 @@ func tellBoard(w io.Writer, b api.Board) {
 		line("orders", "%d wait for signatures", b.Awaiting)
 		line("lag", "%s", lag(b.Lag))
 	}
+	line("agreements", "%d wait for a second person", b.Agreements)
 	line("health", "%s%s", b.Health, unwell(b.Parts))
 	line("mode", "%s, log %s with %d entries", b.Mode, b.LogMode, b.LogSize)
 	for _, warning := range b.Warnings {

@@ -83,7 +83,7 @@ func (c *stopClient) noAnswer(err error) error {
 	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
 		return e.WithHint("start one with: interlock up   (or name its data directory with --data)")
 	case errors.Is(err, os.ErrPermission):
-		return e.WithHint("the socket belongs to the user who runs the server; become that user")
+		return e.WithHint("the socket is for the user who runs the server and for the group listen.group of its configuration")
 	}
 	return e
 }
