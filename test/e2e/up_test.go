@@ -114,8 +114,8 @@ func TestUp(t *testing.T) {
 	}
 
 	processes := family(t, s.cmd.Process.Pid)
-	if len(processes) != 3 {
-		t.Errorf("%d processes, want server, keys process and agent", len(processes))
+	if len(processes) != 4 {
+		t.Errorf("%d processes, want server, keys process, events process and agent", len(processes))
 	}
 	if code := s.interrupt(); code != 0 {
 		t.Errorf("Ctrl-C: exit %d\n%s", code, s.out.dump())
