@@ -510,6 +510,29 @@ func TestSignInsThatAreRefused(t *testing.T) {
 	}
 }
 
+// TestRefusalsDoNotFillTheLog: whoever knows a passkey's id costs one entry a
+// minute, not one a try.
+func TestRefusalsDoNotFillTheLog(t *testing.T) {
+	r := identitytest.New(t)
+	owner, vera := r.Join(), r.Open(invite(r, "vera"))
+	forged := *vera.Authenticator
+	k := *forged.Keys[0]
+	k.ID, k.Handle, forged.Keys = owner.Authenticator.Keys[0].ID, owner.Authenticator.Keys[0].Handle, []*identitytest.Key{&k}
+	r.Drain()
+	before := r.Log.Size()
+	for range 50 {
+		want(t, r.SignIn(&identitytest.User{Authenticator: &forged, Client: identitytest.Browser}), core.KindUnauthenticated)
+	}
+	if got := entries(r, "session.create"); r.Log.Size() != before+1 || got[len(got)-1] != "refused" {
+		t.Errorf("50 tries cost %d entries: %v", r.Log.Size()-before, got)
+	}
+	r.Clock.Advance(time.Minute)
+	want(t, r.SignIn(&identitytest.User{Authenticator: &forged, Client: identitytest.Browser}), core.KindUnauthenticated)
+	if r.Drain(); r.Log.Size() != before+2 {
+		t.Errorf("a minute later: %d entries", r.Log.Size()-before)
+	}
+}
+
 // TestAClonedPasskey: a counter that goes back suspends the passkey, over
 // restarts too, and is an alarm.
 func TestAClonedPasskey(t *testing.T) {

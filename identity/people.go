@@ -114,7 +114,8 @@ type People struct {
 	told     map[core.PersonID]bool
 	ahead    map[string]time.Time // objects whose entries are on the way, since when
 	endings  []ending
-	spent    map[string]time.Time // handles and confirmations that were used
+	refusals map[core.PersonID]time.Time // when one was last recorded by name
+	spent    map[string]time.Time        // handles and confirmations that were used
 }
 
 // live is a session that may be used.
@@ -158,7 +159,7 @@ func NewPeople(parts Parts) (*People, error) {
 	p := &People{
 		parts: parts, web: web, wake: make(chan struct{}, 1), ended: make(chan struct{}, 1), said: newTestimony(),
 		objects: map[string]record{}, sessions: map[[32]byte]*live{}, counters: map[string]uint32{}, doubt: map[core.PersonID]string{},
-		told: map[core.PersonID]bool{}, ahead: map[string]time.Time{}, spent: map[string]time.Time{},
+		told: map[core.PersonID]bool{}, ahead: map[string]time.Time{}, spent: map[string]time.Time{}, refusals: map[core.PersonID]time.Time{},
 	}
 	_, _ = rand.Read(p.seal.key[:]) // never fails since Go 1.24
 	return p, nil

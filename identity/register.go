@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
@@ -249,10 +250,27 @@ func (p *People) asserted(ctx context.Context, t ticket, credentialJSON []byte, 
 	return out, nil
 }
 
-// unproved records a refusal: of somebody whose passkey was named by name, of a
-// stranger by counting.
+// refusalEvery is how often the refusals at one person's passkeys are recorded by
+// name: whoever knows a passkey's id is a stranger still, and must not be able to
+// fill the log.
+const refusalEvery = time.Minute
+
+// tried reports whether a refusal at somebody's passkey was recorded a moment ago.
+func (p *People) tried(person core.PersonID) bool {
+	now := p.parts.Clock.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if last, known := p.refusals[person]; known && now.Sub(last) < refusalEvery {
+		return true
+	}
+	p.refusals[person] = now
+	return false
+}
+
+// unproved records a refusal: the first in a minute at somebody's passkey by
+// name, the others by counting.
 func (p *People) unproved(ctx context.Context, out proof, client Client) {
-	if out.person.Person.IsZero() {
+	if out.person.Person.IsZero() || p.tried(out.person.Person) {
 		p.stranger(ctx, client)
 		return
 	}
