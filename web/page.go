@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -113,7 +114,7 @@ func (c *Console) renderStatus(w http.ResponseWriter, r *http.Request, status in
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) error {
 	p := httpd.ProblemOf(err)
 	if core.KindOf(err) == core.KindInternal {
-		c.Log.Error("a page failed", "route", r.Pattern, "error", err)
+		c.Log.Error("a page failed", slog.String("route", r.Pattern), slog.Any("err", err))
 	}
 	if !wantsPage(r) {
 		httpd.WriteError(w, r, err)

@@ -258,7 +258,10 @@ func (p *plant) openStops() {
 func (p *plant) open() {
 	p.t.Helper()
 	runner := action.NewRunner(p.guard, p.registry, p.orders)
+	people, err := identity.NewPeople(identity.Parts{Console: "http://localhost:7400", Name: "test", Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler)})
+	p.must(err)
 	p.api = api.New(api.Parts{
+		People: people,
 		Authenticate: func(*http.Request) (core.Principal, error) {
 			return core.Principal{}, core.E(core.KindUnauthenticated, "test", "no socket")
 		},
@@ -272,7 +275,6 @@ func (p *plant) open() {
 		},
 		EnrolmentString: func(_ context.Context, t fleet.Token, fact string) (string, error) { return t.ID + fact, nil },
 	})
-	var err error
 	p.console, err = New(Parts{
 		API: p.api, People: cookies{}, Stops: p.stops, Guard: p.guard, Clock: core.SystemClock{}, Log: slog.New(slog.DiscardHandler), Origin: "http://localhost:7400",
 		Standing: func() Standing { return Standing{Installation: "test", Mode: p.mode, Unwitnessed: true} },

@@ -211,7 +211,7 @@ func (v *searchView) barsOf(buckets []api.EventBucket) []bar {
 	}
 	counts := map[int64]int{}
 	for _, b := range buckets {
-		counts[int64(b.Time.Sub(first)/step)] += int(min(b.Count, 1<<40)) //nolint:gosec // bounded
+		counts[int64(b.Time.Sub(first)/step)] += int(min(b.Count, 1<<40))
 	}
 	var bars []bar
 	for i := int64(0); i < 400; i++ {

@@ -2,7 +2,6 @@ package web
 
 import (
 	"encoding/json"
-	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
@@ -308,7 +307,9 @@ func TestAnEventsRowIsTheSameInTheScript(t *testing.T) {
 	if fieldsLine(json.RawMessage(`"text"`)) != `"text"` {
 		t.Error("fields that are no object")
 	}
-	var _ template.HTML = piecesOf("<").HTML()
+	if got := piecesOf("<").HTML(); got != "<bdi>&lt;</bdi>" {
+		t.Error(got)
+	}
 }
 
 // TestTheFoundationsPagesOfALargeFleet prints what the first pages take with

@@ -1,10 +1,6 @@
 package web
 
-import (
-	"html/template"
-	"net/url"
-	"time"
-)
+import "net/url"
 
 // pager is the argument of the partial of that name: {{template "pager" .Pager}}.
 type pager struct {
@@ -43,18 +39,6 @@ func address(path string, q url.Values) string {
 		return path
 	}
 	return path + "?" + q.Encode()
-}
-
-// moment is a step of a timeline: {{template "timeline" .Moments}}.
-type moment struct {
-	At time.Time
-	// Tone colours the point: "ok", "warn", "bad", "info" or "".
-	Tone  string
-	Title template.HTML // made with plain
-	By    string
-	// Detail is shown below, as text.
-	Detail string
-	Links  []link
 }
 
 // link leads on.
