@@ -111,7 +111,7 @@ func (c *Console) route(pattern string, action core.Action, a access, h handler)
 	c.mux.HandleFunc(pattern, action, func(w http.ResponseWriter, r *http.Request) error {
 		r = c.withSession(r)
 		if err := h(w, r); err != nil {
-			return c.fail(w, r, err)
+			return c.stopAgain(w, r, err)
 		}
 		return nil
 	})

@@ -106,6 +106,17 @@ func (c *Console) stopTrip(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// stopAgain answers with the page of an error, but for a stop that a form could
+// not request (it was open too long, or from another session): then the page
+// that offers the stops comes anew, because one more press must do.
+func (c *Console) stopAgain(w http.ResponseWriter, r *http.Request, err error) error {
+	if r.Method != http.MethodPost || r.URL.Path != "/stop" || sessionOf(r.Context()).ID == "" || !wantsPage(r) {
+		return c.fail(w, r, err)
+	}
+	again := core.E(core.KindOf(err), "web.stop", detail(err.Error())).WithHint("you need not load the page again, this is a new one: press once more")
+	return c.showStop(w, r, httpd.ProblemOf(err).Status, again)
+}
+
 // scopeOf reads what a button says: "fleet", "site/hall-a", "line/hall-a/press",
 // or "device" with the name in a field of its own.
 func scopeOf(text, device string) (s stop.Scope, err error) {
