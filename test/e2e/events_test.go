@@ -2,202 +2,152 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/core"
-	eventstore "github.com/interlock-security/interlock/platform/events"
-	"github.com/interlock-security/interlock/platform/journal"
-	"github.com/interlock-security/interlock/platform/store"
 	"github.com/interlock-security/interlock/siem/index"
 )
 
-// indexRig is a journal, the index stage and the real events process, without
-// the rest of the server: a million events would be most of its test.
-type indexRig struct {
+// indexer runs test/e2e/indexer: it is built as the product is, without the race
+// detector, which would be most of a million events.
+type indexer struct {
 	t      *testing.T
-	state  *store.DB
-	frames *journal.Raw
 	dir    string
+	frames int
+	cmd    *exec.Cmd
 	out    *output
-	tenant core.TenantID
-	child  *eventstore.Supervisor
-	index  *index.Index
-	end    func()
+	lines  chan indexLine
 }
 
-func newIndexRig(t *testing.T) *indexRig {
-	t.Helper()
-	r := &indexRig{t: t, dir: t.TempDir(), out: newOutput(), tenant: core.MustID[core.TenantID]("main")}
-	open := func(name string, m store.Migrations) *store.DB {
-		db, err := store.Open(t.Context(), store.Config{Driver: "sqlite", Path: filepath.Join(r.dir, name), Key: core.NewSecret(make([]byte, 32))})
-		if err == nil {
-			err = db.Migrate(t.Context(), m)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = db.Close() })
-		return db
-	}
-	r.state = open("state.db", journal.Migrations())
-	raw := open("journal.db", journal.RawMigrations())
-	var err error
-	if r.frames, err = journal.OpenRaw(t.Context(), raw, journal.RawOptions{State: r.state}); err != nil {
-		t.Fatal(err)
-	}
-	r.start()
-	t.Cleanup(func() { r.end() })
-	return r
+// indexLine is what it says.
+type indexLine struct {
+	Child, Starts int
+	State         index.State
+	Final         bool
+	Offsets       int
+	Wrong         map[string]string
 }
 
-// start runs the events process and the index, as a start of serve does.
-func (r *indexRig) start() {
-	r.t.Helper()
-	program, err := binary()
+// indexerProgram builds it once per test run, beside the product.
+var indexerProgram = sync.OnceValues(func() (string, error) {
+	product, err := binary()
 	if err != nil {
-		r.t.Fatal(err)
+		return "", err
 	}
-	log := slog.New(slog.NewTextHandler(r.out, nil))
-	r.child = &eventstore.Supervisor{
-		Args: []string{"child", "events"}, Program: program, Installation: core.MustID[core.ServiceID]("test"), Stderr: r.out, Clock: core.SystemClock{}, Log: log,
-		Start: eventstore.Start{Dir: filepath.Join(r.dir, "events"), Memory: 64 << 20, Disk: 4 << 30, Retention: 90 * 24 * time.Hour, Flush: time.Second},
+	path := filepath.Join(filepath.Dir(product), "indexer")
+	cmd := exec.Command("go", "build", "-o", path, "./indexer")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build ./indexer: %w\n%s", err, out)
 	}
-	r.index = index.New(index.Config{Frames: r.frames, State: r.state, Store: r.child.Client(), Flush: time.Second, Clock: core.SystemClock{}, Log: log})
-	ctx, cancel := context.WithCancel(context.Background())
-	childEnded, indexEnded := make(chan struct{}), make(chan struct{})
-	child, ix := r.child, r.index
-	go func() { defer close(childEnded); _ = child.Run(ctx) }()
-	go func() { defer close(indexEnded); _ = ix.Run(ctx, nil) }()
-	r.end = func() { cancel(); <-childEnded; <-indexEnded }
-}
+	return path, nil
+})
 
-// crash kills the events process at once and forgets what the index knew, as
-// when the machine loses power; then all is started again.
-func (r *indexRig) crash() {
-	r.kill()
-	r.end()
-	r.start()
-}
-
-// kill kills the events process.
-func (r *indexRig) kill() {
-	if pid := r.child.PID(); pid > 0 {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
-}
-
-// record is an event of about 400 bytes.
-func (r *indexRig) record(n int, now time.Time) []byte {
-	at := now.UTC().Format(time.RFC3339Nano)
-	return fmt.Appendf(nil, `{"id":"%s","time":"%s","received":"%s","tenant":"main","source":"device/press-%d","provenance":"device-signed","device":"press-%d","class":5002,`+
-		`"type":"case_intrusion","severity":"high","sequence":%d,"fields":{"sensor":"lid","state":"alarm","count":%d,"message":"the lid of the press was opened, for the %dth time"}}`,
-		core.NewUUID(now), at, at, n%50, n%50, n+1, n, n)
-}
-
-// append puts frames of a thousand events into the journal.
-func (r *indexRig) append(frames int, from int) {
-	now := time.Now()
-	records := make([][]byte, 1000)
-	for f := range frames {
-		for i := range records {
-			records[i] = r.record((from+f)*1000+i, now)
-		}
-		if _, err := r.frames.Append(r.t.Context(), journal.Frame{Kind: journal.KindEvents, Tenant: r.tenant, Source: "device/press", Received: now, Records: records}); err != nil {
-			r.t.Error(err)
-			return
-		}
-	}
-}
-
-// settled waits until the cursor has passed all.
-func (r *indexRig) settled() {
-	r.t.Helper()
-	next, err := r.frames.Next(r.t.Context(), 0)
+func (x *indexer) start() {
+	x.t.Helper()
+	program, err := indexerProgram()
 	if err != nil {
-		r.t.Fatal(err)
+		x.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(r.t.Context(), 3*time.Minute)
-	defer cancel()
-	for r.index.State().Cursor < next {
+	product, err := binary()
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.cmd = exec.Command(program, product, x.dir, strconv.Itoa(x.frames))
+	x.cmd.Stderr = x.out
+	pipe, err := x.cmd.StdoutPipe()
+	if err == nil {
+		err = x.cmd.Start()
+	}
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	lines := make(chan indexLine, 1)
+	x.lines = lines
+	go func() {
+		defer close(lines)
+		for d := json.NewDecoder(pipe); ; {
+			var l indexLine
+			if d.Decode(&l) != nil {
+				return
+			}
+			lines <- l
+		}
+	}()
+}
+
+// until reads what it says until ok.
+func (x *indexer) until(ok func(indexLine) bool) indexLine {
+	x.t.Helper()
+	limit := time.NewTimer(5 * time.Minute) // a million events on a busy machine
+	defer limit.Stop()
+	var last indexLine
+	for {
 		select {
-		case <-ctx.Done():
-			r.t.Fatalf("the index did not settle: %+v of %d\n%s", r.index.State(), next, r.out.dump())
-		case <-time.After(20 * time.Millisecond):
+		case l, more := <-x.lines:
+			if !more {
+				x.t.Fatalf("the indexer ended at %+v:\n%s", last, x.out.dump())
+			}
+			if last = l; ok(l) {
+				return l
+			}
+		case <-limit.C:
+			x.t.Fatalf("the indexer is at %+v:\n%s", last, x.out.dump())
 		}
 	}
 }
 
-// exactlyOnce asks the store for each offset how many events it holds, and how
-// many different ones.
-func (r *indexRig) exactlyOnce(frames int) {
-	r.t.Helper()
-	hits, err := r.child.Client().Search(r.t.Context(), eventstore.Query{
-		Tenant: r.tenant, Limit: eventstore.MaxLimit,
-		LogsQL: `* | stats by ("journal.offset") count() rows, count_uniq("journal.index") different`,
-	})
-	if err != nil {
-		r.t.Fatal(err)
+// crash kills the indexer, and with it the events process, and starts it again.
+func (x *indexer) crash() {
+	x.t.Helper()
+	_ = x.cmd.Process.Kill()
+	for range x.lines { // until its end
 	}
-	wrong := 0
-	for _, h := range hits {
-		if h.Fields["rows"] != "1000" || h.Fields["different"] != "1000" {
-			wrong++
-			r.t.Errorf("offset %s has %s rows of %s events", h.Fields[eventstore.FieldOffset], h.Fields["rows"], h.Fields["different"])
-		}
-	}
-	if len(hits) != frames || wrong > 0 {
-		r.t.Errorf("%d offsets are in the store, want %d; %d of them are not exactly once; %+v\n%s", len(hits), frames, wrong, r.index.State(), r.out.dump())
-	}
+	_ = x.cmd.Wait()
+	x.start()
 }
 
 // TestEachEventIsIndexedOnceThroughKills streams a million events into the
-// journal while the events process is killed again and again, and all of the
-// indexing once; after it has settled each event is in the store exactly once.
+// journal. The events process is killed again and again while it takes them in,
+// and twice all that writes and indexes, too. After it has settled each event is
+// in the store exactly once.
 func TestEachEventIsIndexedOnceThroughKills(t *testing.T) {
-	frames := 1000
-	if n, err := strconv.Atoi(os.Getenv("INTERLOCK_FRAMES")); err == nil {
-		frames = n
-	}
-	r := newIndexRig(t)
-	began := time.Now()
-	const writers = 4
-	done := make(chan struct{}, writers)
-	for w := range writers {
-		go func() {
-			r.append(frames/writers, w*frames/writers)
-			done <- struct{}{}
-		}()
-	}
-	for kills := 1; kills <= 6; kills++ {
-		part := uint64(frames * kills / 7)
-		await(t, "the stream", r.out.dump, func() bool { return r.index.State().Next > part })
-		if kills == 3 {
-			r.crash()
-		} else {
-			r.kill()
+	x := &indexer{t: t, dir: t.TempDir(), frames: 1000, out: newOutput()}
+	x.start()
+	t.Cleanup(func() {
+		_ = x.cmd.Process.Kill()
+		for range x.lines { // until its end
 		}
-		t.Logf("kill %d at %s: %+v", kills, time.Since(began), r.index.State())
+		_ = x.cmd.Wait()
+	})
+	began := time.Now()
+	const kills = 7
+	for kill := 1; kill <= kills; kill++ {
+		at := x.until(func(l indexLine) bool { return l.Child > 0 && l.State.Next > uint64(x.frames*kill/(kills+1)) })
+		if kill%3 == 0 {
+			x.crash()
+		} else if err := syscall.Kill(at.Child, syscall.SIGKILL); err != nil {
+			t.Errorf("kill %d: %v", kill, err)
+		}
+		t.Logf("kill %d after %s at %+v", kill, time.Since(began).Round(time.Second), at)
 	}
-	for range writers {
-		<-done
+	end := x.until(func(l indexLine) bool { return l.Final })
+	t.Logf("settled after %s: %d offsets, %+v", time.Since(began).Round(time.Second), end.Offsets, end.State)
+	if end.Offsets != x.frames || len(end.Wrong) > 0 || end.State.Missing > 0 {
+		t.Errorf("%d offsets of %d are in the store; not exactly once: %v; %+v\n%s", end.Offsets, x.frames, end.Wrong, end.State, x.out.dump())
 	}
-	t.Logf("written after %s", time.Since(began))
-	r.settled()
-	t.Logf("settled after %s: %+v, %d starts", time.Since(began), r.index.State(), r.child.Starts())
-	r.exactlyOnce(frames)
 }
 
 // searchSite is a site whose server takes syslog in and whose event store lies
