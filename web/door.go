@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/identity"
 	"github.com/interlock-security/interlock/platform/httpd"
 )
 
@@ -117,11 +118,12 @@ func clientOf(r *http.Request) Client {
 // withSession puts the session, or why there is none, into the request's
 // context: the page of an error says too who is signed in.
 func (c *Console) withSession(r *http.Request) *http.Request {
+	told := identity.WithClient(r.Context(), clientOf(r))
 	s, err := c.session(r)
 	if err != nil {
-		return r.WithContext(context.WithValue(r.Context(), refusalKey{}, err))
+		return r.WithContext(context.WithValue(told, refusalKey{}, err))
 	}
-	ctx := context.WithValue(r.Context(), sessionKey{}, s)
+	ctx := context.WithValue(told, sessionKey{}, s)
 	return r.WithContext(httpd.WithPrincipal(ctx, s.Principal))
 }
 
