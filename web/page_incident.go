@@ -37,7 +37,8 @@ func incidentRoutes(c *Console) {
 // stage is one stop on the way of an incident.
 type stage struct {
 	State string
-	// Mark is "done", "now" or "" for what has not been reached.
+	// Mark is "done", "now", "end" where now nothing more must happen, or "" for
+	// what has not been reached.
 	Mark string
 	At   time.Time
 }
@@ -61,7 +62,10 @@ func stagesOf(in api.Incident) []stage {
 		if reached, ok := at[string(s)]; ok && i <= now {
 			stages[i].Mark, stages[i].At = "done", reached
 		}
-		if i == now {
+		switch {
+		case i == now && !s.Open():
+			stages[i].Mark = "end"
+		case i == now:
 			stages[i].Mark = "now"
 		}
 	}

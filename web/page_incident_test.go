@@ -134,9 +134,14 @@ func TestStagesGoBackWithTheIncident(t *testing.T) {
 	if got := strings.Join(marks, " "); got != "new:done triaged:now contained: eradicating: recovering: verifying: closed: reviewed:" {
 		t.Error(got)
 	}
+	in.State = "closed"
+	in.Timeline = append(in.Timeline, api.Step{To: "closed", Time: at})
+	if s := stagesOf(in); s[6].Mark != "end" || s[7].Mark != "" {
+		t.Errorf("closed: %+v", s)
+	}
 	in.State = "false-positive"
 	for _, s := range stagesOf(in) {
-		if s.Mark == "now" {
+		if s.Mark == "now" || s.Mark == "end" {
 			t.Errorf("a dismissed incident is at %s", s.State)
 		}
 	}
