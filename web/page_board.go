@@ -151,7 +151,7 @@ func figuresOf(b api.Board) []figure {
 		sensorsFigure(b, known),
 		counted("latches", "Control locks held", "/devices", b.OpenLatches, known, "warn", "latched by devices until released"),
 		devicesFigure(b.Devices),
-		counted("awaiting", "Waiting for signatures", "/approvals", b.Awaiting, known, "warn", "orders that loosen something"),
+		awaitingFigure(b, known),
 		lagFigure(b.Lag),
 		logFigure(b),
 	}
@@ -216,6 +216,16 @@ func devicesFigure(byState map[string]int) figure {
 		f.Tone, f.Note = "unknown", "none is enrolled yet"
 	case online < all:
 		f.Tone = "warn"
+	}
+	return f
+}
+
+// awaitingFigure counts what other people must agree to: orders by their
+// signatures, requests by their passkeys.
+func awaitingFigure(b api.Board, known bool) figure {
+	f := counted("awaiting", "Waiting for approval", "/approvals", b.Awaiting+b.Agreements, known, "warn", "nothing waits for anybody")
+	if f.Tone == "warn" {
+		f.Note = plural(b.Awaiting, "order", "orders") + ", " + plural(b.Agreements, "request", "requests")
 	}
 	return f
 }
