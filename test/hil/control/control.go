@@ -99,6 +99,7 @@ type Trips struct {
 
 // Tripped are the measured times, in microseconds and in order of the trips.
 type Tripped struct {
+	Elapsed   int64   `json:"elapsed_us"`   // by the guest's clock, all of it
 	Event     []int64 `json:"event_us"`     // edge → the monitor tells of the latch
 	Kernel    []int64 `json:"kernel_us"`    // edge → the kernel's own timestamp of it
 	Contained []int64 `json:"contained_us"` // edge → the quarantine is in the kernel

@@ -55,7 +55,11 @@ func (m *machine) trips(t control.Trips) (any, error) {
 		_ = p.reflex.Release()
 		_ = p.spool.Close()
 	}()
+	began := monotonic()
 	got, err := m.measure(p, t.Count)
+	if err == nil {
+		got.Elapsed = since(began)
+	}
 	return got, err
 }
 
