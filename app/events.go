@@ -202,6 +202,22 @@ func (s *Server) eventsWarnings() (list []string) {
 	return list
 }
 
+// eventsMetrics are the event store's figures.
+func (s *Server) eventsMetrics(gauge func(name, help string, value func() float64)) {
+	if s.events == nil {
+		return
+	}
+	index := s.events.index
+	gauge("events_indexed_total", "Events that the event store took in.", func() float64 { return float64(index.State().Sent) })
+	gauge("events_missing_total", "Events that the event store does not keep, though it was sent them.", func() float64 { return float64(index.State().Missing) })
+	gauge("events_index_trails_seconds", "How old the newest event is before which the event store holds all.", func() float64 {
+		return s.clock.Now().Sub(later(index.State().Held, s.started)).Seconds()
+	})
+	if child := s.events.child; child != nil {
+		gauge("events_starts_total", "How often the events process was started.", func() float64 { return float64(child.Starts()) })
+	}
+}
+
 // freeDisk is what is left of the disk under dir. A disk that can't be asked is
 // full: unknown is never healthy.
 func freeDisk(dir string) (free uint64, percent uint64) {

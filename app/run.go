@@ -173,6 +173,7 @@ func (s *Server) metrics() *prometheus.Registry {
 	gauge("authority_doubts", "Devices, tokens and trust roots whose rows say other than the audit log.", func() float64 { return float64(len(s.Authority.Doubts())) })
 	gauge("keys_starts_total", "How often the keys process was started.", func() float64 { return float64(s.child.Starts()) })
 	gauge("collect_lost_total", "Records that collectors lost.", func() float64 { return float64(s.lost()) })
+	s.eventsMetrics(gauge)
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
 }
