@@ -51,7 +51,7 @@ type Console struct {
 
 // New returns the console with all its routes.
 func New(p Parts) (*Console, error) {
-	c := &Console{Parts: p}
+	c := &Console{Parts: p, boards: boards{one: make(chan struct{}, 1)}}
 	var err error
 	if c.host, err = parseOrigin(p.Origin); err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/interlock-security/interlock/api"
@@ -88,12 +87,17 @@ func (c *Console) boardFigures(w http.ResponseWriter, r *http.Request) error {
 // boards keeps what the database counted for a moment: a board that hangs on
 // every wall must not count a hundred thousand alerts for each.
 type boards struct {
-	mu   sync.Mutex
-	last map[core.TenantID]api.Board
+	one  chan struct{} // held by the one who counts
+	last api.Board
+	of   core.TenantID
 }
 
-// boardLife is how old figures may be.
-const boardLife = time.Second
+const (
+	// boardLife is how old figures may be.
+	boardLife = time.Second
+	// boardPatience is how long a board waits for the database.
+	boardPatience = 5 * time.Second
+)
 
 // boardNow returns the board for the one who asks. Stops are read from memory
 // each time.
@@ -102,16 +106,9 @@ func (c *Console) boardNow(ctx context.Context) (api.Board, error) {
 		return api.Board{}, err
 	}
 	who := httpd.PrincipalOf(ctx)
-	c.boards.mu.Lock()
-	defer c.boards.mu.Unlock()
-	b, known := c.boards.last[who.Tenant]
-	if age := c.Clock.Now().Sub(b.Time); !known || age < 0 || age > boardLife {
-		out, err := c.API.Board(ctx, nil)
-		if err != nil {
-			return api.Board{}, err
-		}
-		b = out.Body
-		c.boards.last = map[core.TenantID]api.Board{who.Tenant: b}
+	b, err := c.boardOf(ctx, who.Tenant)
+	if err != nil {
+		return b, err
 	}
 	b.Stops = nil
 	for _, st := range c.Stops.Status(who.Tenant).Stops {
@@ -120,6 +117,27 @@ func (c *Console) boardNow(ctx context.Context) (api.Board, error) {
 		}
 	}
 	return b, nil
+}
+
+// boardOf returns the figures of a tenant, at most boardLife old.
+func (c *Console) boardOf(ctx context.Context, tenant core.TenantID) (api.Board, error) {
+	ctx, cancel := context.WithTimeout(ctx, boardPatience)
+	defer cancel()
+	select {
+	case c.boards.one <- struct{}{}:
+		defer func() { <-c.boards.one }()
+	case <-ctx.Done():
+		return api.Board{}, core.E(core.KindUnavailable, "web.board", "the figures take too long just now").WithHint("the stop page works all the same")
+	}
+	if age := c.Clock.Now().Sub(c.boards.last.Time); c.boards.of == tenant && age >= 0 && age <= boardLife {
+		return c.boards.last, nil
+	}
+	out, err := c.API.Board(ctx, nil)
+	if err != nil {
+		return api.Board{}, err
+	}
+	c.boards.last, c.boards.of = out.Body, tenant
+	return out.Body, nil
 }
 
 // daysOf is the large number of the board.

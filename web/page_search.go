@@ -114,7 +114,7 @@ func (c *Console) searchAsked(r *http.Request) (searchView, error) {
 	for _, s := range spans {
 		v.Tabs = append(v.Tabs, tab{Href: address("/search", url.Values{"q": {v.Query}, "span": {s.Name}}), Text: s.Text, Here: v.Span == s.Name})
 	}
-	v.Empty = empty{Icon: "search", Title: "Nothing found", Next: "Nothing in this time matches. Take a longer time, or fewer words. A query is LogsQL: words, \"a phrase\", type:case_intrusion, device:press-7, severity:high AND NOT simulated:true."}
+	v.Empty = empty{Icon: "search", Title: "Nothing found", Next: "Nothing in this time matches. Take a longer time, or fewer words. A query is LogsQL: a word alone looks in the log line, a name before it in that field: type:case_intrusion, device:press-7, severity:high AND NOT simulated:true."}
 	return v, nil
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -8,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/core/clocktest"
 )
 
 // TestTheFoundationsPages renders each page with text that tries to be more than
@@ -333,4 +336,40 @@ func TestTheFoundationsPagesOfALargeFleet(t *testing.T) {
 	if body := p.page("anna", "/"); !strings.Contains(body, "100\u202f0") {
 		t.Error("the board does not count the alerts")
 	}
+}
+
+// TestManyBoardsCountOnce: figures are shared for a second, stops never.
+func TestManyBoardsCountOnce(t *testing.T) {
+	p := newPlant(t)
+	p.withEvents()
+	asked := 0
+	p.api.Parts.Status = func(context.Context) (api.Status, error) {
+		asked++
+		return api.Status{Health: core.HealthHealthy, Mode: "quorum"}, nil
+	}
+	clock := clocktest.New(time.Now())
+	p.console.Clock, p.api.Clock = clock, clock
+	for range 5 {
+		p.page("anna", "/")
+		p.page("otto", "/board/figures")
+	}
+	if asked != 1 {
+		t.Errorf("counted %d times", asked)
+	}
+	p.submit("anna", "/stop", "scope", "site/hall-a")
+	if body := p.page("otto", "/board/figures"); !strings.Contains(body, `"stops":{"value":"1"`) {
+		t.Errorf("a stop is not there at once: %s", body)
+	}
+	clock.Advance(2 * boardLife)
+	p.page("anna", "/")
+	if asked != 2 {
+		t.Errorf("counted %d times after a while", asked)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	p.console.boards.one <- struct{}{}
+	if _, err := p.console.boardOf(ctx, plantTenant); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("who waits for the one who counts: %v", err)
+	}
+	<-p.console.boards.one
 }
