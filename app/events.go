@@ -55,9 +55,19 @@ func (s *Server) openEvents() error {
 		}
 		e.client = e.child.Client()
 	}
-	e.index = index.New(index.Config{Frames: s.base.frames, State: s.base.state, Store: e.client, Flush: c.Flush(), Clock: s.clock, Log: s.log})
+	e.index = index.New(index.Config{Name: s.indexName(), Frames: s.base.frames, State: s.base.state, Store: e.client, Flush: c.Flush(), Clock: s.clock, Log: s.log})
 	s.events = e
 	return nil
+}
+
+// indexName is the index stage's. Servers on one database that have an event
+// store each fill it each, so that every one of them can search everything; a
+// cluster is filled by one of them.
+func (s *Server) indexName() string {
+	if s.Config.Store.Driver == "sqlite" || s.Config.Events.Cluster() {
+		return index.StageName
+	}
+	return index.StageName + "-" + s.instance
 }
 
 // maxPassword bounds a password file.
@@ -84,7 +94,7 @@ func passwordIn(path string) (core.Secret, error) {
 func (s *Server) startEvents(ctx context.Context) error {
 	e := s.events
 	if e == nil {
-		return journal.Cursor{Stage: index.StageName, Topic: s.base.frames.Name()}.Forget(ctx, s.base.state)
+		return journal.Cursor{Stage: s.indexName(), Topic: s.base.frames.Name()}.Forget(ctx, s.base.state)
 	}
 	if err := e.index.Register(ctx); err != nil {
 		return err
@@ -92,7 +102,8 @@ func (s *Server) startEvents(ctx context.Context) error {
 	if e.child != nil {
 		s.background(ctx, "events", e.child.Run)
 	}
-	s.background(ctx, "stage "+index.StageName, func(ctx context.Context) error { return s.owned(ctx, index.StageName, e.index.Run) })
+	name := s.indexName()
+	s.background(ctx, "stage "+name, func(ctx context.Context) error { return s.owned(ctx, name, e.index.Run) })
 	return nil
 }
 
@@ -116,7 +127,7 @@ type searches struct{ server *Server }
 
 // Search implements searcher.
 func (x searches) Search(ctx context.Context, q events.Query) ([]events.Hit, error) {
-	if err := x.server.indexed(q.To); err != nil {
+	if err := x.server.indexed(ctx, q.To); err != nil {
 		return nil, err
 	}
 	return x.server.events.client.Search(ctx, q)
@@ -124,7 +135,7 @@ func (x searches) Search(ctx context.Context, q events.Query) ([]events.Hit, err
 
 // Histogram implements searcher.
 func (x searches) Histogram(ctx context.Context, q events.Query, step time.Duration) ([]events.Bucket, error) {
-	if err := x.server.indexed(q.To); err != nil {
+	if err := x.server.indexed(ctx, q.To); err != nil {
 		return nil, err
 	}
 	return x.server.events.client.Histogram(ctx, q, step)
@@ -132,8 +143,8 @@ func (x searches) Histogram(ctx context.Context, q events.Query, step time.Durat
 
 // indexed says why a search up to a time would miss something, nil if it would
 // not.
-func (s *Server) indexed(to time.Time) error {
-	held, why, late := s.indexTrails()
+func (s *Server) indexed(ctx context.Context, to time.Time) error {
+	held, why, late := s.indexTrails(ctx)
 	if !late || !to.IsZero() && !held.IsZero() && !to.After(held) {
 		return nil
 	}
@@ -146,13 +157,13 @@ func (s *Server) indexed(to time.Time) error {
 
 // indexTrails tells up to when all that was received is in the store, and, if
 // that is too long ago, why.
-func (s *Server) indexTrails() (held time.Time, why string, late bool) {
-	state, now := s.events.index.State(), s.clock.Now()
+func (s *Server) indexTrails(ctx context.Context) (held time.Time, why string, late bool) {
+	state, now, held := s.events.index.State(), s.clock.Now(), s.events.index.Held(ctx)
 	if state.Problem != "" {
 		why = ": " + state.Problem
 	}
-	late = now.Sub(later(state.Held, s.started)) > indexPatience || !state.Since.IsZero() && now.Sub(state.Since) > problemPatience
-	return state.Held, why, late
+	late = now.Sub(later(held, s.started)) > indexPatience || !state.Since.IsZero() && now.Sub(state.Since) > problemPatience
+	return held, why, late
 }
 
 func later(a, b time.Time) time.Time {
@@ -170,7 +181,9 @@ func (s *Server) eventsHealth() core.Health {
 	if child := s.events.child; child != nil {
 		health, _ = child.Health()
 	}
-	if _, _, late := s.indexTrails(); late || health == core.HealthUnhealthy {
+	ctx, cancel := context.WithTimeout(context.Background(), stateProbe)
+	defer cancel()
+	if _, _, late := s.indexTrails(ctx); late || health == core.HealthUnhealthy {
 		health = core.HealthDegraded
 		if _, percent := freeDisk(s.options.Paths.Dir); percent < lowDisk {
 			health = core.HealthUnhealthy
@@ -191,7 +204,9 @@ func (s *Server) eventsWarnings() (list []string) {
 		}
 	}
 	state := s.events.index.State()
-	if held, why, late := s.indexTrails(); late {
+	ctx, cancel := context.WithTimeout(context.Background(), stateProbe)
+	defer cancel()
+	if held, why, late := s.indexTrails(ctx); late {
 		free, percent := freeDisk(s.options.Paths.Dir)
 		list = append(list, fmt.Sprintf("events are indexed up to %s only%s; the journal keeps the others, and its disk has %d MB left (%d%%)",
 			held.UTC().Format(time.RFC3339), why, free>>20, percent))
@@ -211,7 +226,7 @@ func (s *Server) eventsMetrics(gauge func(name, help string, value func() float6
 	gauge("events_indexed_total", "Events that the event store took in.", func() float64 { return float64(index.State().Sent) })
 	gauge("events_missing_total", "Events that the event store does not keep, though it was sent them.", func() float64 { return float64(index.State().Missing) })
 	gauge("events_index_trails_seconds", "How old the newest event is before which the event store holds all.", func() float64 {
-		return s.clock.Now().Sub(later(index.State().Held, s.started)).Seconds()
+		return s.clock.Now().Sub(later(index.Held(context.Background()), s.started)).Seconds()
 	})
 	if child := s.events.child; child != nil {
 		gauge("events_starts_total", "How often the events process was started.", func() float64 { return float64(child.Starts()) })

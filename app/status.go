@@ -118,8 +118,14 @@ func (s *Server) count(ctx context.Context, tx *store.Tx, out *api.Status) error
 		out.Incidents[string(state)] = n
 	}
 	out.Journal.Cursors = map[string]uint64{}
-	for _, stage := range []string{"fleet", "detect", "index"} {
+	for _, stage := range []string{"fleet", "detect"} {
 		if out.Journal.Cursors[stage], err = (journal.Cursor{Stage: stage, Topic: s.base.frames.Name()}).Load(ctx, tx); err != nil {
+			return err
+		}
+	}
+	if s.events != nil {
+		cursor := journal.Cursor{Stage: s.indexName(), Topic: s.base.frames.Name()}
+		if out.Journal.Cursors["index"], err = cursor.Load(ctx, tx); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -14,7 +15,7 @@ import (
 	"github.com/interlock-security/interlock/siem/normalise"
 )
 
-// StageName is the cursor's.
+// StageName is the cursor's, unless [Config.Name] says otherwise.
 const StageName = "index"
 
 const (
@@ -47,8 +48,10 @@ type Journal interface {
 	Next(ctx context.Context, partition int32) (uint64, error)
 }
 
-// Config is what an index is made of. All but Partition is required.
+// Config is what an index is made of. All but Name and Partition is required.
 type Config struct {
+	// Name is the cursor's: one for each store.
+	Name      string
 	Frames    Journal
 	State     *store.DB
 	Store     Store
@@ -96,16 +99,53 @@ type Index struct {
 // New makes the stage.
 func New(c Config) *Index {
 	return &Index{
-		Config: c, cursor: journal.Cursor{Stage: StageName, Topic: c.Frames.Name(), Partition: c.Partition},
+		Config: c, cursor: journal.Cursor{Stage: cmp.Or(c.Name, StageName), Topic: c.Frames.Name(), Partition: c.Partition},
 		normaliser: normalise.New(), wait: 2 * c.Flush,
 	}
 }
 
-// State returns how the index is.
+// State returns how the index is, as far as this process runs it.
 func (x *Index) State() State {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.state
+}
+
+// Held returns the time up to which the store holds for certain all that was
+// received; zero is not known. Another process may run the stage: then its
+// cursor tells.
+func (x *Index) Held(ctx context.Context) time.Time {
+	if s := x.State(); !s.Held.IsZero() {
+		return s.Held
+	}
+	var next uint64
+	err := x.Config.State.View(ctx, func(tx *store.Tx) (err error) {
+		next, err = x.cursor.Load(ctx, tx)
+		return err
+	})
+	if err != nil || next == 0 {
+		return time.Time{}
+	}
+	held, err := x.heldBefore(ctx, next)
+	if err != nil {
+		return time.Time{}
+	}
+	return held
+}
+
+// heldBefore is when the frame at a cursor was received: what came before it is
+// in the store.
+func (x *Index) heldBefore(ctx context.Context, next uint64) (time.Time, error) {
+	frames, err := x.Config.Frames.Read(ctx, x.Config.Partition, next, 1)
+	switch kind := core.KindOf(err); {
+	case kind == core.KindDamaged || kind == core.KindExpired:
+		return time.Time{}, nil // not known, until the cursor moves
+	case err != nil:
+		return time.Time{}, err
+	case len(frames) == 0:
+		return x.Config.Clock.Now(), nil
+	}
+	return frames[0].Received, nil
 }
 
 func (x *Index) note(change func(*State)) {
@@ -124,6 +164,8 @@ func (x *Index) Register(ctx context.Context) error {
 // where the lease is somebody else's (KindExpired). One process at a time runs
 // the stage of a partition.
 func (x *Index) Run(ctx context.Context, lease *journal.Lease) error {
+	// Afterwards another process's cursor tells.
+	defer x.note(func(s *State) { *s = State{Sent: s.Sent, Missing: s.Missing, Damaged: s.Damaged} })
 	r := &run{Index: x, lease: lease}
 	pause := firstPause
 	for ctx.Err() == nil {

@@ -316,6 +316,43 @@ func TestAnIndexComesToAJournalThatWasTrimmed(t *testing.T) {
 	r.once(main, 4)
 }
 
+// TestHeldTellsUpToWhenASearchMissesNothing asks the process that runs the stage
+// and one that doesn't.
+func TestHeldTellsUpToWhenASearchMissesNothing(t *testing.T) {
+	r := newRig(t, engine(t, "sqlite"))
+	other := index.New(index.Config{Frames: r.frames, State: r.state, Store: r.model, Flush: flush, Clock: core.SystemClock{}, Log: slog.New(slog.DiscardHandler)})
+	if held := other.Held(t.Context()); !held.IsZero() {
+		t.Errorf("nothing was ever indexed, and all is held up to %s", held)
+	}
+	r.start(r.frames)
+	r.append(main, 2, time.Now())
+	r.settled()
+	r.end()
+	began := time.Now().Add(-time.Microsecond) // the journal's stamps are whole microseconds
+	if held := other.Held(t.Context()); held.Before(began) {
+		t.Errorf("all is indexed, and held only up to %s", held)
+	}
+	r.append(main, 1, time.Now())
+	r.append(main, 1, time.Now())
+	frames, err := r.frames.Read(t.Context(), 0, 2, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, x := range map[string]*index.Index{"another": other, "the one that ended": r.index} {
+		if held := x.Held(t.Context()); !held.Equal(frames[0].Received) {
+			t.Errorf("%s: held up to %s, want %s", name, held, frames[0].Received)
+		}
+	}
+	r.model.mu.Lock()
+	r.model.away = 1 << 30
+	r.model.mu.Unlock()
+	r.start(r.frames)
+	await(t, "a problem", func() bool { return r.index.State().Problem != "" })
+	if held := r.index.Held(t.Context()); !held.Equal(frames[0].Received) {
+		t.Errorf("while the store is away: held up to %s, want %s", held, frames[0].Received)
+	}
+}
+
 // hole is a journal that can't give one of its frames.
 type hole struct{ *journal.Raw }
 

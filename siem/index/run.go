@@ -81,7 +81,7 @@ func (r *run) begin(ctx context.Context) (err error) {
 		return err
 	}
 	r.next, r.sent, r.looked = r.saved, nil, r.Config.Clock.Now()
-	held, err := r.heldBefore(ctx)
+	held, err := r.heldBefore(ctx, r.saved)
 	if err != nil {
 		return err
 	}
@@ -94,21 +94,6 @@ func (r *run) begin(ctx context.Context) (err error) {
 	}
 	// What the store took but does not show yet would be sent twice.
 	return r.Config.Store.Flush(ctx)
-}
-
-// heldBefore is when the frame at the cursor was received: what came before it
-// is in the store.
-func (r *run) heldBefore(ctx context.Context) (time.Time, error) {
-	frames, err := r.Config.Frames.Read(ctx, r.Config.Partition, r.saved, 1)
-	switch kind := core.KindOf(err); {
-	case kind == core.KindDamaged || kind == core.KindExpired:
-		return time.Time{}, nil // not known, until the cursor moves
-	case err != nil:
-		return time.Time{}, err
-	case len(frames) == 0:
-		return r.Config.Clock.Now(), nil
-	}
-	return frames[0].Received, nil
 }
 
 // step sends what is there, or waits for something, and moves the cursor.
