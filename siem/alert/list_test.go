@@ -142,16 +142,48 @@ func TestListsReadByIndex(t *testing.T) {
 		for _, order := range []string{
 			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND (updated, id) < (1, 'x') ORDER BY updated DESC, id DESC LIMIT 50",
 			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND state = 'open' AND (updated, id) < (1, 'x') ORDER BY updated DESC, id DESC LIMIT 50",
-			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND state = 'open' AND +severity_rank >= 3 ORDER BY updated DESC, id DESC LIMIT 50",
+			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND state = 'open' AND severity_rank = 3 AND (updated, id) < (1, 'x') ORDER BY updated DESC, id DESC LIMIT 50",
 			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND device = 'x' AND state = 'open' ORDER BY updated DESC, id DESC LIMIT 50",
 			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND rule = 'x' ORDER BY updated DESC, id DESC LIMIT 50",
-			"SELECT severity_rank, COUNT(*) FROM siem_alerts WHERE tenant = 'a' AND state = 'open' GROUP BY severity_rank",
-			"SELECT COUNT(*) FROM siem_alerts WHERE tenant = 'a' AND state = 'open'",
+			"SELECT COUNT(*) FROM siem_alerts WHERE tenant = 'a' AND device = 'x' AND state = 'open'",
+			"SELECT COUNT(*) FROM siem_alerts WHERE tenant = 'a' AND rule = 'x' AND severity_rank >= 3",
 		} {
 			plan := storetest.Plan(b.t, b.db, order)
 			if strings.Contains(plan, "TEMP B-TREE") || !strings.Contains(plan, "SEARCH siem_alerts USING") {
 				b.t.Errorf("%s\n%s", order, plan)
 			}
+		}
+	})
+}
+
+// TestCountsFollowEveryStatement, one of many rows too, and the rows that an
+// earlier version left.
+func TestCountsFollowEveryStatement(t *testing.T) {
+	each(t, func(b *bench) {
+		b.mixed(30)
+		for _, statement := range []string{
+			"SELECT 1", "UPDATE siem_alerts SET live = 0", "UPDATE siem_alerts SET state = 'acknowledged' WHERE severity_rank > 2",
+			"UPDATE siem_alerts SET severity_rank = 4 WHERE severity_rank < 2", "UPDATE siem_alerts SET state = 'open'", "DELETE FROM siem_alerts WHERE severity_rank = 4", "DELETE FROM siem_alerts",
+		} {
+			b.view(func(ctx context.Context, tx *store.Tx) error {
+				if _, err := tx.Exec(ctx, statement); err != nil {
+					return err
+				}
+				var wrong int
+				err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM siem_alert_counts c WHERE n <> (
+					SELECT COUNT(*) FROM siem_alerts a WHERE a.tenant = c.tenant AND a.state = c.state AND a.severity_rank = c.severity_rank)`).Scan(&wrong)
+				if wrong != 0 {
+					b.t.Errorf("%s: %d counts are wrong", statement, wrong)
+				}
+				var all, counted int
+				if err == nil {
+					err = tx.QueryRow(ctx, `SELECT (SELECT COUNT(*) FROM siem_alerts), (SELECT CAST(COALESCE(SUM(n), 0) AS BIGINT) FROM siem_alert_counts)`).Scan(&all, &counted)
+				}
+				if all != counted {
+					b.t.Errorf("%s: %d alerts, %d counted", statement, all, counted)
+				}
+				return err
+			})
 		}
 	})
 }
@@ -180,6 +212,9 @@ func TestOldAlertsFindTheirDevice(t *testing.T) {
 			}
 			var found, none int
 			err = db.View(t.Context(), func(tx *store.Tx) error {
+				if n, err := alert.Total(t.Context(), tx, tenant, alert.Query{}); err != nil || n != 2 {
+					t.Errorf("%d alerts are counted, %v", n, err)
+				}
 				if err := tx.QueryRow(t.Context(), `SELECT COUNT(*) FROM siem_alerts WHERE device = 'press-7' AND id = $1`, eventID(0)).Scan(&found); err != nil {
 					return err
 				}
