@@ -123,9 +123,6 @@ func archive(w *bytes.Buffer, files map[string]string) error {
 		folders(filepath.Dir(name))
 		entry(name, 0o100755, content)
 	}
-	// The kernel opens the console for the first process before that can mount
-	// /dev, and a node can't be read from this host.
-	folders("dev")
 	entry("TRAILER!!!", 0, nil)
 	return nil
 }
