@@ -51,6 +51,8 @@ type Client struct {
 	// to is where the store is, nil while it is away.
 	to         atomic.Pointer[Config]
 	generation atomic.Uint64
+	// most is [maxAnswer], but for tests.
+	most int64
 	// oneAccount puts all tenants into one account, so that a test sees what
 	// the filter does alone.
 	oneAccount bool
@@ -59,7 +61,7 @@ type Client struct {
 // NewClient returns a client of the store at c; without addresses, of a store
 // that is away until [Supervisor] has started it.
 func NewClient(c Config) *Client {
-	client := &Client{installation: c.Installation}
+	client := &Client{installation: c.Installation, most: maxAnswer}
 	client.http = http.Client{Transport: c.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	if c.Transport == nil {
 		client.http.Transport = &http.Transport{MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute, DisableCompression: true}

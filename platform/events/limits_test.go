@@ -35,6 +35,7 @@ func searchOf(c *events.Client) ([]events.Hit, error) {
 }
 
 func TestAnswersAreReadWithinLimits(t *testing.T) {
+	const small = 1 << 20
 	long := func(n int) string { return `{"_msg":"` + strings.Repeat("x", n) + `"}` }
 	for name, tc := range map[string]struct {
 		answer func(w http.ResponseWriter)
@@ -48,6 +49,11 @@ func TestAnswersAreReadWithinLimits(t *testing.T) {
 		"two on a line":      {func(w http.ResponseWriter) { io.WriteString(w, `{"a":"b"}{"a":"b"}`) }, core.KindDamaged},
 		"an error after all": {func(w http.ResponseWriter) { io.WriteString(w, "{\"a\":\"b\"}\ncannot execute query\n") }, core.KindDamaged},
 		"cut in a line":      {func(w http.ResponseWriter) { io.WriteString(w, `{"a":"b`) }, core.KindDamaged},
+		"broken off in a line": {func(w http.ResponseWriter) {
+			io.WriteString(w, "{\"a\":\"b\"}\n{\"a")
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}, core.KindUnavailable},
 		"broken off": {func(w http.ResponseWriter) {
 			io.WriteString(w, "{\"a\":\"b\"}\n")
 			_ = http.NewResponseController(w).Flush()
@@ -55,8 +61,8 @@ func TestAnswersAreReadWithinLimits(t *testing.T) {
 		}, core.KindUnavailable},
 		"a line too long": {func(w http.ResponseWriter) { io.WriteString(w, long(events.MaxLine)) }, core.KindTooLarge},
 		"too many lines": {func(w http.ResponseWriter) {
-			line := []byte(long(1<<20) + "\n")
-			for n := 0; n <= events.MaxAnswer; n += len(line) {
+			line := []byte(long(1<<10) + "\n")
+			for n := 0; n <= small; n += len(line) {
 				if _, err := w.Write(line); err != nil {
 					return
 				}
@@ -71,6 +77,9 @@ func TestAnswersAreReadWithinLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := fake(t, func(w http.ResponseWriter, _ *http.Request) { tc.answer(w) })
+			if name == "too many lines" {
+				c.SetMaxAnswer(small)
+			}
 			hits, err := searchOf(c)
 			if core.KindOf(err) != tc.kind || hits != nil {
 				t.Errorf("%v and %d hits, want %s", err, len(hits), tc.kind)

@@ -142,7 +142,7 @@ func hit(line []byte) (Hit, error) {
 
 // lines hands each line of an answer to fn, within the limits.
 func (c *Client) lines(ctx context.Context, op string, body io.Reader, fn func([]byte) error) error {
-	limited := &io.LimitedReader{R: body, N: maxAnswer + 1}
+	limited := &io.LimitedReader{R: body, N: c.most + 1}
 	s := bufio.NewScanner(limited)
 	s.Buffer(make([]byte, 0, 64<<10), maxLine)
 	for s.Scan() {
@@ -153,6 +153,9 @@ func (c *Client) lines(ctx context.Context, op string, body io.Reader, fn func([
 			return tooLarge(op)
 		}
 		if err := fn(s.Bytes()); err != nil {
+			if broken := s.Err(); broken != nil { // it was half a line
+				return c.unreachable(ctx, op, broken)
+			}
 			return err
 		}
 	}
