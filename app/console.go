@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -89,7 +90,13 @@ func (s *Server) serveConsole(ctx context.Context) error {
 	}
 	s.background(ctx, "live events", hub.Run)
 	s.background(ctx, "standing", func(ctx context.Context) error { return s.watchStanding(ctx, state) })
+	tried := make(chan struct{})
+	s.consoleTried = sync.OnceFunc(func() { close(tried) })
 	s.background(ctx, "console", func(ctx context.Context) error { return s.listenConsole(ctx, console, config) })
+	select { // once the server is ready it is known whether there is a console
+	case <-tried:
+	case <-ctx.Done():
+	}
 	return nil
 }
 
@@ -99,17 +106,27 @@ func (s *Server) listenConsole(ctx context.Context, h http.Handler, config *tls.
 		l, err := net.Listen("tcp", s.Config.Listen.Console)
 		if err == nil {
 			s.consoleProblem.Store(nil)
+			s.consoleUp.Store(true)
+			defer s.consoleUp.Store(false)
+			s.triedConsole()
 			return s.serveBrowsers(ctx, h, l, config)
 		}
 		why := fmt.Sprintf("there is no console: %v; free the address, or choose another one with listen.console", err)
 		if s.consoleProblem.Swap(&why) == nil {
 			s.log.Warn(why)
 		}
+		s.triedConsole()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-s.clock.After(consoleAgain):
 		}
+	}
+}
+
+func (s *Server) triedConsole() {
+	if s.consoleTried != nil {
+		s.consoleTried()
 	}
 }
 

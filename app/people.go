@@ -21,7 +21,7 @@ func (s *Server) openPeople() (err error) {
 	s.People, err = identity.NewPeople(identity.Parts{
 		State: s.base.state, Log: s.Audit, Facts: audit.Put, Guard: s.Guard, Sealer: s.base.keys.ring, Clock: s.clock, Warn: s.log,
 		Tenant: s.Config.Tenant, Operators: s.Config.people(), Console: s.consoleURL(), Name: "Interlock " + s.Config.Installation.String(),
-		Socket: peer, SingleOperator: s.singleOperator, Stops: s.Stops, Caps: s.Guard.Caps(), Alarm: s.peopleAlarm,
+		Reachable: s.consoleListens, Socket: peer, SingleOperator: s.singleOperator, Stops: s.Stops, Caps: s.Guard.Caps(), Alarm: s.peopleAlarm,
 	})
 	return err
 }
@@ -33,6 +33,22 @@ func (s *Server) consoleURL() string {
 		return url
 	}
 	return "http://localhost"
+}
+
+// consoleListens says whether this server has the console's address: a link that
+// is opened while another program has it tells that program its secret.
+func (s *Server) consoleListens() error {
+	if s.consoleUp.Load() {
+		return nil
+	}
+	if s.Config.Listen.Console == "" {
+		return core.E(core.KindConflict, "app.console", "there is no console here, so nothing for a link to open").WithHint("set listen.console")
+	}
+	e := core.E(core.KindUnavailable, "app.console", "the console does not listen yet").WithHint("try again in a moment")
+	if why := s.consoleProblem.Load(); why != nil {
+		e = core.E(core.KindUnavailable, "app.console", *why)
+	}
+	return e
 }
 
 // people are the operators as persons, each on the installation's site.

@@ -77,6 +77,8 @@ type Server struct {
 	// logProblem is why the audit log could not be verified, nil for nothing.
 	logProblem atomic.Pointer[string]
 	// consoleProblem is why there is no console just now, nil for nothing.
+	consoleTried   func()      // is called when the console has tried to listen
+	consoleUp      atomic.Bool // this server listens at the console's address
 	consoleProblem atomic.Pointer[string]
 
 	mu         sync.Mutex

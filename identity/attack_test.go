@@ -254,6 +254,28 @@ func TestLinks(t *testing.T) {
 	want(t, err, core.KindExpired)
 }
 
+// TestNoLinkToWhatSomebodyElseServes: while another program has the console's
+// address, a link would hand its secret to that program's page.
+func TestNoLinkToWhatSomebodyElseServes(t *testing.T) {
+	r := identitytest.New(t)
+	var taken error = core.E(core.KindUnavailable, "test", "the address is taken")
+	r.Parts.Reachable = func() error { return taken }
+	r.Start()
+	socket := identitytest.OverSocket(t.Context(), 1000)
+	_, err := r.FirstLink(socket, r.OwnerPrincipal())
+	want(t, err, core.KindUnavailable)
+	in := identity.InviteRequest{Person: person("vera"), Roles: []string{core.RoleViewer}, Sites: site}
+	_, err = r.Invite(t.Context(), r.OwnerPrincipal(), in)
+	want(t, err, core.KindUnavailable)
+	if list := r.List(t.Context()); len(list) != 1 {
+		t.Errorf("somebody was let in without a link: %+v", list)
+	}
+	taken = nil
+	_, err = r.Invite(t.Context(), r.OwnerPrincipal(), in)
+	r.Must(err)
+	r.Join()
+}
+
 // TestALinkIsRacedFor: two who open it at once are one person and one refusal.
 func TestALinkIsRacedFor(t *testing.T) {
 	r := identitytest.New(t)

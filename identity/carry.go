@@ -102,8 +102,11 @@ func (p *People) effect(ctx context.Context, who core.Principal, d *deal) ([]cha
 		if _, err := p.known("identity.CarryOut", act.Person); err != nil {
 			return nil, Link{}, nil, err
 		}
-		c, made := p.newLink(act.Person)
-		c, err := p.permit(ctx, who, policy.PersonLink, c)
+		c, made, err := p.newLink(act.Person)
+		if err != nil {
+			return nil, Link{}, nil, err
+		}
+		c, err = p.permit(ctx, who, policy.PersonLink, c)
 		return []change{c}, made, nothing, err
 	case ActCapLift:
 		effect, err := p.lift(ctx, who, d)

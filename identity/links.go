@@ -32,7 +32,12 @@ func checkName(name string) error {
 }
 
 // newLink makes a link for a person and its secret, the only copy.
-func (p *People) newLink(person core.PersonID) (change, Link) {
+func (p *People) newLink(person core.PersonID) (change, Link, error) {
+	if p.parts.Reachable != nil {
+		if err := p.parts.Reachable(); err != nil {
+			return change{}, Link{}, err
+		}
+	}
 	var id [10]byte
 	var secret [32]byte
 	_, _ = rand.Read(id[:]) // never fails since Go 1.24
@@ -44,7 +49,7 @@ func (p *People) newLink(person core.PersonID) (change, Link) {
 	c := change{object: kindLink + "/" + name, outcome: "made", claim: claim{
 		State: stateFresh, Person: person, Hash: hex.EncodeToString(sum[:]), Created: now.UnixMicro(), Expires: now.Add(LinkLife).UnixMicro(),
 	}}
-	return c, Link{URL: p.parts.Console + LinkPath + "#" + name + "." + text, Person: person, Expires: now.Add(LinkLife)}
+	return c, Link{URL: p.parts.Console + LinkPath + "#" + name + "." + text, Person: person, Expires: now.Add(LinkLife)}, nil
 }
 
 // FirstLink makes a link by which the caller makes a passkey for himself: the
@@ -67,6 +72,10 @@ func (p *People) FirstLink(ctx context.Context, who core.Principal) (Link, error
 	if err != nil {
 		return Link{}, err
 	}
+	link, made, err := p.newLink(id)
+	if err != nil {
+		return Link{}, err
+	}
 	var changes []change
 	if r.revision == 0 { // an operator whom only the configuration knows
 		c, err := p.permit(ctx, who, policy.PersonLinkOwn, change{object: kindPerson + "/" + id.String(), outcome: "known", claim: newPerson(id, r.Name, nil, nil, true)})
@@ -75,11 +84,10 @@ func (p *People) FirstLink(ctx context.Context, who core.Principal) (Link, error
 		}
 		changes = append(changes, c)
 	}
-	c, made := p.newLink(id)
-	if c, err = p.permit(ctx, who, policy.PersonLinkOwn, c); err != nil {
+	if link, err = p.permit(ctx, who, policy.PersonLinkOwn, link); err != nil {
 		return Link{}, err
 	}
-	return made, p.commit(ctx, nil, append(changes, c)...)
+	return made, p.commit(ctx, nil, append(changes, link)...)
 }
 
 // LinkDigest is what a person confirms to make another passkey.
@@ -140,12 +148,14 @@ func (p *People) invitation(ctx context.Context, who core.Principal, in InviteRe
 	if err := p.checkInvite(who, &in); err != nil {
 		return nil, Link{}, err
 	}
-	person := change{object: kindPerson + "/" + in.Person.String(), outcome: "invited", claim: newPerson(in.Person, in.Name, in.Roles, in.Sites, false)}
-	person, err := p.permit(ctx, who, policy.PersonInvite, person)
+	c, made, err := p.newLink(in.Person)
 	if err != nil {
 		return nil, Link{}, err
 	}
-	c, made := p.newLink(in.Person)
+	person := change{object: kindPerson + "/" + in.Person.String(), outcome: "invited", claim: newPerson(in.Person, in.Name, in.Roles, in.Sites, false)}
+	if person, err = p.permit(ctx, who, policy.PersonInvite, person); err != nil {
+		return nil, Link{}, err
+	}
 	c, err = p.permit(ctx, who, policy.PersonInvite, c)
 	return []change{person, c}, made, err
 }

@@ -80,6 +80,10 @@ type Parts struct {
 	// Console is the address of the console as browsers call it:
 	// "http://localhost:7400". Its host name is what passkeys are bound to.
 	Console string
+	// Reachable says whether this server is what answers at Console; nil for
+	// always. A link is made for nobody else: whoever has the address instead
+	// would be handed its secret by the browser.
+	Reachable func() error
 	// Name is what authenticators show beside a passkey.
 	Name string
 	// Socket returns the user of this machine at the other end of the unix
