@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/interlock-security/interlock/core"
-	wire "github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/response/incident"
 )
 
@@ -45,5 +44,3 @@ func (p *plant) move(id core.UUID, to, reason string) {
 	p.t.Helper()
 	p.submit("anna", "/incidents/"+id.String()+"/move", "to", to, "reason", reason)
 }
-
-var _ wire.OrderType
