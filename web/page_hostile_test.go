@@ -200,8 +200,10 @@ func TestNobodyIsOfferedWhatWouldBeRefused(t *testing.T) {
 func TestPagesOfALargeFleet(t *testing.T) {
 	p := newPlant(t)
 	s := story(p)
+	p.fill()
 	p.crowd(1000, 100_000)
 	paths := []string{
+		"/", "/live", "/search", "/people", "/account",
 		"/devices", "/devices?state=offline", "/devices?query=9", "/devices/press-7", "/alerts", "/alerts?state=all", "/alerts?severity=high", "/alerts?device=press-7",
 		"/alerts?rule=crowd-7&state=all", "/alerts/" + s.alert, "/incidents", "/incidents/" + s.incident.ID.String(), "/approvals", s.release, "/audit?outcome=", "/stop", s.trip,
 	}

@@ -315,29 +315,6 @@ func TestAnEventsRowIsTheSameInTheScript(t *testing.T) {
 	}
 }
 
-// TestTheFoundationsPagesOfALargeFleet prints what the first pages take with
-// 1 000 devices and 100 000 alerts, and holds their size.
-func TestTheFoundationsPagesOfALargeFleet(t *testing.T) {
-	p := newPlant(t)
-	story(p)
-	p.fill()
-	p.crowd(1000, 100_000)
-	for _, path := range []string{"/", "/live", "/search", "/people", "/account"} {
-		var took []time.Duration
-		var body string
-		for range 5 {
-			began := time.Now()
-			body = p.page("anna", path)
-			took = append(took, time.Since(began))
-		}
-		harmless(t, path, body)
-		t.Logf("%-10s %6d bytes  %s", path, len(body), middle(took))
-	}
-	if body := p.page("anna", "/"); !strings.Contains(body, "100\u202f0") {
-		t.Error("the board does not count the alerts")
-	}
-}
-
 // TestManyBoardsCountOnce: figures are shared for a second, stops never.
 func TestManyBoardsCountOnce(t *testing.T) {
 	p := newPlant(t)
