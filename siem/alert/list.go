@@ -38,7 +38,13 @@ func (q Query) where(tenant core.TenantID) (string, []any) {
 		args = append(args, value)
 		conditions = append(conditions, strings.ReplaceAll(condition, "?", "$"+strconv.Itoa(len(args))))
 	}
-	if q.State != "" {
+	switch {
+	case q.State != "" && (!q.Device.IsZero() || q.Rule != ""):
+		// Not the column itself: one device's alerts are few and all alerts of
+		// a state many, and without statistics SQLite takes the index of the
+		// state.
+		add("COALESCE(state, '') = ?", string(q.State))
+	case q.State != "":
 		add("state = ?", string(q.State))
 	}
 	if !q.Device.IsZero() {

@@ -143,14 +143,19 @@ func TestListsReadByIndex(t *testing.T) {
 			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND (updated, id) < (1, 'x') ORDER BY updated DESC, id DESC LIMIT 50",
 			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND state = 'open' AND (updated, id) < (1, 'x') ORDER BY updated DESC, id DESC LIMIT 50",
 			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND state = 'open' AND severity_rank = 3 AND (updated, id) < (1, 'x') ORDER BY updated DESC, id DESC LIMIT 50",
-			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND device = 'x' AND state = 'open' ORDER BY updated DESC, id DESC LIMIT 50",
+			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND device = 'x' AND COALESCE(state, '') = 'open' ORDER BY updated DESC, id DESC LIMIT 50",
 			"SELECT body FROM siem_alerts WHERE tenant = 'a' AND rule = 'x' ORDER BY updated DESC, id DESC LIMIT 50",
-			"SELECT COUNT(*) FROM siem_alerts WHERE tenant = 'a' AND device = 'x' AND state = 'open'",
+			"SELECT COUNT(*) FROM siem_alerts WHERE tenant = 'a' AND device = 'x' AND COALESCE(state, '') = 'open'",
 			"SELECT COUNT(*) FROM siem_alerts WHERE tenant = 'a' AND rule = 'x' AND severity_rank >= 3",
 		} {
 			plan := storetest.Plan(b.t, b.db, order)
 			if strings.Contains(plan, "TEMP B-TREE") || !strings.Contains(plan, "SEARCH siem_alerts USING") {
 				b.t.Errorf("%s\n%s", order, plan)
+			}
+			for _, one := range []string{"device", "rule"} {
+				if strings.Contains(order, one+" = 'x'") && !strings.Contains(plan, "siem_alerts_"+one) {
+					b.t.Errorf("not by its %s: %s\n%s", one, order, plan)
+				}
 			}
 		}
 	})
