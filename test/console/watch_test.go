@@ -23,6 +23,10 @@ type watch struct {
 	urls     map[network.RequestID]string
 }
 
+// skippable is what the browser says of a page that went on by itself, as one
+// does whose session is over: "back" passes it by, which is right.
+const skippable = "NavigationEntryMarkedSkippable"
+
 func newWatch(base string) *watch {
 	u, err := url.Parse(base)
 	if err != nil {
@@ -47,7 +51,9 @@ func (w *watch) see(ev any) {
 			w.fault("log: %s %s: %s %s", e.Entry.Level, e.Entry.Source, e.Entry.Text, e.Entry.URL)
 		}
 	case *audits.EventIssueAdded:
-		w.fault("issue: %s %s", e.Issue.Code, issueText(e.Issue))
+		if text := issueText(e.Issue); text != skippable {
+			w.fault("issue: %s %s", e.Issue.Code, text)
+		}
 	case *network.EventRequestWillBeSent:
 		w.request(e)
 	case *network.EventResponseReceived:
@@ -70,7 +76,7 @@ func issueText(i *audits.InspectorIssue) string {
 		return fmt.Sprintf("%s %s", d.ViolatedDirective, d.BlockedURL)
 	}
 	if d := i.Details.GenericIssueDetails; d != nil {
-		return fmt.Sprintf("%s %s", d.ErrorType, d.ViolatingNodeAttribute)
+		return strings.TrimSpace(fmt.Sprintf("%s %s", d.ErrorType, d.ViolatingNodeAttribute))
 	}
 	return ""
 }
