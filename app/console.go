@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/interlock-security/interlock/api/live"
@@ -103,8 +105,11 @@ func (s *Server) serveConsole(ctx context.Context) error {
 // listenConsole serves until ctx ends.
 func (s *Server) listenConsole(ctx context.Context, h http.Handler, config *tls.Config) error {
 	for {
-		l, err := net.Listen("tcp", s.Config.Listen.Console)
+		l, six, err := s.consoleListeners()
 		if err == nil {
+			if six != nil {
+				s.background(ctx, "console, IPv6", func(ctx context.Context) error { return s.serveBrowsers(ctx, h, six, config) })
+			}
 			s.consoleProblem.Store(nil)
 			s.consoleUp.Store(true)
 			defer s.consoleUp.Store(false)
@@ -122,6 +127,24 @@ func (s *Server) listenConsole(ctx context.Context, h http.Handler, config *tls.
 		case <-s.clock.After(consoleAgain):
 		}
 	}
+}
+
+// consoleListeners takes the console's address. A console that is called
+// localhost takes it on both loopback addresses: browsers try both, and whoever
+// had the other one would stand at this console's own origin. six is nil where
+// there is no IPv6.
+func (s *Server) consoleListeners() (l, six net.Listener, err error) {
+	if l, err = net.Listen("tcp", s.Config.Listen.Console); err != nil {
+		return nil, nil, err
+	}
+	host, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil || host != "127.0.0.1" || s.Config.Listen.ConsoleName != "localhost" {
+		return l, nil, err
+	}
+	if six, err = net.Listen("tcp", net.JoinHostPort("::1", port)); errors.Is(err, syscall.EADDRINUSE) {
+		return nil, nil, errors.Join(err, l.Close())
+	}
+	return l, six, nil
 }
 
 func (s *Server) triedConsole() {

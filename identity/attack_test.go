@@ -77,6 +77,17 @@ func TestAStolenCookie(t *testing.T) {
 	}
 }
 
+// TestTheMachineItselfIsOneClient: browsers change between the loopback addresses.
+func TestTheMachineItselfIsOneClient(t *testing.T) {
+	r := identitytest.New(t)
+	u := r.Join()
+	for _, address := range []string{"::1", "127.0.0.1", "127.0.0.2"} {
+		if _, err := r.Lookup(u.Cookie, identity.Client{Address: address, UserAgent: u.Client.UserAgent}); err != nil {
+			t.Errorf("from %s: %v", address, err)
+		}
+	}
+}
+
 func TestCookiesThatAreNone(t *testing.T) {
 	r := identitytest.New(t)
 	u := r.Join()

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -22,8 +23,12 @@ import (
 // oldest.
 const maxSessions = 16
 
-// bound is what a session is bound to.
+// bound is what a session is bound to. The machine itself is one client by
+// whichever of its loopback addresses it comes: browsers change between them.
 func (c Client) bound() string {
+	if ip := net.ParseIP(c.Address); ip != nil && ip.IsLoopback() {
+		c.Address = "loopback"
+	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d:%s%s", len(c.Address), c.Address, c.UserAgent))
 	return hex.EncodeToString(sum[:])
 }
