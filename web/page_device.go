@@ -98,11 +98,11 @@ func (c *Console) devices(w http.ResponseWriter, r *http.Request) error {
 		if v.Attention, err = c.attention(r.Context()); err != nil {
 			return err
 		}
-		board, err := c.API.Board(r.Context(), &api.None{})
+		board, err := c.boardNow(r.Context())
 		if err != nil {
 			return err
 		}
-		v.Sensors, v.NotOK = board.Body.Sensors, board.Body.SensorsNotOK
+		v.Sensors, v.NotOK = board.Sensors, board.SensorsNotOK
 	}
 	return c.render(w, r, "page_devices", page{Title: "Devices", Nav: "devices", Body: v})
 }
