@@ -5,4 +5,8 @@
 // Every tab is watched all the time: a violated content security policy, an
 // exception, a message on the browser's console, an answer that nobody expected
 // and a request to another host each fail the test that they happen in.
+//
+// Pictures of every page, in light, in dark and as wide as a phone, go to the
+// folder that INTERLOCK_SHOTS names, by default interlock-shots among the
+// temporary files, to be looked at.
 package console
