@@ -40,6 +40,8 @@ type Config struct {
 	// Lag is how long rows that the store took may stay hidden after a flush:
 	// a cluster's front flushes itself, not its nodes.
 	Lag time.Duration
+	// fresh says that the store held nothing when it was started.
+	fresh bool
 	// Transport carries the requests; nil means one of the client's own.
 	Transport http.RoundTripper
 }
@@ -82,6 +84,13 @@ func (c *Client) use(to *Config) {
 // Generation changes whenever the store is another process than before, which
 // may not hold what the one before it held in memory.
 func (c *Client) Generation() uint64 { return c.generation.Load() }
+
+// Fresh reports whether the store held nothing when it was started: it is the
+// first one, or somebody took the old one's folder away.
+func (c *Client) Fresh() bool {
+	to := c.to.Load()
+	return to != nil && to.fresh
+}
 
 // errAway is what every call answers while there is no store.
 func errAway(op string) *core.Error {

@@ -69,6 +69,8 @@ func (s *Start) Validate() error {
 // Ready is what the child answers when it serves.
 type Ready struct {
 	Address string `json:"address"`
+	// Fresh says that the folder held nothing.
+	Fresh bool `json:"fresh"`
 }
 
 // WriteHello writes v as one line.

@@ -126,7 +126,7 @@ func (s *Supervisor) greet(ctx context.Context, conn net.Conn) (*Config, error) 
 		return nil, errors.Join(core.E(core.KindDamaged, "events.Supervisor", fmt.Sprintf("it serves at %.100q, which is not this machine's own", ready.Address)), supervise.ErrHangs)
 	}
 	base := "http://" + ready.Address
-	return &Config{Insert: base, Select: base, User: start.User, Password: core.NewSecret(start.Password)}, nil
+	return &Config{Insert: base, Select: base, User: start.User, Password: core.NewSecret(start.Password), fresh: ready.Fresh}, nil
 }
 
 // probe asks with a deadline of real time.

@@ -52,6 +52,9 @@ func TestAHangingStoreIsKilled(t *testing.T) {
 func TestAnEndThatIsAskedForLosesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "events")
 	s := openStore(t, dir)
+	if !s.Client().Fresh() {
+		t.Error("a new folder is not fresh")
+	}
 	for i := range 100 {
 		if err := s.Client().Insert(t.Context(), []events.Row{row(ours, 1, i, time.Now(), "x")}); err != nil {
 			t.Fatal(err)
@@ -62,6 +65,9 @@ func TestAnEndThatIsAskedForLosesNothing(t *testing.T) {
 		t.Errorf("a store that was stopped: %v", err)
 	}
 	s = openStore(t, dir)
+	if s.Client().Fresh() {
+		t.Error("a folder with events is fresh")
+	}
 	found, err := s.Client().Stored(t.Context(), ours, 0, 1, 1, time.Now().Add(-time.Hour), time.Now())
 	if err != nil || len(found) != 100 {
 		t.Errorf("%d of 100 rows are there: %v", len(found), err)

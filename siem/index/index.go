@@ -39,6 +39,8 @@ type Store interface {
 	Count(ctx context.Context, tenant core.TenantID, partition int32, from, to uint64, earliest, latest time.Time) (uint64, error)
 	// Generation changes when the store was started again.
 	Generation() uint64
+	// Fresh says that the store held nothing when it was started.
+	Fresh() bool
 }
 
 // Journal is the raw journal, as far as the stage needs it.

@@ -28,6 +28,7 @@ type model struct {
 	mu         sync.Mutex
 	rows       []held
 	generation uint64
+	fresh      bool
 	away       int // so many calls fail
 	tear       bool
 	// refuse says which rows it takes and never keeps.
@@ -76,6 +77,12 @@ func (m *model) Generation() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.generation
+}
+
+func (m *model) Fresh() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.fresh
 }
 
 func (m *model) Stored(_ context.Context, tenant core.TenantID, _ int32, from, to uint64, earliest, latest time.Time) (map[events.Place]int, error) {
@@ -314,6 +321,43 @@ func TestAnIndexComesToAJournalThatWasTrimmed(t *testing.T) {
 	r.start(r.frames)
 	r.settled()
 	r.once(main, 4)
+}
+
+// TestAStoreWhoseFolderWasTakenAwayIsFilledAgain, also while the index runs, and
+// only once for each new store.
+func TestAStoreWhoseFolderWasTakenAwayIsFilledAgain(t *testing.T) {
+	r := newRig(t, engine(t, "sqlite"))
+	r.start(r.frames)
+	for range 5 {
+		r.append(main, 2, time.Now())
+	}
+	r.settled()
+	lose := func() {
+		r.model.mu.Lock()
+		defer r.model.mu.Unlock()
+		r.model.rows, r.model.fresh = nil, true
+		r.model.generation++
+	}
+	lose()
+	r.model.kill(2) // the session ends, as it does with the process
+	r.append(main, 2, time.Now())
+	r.append(main, 1, time.Now())
+	await(t, "all of it", func() bool {
+		n, err := r.model.Count(t.Context(), main, 0, 0, 1<<62, time.Time{}, time.Now().Add(time.Hour))
+		return err == nil && n >= 13
+	})
+	r.settled()
+	r.once(main, 13)
+
+	r.end()
+	lose()
+	r.start(r.frames)
+	await(t, "all of it", func() bool {
+		n, err := r.model.Count(t.Context(), main, 0, 0, 1<<62, time.Time{}, time.Now().Add(time.Hour))
+		return err == nil && n >= 13
+	})
+	r.settled()
+	r.once(main, 13)
 }
 
 // TestHeldTellsUpToWhenASearchMissesNothing asks the process that runs the stage

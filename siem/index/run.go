@@ -39,6 +39,8 @@ type run struct {
 	// generation of the store and without an error in between.
 	rounds     int
 	generation uint64
+	// rebuilt is the generation for which the cursor went back to the beginning.
+	rebuilt uint64
 }
 
 // stretch is a piece of the journal that was sent: offsets from and to are both
@@ -59,10 +61,14 @@ type share struct {
 
 // session goes from the cursor on until something fails.
 func (r *run) session(ctx context.Context) error {
+	began := r.Config.Store.Generation()
 	if err := r.begin(ctx); err != nil {
 		return err
 	}
 	for {
+		if r.Config.Store.Generation() != began {
+			return errAgain // another process may not hold what the last one took
+		}
 		if err := r.step(ctx); err != nil {
 			return err
 		}
@@ -80,6 +86,9 @@ func (r *run) begin(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := r.rebuild(ctx); err != nil {
+		return err
+	}
 	r.next, r.sent, r.looked = r.saved, nil, r.Config.Clock.Now()
 	held, err := r.heldBefore(ctx, r.saved)
 	if err != nil {
@@ -94,6 +103,23 @@ func (r *run) begin(ctx context.Context) (err error) {
 	}
 	// What the store took but does not show yet would be sent twice.
 	return r.Config.Store.Flush(ctx)
+}
+
+// rebuild goes back to the beginning where the store's folder was taken away:
+// all that the journal keeps is sent to the new one.
+func (r *run) rebuild(ctx context.Context) error {
+	g := r.Config.Store.Generation()
+	if !r.Config.Store.Fresh() || r.rebuilt == g {
+		return nil
+	}
+	if r.saved > 1 {
+		r.Config.Log.Warn("the event store is empty; it is filled again from the journal", slog.Uint64("cursor", r.saved))
+		if err := r.save(ctx, 1); err != nil {
+			return err
+		}
+	}
+	r.rebuilt = g
+	return nil
 }
 
 // step sends what is there, or waits for something, and moves the cursor.

@@ -22,6 +22,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"syscall"
@@ -72,6 +73,7 @@ func serve(ctx context.Context, conn net.Conn, start *events.Start) error {
 	if err := configure(start); err != nil {
 		return err
 	}
+	fresh := empty(start.Dir)
 	vlstorage.Init()
 	vlselect.Init()
 	insertutil.SetLogRowsStorage(&vlstorage.Storage{})
@@ -93,7 +95,7 @@ func serve(ctx context.Context, conn net.Conn, start *events.Start) error {
 	server := &http.Server{Handler: d, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
-	if err := events.WriteHello(conn, events.Ready{Address: l.Addr().String()}); err != nil {
+	if err := events.WriteHello(conn, events.Ready{Address: l.Addr().String(), Fresh: fresh}); err != nil {
 		return errors.Join(core.Wrap(core.KindUnavailable, op, err), server.Close())
 	}
 	go func() {
@@ -111,6 +113,12 @@ func serve(ctx context.Context, conn net.Conn, start *events.Start) error {
 		return errors.Join(server.Close(), core.Wrap(core.KindUnavailable, op, err))
 	}
 	return nil
+}
+
+// empty reports whether a folder holds no day of events.
+func empty(dir string) bool {
+	days, err := os.ReadDir(filepath.Join(dir, "partitions"))
+	return errors.Is(err, os.ErrNotExist) || err == nil && len(days) == 0
 }
 
 // configure sets VictoriaLogs' flags, which are the process's: no argument list
@@ -148,6 +156,7 @@ func configure(s *events.Start) error {
 	logger.InitNoLogFlags()
 	// The store's own budget counts its caches; this one counts the rest, and
 	// makes the collector work before the machine has to.
+	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(2*s.Memory + 64<<20)
 	return nil
 }
