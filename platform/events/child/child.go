@@ -18,7 +18,7 @@ import (
 	"errors"
 	"flag"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -92,7 +92,7 @@ func serve(ctx context.Context, conn net.Conn, start *events.Start) error {
 	defer cancel()
 	d := &door{user: sha256.Sum256([]byte(start.User)), password: sha256.Sum256(start.Password), used: budget{dir: start.Dir, most: start.Disk}}
 	go d.used.watch(ctx)
-	server := &http.Server{Handler: d, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
+	server := &http.Server{Handler: d, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	if err := events.WriteHello(conn, events.Ready{Address: l.Addr().String(), Fresh: fresh}); err != nil {

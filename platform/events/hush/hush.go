@@ -10,15 +10,15 @@
 package hush
 
 import (
-	"log"
+	"log/slog"
 	"os"
 
 	"github.com/interlock-security/interlock/platform/events/hush/first"
 )
 
-// Restore gives os.Stderr and the standard logger the stream that the process
-// was started with.
+// Restore gives os.Stderr the stream that the process was started with, and the
+// standard loggers a default that writes to it.
 func Restore() {
 	os.Stderr = first.Stderr
-	log.SetOutput(os.Stderr)
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 }
