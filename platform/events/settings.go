@@ -57,12 +57,15 @@ func (s *Settings) Start(dir string) Start {
 // Validate says what is wrong and where.
 func (s *Settings) Validate() error {
 	const most = 64 << 20 // MB or days: beyond it is a slip of the finger
-	for name, f := range map[string]struct{ value, least int }{
-		"memory_mb": {s.MemoryMB, minMemory >> 20}, "disk_mb": {s.DiskMB, minDisk >> 20}, "free_mb": {s.FreeMB, 0},
-		"retention_days": {s.RetentionDays, 1}, "flush_seconds": {s.FlushSeconds, 1},
+	for _, f := range []struct {
+		name         string
+		value, least int
+	}{
+		{"memory_mb", s.MemoryMB, minMemory >> 20}, {"disk_mb", s.DiskMB, minDisk >> 20}, {"free_mb", s.FreeMB, 0},
+		{"retention_days", s.RetentionDays, 1}, {"flush_seconds", s.FlushSeconds, 1},
 	} {
 		if f.value < f.least || f.value > most {
-			return fmt.Errorf("events.%s: %d; it lies between %d and %d", name, f.value, f.least, most)
+			return fmt.Errorf("events.%s: %d; it lies between %d and %d", f.name, f.value, f.least, most)
 		}
 	}
 	if !s.Cluster() {
@@ -75,7 +78,8 @@ func (s *Settings) Validate() error {
 }
 
 func (s *Settings) validateCluster() error {
-	for name, address := range map[string]string{"insert": s.Insert, "select": s.Select} {
+	for _, end := range [][2]string{{"insert", s.Insert}, {"select", s.Select}} {
+		name, address := end[0], end[1]
 		u, err := url.Parse(address)
 		switch {
 		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
