@@ -61,8 +61,11 @@ func (s *Settings) Validate() error {
 		name         string
 		value, least int
 	}{
-		{"memory_mb", s.MemoryMB, minMemory >> 20}, {"disk_mb", s.DiskMB, minDisk >> 20}, {"free_mb", s.FreeMB, 0},
-		{"retention_days", s.RetentionDays, 1}, {"flush_seconds", s.FlushSeconds, 1},
+		{"memory_mb", s.MemoryMB, minMemory >> 20},
+		{"disk_mb", s.DiskMB, minDisk >> 20},
+		{"free_mb", s.FreeMB, 0},
+		{"retention_days", s.RetentionDays, 1},
+		{"flush_seconds", s.FlushSeconds, 1},
 	} {
 		if f.value < f.least || f.value > most {
 			return fmt.Errorf("events.%s: %d; it lies between %d and %d", f.name, f.value, f.least, most)
