@@ -103,7 +103,7 @@ func newHome(t *testing.T) string {
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("listen:\n  agents: %s\n  management: %s\n", freePort(t), freePort(t))
+	text := fmt.Sprintf("listen:\n  agents: %s\n  management: %s\n  console: %s\n", freePort(t), freePort(t), freePort(t))
 	if err := os.WriteFile(filepath.Join(data, "interlock.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
