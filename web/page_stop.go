@@ -113,7 +113,8 @@ func (c *Console) stopAgain(w http.ResponseWriter, r *http.Request, err error) e
 	if r.Method != http.MethodPost || r.URL.Path != "/stop" || sessionOf(r.Context()).ID == "" || !wantsPage(r) {
 		return c.fail(w, r, err)
 	}
-	again := core.E(core.KindOf(err), "web.stop", detail(err.Error())).WithHint("you need not load the page again, this is a new one: press once more")
+	why := strings.TrimPrefix(detail(err.Error()), "nothing was done: ")
+	again := core.E(core.KindOf(err), "web.stop", why).WithHint("you need not load the page again, this is a new one: press once more")
 	return c.showStop(w, r, httpd.ProblemOf(err).Status, again)
 }
 

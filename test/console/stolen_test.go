@@ -89,8 +89,8 @@ func (s *story) staleForm() {
 	p.open("/stop")
 	read[any](p, `document.querySelectorAll('form.stops input[name="csrf"]').forEach((i) => { i.value = `+quote(token)+`; })`)
 	p.click(`form.stops button[name="scope"]`)
-	p.shows("nothing was done")
-	p.shows("load the page again")
+	p.shows("nothing was stopped: the form is from another session or was open too long.")
+	p.shows("press once more")
 	p.take("stale-form")
 	p.expect()
 }
@@ -102,7 +102,7 @@ func (s *story) otherSites() {
 	token := read[string](s.anna, `document.querySelector('input[name="csrf"]').value`)
 	form := url.Values{"csrf": {token}, "scope": {"site/main"}}
 	for _, origin := range []string{"", "null", "https://evil.example", strings.Replace(s.origin(), "http:", "https:", 1), "http://localhost:1"} {
-		if status, body := s.post(c, "/stop", form, origin); status != http.StatusForbidden || !strings.Contains(body, "nothing was done") {
+		if status, body := s.post(c, "/stop", form, origin); status != http.StatusForbidden || !strings.Contains(body, "Nothing was stopped") {
 			s.t.Errorf("a form from %q is answered with %d", origin, status)
 		}
 	}
