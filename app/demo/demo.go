@@ -154,6 +154,7 @@ func open(ctx context.Context, o Options) (*app.Server, error) {
 	cfg := app.Default(os.Getuid())
 	cfg.Installation, cfg.Site = core.MustID[core.ServiceID]("demo"), site
 	cfg.Operators[0].Person = persons[0].ID
+	cfg.Listen.Console = "" // it is told on the terminal, beside whatever else runs here
 	var err error
 	if cfg.Listen.Agents, err = freeAddress(); err != nil {
 		return nil, err

@@ -42,14 +42,14 @@ func testPublic(ts *testscript.TestScript, name string) string {
 
 // mkconfig writes a configuration with free ports: "mkconfig FILE".
 func mkconfig(ts *testscript.TestScript, _ bool, args []string) {
-	var ports [2]string
+	var ports [3]string
 	for i := range ports {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		ts.Check(err)
 		ports[i] = l.Addr().String()
 		defer func() { ts.Check(l.Close()) }()
 	}
-	text := fmt.Sprintf("listen:\n  agents: %s\n  management: %s\n", ports[0], ports[1])
+	text := fmt.Sprintf("listen:\n  agents: %s\n  management: %s\n  console: %s\n", ports[0], ports[1], ports[2])
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 

@@ -119,7 +119,7 @@ func newSite(t *testing.T, persons []ceremony.Person, change ...func(*app.Config
 		_ = os.RemoveAll(dir)
 	})
 	s.cfg.Site, s.cfg.Operators[0].Person = hall, person("anna")
-	s.cfg.Listen.Agents, s.cfg.Listen.Management = freeAddress(t), freeAddress(t)
+	s.cfg.Listen.Agents, s.cfg.Listen.Management, s.cfg.Listen.Console = freeAddress(t), freeAddress(t), ""
 	for _, fn := range change {
 		fn(&s.cfg)
 	}

@@ -245,7 +245,7 @@ func freePort(t *testing.T) string {
 func (s *site) configure(more string) {
 	s.t.Helper()
 	s.agents, s.management = freePort(s.t), freePort(s.t)
-	s.write(filepath.Join(s.data, "interlock.yaml"), fmt.Sprintf("listen:\n  agents: %s\n  management: %s\n%s", s.agents, s.management, more))
+	s.write(filepath.Join(s.data, "interlock.yaml"), fmt.Sprintf("listen:\n  agents: %s\n  management: %s\n  console: %s\n%s", s.agents, s.management, freePort(s.t), more))
 }
 
 func (s *site) write(path, text string) {
