@@ -204,6 +204,7 @@ func (s *story) withoutScripts(t *testing.T) {
 			}
 		}
 	}
+	p.open("/incidents/" + s.incident.ID.String())
 	p.picture("incident-noscript", wide)
 	stranger := newTab(t, p.ctx, "stranger", s.origin())
 	stranger.scripts(false)
