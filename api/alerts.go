@@ -13,7 +13,7 @@ import (
 type AlertsInput struct {
 	After string `query:"after" doc:"Cursor: the field next of the page before"`
 	Limit int    `query:"limit" doc:"How many, up to 500; 0 means 50"`
-	// All shows acknowledged alerts too.
+	// All shows acknowledged and closed alerts too.
 	All bool `query:"all" doc:"Acknowledged ones too"`
 	// Severity is the least severity, "" for any.
 	Severity string `query:"severity" doc:"The least severity: info, low, medium, high or critical"`

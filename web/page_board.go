@@ -218,10 +218,24 @@ func alertsFigure(bySeverity map[string]int) figure {
 // be well.
 func sensorsFigure(b api.Board, known bool) figure {
 	f := counted("sensors", "Sensors not ok", "/devices", b.SensorsNotOK, known, "bad", "alarm, fault, stale or bypassed")
-	if known && b.SensorsNotOK == 0 && sum(b.Devices) == 0 {
+	switch {
+	case !known:
+	case b.SensorsNotOK == 0 && sum(b.Devices) == 0:
 		f.Value, f.Tone, f.Note = "—", "unknown", "no device is heard"
+	case b.SensorsNotOK > 0 && b.SensorsNotOK == unheard(b.Sensors):
+		f.Tone, f.Note = "warn", "unknown: not heard yet, or not there"
 	}
 	return f
+}
+
+// unheard counts the sensors that have said nothing.
+func unheard(list []api.Sensor) (n int) {
+	for _, s := range list {
+		if s.State == core.SensorUnknown {
+			n++
+		}
+	}
+	return n
 }
 
 func devicesFigure(byState map[string]int) figure {

@@ -23,13 +23,15 @@ const (
 	maxSources = 10
 )
 
-// State is what a person made of an alert.
+// State is what was made of an alert.
 type State string
 
-// The states. Acknowledging stops notices, never counting.
+// The states. Acknowledging stops notices, never counting. Closed is an alert
+// whose incident was verified and closed.
 const (
 	StateOpen         State = "open"
 	StateAcknowledged State = "acknowledged"
+	StateClosed       State = "closed"
 )
 
 // Kind is why a notice is sent.

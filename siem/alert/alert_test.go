@@ -178,6 +178,16 @@ func TestAnAlertThatWasDealtWithIsOver(t *testing.T) {
 		if again := b.raise(raise(2*time.Minute, 3)); again.ID != second.ID || again.Count != 2 {
 			b.t.Errorf("the second alert does not count: %+v", again)
 		}
+		if open := b.list(alert.Query{State: alert.StateOpen}); len(open) != 1 || open[0].ID != second.ID {
+			b.t.Errorf("open after the end: %+v", open)
+		}
+		err = b.db.Tx(b.t.Context(), func(tx *store.Tx) error {
+			_, err := b.s.Acknowledge(b.t.Context(), tx, tenant, first.ID, core.Principal{Kind: core.KindPerson, ID: "anna"}, "late", at(time.Minute))
+			return err
+		})
+		if core.KindOf(err) != core.KindConflict {
+			b.t.Errorf("a closed alert is acknowledged: %v", err)
+		}
 	})
 }
 

@@ -64,12 +64,23 @@ func (s *Store) Raise(ctx context.Context, tx *store.Tx, r Raise) (Alert, error)
 	return next, s.tell(ctx, tx, next)
 }
 
-// End ends alerts whose matter was dealt with: whatever comes after is a new
+// End closes alerts whose matter was dealt with: whatever comes after is a new
 // alert. Without it a second break-in within the quiet hour would only be counted
 // in the first one's alert, and told to nobody.
 func (s *Store) End(ctx context.Context, tx *store.Tx, tenant core.TenantID, ids ...core.UUID) error {
 	for _, id := range ids {
-		if _, err := tx.Exec(ctx, `UPDATE siem_alerts SET live = 0 WHERE tenant = $1 AND id = $2`, tenant, id); err != nil {
+		a, err := Get(ctx, tx, tenant, id)
+		if core.KindOf(err) == core.KindNotFound {
+			continue
+		}
+		if err == nil {
+			a.State = StateClosed
+			err = s.write(ctx, tx, a, true)
+		}
+		if err == nil {
+			_, err = tx.Exec(ctx, `UPDATE siem_alerts SET live = 0 WHERE tenant = $1 AND id = $2`, tenant, id)
+		}
+		if err != nil {
 			return fmt.Errorf("alert: ending %s: %w", id, err)
 		}
 	}
@@ -216,7 +227,11 @@ func (s *Store) Acknowledge(ctx context.Context, tx *store.Tx, tenant core.Tenan
 	if err != nil {
 		return Alert{}, err
 	}
-	if a.State == StateAcknowledged {
+	switch a.State {
+	case StateOpen:
+	case StateClosed:
+		return Alert{}, core.E(core.KindConflict, "alert.Acknowledge", fmt.Sprintf("alert %s is closed with its incident", id))
+	default:
 		return Alert{}, core.E(core.KindConflict, "alert.Acknowledge", fmt.Sprintf("alert %s was acknowledged by %s", id, a.AckedBy))
 	}
 	if len(note) > 1000 {
