@@ -192,13 +192,13 @@ func TestASessionHasTheRolesOfItsSignIn(t *testing.T) {
 // sleep.
 func TestIdleIsKeptOverARestart(t *testing.T) {
 	each(t, func(t *testing.T, r *identitytest.Rig) {
-		running(t, r)
 		u := r.Join()
 		r.Drain()
 		r.Clock.Advance(20 * time.Minute)
 		if _, err := r.Lookup(u.Cookie, u.Client); err != nil {
 			t.Fatal(err)
 		}
+		running(t, r) // from here on, so that what is kept is this use of it
 		kept := func() bool {
 			n := 0
 			r.Must(r.DB.View(t.Context(), func(tx *store.Tx) error {

@@ -13,7 +13,7 @@ import (
 func TestPeopleVerbs(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.configure("  console: " + freePort(t) + "\n")
+	s.configure("")
 	s.serve()
 	link := ask[api.SignInLink](s, "people", "link")
 	if link.Person.String() != "owner" || !strings.HasPrefix(link.URL, "http://localhost:") || !strings.Contains(link.URL, "/link#") {
