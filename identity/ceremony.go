@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -199,6 +200,6 @@ func (p *People) refused(what string, err error) error {
 	if e := (*protocol.Error)(nil); asProtocol(err, &e) {
 		why = strings.TrimSpace(e.Details + " " + e.DevInfo)
 	}
-	p.parts.Warn.Debug("a passkey's answer was refused", "ceremony", what, "why", why)
+	p.parts.Warn.Debug("a passkey's answer was refused", slog.String("ceremony", what), slog.String("why", why))
 	return core.E(core.KindUnauthenticated, "identity."+what, "the passkey's answer does not prove who you are").WithHint("begin again")
 }

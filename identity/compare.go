@@ -282,7 +282,7 @@ func (p *People) Run(ctx context.Context) error {
 			return p.last(ctx)
 		case <-p.ended:
 			if err := p.recordEndings(ctx); err != nil && ctx.Err() == nil {
-				p.parts.Warn.Warn("the end of a session waits to be recorded", "err", err)
+				p.parts.Warn.Warn("the end of a session waits to be recorded", slog.Any("err", err))
 			}
 		case <-p.wake:
 			if soon == nil {
@@ -313,7 +313,7 @@ func (p *People) last(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
 	if err := p.recordEndings(ctx); err != nil {
-		p.parts.Warn.Warn("the end of a session was not recorded", "err", err)
+		p.parts.Warn.Warn("the end of a session was not recorded", slog.Any("err", err))
 	}
 	return nil
 }

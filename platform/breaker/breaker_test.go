@@ -17,8 +17,8 @@ import (
 )
 
 var (
-	noon   = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	broken = errors.New("broken")
+	noon      = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	errBroken = errors.New("broken")
 )
 
 func newBreaker(t testing.TB) (*breaker.Breaker, *clocktest.Clock, *[]string) {
@@ -43,7 +43,7 @@ func call(b *breaker.Breaker, err error) error {
 func fail(t testing.TB, b *breaker.Breaker, n int) {
 	t.Helper()
 	for range n {
-		if err := call(b, broken); !errors.Is(err, broken) {
+		if err := call(b, errBroken); !errors.Is(err, errBroken) {
 			t.Fatalf("the call was not made: %v", err)
 		}
 	}
@@ -258,7 +258,7 @@ func TestAgainstTheModel(t *testing.T) {
 			ok := rnd.IntN(3) == 0
 			var result error
 			if !ok {
-				result = broken
+				result = errBroken
 			}
 			err := call(b, result)
 			if refused := core.KindOf(err) == core.KindUnavailable; refused != (state == breaker.Open) {
@@ -304,7 +304,7 @@ func TestManyAtOnce(t *testing.T) {
 			for i := range 200 {
 				var err error
 				if (i+n)%3 == 0 {
-					err = broken
+					err = errBroken
 				}
 				_ = call(b, err)
 				if i%20 == 0 {

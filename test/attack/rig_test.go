@@ -67,11 +67,10 @@ func program(t *testing.T, name string) string {
 }
 
 var (
-	hall    = core.MustID[core.SiteID]("hall-a")
-	press   = core.MustID[core.DeviceID]("press-7")
-	people  = []ceremony.Person{{ID: person("anna"), Name: "Anna"}, {ID: person("bert"), Name: "Bert"}, {ID: person("cara"), Name: "Cara"}}
-	tenant  = core.MustID[core.TenantID]("main")
-	noRoles = core.Principal{Kind: core.KindPerson, ID: "nina", Tenant: tenant, Sites: []core.SiteID{hall}}
+	hall   = core.MustID[core.SiteID]("hall-a")
+	press  = core.MustID[core.DeviceID]("press-7")
+	people = []ceremony.Person{{ID: person("anna"), Name: "Anna"}, {ID: person("bert"), Name: "Bert"}, {ID: person("cara"), Name: "Cara"}}
+	tenant = core.MustID[core.TenantID]("main")
 )
 
 func person(id string) core.PersonID { return core.MustID[core.PersonID](id) }

@@ -55,7 +55,7 @@ func (linux) Open(path string) (int, error) {
 // Ioctl implements kernel.
 func (linux) Ioctl(fd int, request uint, arg []byte) error {
 	for {
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(unsafe.Pointer(unsafe.SliceData(arg))))
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(unsafe.Pointer(unsafe.SliceData(arg)))) //nolint:gosec // the kernel writes no further than arg, whose size the request names
 		runtime.KeepAlive(arg)
 		switch errno {
 		case 0:
