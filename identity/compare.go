@@ -332,7 +332,7 @@ func (p *People) turn(ctx context.Context) {
 func (p *People) look(ctx context.Context, steps ...func(context.Context) error) {
 	for _, step := range steps {
 		if err := step(ctx); err != nil && ctx.Err() == nil {
-			p.parts.Warn.Warn("people could not be held against the audit log", "err", err)
+			p.parts.Warn.Warn("people could not be held against the audit log", slog.Any("err", err))
 		}
 	}
 }

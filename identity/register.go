@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -279,7 +280,7 @@ func (p *People) unproved(ctx context.Context, out proof, client Client) {
 		Subject: kindPerson + "/" + out.person.Person.String(), Body: map[string]string{"client": client.String(), "passkey": nameOf(out.passkey)},
 	})
 	if err != nil {
-		p.parts.Warn.Warn("a refused sign-in was not recorded", "err", err)
+		p.parts.Warn.Warn("a refused sign-in was not recorded", slog.Any("err", err))
 	}
 }
 
@@ -333,7 +334,7 @@ func (p *People) FinishSignIn(ctx context.Context, handle string, credentialJSON
 		if ctx.Err() != nil {
 			return Session{}, "", err
 		}
-		p.parts.Warn.Error("a session is kept in memory only: the database is away", "err", err)
+		p.parts.Warn.Error("a session is kept in memory only: the database is away", slog.Any("err", err))
 		p.unkept(session)
 	}
 	return p.begun(cookie)
