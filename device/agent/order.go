@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -178,7 +179,7 @@ func (a *Agent) rememberStop(v *link.Verified, done answer) {
 func (a *Agent) unable(v *link.Verified, hash string) answer {
 	no := answer{Order: v.Order.ID, Hash: hash, Outcome: link.OutcomeRefused, Detail: fmt.Sprintf("refused: this build cannot %s", v.Order.Type)}
 	if err := a.update(func(b *body) error { b.take(v.Order); b.note(no); return nil }); err != nil {
-		a.cfg.Log.Error("an answer was not kept", "order", v.Order.ID, "error", err)
+		a.cfg.Log.Error("an answer was not kept", slog.Any("order", v.Order.ID), slog.Any("error", err))
 	}
 	a.refusals.tell(a, "order_refused", core.SeverityMedium, map[string]any{"order": v.Order.ID, "type": v.Order.Type, "why": no.Detail, "kind": "unable"})
 	a.queueResult(no)
@@ -519,7 +520,7 @@ func (a *Agent) conclude(w pending) {
 		return nil
 	}
 	if uerr := a.update(drop); uerr != nil {
-		a.cfg.Log.Error("a waiting order goes on waiting for the disk", "order", w.Order, "error", uerr)
+		a.cfg.Log.Error("a waiting order goes on waiting for the disk", slog.Any("order", w.Order), slog.Any("error", uerr))
 		return
 	}
 	delete(a.waiting, w.Order)

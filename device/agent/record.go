@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -106,7 +107,7 @@ func (r *recorder) run(ctx context.Context) {
 		err := r.flush()
 		wait := (<-chan time.Time)(nil)
 		if err != nil {
-			r.a.cfg.Log.Error("events wait for the disk", "error", err)
+			r.a.cfg.Log.Error("events wait for the disk", slog.Any("error", err))
 			wait, pause = r.a.cfg.Clock.After(pause), min(2*pause, retryTo)
 		} else {
 			pause = retryFrom
@@ -118,7 +119,7 @@ func (r *recorder) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			if err := r.flush(); err != nil {
-				r.a.cfg.Log.Error("events were not written before the end", "error", err)
+				r.a.cfg.Log.Error("events were not written before the end", slog.Any("error", err))
 			}
 			return
 		case <-kick:
@@ -335,13 +336,13 @@ func (a *Agent) writeLater(ctx context.Context) {
 		err := a.settle()
 		var retry <-chan time.Time
 		if err != nil {
-			a.cfg.Log.Error("a change of state waits for the disk", "error", err)
+			a.cfg.Log.Error("a change of state waits for the disk", slog.Any("error", err))
 			retry = a.cfg.Clock.After(retryTo)
 		}
 		select {
 		case <-ctx.Done():
 			if err := a.settle(); err != nil {
-				a.cfg.Log.Error("a change of state was not written before the end", "error", err)
+				a.cfg.Log.Error("a change of state was not written before the end", slog.Any("error", err))
 			}
 			return
 		case <-a.deferred.kick:
