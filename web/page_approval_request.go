@@ -98,11 +98,7 @@ func (c *Console) beginDecision(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	options, handle, err := c.People.BeginConfirm(r.Context(), sessionOf(r.Context()), identity.ConfirmDigest(verb, a.ID, a.Digest))
-	if err != nil {
-		return err
-	}
-	return httpd.WriteJSON(w, begun{handle, options})
+	return c.beginConfirm(w, r, identity.ConfirmDigest(verb, a.ID, a.Digest))
 }
 
 func (c *Console) finishDecision(w http.ResponseWriter, r *http.Request) error {
@@ -110,16 +106,10 @@ func (c *Console) finishDecision(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	in, err := readJSON[proved](w, r)
+	ctx, s, err := c.finishConfirm(w, r)
 	if err != nil {
 		return err
 	}
-	s := sessionOf(r.Context())
-	word, err := c.People.FinishConfirm(r.Context(), s, in.Handle, in.Credential)
-	if err != nil {
-		return err
-	}
-	ctx := identity.WithConfirmation(r.Context(), word)
 	if verb == identity.VerbApprove {
 		a, err = c.People.Approve(ctx, s.Principal, a.ID)
 	} else {

@@ -168,16 +168,11 @@ func (c *Console) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 
 // finishPasskey answers with the one-time link by which the next passkey is made.
 func (c *Console) finishPasskey(w http.ResponseWriter, r *http.Request) error {
-	in, err := readJSON[proved](w, r)
+	ctx, s, err := c.finishConfirm(w, r)
 	if err != nil {
 		return err
 	}
-	s := sessionOf(r.Context())
-	confirmed, err := c.People.FinishConfirm(r.Context(), s, in.Handle, in.Credential)
-	if err != nil {
-		return err
-	}
-	made, err := c.People.FirstLink(identity.WithConfirmation(r.Context(), confirmed), s.Principal)
+	made, err := c.People.FirstLink(ctx, s.Principal)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -93,6 +94,21 @@ func (c *Console) beginConfirm(w http.ResponseWriter, r *http.Request, digest [3
 	return httpd.WriteJSON(w, begun{handle, options})
 }
 
+// finishConfirm reads a passkey's answer and returns the context of the act that
+// it confirms, with the session that acts.
+func (c *Console) finishConfirm(w http.ResponseWriter, r *http.Request) (context.Context, Session, error) {
+	s := sessionOf(r.Context())
+	in, err := readJSON[proved](w, r)
+	if err != nil {
+		return nil, s, err
+	}
+	word, err := c.People.FinishConfirm(r.Context(), s, in.Handle, in.Credential)
+	if err != nil {
+		return nil, s, err
+	}
+	return identity.WithConfirmation(r.Context(), word), s, nil
+}
+
 // finishAsk makes the request. The form comes once more; a passkey's answer to
 // another form is refused by its digest.
 func (c *Console) finishAsk(w http.ResponseWriter, r *http.Request) error {
@@ -159,16 +175,11 @@ func (c *Console) finishCarry(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	in, err := readJSON[proved](w, r)
+	ctx, s, err := c.finishConfirm(w, r)
 	if err != nil {
 		return err
 	}
-	s := sessionOf(r.Context())
-	word, err := c.People.FinishConfirm(r.Context(), s, in.Handle, in.Credential)
-	if err != nil {
-		return err
-	}
-	a, made, err := c.People.CarryOut(identity.WithConfirmation(r.Context(), word), s.Principal, a.ID)
+	a, made, err := c.People.CarryOut(ctx, s.Principal, a.ID)
 	if err != nil {
 		return err
 	}
