@@ -92,6 +92,12 @@ type Latch struct {
 type Spec struct {
 	ID   core.SensorID
 	Caps sensor.Capabilities
+	// Judges judge what its driver measures.
+	Judges []Judge
+	// Fusion takes the place of a driver: it judges the sensors named in Of,
+	// each of which stands before this one.
+	Fusion Fusion
+	Of     []core.SensorID
 }
 
 // Core judges readings. It is pure: it has no goroutine, no clock and no disk;
@@ -118,6 +124,7 @@ func NewCore(rules Rules, specs ...Spec) *Core {
 
 // take hands out what has been said since the last call.
 func (c *Core) take() []Event {
+	c.fuse()
 	out := c.out
 	c.out = nil
 	return out
@@ -198,6 +205,13 @@ func (c *Core) Read(now time.Time, id core.SensorID, r sensor.Reading) []Event {
 	c.advance(now)
 	r.Simulated = r.Simulated || in.spec.Caps.Simulated
 	c.alive(now, in, r)
+	c.handle(now, in, r)
+	c.judge(now, in, r)
+	return c.take()
+}
+
+// handle takes what a driver or a judge says.
+func (c *Core) handle(now time.Time, in *input, r sensor.Reading) {
 	switch r.Kind {
 	case sensor.Inventory:
 		c.say(now, in, "", r, core.ClassInventory)
@@ -205,9 +219,8 @@ func (c *Core) Read(now time.Time, id core.SensorID, r sensor.Reading) []Event {
 		c.level(now, in, r)
 	case sensor.Pulse:
 		c.pulse(now, in, r)
-	case sensor.Beat:
+	case sensor.Beat, sensor.Measure, sensor.Waveform, sensor.Position, sensor.Sighting, sensor.Broken:
 	}
-	return c.take()
 }
 
 // alive ends a fault or a silence. A lively sensor whose value stands still is
@@ -384,6 +397,7 @@ func (c *Core) advance(now time.Time) {
 				c.accept(now, in, p)
 			}
 		}
+		c.tickJudges(now, in)
 		c.silence(now, in)
 		c.flush(now, &in.readings)
 		c.flush(now, &in.lifecycle)

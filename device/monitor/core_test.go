@@ -34,7 +34,7 @@ func newBench(change ...func(*sensor.Capabilities)) *bench {
 	}
 	n := 0
 	b := &bench{now: epoch}
-	b.core = NewCore(Rules{NewID: func() string { n++; return fmt.Sprintf("%032x", n) }}, Spec{lid, caps})
+	b.core = NewCore(Rules{NewID: func() string { n++; return fmt.Sprintf("%032x", n) }}, Spec{ID: lid, Caps: caps})
 	b.core.Started(b.now, lid)
 	return b
 }

@@ -165,6 +165,12 @@ func (in *input) deadlines(debounce, window time.Duration) []time.Time {
 	if !in.alarmed.IsZero() {
 		all = append(all, in.alarmed.Add(window))
 	}
+	for _, j := range in.spec.Judges {
+		all = appendSet(all, j.Next())
+	}
+	if in.spec.Fusion != nil {
+		all = appendSet(all, in.spec.Fusion.Next())
+	}
 	for _, p := range in.points {
 		if p.pending != nil {
 			all = append(all, p.pending.since.Add(debounce))
@@ -179,4 +185,11 @@ func (in *input) deadlines(debounce, window time.Duration) []time.Time {
 		}
 	}
 	return all
+}
+
+func appendSet(all []time.Time, t time.Time) []time.Time {
+	if t.IsZero() {
+		return all
+	}
+	return append(all, t)
 }

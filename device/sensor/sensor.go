@@ -28,6 +28,10 @@ const (
 	NeedSysfs   Need = "sysfs"   // /sys mounted
 	NeedGPIO    Need = "gpio"    // a GPIO chip's device, readable
 	NeedRoot    Need = "root"    // an effective uid of 0
+	NeedIIO     Need = "iio"     // /sys/bus/iio, and /dev/iio:device* for buffers
+	NeedPacket  Need = "packet"  // an AF_PACKET socket (CAP_NET_RAW)
+	NeedDevice  Need = "device"  // a device file of its own: a watchdog, a clock
+	NeedService Need = "service" // another program's or controller's address: gpsd, a BMC
 )
 
 // Latency is how soon after the fact a driver can know of it.
@@ -65,49 +69,6 @@ type Capabilities struct {
 	Lively bool `json:"lively,omitempty"`
 	// Simulated marks every reading of this driver, whatever the reading says.
 	Simulated bool `json:"simulated,omitempty"`
-}
-
-// Kind is what a reading says.
-type Kind uint8
-
-// The kinds of reading.
-const (
-	// Beat says only that the driver is alive.
-	Beat Kind = iota
-	// Inventory says what is there; every driver emits one when it starts.
-	Inventory
-	// Level is an input that is active or not; the monitor debounces it.
-	Level
-	// Pulse is an occurrence, complete in itself, already clean (a kernel event).
-	Pulse
-)
-
-// Reading is one thing that a driver saw.
-type Reading struct {
-	Kind Kind
-	// Point names the input within the sensor: "eth0", "1-1.2", "lid". Levels,
-	// latches and coalescing are per point.
-	Point string
-	// Type is the event's word: "carrier_down". For a level it is the word for
-	// becoming active; Clear is the word for the way back.
-	Type, Clear string
-	// Active is the level of a Level.
-	Active bool
-	// Settled says that the level is debounced already, by the kernel or by the
-	// hardware: it counts at once.
-	Settled bool
-	// Alarm says that this is what the sensor is there to notice.
-	Alarm bool
-	// Unlatched says that an alarm at this point ends with its level although
-	// the sensor latches: a door that people use.
-	Unlatched bool
-	Severity  core.Severity
-	// Sample is a live value of a lively sensor.
-	Sample uint64
-	// Fields is one JSON object, see [Fields].
-	Fields json.RawMessage
-	// Simulated can be set by a driver and is never cleared.
-	Simulated bool
 }
 
 // Presence is the answer of a probe: here, or skipped and why. Skipped is not
