@@ -26,16 +26,54 @@ const (
 	rescanEvery = 5 * time.Second
 	maxSilence  = 30 * time.Second
 	rcvBuf      = 1 << 20
+	// inventoryEvery bounds how often a changed inventory is told: a link that
+	// flaps is told by its level.
+	inventoryEvery = time.Minute
 )
+
+// Doc describes the driver.
+var Doc = sensor.Doc{
+	Name: "carrier", Senses: "network cables that are pulled, interfaces that come and go",
+	Interface: "rtnetlink (RTNLGRP_LINK)", Latency: sensor.LatencyEvent,
+	Events: []sensor.EventDoc{
+		{Type: "carrier_down", Severity: core.SeverityMedium, Alarm: true, Meaning: "a link lost its carrier"},
+		{Type: "carrier_up", Severity: core.SeverityInfo, Meaning: "it has carrier again"},
+		{Type: "carrier_unwatched", Severity: core.SeverityInfo, Meaning: "a link that is gone is no longer watched"},
+		{Type: "interface_attached", Severity: core.SeverityMedium, Alarm: true, Meaning: "an interface is new since the start"},
+		{Type: "interface_removed", Severity: core.SeverityHigh, Alarm: true, Meaning: "an interface is gone"},
+		{Type: "interface_renamed", Severity: core.SeverityMedium, Meaning: "an interface has another name"},
+	},
+	Tested: []sensor.Tested{sensor.TestedKernel},
+}
+
+// Config configures the driver.
+type Config struct {
+	// Interfaces are the network interfaces to watch, by name. None means every
+	// one but loopback.
+	Interfaces []string `yaml:"interfaces,omitempty"`
+}
+
+// Validate says what is wrong with the configuration.
+func (c Config) Validate() error {
+	for i, name := range c.Interfaces {
+		if name == "" || len(name) >= unix.IFNAMSIZ || sensor.Text(name) != name {
+			return core.E(core.KindInvalid, "carrier.Config", fmt.Sprintf("interfaces[%d]: %q is no interface's name", i, name)).
+				WithHint("ip link shows the names")
+		}
+	}
+	return nil
+}
 
 // Sensor watches network links. The zero value is not usable; see [New].
 type Sensor struct {
 	id    core.SensorID
 	only  []string // empty: every link but loopback
 	clock core.Clock
-	// had are the links that have had a carrier since this sensor was made. It
-	// outlives a restart of the driver: what went down meanwhile is noticed.
-	had map[string]bool
+	// had are the links that have had a carrier since this sensor was made, and
+	// changed is when each link was last seen to change. They outlive a restart of
+	// the driver: what went down meanwhile is noticed.
+	had     map[string]bool
+	changed map[string]time.Time
 }
 
 // New returns a driver for the named interfaces, or for every link but
@@ -43,8 +81,14 @@ type Sensor struct {
 // carrier: an interface that was unplugged whole must not look calm. A link that
 // nobody named and that has no carrier when it is first seen is a spare port: it
 // stands in the inventory and counts from its first carrier on.
-func New(id core.SensorID, clock core.Clock, interfaces ...string) *Sensor {
-	return &Sensor{id: id, only: slices.Clone(interfaces), clock: clock, had: map[string]bool{}}
+func New(env sensor.Env, c Config) (*Sensor, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return &Sensor{
+		id: env.ID, only: slices.Clone(c.Interfaces), clock: env.Clock,
+		had: map[string]bool{}, changed: map[string]time.Time{},
+	}, nil
 }
 
 // ID implements [sensor.Sensor].
@@ -93,7 +137,7 @@ func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
 	if err != nil {
 		return core.Wrap(core.KindUnavailable, "carrier.Run", fmt.Errorf("subscribe to links: %w", err))
 	}
-	w := &watch{sensor: s, emit: emit, links: map[int]link{}}
+	w := &watch{sensor: s, emit: emit, links: map[int]link{}, missed: map[string]bool{}}
 	if err := w.rescan(true); err != nil {
 		return err
 	}
@@ -126,6 +170,9 @@ type watch struct {
 	sensor *Sensor
 	emit   func(sensor.Reading)
 	links  map[int]link
+	missed map[string]bool // named and not there
+	stale  bool            // the inventory that was told is no longer true
+	toldAt time.Time
 }
 
 func (w *watch) follow(ctx context.Context, updates <-chan netlink.LinkUpdate, lost <-chan error) error {
@@ -182,7 +229,7 @@ func (w *watch) rescan(start bool) error {
 	}
 	links = slices.DeleteFunc(links, func(l netlink.Link) bool { return !w.sensor.watches(l) })
 	if start {
-		w.emit(inventory(links))
+		w.tellInventory(links)
 	}
 	here := map[int]bool{}
 	for _, l := range links {
@@ -194,8 +241,9 @@ func (w *watch) rescan(start bool) error {
 			w.gone(index)
 		}
 	}
-	if start {
-		w.missing(links)
+	w.missing(links)
+	if w.stale && w.sensor.clock.Now().Sub(w.toldAt) >= inventoryEvery {
+		w.tellInventory(links)
 	}
 	w.emit(sensor.Reading{Kind: sensor.Beat})
 	return nil
@@ -204,10 +252,23 @@ func (w *watch) rescan(start bool) error {
 // missing reports the links that were asked for by name and are not there.
 func (w *watch) missing(links []netlink.Link) {
 	for _, name := range w.sensor.only {
-		if !slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == name }) {
+		here := slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == name })
+		if !here && !w.missed[name] {
 			w.emit(level(name, false, map[string]any{"interface": name, "missing": true}))
 		}
+		w.missed[name] = !here
 	}
+}
+
+func (w *watch) tellInventory(links []netlink.Link) {
+	w.stale, w.toldAt = false, w.sensor.clock.Now()
+	w.emit(w.sensor.inventory(links))
+}
+
+// noteChange remembers when a link was last seen to change.
+func (w *watch) noteChange(name string) {
+	w.stale = true
+	w.sensor.changed[name] = w.sensor.clock.Now()
 }
 
 func (w *watch) see(l netlink.Link, start bool) {
@@ -218,6 +279,9 @@ func (w *watch) see(l netlink.Link, start bool) {
 	if known && was.name != now.name {
 		w.emit(pulse("interface_renamed", now.name, core.SeverityMedium, describe(l)))
 		w.emit(level(was.name, true, map[string]any{"interface": was.name, "renamed_to": now.name}))
+	}
+	if known && was != now || !known && !start {
+		w.noteChange(now.name)
 	}
 	if !known && !start {
 		attached := pulse("interface_attached", now.name, core.SeverityMedium, describe(l))
@@ -246,6 +310,8 @@ func (w *watch) gone(index int) {
 		return
 	}
 	delete(w.links, index)
+	w.stale = true
+	delete(w.sensor.changed, was.name) // what software makes has new names all day
 	fields := map[string]any{"interface": sensor.Text(was.name), "index": index}
 	removed := pulse("interface_removed", was.name, core.SeverityHigh, fields)
 	removed.Alarm = was.hardware
@@ -267,21 +333,39 @@ func pulse(kind, point string, sev core.Severity, fields map[string]any) sensor.
 	return sensor.Reading{Kind: sensor.Pulse, Point: sensor.Text(point), Type: kind, Severity: sev, Fields: sensor.Fields(fields)}
 }
 
-func inventory(links []netlink.Link) sensor.Reading {
+// inventory is every interface with its state, and when that last changed as far
+// as this driver saw: what changed before it started is not known.
+func (s *Sensor) inventory(links []netlink.Link) sensor.Reading {
 	list := make([]map[string]any, 0, len(links))
+	parts := make([]sensor.Part, 0, len(links))
 	for _, l := range links {
-		list = append(list, describe(l))
+		d := describe(l)
+		if at, known := s.changed[l.Attrs().Name]; known {
+			d["changed"] = at.UTC().Format(time.RFC3339)
+		}
+		list = append(list, d)
+		parts = append(parts, part(l))
 	}
 	return sensor.Reading{
-		Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo,
+		Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo, Parts: parts,
 		Fields: sensor.Fields(map[string]any{"kind": "network-interfaces", "interfaces": list}),
 	}
+}
+
+// part is an interface as a part of the machine.
+func part(l netlink.Link) sensor.Part {
+	a := l.Attrs()
+	mac := a.HardwareAddr.String()
+	if a.PermHWAddr != nil {
+		mac = a.PermHWAddr.String() // what the maker gave it, whatever it calls itself
+	}
+	return sensor.Part{Class: "interface", Place: sensor.Text(a.Name), Identity: mac, About: map[string]string{"link": l.Type()}}
 }
 
 func describe(l netlink.Link) map[string]any {
 	a := l.Attrs()
 	return map[string]any{
-		"interface": sensor.Text(a.Name), "index": a.Index, "mac": a.HardwareAddr.String(), "link": l.Type(),
+		"interface": sensor.Text(a.Name), "index": a.Index, "mac": a.HardwareAddr.String(), "link": l.Type(), "state": a.OperState.String(),
 		"admin_up": a.Flags&net.FlagUp != 0, "carrier": a.RawFlags&unix.IFF_LOWER_UP != 0,
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/internal/devicetest"
 	"github.com/interlock-security/interlock/device/sensor"
 	"github.com/interlock-security/interlock/device/sensor/carrier"
@@ -24,6 +25,22 @@ type lab struct {
 	readings chan sensor.Reading
 	ns       netns.NsHandle
 	nl       *netlink.Handle
+	clock    *clocktest.Clock
+}
+
+func (l *lab) driver(interfaces []string) *carrier.Sensor {
+	l.t.Helper()
+	return newDriver(l.t, l.clock, interfaces...)
+}
+
+func newDriver(t *testing.T, clock core.Clock, interfaces ...string) *carrier.Sensor {
+	t.Helper()
+	env := sensor.Env{ID: core.MustID[core.SensorID]("carrier"), Clock: clock}
+	s, err := carrier.New(env, carrier.Config{Interfaces: interfaces})
+	if err != nil {
+		t.Error(err)
+	}
+	return s
 }
 
 // newLab runs the driver on a thread that lives in a fresh namespace; the
@@ -31,13 +48,13 @@ type lab struct {
 func newLab(t *testing.T, interfaces ...string) *lab {
 	t.Helper()
 	devicetest.NeedsRoot(t, "a network namespace")
-	l := &lab{t: t, readings: make(chan sensor.Reading, 1024)}
+	l := &lab{t: t, readings: make(chan sensor.Reading, 1024), clock: clocktest.New(time.Unix(1_800_000_000, 0))}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan error, 1), make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		ready <- l.build()
-		ended <- carrier.New(core.MustID[core.SensorID]("carrier"), core.SystemClock{}, interfaces...).Run(ctx, func(r sensor.Reading) { l.readings <- r })
+		ended <- l.driver(interfaces).Run(ctx, func(r sensor.Reading) { l.readings <- r })
 	}()
 	if err := <-ready; err != nil {
 		t.Fatal(err)
@@ -168,9 +185,38 @@ func TestProbeSaysWhatIsMissing(t *testing.T) {
 			answer <- sensor.Skipped(err.Error())
 			return
 		}
-		answer <- carrier.New(core.MustID[core.SensorID]("carrier"), core.SystemClock{}).Probe()
+		answer <- newDriver(t, core.SystemClock{}).Probe()
 	}()
 	if p := <-answer; p.Present || !strings.Contains(p.Reason, "no network interface") {
 		t.Errorf("a namespace with loopback alone: %+v", p)
+	}
+}
+
+func TestTheInventorySaysWhatEachInterfaceIsAndWhenItLastChanged(t *testing.T) {
+	l := newLab(t, "eth0")
+	isInventory := func(r sensor.Reading) bool { return r.Kind == sensor.Inventory }
+	first := l.await("inventory", isInventory)
+	if len(first.Parts) != 1 || first.Parts[0].Place != "eth0" || len(first.Parts[0].Identity) != len("00:00:00:00:00:00") {
+		t.Errorf("parts %+v", first.Parts)
+	}
+	if strings.Contains(string(first.Fields), "changed") {
+		t.Errorf("nothing changed since the start, and the inventory says %s", first.Fields)
+	}
+	l.await("eth0 is up", isLevel("eth0", false))
+	l.must(l.set("peer", false))
+	l.await("carrier lost", isLevel("eth0", true))
+	changed := l.clock.Now().UTC().Format(time.RFC3339)
+	l.clock.Advance(time.Minute)
+	again := l.await("inventory after a change", isInventory)
+	if !strings.Contains(string(again.Fields), `"changed":"`+changed+`"`) || !strings.Contains(string(again.Fields), `"carrier":false`) {
+		t.Errorf("inventory %s, want the change of %s", again.Fields, changed)
+	}
+}
+
+func TestANameThatNoInterfaceCanHaveIsRefused(t *testing.T) {
+	for _, name := range []string{"", "an-interface-name-too-long", "eth0\n"} {
+		if err := (carrier.Config{Interfaces: []string{name}}).Validate(); err == nil {
+			t.Errorf("%q is accepted", name)
+		}
 	}
 }
