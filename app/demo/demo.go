@@ -201,14 +201,19 @@ func (st *story) newAgent(id core.DeviceID) *app.AgentProcess {
 	cfg.DataDir, cfg.RunDir, cfg.Demo, cfg.Enforce = dir, filepath.Join(dir, "run"), true, agent.EnforceSimulated
 	cfg.RootHash = st.trust.Hash()
 	cfg.Device, cfg.Heartbeat = id.String(), 2*time.Second
-	cfg.Sensors = []agent.SensorConfig{{ID: "case", Driver: agent.DriverSim, Socket: filepath.Join(dir, "case.sock")}}
+	cfg.Sensors = []agent.SensorConfig{agent.Simulated("case", st.caseSocket(id))}
 	cfg.Outputs = []agent.OutputConfig{{ID: "relay", Driver: "file", Path: filepath.Join(dir, "relay")}}
 	return &app.AgentProcess{Program: st.o.Program, Config: cfg, Clock: core.SystemClock{}, Log: st.o.Log, Stderr: io.Discard}
 }
 
+// caseSocket is where a device's simulated case takes its steps.
+func (st *story) caseSocket(id core.DeviceID) string {
+	return filepath.Join(st.o.Dir, id.String(), "case.sock")
+}
+
 // sense plays one step on a device's simulated sensor.
 func (st *story) sense(id core.DeviceID, step string) error {
-	c, err := net.DialTimeout("unix", st.agents[id].Config.Sensors[0].Socket, 2*time.Second)
+	c, err := net.DialTimeout("unix", st.caseSocket(id), 2*time.Second)
 	if err != nil {
 		return core.Wrap(core.KindUnavailable, "demo.sense", err)
 	}

@@ -78,6 +78,9 @@ type Config struct {
 	Clock     core.Clock      `yaml:"-"`
 	Log       *slog.Logger    `yaml:"-"`
 	Firewall  reflex.Firewall `yaml:"-"` // nil: by Enforce
+	// Root is put before each path of the kernel's that a driver reads; for
+	// tests with recorded files.
+	Root string `yaml:"-"`
 	// Elapsed is the boot-time clock; nil means the real one.
 	Elapsed func() time.Duration `yaml:"-"`
 }

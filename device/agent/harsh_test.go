@@ -64,7 +64,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	m := newMachine(t, s)
 	script := filepath.Join(t.TempDir(), "script")
 	s.must(os.WriteFile(script, []byte(strings.Repeat(`{"do":"pulse","point":"x","type":"touched","severity":"low"}`+"\n"+`{"do":"wait","ms":1}`+"\n", 2000)), 0o600))
-	m.cfg.Sensors[0].Script = script
+	m.cfg.Sensors[0].Config = agent.SimConfig{Script: script}
 	for round := range 8 {
 		seen := 0
 		s.mu.Lock()
@@ -78,7 +78,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 		s.must(cmd.Process.Kill())
 		_ = cmd.Wait()
 	}
-	m.cfg.Sensors[0].Script = ""
+	m.cfg.Sensors[0] = agent.Simulated("case", m.simPath)
 	m.start()
 	s.await("the spool is empty", func() bool {
 		st, err := agent.Ask(t.Context(), m.cfg.SocketPath())
@@ -105,7 +105,7 @@ func agentChild(t *testing.T, args string) {
 	a := strings.Split(args, ",")
 	cfg := agent.Default()
 	cfg.DataDir, cfg.RunDir, cfg.RootHash, cfg.Demo, cfg.SpoolLimit, cfg.Heartbeat = a[0], a[1], a[3], true, 1<<20, time.Second
-	cfg.Sensors = []agent.SensorConfig{{ID: "case", Driver: agent.DriverSim, Script: a[2]}}
+	cfg.Sensors = []agent.SensorConfig{{ID: "case", Driver: agent.DriverSim, Config: agent.SimConfig{Script: a[2]}}}
 	cfg.Enrolment = core.NewSecret([]byte(os.Getenv("INTERLOCK_ENROL")))
 	if err := agent.Main(context.Background(), cfg); err != nil {
 		t.Fatal(err)

@@ -3,27 +3,13 @@ package agent
 import (
 	"fmt"
 	"slices"
-	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/device/sensor/gpio"
-	"github.com/interlock-security/interlock/device/sensor/usb"
+	"github.com/interlock-security/interlock/device/sensor"
 )
-
-// The drivers that this build has.
-const (
-	DriverCarrier = "carrier"
-	DriverDisk    = "disk"
-	DriverGPIO    = "gpio"
-	DriverHwmon   = "hwmon"
-	DriverUSB     = "usb"
-	DriverSim     = "sim"
-)
-
-// Drivers returns the names of the drivers that this build has.
-func Drivers() []string {
-	return []string{DriverCarrier, DriverDisk, DriverGPIO, DriverHwmon, DriverUSB, DriverSim}
-}
 
 // The reflexes that a latch can set off.
 const (
@@ -35,30 +21,182 @@ const (
 // have it.
 const ownSensor = "agent"
 
-// SensorConfig configures one sensor. A key that its driver doesn't have is an
-// error: somebody who wrote it believes that something is watched.
+// SensorConfig configures one sensor. In the file the keys of its driver stand
+// beside the common ones. A key that its driver doesn't have is an error:
+// somebody who wrote it believes that something is watched.
 type SensorConfig struct {
 	ID     string `yaml:"id"`
-	Driver string `yaml:"driver"` // one of Drivers
-	// Interfaces are the network interfaces that carrier watches; none means
-	// all but loopback.
-	Interfaces []string `yaml:"interfaces,omitempty"`
-	// Lines are what gpio watches.
-	Lines []gpio.Line `yaml:"lines,omitempty"`
-	// Chips are the chips that hwmon reads, by name; none means each that has
-	// a chassis switch.
-	Chips []string `yaml:"chips,omitempty"`
-	// Policy is what usb does about a device that Allow does not list.
-	Policy usb.Policy `yaml:"policy,omitempty"`
-	Allow  []usb.Rule `yaml:"allow,omitempty"`
-	// Script and Socket feed a simulated sensor.
-	Script string `yaml:"script,omitempty"`
-	Socket string `yaml:"socket,omitempty"`
+	Driver string `yaml:"driver"` // one of Drivers, or a fusion
+	// Of are the sensors that a fusion judges; they stand before it.
+	Of []string `yaml:"of,omitempty"`
 	// Latch overrides whether an alarm stays until it is released.
 	Latch *bool `yaml:"latch,omitempty"`
 	// Reflex is what a latch of this sensor sets off at once: quarantine, stop.
 	// Leaving it out means quarantine; an empty list means nothing.
 	Reflex *[]string `yaml:"reflex,omitempty"`
+	// Always makes it count however the device is armed: no order disarms or
+	// bypasses it.
+	Always bool `yaml:"always,omitempty"`
+	// Judges say what its measures mean.
+	Judges Judges `yaml:"judges,omitempty"`
+	// Config is the driver's own configuration; nil means its zero value.
+	Config any `yaml:"-"`
+}
+
+// commonKeys are the keys of every sensor; the rest is its driver's.
+var commonKeys = []string{"id", "driver", "of", "latch", "reflex", "always", "judges"}
+
+// common has the fields of [SensorConfig] and not its methods.
+type common SensorConfig
+
+// UnmarshalYAML implements [yaml.NodeUnmarshaler]: it parts the common keys from
+// those of the driver, and reads both strictly.
+func (s *SensorConfig) UnmarshalYAML(n ast.Node) error {
+	pairs, err := pairsOf(n)
+	if err != nil {
+		return err
+	}
+	var ours, theirs []*ast.MappingValueNode
+	for _, p := range pairs {
+		if slices.Contains(commonKeys, keyOf(p)) {
+			ours = append(ours, p)
+		} else {
+			theirs = append(theirs, p)
+		}
+	}
+	var c common
+	if err := yaml.NodeToValue(mappingOf(n, ours), &c, yaml.Strict()); err != nil {
+		return err
+	}
+	e, known := find(c.Driver, RoleDriver, RoleFusion)
+	if !known {
+		return positioned(at(ours, "driver", n), "%s", unknownName(c.Driver, RoleDriver, RoleFusion))
+	}
+	if len(theirs) > 0 {
+		if c.Config, err = e.decode(mappingOf(n, theirs)); err != nil {
+			return err
+		}
+	}
+	*s = SensorConfig(c)
+	return nil
+}
+
+func keyOf(p *ast.MappingValueNode) string {
+	if p.Key == nil || p.Key.GetToken() == nil {
+		return ""
+	}
+	return p.Key.GetToken().Value
+}
+
+// at returns where a key's value stands, or where the mapping begins.
+func at(pairs []*ast.MappingValueNode, key string, whole ast.Node) ast.Node {
+	for _, p := range pairs {
+		if keyOf(p) == key {
+			return p.Value
+		}
+	}
+	return whole
+}
+
+// MarshalYAML implements [yaml.InterfaceMarshaler]: what it writes reads back.
+func (s SensorConfig) MarshalYAML() (any, error) {
+	var out yaml.MapSlice
+	text, err := yaml.Marshal(common(s))
+	if err == nil {
+		err = yaml.UnmarshalWithOptions(text, &out, yaml.UseOrderedMap())
+	}
+	if err != nil {
+		return nil, core.Wrap(core.KindInternal, "agent.Config", err)
+	}
+	_, own, err := s.entry()
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := ordered(own)
+	if err != nil {
+		return nil, err
+	}
+	return append(out[:2:2], append(theirs, out[2:]...)...), nil // id and driver, its own, the rest
+}
+
+// entry returns what the registry has of its driver, and its configuration.
+func (s SensorConfig) entry() (entryOf, settings, error) {
+	e, known := find(s.Driver, RoleDriver, RoleFusion)
+	if !known {
+		return e, nil, invalid("%s", unknownName(s.Driver, RoleDriver, RoleFusion))
+	}
+	own, err := e.own(s.Config)
+	return e, own, err
+}
+
+// own returns a configuration as this entry's, its zero value for nil.
+func (e entryOf) own(config any) (settings, error) {
+	if config == nil {
+		return e.zero, nil
+	}
+	own, ok := config.(settings)
+	if !ok || !e.fits(own) {
+		return nil, invalid("the configuration of %s is a %T, not a %T", e.doc.Name, config, e.zero)
+	}
+	return own, nil
+}
+
+// Judges are the judges of a sensor, in the order in which the file names them.
+type Judges []JudgeConfig
+
+// JudgeConfig configures one judge of a sensor; nil means its defaults.
+type JudgeConfig struct {
+	Name   string
+	Config any
+}
+
+// UnmarshalYAML implements [yaml.NodeUnmarshaler].
+func (j *Judges) UnmarshalYAML(n ast.Node) error {
+	pairs, err := pairsOf(n)
+	if err != nil {
+		return err
+	}
+	*j = nil
+	for _, p := range pairs {
+		e, known := find(keyOf(p), RoleJudge)
+		if !known {
+			return positioned(p.Key, "%s", unknownName(keyOf(p), RoleJudge))
+		}
+		one := JudgeConfig{Name: keyOf(p)}
+		if p.Value.Type() != ast.NullType {
+			if one.Config, err = e.decode(p.Value); err != nil {
+				return err
+			}
+		}
+		*j = append(*j, one)
+	}
+	return nil
+}
+
+// MarshalYAML implements [yaml.InterfaceMarshaler].
+func (j Judges) MarshalYAML() (any, error) {
+	out := yaml.MapSlice{}
+	for _, one := range j {
+		_, own, err := one.entry()
+		if err != nil {
+			return nil, err
+		}
+		keys, err := ordered(own)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, yaml.MapItem{Key: one.Name, Value: keys})
+	}
+	return out, nil
+}
+
+func (j JudgeConfig) entry() (entryOf, settings, error) {
+	e, known := find(j.Name, RoleJudge)
+	if !known {
+		return e, nil, invalid("%s", unknownName(j.Name, RoleJudge))
+	}
+	own, err := e.own(j.Config)
+	return e, own, err
 }
 
 // RunOnly replaces the configured sensors by one for each driver named, as a
@@ -73,7 +211,14 @@ func (c *Config) RunOnly(drivers []string) {
 	}
 }
 
+// maxSensors bounds what one device watches: what it remembers and what it may
+// say an hour grow with it.
+const maxSensors = 64
+
 func (c *Config) validateSensors() error {
+	if len(c.Sensors) > maxSensors {
+		return invalid("sensors: %d, at most %d are allowed", len(c.Sensors), maxSensors)
+	}
 	seen := map[string]bool{ownSensor: true}
 	for i, s := range c.Sensors {
 		if _, err := core.ParseID[core.SensorID](s.ID); err != nil {
@@ -82,54 +227,61 @@ func (c *Config) validateSensors() error {
 		if seen[s.ID] {
 			return invalid("sensors[%d].id: %q is taken", i, s.ID)
 		}
-		seen[s.ID] = true
-		if err := s.validate(); err != nil {
-			return fmt.Errorf("sensors[%d]: %w", i, err)
+		if err := s.validate(seen); err != nil {
+			return fmt.Errorf("sensors[%d]: %s: %w", i, s.ID, err)
 		}
+		seen[s.ID] = true
 	}
 	return nil
 }
 
-func (s SensorConfig) validate() error {
-	if !slices.Contains(Drivers(), s.Driver) {
-		return invalid("driver: %q; this build has %s", s.Driver, strings.Join(Drivers(), ", "))
+// validate checks a sensor; before are the ids of those that stand before it.
+func (s SensorConfig) validate(before map[string]bool) error {
+	e, own, err := s.entry()
+	if err != nil {
+		return err
 	}
-	if key := s.foreignKey(); key != "" {
-		return invalid("%s: the driver %s has no such key", key, s.Driver)
+	if err := own.Validate(); err != nil {
+		return err
+	}
+	if err := s.validateOf(e, before); err != nil {
+		return err
 	}
 	for _, r := range s.reflexes() {
 		if r != ReflexQuarantine && r != ReflexStop {
 			return invalid("reflex: %q; known are quarantine, stop", r)
 		}
 	}
-	switch s.Driver {
-	case DriverGPIO:
-		return gpio.Check(s.Lines)
-	case DriverUSB:
-		return usb.Check(s.Policy, s.Allow)
+	for i, j := range s.Judges {
+		if slices.ContainsFunc(s.Judges[:i], func(x JudgeConfig) bool { return x.Name == j.Name }) {
+			return invalid("judges: %s stands twice", j.Name)
+		}
+		_, own, err := j.entry()
+		if err == nil {
+			err = own.Validate()
+		}
+		if err != nil {
+			return fmt.Errorf("judges: %s: %w", sensor.Text(j.Name), err)
+		}
 	}
 	return nil
 }
 
-// foreignKey returns a key that is set and belongs to another driver.
-func (s SensorConfig) foreignKey() string {
-	for _, k := range []struct {
-		key, driver string
-		set         bool
-	}{
-		{"interfaces", DriverCarrier, len(s.Interfaces) > 0},
-		{"lines", DriverGPIO, len(s.Lines) > 0},
-		{"chips", DriverHwmon, len(s.Chips) > 0},
-		{"policy", DriverUSB, s.Policy != ""},
-		{"allow", DriverUSB, len(s.Allow) > 0},
-		{"script", DriverSim, s.Script != ""},
-		{"socket", DriverSim, s.Socket != ""},
-	} {
-		if k.set && k.driver != s.Driver {
-			return k.key
+func (s SensorConfig) validateOf(e entryOf, before map[string]bool) error {
+	switch {
+	case e.role != RoleFusion && len(s.Of) > 0:
+		return invalid("of: only a fusion has it, and %s is a driver", s.Driver)
+	case e.role == RoleFusion && len(s.Of) == 0:
+		return invalid("of: %s judges other sensors; name them", s.Driver)
+	case e.role == RoleFusion && len(s.Judges) > 0:
+		return invalid("judges: %s measures nothing", s.Driver)
+	}
+	for i, id := range s.Of {
+		if id == ownSensor || !before[id] || slices.Contains(s.Of[:i], id) {
+			return invalid("of: %q is no sensor that stands before this one, or stands twice", sensor.Text(id))
 		}
 	}
-	return ""
+	return nil
 }
 
 func (s SensorConfig) reflexes() []string {

@@ -3,11 +3,14 @@ package agent_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/agent"
+	"github.com/interlock-security/interlock/device/sensor/gpio"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/platform/config"
 )
@@ -49,30 +52,65 @@ func TestEveryDriverIsConfiguredFromAFile(t *testing.T) {
 	if err := config.Load(path, &cfg); err != nil {
 		t.Fatal(err)
 	}
-	if len(cfg.Sensors) != 5 || len(cfg.Sensors[0].Lines) != 2 || *cfg.Sensors[0].Lines[1].Latch || len(cfg.Sensors[2].Allow) != 2 {
+	lines := cfg.Sensors[0].Config.(gpio.Config).Lines
+	if len(cfg.Sensors) != 5 || len(lines) != 2 || *lines[1].Latch || len(*cfg.Sensors[0].Reflex) != 2 {
 		t.Errorf("sensors %+v", cfg.Sensors)
+	}
+	var printed, again strings.Builder
+	if err := config.Print(&printed, &cfg); err != nil {
+		t.Fatal(err)
+	}
+	back := agent.Default()
+	if err := config.Parse([]byte(printed.String()), &back); err != nil {
+		t.Fatalf("what is printed does not read back: %v\n%s", err, printed.String())
+	}
+	if err := config.Print(&again, &back); err != nil || again.String() != printed.String() || !reflect.DeepEqual(back.Sensors, cfg.Sensors) {
+		t.Errorf("%v\n%s\n%s", err, printed.String(), again.String())
 	}
 }
 
 // A key that nobody reads looks like something that is watched.
 func TestAKeyOfAnotherDriverAndABadOneAreRefused(t *testing.T) {
 	for _, row := range []struct{ was, is, want string }{
-		{"driver: disk", "driver: disk\n    chips: [x]", "no such key"},
-		{"driver: carrier", "driver: carrier\n    policy: observe", "no such key"},
-		{"chips: [adm9240]", "lines: [{name: lid, chip: x}]", "no such key"},
+		{"driver: disk", "driver: disk\n    chips: [x]", "[22:5]"},
+		{"driver: carrier", "driver: carrier\n    policy: observe", `[24:5] unknown field "policy"`},
+		{"chips: [adm9240]", "lines: [{name: lid, chip: x}]", "[13:5]"},
+		{"offset: 4,", "ofset: 4,", "[9:44]"},
+		{"driver: disk", "driver: disk\n    of: [case]", "only a fusion"},
+		{"driver: disk", "driver: disk\n    judges: {clairvoyance: {}}", "[22:14]"},
+		{"driver: disk", "driver: disk\n    always: maybe", "[22:13]"},
 		{"policy: enforce", "policy: trust", "policy"},
 		{`, interfaces: ["03:01:01"]`, "", "neither interfaces nor descriptors"},
 		{"contact: nc", "contact: maybe", "contact"},
 		{"name: door", "name: lid", "stands twice"},
-		{"driver: gpio", "driver: gpoi", "this build has carrier, disk, gpio, hwmon, usb, sim"},
+		{"driver: gpio", "driver: gpoi", "[6:13]"},
 		{"[quarantine, stop]", "[siren]", "reflex"},
 		{"id: disks", "id: agent", "taken"},
 	} {
 		cfg := agent.Default()
 		err := config.Parse([]byte(strings.Replace(everySensor, row.was, row.is, 1)), &cfg)
-		if core.KindOf(err) != core.KindInvalid || !strings.Contains(err.Error(), row.want) || !strings.Contains(err.Error(), "sensors[") {
+		if core.KindOf(err) != core.KindInvalid || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: %v", row.is, err)
 		}
+	}
+}
+
+// A name means one thing: what the file calls driver is a driver or a fusion.
+func TestEveryPartOfTheRegistryDescribesItself(t *testing.T) {
+	type name struct {
+		of    string
+		judge bool
+	}
+	seen := map[name]bool{}
+	for _, p := range agent.Parts() {
+		n := name{p.Doc.Name, p.Role == agent.RoleJudge}
+		if seen[n] || p.Doc.Name == "" || p.Doc.Senses == "" || p.Config == nil {
+			t.Errorf("%s %q: the name is taken, or it says nothing of itself", p.Role, p.Doc.Name)
+		}
+		seen[n] = true
+	}
+	if len(agent.Docs()) != len(agent.Parts()) || !slices.Contains(agent.Drivers(), agent.DriverGPIO) {
+		t.Errorf("drivers %v", agent.Drivers())
 	}
 }
 

@@ -2,20 +2,12 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
-	"github.com/interlock-security/interlock/device/sensor/carrier"
-	"github.com/interlock-security/interlock/device/sensor/disk"
-	"github.com/interlock-security/interlock/device/sensor/gpio"
-	"github.com/interlock-security/interlock/device/sensor/hwmon"
-	"github.com/interlock-security/interlock/device/sensor/sim"
-	"github.com/interlock-security/interlock/device/sensor/usb"
 )
 
 // sensors makes the configured sensors. One that can't be made is a sensor that
@@ -41,37 +33,28 @@ func (a *Agent) sensors() ([]sensor.Sensor, map[core.SensorID]bool) {
 }
 
 func (a *Agent) newSensor(id core.SensorID, c SensorConfig) (sensor.Sensor, error) {
-	switch c.Driver {
-	case DriverCarrier:
-		return carrier.New(id, a.cfg.Clock, c.Interfaces...), nil
-	case DriverDisk:
-		return disk.New(id, a.cfg.Clock), nil
-	case DriverGPIO:
-		return gpio.New(id, a.cfg.Clock, c.Lines)
-	case DriverHwmon:
-		return hwmon.New(id, a.cfg.Clock, c.Chips...), nil
-	case DriverUSB:
-		return usb.NewControl(id, a.cfg.Clock, c.Policy, c.Allow)
-	case DriverSim:
-		return a.newSim(id, c)
+	e, own, err := c.entry()
+	if err != nil {
+		return nil, err
 	}
-	return nil, core.E(core.KindInvalid, "agent", fmt.Sprintf("no driver %q", c.Driver))
+	if e.role != RoleDriver {
+		return nil, core.E(core.KindInvalid, "agent", c.Driver+" is no driver")
+	}
+	s, err := e.sensor(host{enrolled: true, demo: a.id.Demo}, sensor.Env{ID: id, Clock: a.cfg.Clock, Root: a.cfg.Root}, own)
+	if err == nil && c.Always {
+		s = always{s}
+	}
+	return s, err
 }
 
-// newSim loads a simulated sensor, which an enrolled device refuses unless it
-// was enrolled for a demonstration (TRUST F25).
-func (a *Agent) newSim(id core.SensorID, c SensorConfig) (sensor.Sensor, error) {
-	o := sim.Options{Socket: c.Socket, Enrolled: true, Demo: a.id.Demo}
-	if c.Script != "" {
-		text, err := os.ReadFile(c.Script)
-		if err != nil {
-			return nil, core.Wrap(core.KindInvalid, "agent", err)
-		}
-		if o.Script, err = sim.ParseScript(text); err != nil {
-			return nil, fmt.Errorf("%s: %w", c.Script, err)
-		}
-	}
-	return sim.New(id, a.cfg.Clock, o)
+// always is a sensor that counts however the device is armed.
+type always struct{ sensor.Sensor }
+
+// Capabilities implements [sensor.Sensor].
+func (a always) Capabilities() sensor.Capabilities {
+	caps := a.Sensor.Capabilities()
+	caps.Always = true
+	return caps
 }
 
 // broken stands for a sensor that could not be made.

@@ -492,7 +492,7 @@ func newMachine(t testing.TB, s *server, change ...func(*agent.Config)) *machine
 	m := &machine{t: t, s: s, fw: &firewall{}, simPath: filepath.Join(dir, "sim.sock"), relay: filepath.Join(dir, "relay")}
 	cfg := agent.Default()
 	cfg.DataDir, cfg.RunDir, cfg.Demo, cfg.Firewall = filepath.Join(dir, "data"), filepath.Join(dir, "run"), true, m.fw
-	cfg.Sensors = []agent.SensorConfig{{ID: "case", Driver: agent.DriverSim, Socket: m.simPath}}
+	cfg.Sensors = []agent.SensorConfig{agent.Simulated("case", m.simPath)}
 	cfg.Outputs = []agent.OutputConfig{{ID: "motor", Driver: "file", Path: m.relay}}
 	cfg.SpoolLimit, cfg.Debounce, cfg.RootHash = 1<<20, time.Millisecond, s.site.RootHash()
 	cfg.Elapsed = func() time.Duration { return keystore.Elapsed() + time.Duration(m.offset.Load()) }

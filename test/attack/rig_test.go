@@ -327,7 +327,7 @@ func newMachine(t *testing.T, dir string, id core.DeviceID, rootHash string) *ma
 	cfg := agent.Default()
 	cfg.DataDir, cfg.RunDir, cfg.Device, cfg.RootHash = filepath.Join(dir, "data"), filepath.Join(dir, "run"), id.String(), rootHash
 	cfg.Demo, cfg.Enforce, cfg.Heartbeat = true, agent.EnforceSimulated, 2*time.Second
-	cfg.Sensors = []agent.SensorConfig{{ID: "case", Driver: agent.DriverSim, Socket: filepath.Join(dir, "case.sock")}}
+	cfg.Sensors = []agent.SensorConfig{agent.Simulated("case", filepath.Join(dir, "case.sock"))}
 	cfg.Outputs = []agent.OutputConfig{{ID: "relay", Driver: "file", Path: filepath.Join(dir, "relay")}}
 	m.cfg = cfg
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -425,7 +425,7 @@ func (m *machine) sense(point string, active bool) {
 	var c net.Conn
 	await(m.t, "the sensor's socket", m.log.String, func() (ok bool) { // the agent answers before its sensors run
 		var err error
-		c, err = net.DialTimeout("unix", m.cfg.Sensors[0].Socket, 5*time.Second)
+		c, err = net.DialTimeout("unix", m.cfg.Sensors[0].Socket(), 5*time.Second)
 		return err == nil
 	})
 	defer func() { _ = c.Close() }()

@@ -40,9 +40,9 @@ func (s *site) enrol(name string) *machine {
 	m := &machine{s: s, name: name, cfg: agent.Default(), out: new(output)}
 	m.cfg.DataDir, m.cfg.RunDir, m.cfg.Demo, m.cfg.Enforce = dir, filepath.Join(dir, "run"), true, agent.EnforceSimulated
 	m.cfg.Heartbeat = 2 * time.Second
-	m.cfg.Sensors = []agent.SensorConfig{{ID: "case", Driver: agent.DriverSim, Socket: filepath.Join(dir, "case.sock")}}
+	m.cfg.Sensors = []agent.SensorConfig{agent.Simulated("case", filepath.Join(dir, "case.sock"))}
 	for i := range probes {
-		m.cfg.Sensors = append(m.cfg.Sensors, agent.SensorConfig{ID: fmt.Sprintf("probe-%d", i), Driver: agent.DriverSim, Socket: filepath.Join(dir, fmt.Sprintf("probe-%d.sock", i))})
+		m.cfg.Sensors = append(m.cfg.Sensors, agent.Simulated(fmt.Sprintf("probe-%d", i), filepath.Join(dir, fmt.Sprintf("probe-%d.sock", i))))
 	}
 	m.cfg.Outputs = []agent.OutputConfig{{ID: "relay", Driver: "file", Path: filepath.Join(dir, "relay")}}
 	var text bytes.Buffer
@@ -88,7 +88,7 @@ func (m *machine) status() (agent.Status, bool) {
 // play has a sensor play one step.
 func (m *machine) play(sensor int, step string) {
 	m.s.t.Helper()
-	c, err := net.DialTimeout("unix", m.cfg.Sensors[sensor].Socket, 2*time.Second)
+	c, err := net.DialTimeout("unix", m.cfg.Sensors[sensor].Socket(), 2*time.Second)
 	if err != nil {
 		m.s.t.Fatal(err)
 	}

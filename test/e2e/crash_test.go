@@ -89,9 +89,7 @@ func newCrash(t *testing.T, store string, lines, kills int) *crash {
 	c.dev = c.site.enrol(crashDevice, func(cfg *agent.Config) {
 		cfg.Sensors[0].Reflex, cfg.Sensors[0].Latch = new([]string), new(bool)
 		for i := range crashSensors - 1 {
-			more := cfg.Sensors[0]
-			more.ID, more.Socket = fmt.Sprintf("case-%d", i), filepath.Join(cfg.DataDir, fmt.Sprintf("case-%d.sock", i))
-			cfg.Sensors = append(cfg.Sensors, more)
+			cfg.Sensors = append(cfg.Sensors, agent.Simulated(fmt.Sprintf("case-%d", i), filepath.Join(cfg.DataDir, fmt.Sprintf("case-%d.sock", i))))
 		}
 	})
 	c.write(1) // a file that the collector knows from the first line
@@ -128,7 +126,7 @@ func (c *crash) load() bool {
 	for range crashSensors {
 		s := c.dev.cfg.Sensors[c.rand.IntN(len(c.dev.cfg.Sensors))]
 		// A sensor that is just being started anew is not there.
-		_ = c.dev.sense(s.Socket, `{"do":"flap","point":"lid","type":"case_intrusion","clear":"case_closed","severity":"critical","times":2,"ms":60}`)
+		_ = c.dev.sense(s.Socket(), `{"do":"flap","point":"lid","type":"case_intrusion","clear":"case_closed","severity":"critical","times":2,"ms":60}`)
 	}
 	return c.kills > 0 || c.written < c.lines || c.acts < c.lines
 }

@@ -37,7 +37,7 @@ func (s *site) enrol(name string, change func(*agent.Config)) *device {
 	d := &device{t: s.t, cfg: agent.Default()}
 	d.cfg.DataDir, d.cfg.RunDir, d.cfg.Demo, d.cfg.Enforce = dir, filepath.Join(dir, "run"), true, agent.EnforceSimulated
 	d.cfg.Heartbeat = 2 * time.Second
-	d.cfg.Sensors = []agent.SensorConfig{{ID: "case", Driver: agent.DriverSim, Socket: filepath.Join(dir, "case.sock")}}
+	d.cfg.Sensors = []agent.SensorConfig{agent.Simulated("case", filepath.Join(dir, "case.sock"))}
 	d.cfg.Outputs = []agent.OutputConfig{{ID: "relay", Driver: "file", Path: filepath.Join(dir, "relay")}}
 	if change != nil {
 		change(&d.cfg)

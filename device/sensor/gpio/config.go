@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/sensor"
 )
 
 // The contacts of a line.
@@ -63,8 +64,27 @@ type Line struct {
 
 var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,31}$`)
 
-// Check says what is wrong with the lines of a sensor.
-func Check(lines []Line) error {
+// Config configures a sensor.
+type Config struct {
+	// Lines are what it watches.
+	Lines []Line `yaml:"lines,omitempty"`
+}
+
+// Doc describes the driver.
+var Doc = sensor.Doc{
+	Name: "gpio", Senses: "contacts: a case switch, a reed, a loop through the screws, a door", Interface: "/dev/gpiochip*, GPIO uAPI v2",
+	Latency: sensor.LatencyEvent, Tested: []sensor.Tested{sensor.TestedKernel, sensor.TestedRecorded},
+	Events: []sensor.EventDoc{
+		{Type: TypeOpened, Severity: core.SeverityCritical, Alarm: true, Meaning: "a line left its calm side"},
+		{Type: TypeClosed, Severity: core.SeverityInfo, Meaning: "that side is calm again; a latch stays"},
+		{Type: "edges_lost", Severity: core.SeverityHigh, Meaning: "the kernel had to drop changes of a line"},
+		{Type: "chip_removed", Severity: core.SeverityCritical, Alarm: true, Meaning: "the chip behind watched lines went away"},
+	},
+}
+
+// Validate says what is wrong with the lines of a sensor.
+func (c Config) Validate() error {
+	lines := c.Lines
 	if len(lines) == 0 || len(lines) > MaxLines {
 		return invalid("%d lines; allowed are 1 to %d", len(lines), MaxLines)
 	}
@@ -107,7 +127,7 @@ func (l Line) check() error {
 }
 
 func invalid(format string, args ...any) error {
-	return core.E(core.KindInvalid, "gpio.Check", fmt.Sprintf(format, args...))
+	return core.E(core.KindInvalid, "gpio.Config", fmt.Sprintf(format, args...))
 }
 
 // maxOffset is far above any chip's lines.

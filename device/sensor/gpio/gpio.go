@@ -45,12 +45,12 @@ type Sensor struct {
 	had map[string]bool
 }
 
-// New returns a driver for the lines.
-func New(id core.SensorID, clock core.Clock, lines []Line) (*Sensor, error) {
-	if err := Check(lines); err != nil {
+// New returns a driver for the configured lines.
+func New(env sensor.Env, c Config) (*Sensor, error) {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Sensor{id: id, lines: slices.Clone(lines), clock: clock, kernel: linux{}, had: map[string]bool{}}, nil
+	return &Sensor{id: env.ID, lines: slices.Clone(c.Lines), clock: env.Clock, kernel: linux{}, had: map[string]bool{}}, nil
 }
 
 // ID implements [sensor.Sensor].

@@ -26,7 +26,7 @@ func lid() Line { return Line{Name: "lid", Chip: "gpio-sim.0-node0", Offset: 3} 
 func newRig(t *testing.T, lines ...Line) *rig {
 	t.Helper()
 	b := newBoard(t)
-	s, err := New(core.MustID[core.SensorID]("case"), b.clock, lines)
+	s, err := New(sensor.Env{ID: core.MustID[core.SensorID]("case"), Clock: b.clock}, Config{Lines: lines})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,7 +338,7 @@ func TestBadLinesAreRefused(t *testing.T) {
 		"one name twice":    {{Name: "lid", Chip: "x"}, {Name: "lid", Chip: "y"}},
 		"one line twice":    {{Name: "lid", Chip: "x"}, {Name: "door", Chip: "x"}},
 	} {
-		if _, err := New(core.MustID[core.SensorID]("case"), core.SystemClock{}, lines); core.KindOf(err) != core.KindInvalid {
+		if _, err := New(sensor.Env{ID: core.MustID[core.SensorID]("case"), Clock: core.SystemClock{}}, Config{Lines: lines}); core.KindOf(err) != core.KindInvalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -125,7 +125,7 @@ func allow() reflex.Allow {
 // choice and no latency.
 func (p *parts) sense(clock core.Clock) error {
 	lines := []gpio.Line{{Name: "trip", Chip: chipLabel, Offset: tripLine, Debounce: time.Millisecond}}
-	driver, err := gpio.New(core.MustID[core.SensorID]("case"), clock, lines)
+	driver, err := gpio.New(sensor.Env{ID: core.MustID[core.SensorID]("case"), Clock: clock}, gpio.Config{Lines: lines})
 	if err != nil {
 		return err
 	}

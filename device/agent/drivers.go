@@ -1,0 +1,37 @@
+package agent
+
+import (
+	"github.com/interlock-security/interlock/device/sensor/carrier"
+	"github.com/interlock-security/interlock/device/sensor/clock"
+	"github.com/interlock-security/interlock/device/sensor/disk"
+	"github.com/interlock-security/interlock/device/sensor/gpio"
+	"github.com/interlock-security/interlock/device/sensor/tpm"
+	"github.com/interlock-security/interlock/device/sensor/watchdog"
+)
+
+// The drivers that the program itself names.
+const (
+	DriverCarrier = "carrier"
+	DriverDisk    = "disk"
+	DriverGPIO    = "gpio"
+	DriverHwmon   = "hwmon"
+	DriverUSB     = "usb"
+	DriverSim     = "sim"
+)
+
+// registry lists what this build has. A new driver, judge or fusion is one line
+// here; which of them run on a device is policy (TRUST F03).
+var registry = []entryOf{
+	// drivers
+	driver(carrier.Doc, carrier.New),
+	driver(clock.Doc, clock.New),
+	driver(disk.Doc, disk.New),
+	driver(gpio.Doc, gpio.New),
+	driver(hwmonDoc, newHwmon),
+	driver(usb.Doc, usb.New),
+	driverOn(simDoc, newSim),
+	driver(tpm.Doc, tpm.New),
+	driver(watchdog.Doc, watchdog.New),
+	// judges
+	// fusions
+}
