@@ -33,6 +33,22 @@ const (
 // maxDisks bounds an inventory.
 const maxDisks = 4096
 
+// Config configures the sensor: it needs nothing, and watches every disk.
+type Config struct{}
+
+// Validate implements the driver's contract.
+func (Config) Validate() error { return nil }
+
+// Doc describes the driver.
+var Doc = sensor.Doc{
+	Name: "disk", Senses: "disks that are pulled out or put in", Interface: "/sys/block, kernel uevents",
+	Latency: sensor.LatencyEvent, Tested: []sensor.Tested{sensor.TestedKernel, sensor.TestedRecorded},
+	Events: append([]sensor.EventDoc{
+		{Type: "component_removed", Severity: core.SeverityHigh, Alarm: true, Meaning: "a disk that was there is gone, or another is in its place; low and no alarm for a medium that is made to be pulled out"},
+		{Type: "component_added", Severity: core.SeverityMedium, Meaning: "a disk is new"},
+	}, uevent.Doc...),
+}
+
 // Sensor watches the disks; see [New].
 type Sensor struct {
 	id    core.SensorID
@@ -44,9 +60,9 @@ type Sensor struct {
 	known map[string]disk
 }
 
-// New returns a driver that reads sysfs at /sys.
-func New(id core.SensorID, clock core.Clock) *Sensor {
-	return &Sensor{id: id, clock: clock, sysfs: "/sys", open: uevent.Open}
+// New returns a driver that reads the environment's sysfs.
+func New(env sensor.Env, _ Config) (*Sensor, error) {
+	return &Sensor{id: env.ID, clock: env.Clock, sysfs: env.Path("sys"), open: uevent.Open}, nil
 }
 
 // ID implements [sensor.Sensor].
@@ -69,29 +85,15 @@ func (s *Sensor) Probe() sensor.Presence {
 	case len(found) == 0 && s.known == nil:
 		return sensor.Skipped("this machine has no disk but those that software makes")
 	}
-	src, err := s.open()
-	if err != nil {
-		return sensor.Skipped(fmt.Sprintf("no uevents here: %v", err))
-	}
-	_ = src.Close()
-	return sensor.Present()
+	return uevent.Probe(s.open)
 }
 
-// Run implements [sensor.Sensor]. The socket is open before the first look, so
-// that nothing falls between the two.
+// Run implements [sensor.Sensor].
 func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
-	src, err := s.open()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer func() { _ = src.Close() }()
 	w := &watch{sensor: s, emit: emit}
-	if err := w.start(); err != nil {
-		return err
-	}
-	return uevent.Follow(ctx, src, uevent.Handler{Clock: s.clock, Every: rescanEvery, Emit: emit, Event: w.change, Look: w.rescan})
+	return uevent.Follow(ctx, uevent.Handler{
+		Clock: s.clock, Open: s.open, Every: rescanEvery, Emit: emit, Start: w.start, Event: w.change, Look: w.rescan,
+	})
 }
 
 // disk is one disk as sysfs tells of it. The texts were chosen by whoever made

@@ -29,8 +29,9 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: clocktest.New(time.Unix(1_700_000_000, 0)), kernel: ueventtest.New(), readings: make(chan sensor.Reading, 4096)}
-	r.sensor = New(core.MustID[core.SensorID]("disks"), r.clock)
-	r.sensor.sysfs, r.sensor.open = t.TempDir(), r.kernel.Open
+	s, err := New(sensor.Env{ID: core.MustID[core.SensorID]("disks"), Clock: r.clock, Root: t.TempDir()}, Config{})
+	r.must(err)
+	r.sensor, s.open = s, r.kernel.Open
 	r.must(os.MkdirAll(r.sensor.blocks(), 0o755))
 	return r
 }
@@ -249,7 +250,11 @@ func TestAMachineWithoutDisksIsSkippedNotCalm(t *testing.T) {
 
 // This machine's own disk, if it shows one.
 func TestTheRealSysfsIsReadWithoutError(t *testing.T) {
-	if _, err := New(core.MustID[core.SensorID]("disks"), core.SystemClock{}).scan(); err != nil {
+	s, err := New(sensor.Env{ID: core.MustID[core.SensorID]("disks"), Clock: core.SystemClock{}}, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.scan(); err != nil {
 		t.Error(err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -58,12 +59,7 @@ func (b *bus) get(name, attribute string) string {
 func controlled(t *testing.T, policy Policy, allow ...Rule) *bus {
 	t.Helper()
 	b := newBus(t)
-	s, err := NewControl(b.sensor.id, b.clock, policy, allow)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.sysfs, s.open = b.sensor.sysfs, b.sensor.open
-	b.sensor = s
+	b.use(b.sensor.env.Root, Config{Policy: policy, Allow: allow})
 	b.plug("usb1", map[string]string{"authorized_default": "1"})
 	return b
 }
@@ -211,7 +207,7 @@ func TestObservingAndLearningLeaveTheBusAlone(t *testing.T) {
 		b.record("good-add-keyboard")
 		r := b.await("usb_attached")
 		entry, _ := fieldsOf(t, r)["entry"].(string)
-		if learn := policy == PolicyLearn; r.Alarm == learn || (entry != "") != learn {
+		if learn := policy == PolicyLearn; !r.Alarm || (entry != "") != learn { // what types alarms while learning too
 			t.Errorf("%s: alarm %v, entry %q", policy, r.Alarm, entry)
 		}
 		if b.get("1-1", "authorized") != "1" || b.get("usb1", "authorized_default") != "1" {
@@ -226,6 +222,97 @@ func TestObservingAndLearningLeaveTheBusAlone(t *testing.T) {
 			t.Errorf("%s: a listed device alarms: %+v", policy, r)
 		}
 		stop()
+	}
+}
+
+func TestWhatCannotTypeIsLearnedInCalm(t *testing.T) {
+	b := controlled(t, PolicyLearn)
+	stop := b.start()
+	defer stop()
+	b.await(beat)
+	b.plugRaw("1-1", described("46f4:0001", stickDescriptors, "1"))
+	b.record("good-add-keyboard")
+	r := b.await("usb_attached")
+	if entry, _ := fieldsOf(t, r)["entry"].(string); r.Alarm || entry == "" {
+		t.Errorf("reading %+v %s", r, r.Fields)
+	}
+}
+
+// The same stick, by its own words, comes back and can type.
+func TestAStickThatGrowsAKeyboardIsCriticalUnderEveryPolicy(t *testing.T) {
+	grown := append(append([]byte{}, stickDescriptors...), keyboardDescriptors[27:36]...)
+	for _, policy := range []Policy{PolicyObserve, PolicyLearn, PolicyEnforce} {
+		b := controlled(t, policy, Rule{ID: "46f4:0001", Interfaces: []string{"08:06:50"}})
+		b.plugRaw("1-1", described("46f4:0001", stickDescriptors, "1"))
+		stop := b.start()
+		b.await(beat)
+		b.unplug("1-1")
+		b.record("good-remove-keyboard")
+		b.await("usb_removed")
+		b.plugRaw("1-1", described("46f4:0001", grown, "1"))
+		b.record("good-add-keyboard")
+		r := b.await("usb_attached")
+		if f := fieldsOf(t, r); !r.Alarm || r.Severity != core.SeverityCritical || f["grew"] == nil {
+			t.Errorf("%s: %+v %s", policy, r, r.Fields)
+		}
+		if in := b.get("1-1", "authorized") == "1"; in == (policy == PolicyEnforce) {
+			t.Errorf("%s: let in %v", policy, in)
+		}
+		stop()
+	}
+}
+
+// A device that is bound anew in place, without leaving the bus.
+func TestADeviceThatChangesInPlaceIsReadAgain(t *testing.T) {
+	b := controlled(t, PolicyObserve)
+	b.plugRaw("1-1", described("46f4:0001", stickDescriptors, "1"))
+	stop := b.start()
+	defer stop()
+	b.await(beat)
+	b.set("1-1", "descriptors", string(keyboardDescriptors))
+	path := devices + "/1-1/1-1:1.0"
+	b.kernel.Say([]byte("bind@" + path + "\x00ACTION=bind\x00DEVPATH=" + path + "\x00SUBSYSTEM=usb\x00DEVTYPE=usb_interface\x00"))
+	if r := b.await("usb_attached"); !r.Alarm || !strings.Contains(string(r.Fields), `"grew":["03:01:01"]`) {
+		t.Errorf("reading %+v %s", r, r.Fields)
+	}
+}
+
+func TestTheInventoryHasPartsAndIsToldAnewWhenTheBusIsQuiet(t *testing.T) {
+	b := controlled(t, PolicyObserve)
+	stop := b.start()
+	defer stop()
+	if inv := b.await("inventory"); inv.Kind != sensor.Inventory || len(inv.Parts) != 0 {
+		t.Errorf("inventory %+v", inv)
+	}
+	b.await(beat)
+	b.plugRaw("1-1", described("46f4:0001", stickDescriptors, "1"))
+	b.record("good-add-keyboard")
+	b.await("usb_attached")
+	for b.clock.Waiters() < 2 {
+		runtime.Gosched()
+	}
+	b.clock.Advance(settle)
+	inv := b.await("inventory")
+	if len(inv.Parts) != 1 || inv.Parts[0].Place != "1-1" || !strings.Contains(inv.Parts[0].Identity, hashOf(stickDescriptors)) {
+		t.Errorf("parts %+v", inv.Parts)
+	}
+}
+
+func TestTheSelfTestClaimsNoMoreThanItTried(t *testing.T) {
+	for _, row := range []struct {
+		policy  Policy
+		initial string
+		want    sensor.Result
+	}{{PolicyObserve, "1", sensor.Untried}, {PolicyEnforce, "0", sensor.Pass}, {PolicyEnforce, "1", sensor.Fail}} {
+		b := controlled(t, row.policy)
+		b.set("usb1", "authorized_default", row.initial)
+		found := b.sensor.SelfTest(t.Context())
+		if len(found) != 2 || found[1].Result != row.want || (found[1].Result != sensor.Pass && found[1].Why == "") {
+			t.Errorf("%+v: %+v", row, found)
+		}
+		if found[0].Result == sensor.Pass {
+			t.Errorf("a kernel that can't be asked passed: %+v", found[0])
+		}
 	}
 }
 
@@ -249,11 +336,11 @@ func TestBadListsAreRefused(t *testing.T) {
 		"interfaces with a wildcard": {ID: "0627:0001", Interfaces: []string{"03:*:*"}},
 		"half a hash":                {ID: "0627:0001", Descriptors: "abcd"},
 	} {
-		if err := Check(PolicyEnforce, []Rule{r}); core.KindOf(err) != core.KindInvalid {
+		if err := (Config{Policy: PolicyEnforce, Allow: []Rule{r}}).Validate(); core.KindOf(err) != core.KindInvalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := Check("allow-all", nil); core.KindOf(err) != core.KindInvalid {
+	if err := (Config{Policy: "allow-all"}).Validate(); core.KindOf(err) != core.KindInvalid {
 		t.Errorf("a policy that is none: %v", err)
 	}
 }

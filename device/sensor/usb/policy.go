@@ -18,8 +18,8 @@ type Policy string
 const (
 	// PolicyObserve alarms and leaves the device alone.
 	PolicyObserve Policy = "observe"
-	// PolicyLearn is for setting up: what is plugged in is no alarm, and is told
-	// with the entry that would allow it.
+	// PolicyLearn is for setting up: what is plugged in is told with the entry that
+	// would allow it, and is no alarm unless it can type.
 	PolicyLearn Policy = "learn"
 	// PolicyEnforce also takes it off the bus: the kernel binds no driver to a
 	// device that is not authorised.
@@ -50,15 +50,23 @@ var (
 	interfaceRE = regexp.MustCompile(`^[0-9a-f]{2}:[0-9a-f]{2}:[0-9a-f]{2}$`)
 )
 
-// Check says what is wrong with a policy and its list.
-func Check(p Policy, rules []Rule) error {
-	if !slices.Contains([]Policy{"", PolicyObserve, PolicyLearn, PolicyEnforce}, p) {
-		return invalid("policy %q; known are observe, learn, enforce", p)
+// Config configures the sensor. Its zero value watches and alarms.
+type Config struct {
+	// Policy is what is done about a device that Allow does not list: observe (the
+	// default), learn, enforce.
+	Policy Policy `yaml:"policy,omitempty"`
+	Allow  []Rule `yaml:"allow,omitempty"`
+}
+
+// Validate says what is wrong with a policy and its list.
+func (c Config) Validate() error {
+	if !slices.Contains([]Policy{"", PolicyObserve, PolicyLearn, PolicyEnforce}, c.Policy) {
+		return invalid("policy %q; known are observe, learn, enforce", c.Policy)
 	}
-	if len(rules) > maxRules {
-		return invalid("%d entries in allow, at most %d", len(rules), maxRules)
+	if len(c.Allow) > maxRules {
+		return invalid("%d entries in allow, at most %d", len(c.Allow), maxRules)
 	}
-	for i, r := range rules {
+	for i, r := range c.Allow {
 		if err := r.check(); err != nil {
 			return fmt.Errorf("allow[%d]: %w", i, err)
 		}
@@ -77,7 +85,7 @@ func (r Rule) check() error {
 	case slices.ContainsFunc(r.Interfaces, func(s string) bool { return !interfaceRE.MatchString(s) }):
 		return invalid("interfaces %q; write class:subclass:protocol in hex, \"03:01:01\"", r.Interfaces)
 	case r.Descriptors == "" && len(r.Interfaces) == 0:
-		return core.E(core.KindInvalid, "usb.Check", fmt.Sprintf("%s: neither interfaces nor descriptors; a device can claim any id and be a keyboard", r.ID)).
+		return core.E(core.KindInvalid, "usb.Config", fmt.Sprintf("%s: neither interfaces nor descriptors; a device can claim any id and be a keyboard", r.ID)).
 			WithHint("copy interfaces and descriptors from the device's event")
 	}
 	return nil
@@ -89,5 +97,5 @@ func isSHA256(s string) bool {
 }
 
 func invalid(format string, args ...any) error {
-	return core.E(core.KindInvalid, "usb.Check", fmt.Sprintf(format, args...))
+	return core.E(core.KindInvalid, "usb.Config", fmt.Sprintf(format, args...))
 }

@@ -38,6 +38,29 @@ func (d device) same(o device) bool {
 	return !slices.ContainsFunc(keys, func(k string) bool { return d[k] != o[k] })
 }
 
+// types says whether a device may type or point. One that does not describe
+// itself may be anything.
+func (d device) types() bool {
+	return d["interfaces"] == "" || slices.ContainsFunc(d.interfaces(), func(i string) bool { return strings.HasPrefix(i, "03:") })
+}
+
+// grewOver returns the interfaces for typing that a device has now and did not
+// have when it called itself the same before: a stick that became a keyboard.
+func (d device) grewOver(was device) []string {
+	for _, k := range []string{"idVendor", "idProduct", "serial"} {
+		if was == nil || was["interfaces"] == "" || d[k] != was[k] {
+			return nil
+		}
+	}
+	var grew []string
+	for _, i := range d.interfaces() {
+		if strings.HasPrefix(i, "03:") && !slices.Contains(was.interfaces(), i) {
+			grew = append(grew, i)
+		}
+	}
+	return grew
+}
+
 func (d device) interfaces() []string { return strings.Fields(d["interfaces"]) }
 
 func (s *Sensor) devices() string { return filepath.Join(s.sysfs, "bus/usb/devices") }

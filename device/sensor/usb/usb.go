@@ -16,8 +16,8 @@ package usb
 
 import (
 	"context"
-	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"time"
 
@@ -31,39 +31,40 @@ const (
 	maxSilence  = 60 * time.Second
 )
 
-// Sensor watches the USB buses; see [New] and [NewControl].
+// settle is how long the bus must be quiet before its list is told again.
+const settle = time.Second
+
+// Sensor watches the USB buses; see [New].
 type Sensor struct {
-	id     core.SensorID
-	clock  core.Clock
+	env    sensor.Env
 	sysfs  string
 	open   func() (uevent.Source, error)
 	policy Policy
 	allow  []Rule
-	// known and baseline outlive a run: a device that comes while the driver is
-	// being restarted is no part of the inventory.
-	known, baseline map[string]device
+	// known, baseline and last outlive a run: a device that comes while the driver
+	// is being restarted is no part of the inventory. last is what was seen at each
+	// port, also where nothing is now.
+	known, baseline, last map[string]device
 }
 
-// New returns a driver that reads sysfs at /sys and leaves every device alone.
-func New(id core.SensorID, clock core.Clock) *Sensor {
-	return &Sensor{id: id, clock: clock, sysfs: "/sys", open: uevent.Open, policy: PolicyObserve}
-}
-
-// NewControl returns a driver with a policy and the list of what it allows.
-func NewControl(id core.SensorID, clock core.Clock, policy Policy, allow []Rule) (*Sensor, error) {
-	if err := Check(policy, allow); err != nil {
+// New returns a driver that reads the environment's sysfs. With a zero Config it
+// leaves every device alone.
+func New(env sensor.Env, c Config) (*Sensor, error) {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := New(id, clock)
-	if policy != "" {
-		s.policy = policy
+	s := &Sensor{
+		env: env, sysfs: env.Path("sys"), open: uevent.Open,
+		policy: PolicyObserve, allow: slices.Clone(c.Allow), last: map[string]device{},
 	}
-	s.allow = slices.Clone(allow)
+	if c.Policy != "" {
+		s.policy = c.Policy
+	}
 	return s, nil
 }
 
 // ID implements [sensor.Sensor].
-func (s *Sensor) ID() core.SensorID { return s.id }
+func (s *Sensor) ID() core.SensorID { return s.env.ID }
 
 // Capabilities implements [sensor.Sensor].
 func (s *Sensor) Capabilities() sensor.Capabilities {
@@ -83,30 +84,16 @@ func (s *Sensor) Probe() sensor.Presence {
 	if _, _, err := s.scan(); err != nil {
 		return sensor.Skipped("this kernel shows no USB at " + s.devices())
 	}
-	src, err := s.open()
-	if err != nil {
-		return sensor.Skipped(fmt.Sprintf("no uevents here: %v", err))
-	}
-	_ = src.Close()
-	return sensor.Present()
+	return uevent.Probe(s.open)
 }
 
-// Run implements [sensor.Sensor]. The socket is open before the first look, so
-// that nothing falls between the two.
+// Run implements [sensor.Sensor].
 func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
-	src, err := s.open()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer func() { _ = src.Close() }()
 	w := &watch{sensor: s, emit: emit, devices: s.known, baseline: s.baseline, closed: map[string]bool{}}
-	if err := w.start(); err != nil {
-		return err
-	}
-	s.known, s.baseline = w.devices, w.baseline
-	return uevent.Follow(ctx, src, uevent.Handler{Clock: s.clock, Every: rescanEvery, Emit: emit, Event: w.change, Look: w.rescan})
+	return uevent.Follow(ctx, uevent.Handler{
+		Clock: s.env.Clock, Open: s.open, Every: rescanEvery, Settle: settle, Emit: emit,
+		Start: w.start, Event: w.change, Look: w.rescan,
+	})
 }
 
 // watch is the state of one run.
@@ -116,6 +103,7 @@ type watch struct {
 	devices  map[string]device
 	baseline map[string]device
 	closed   map[string]bool // controllers that we closed
+	told     string          // what the last inventory said
 }
 
 func (w *watch) start() error {
@@ -128,21 +116,10 @@ func (w *watch) start() error {
 		w.devices, w.baseline = found, maps.Clone(found)
 		w.first()
 	}
-	list := make([]map[string]any, 0, len(found))
-	for _, port := range ports(found) {
-		fields := describe(port, found[port])
-		if w.sensor.policy != PolicyObserve {
-			fields["listed"] = w.sensor.allowed(port, found[port])
-		}
-		if w.sensor.policy == PolicyLearn {
-			fields["entry"] = entryOf(port, found[port])
-		}
-		list = append(list, fields)
+	w.sensor.known, w.sensor.baseline = w.devices, w.baseline
+	for _, port := range ports(w.devices) {
+		w.sensor.last[port] = w.devices[port]
 	}
-	w.emit(sensor.Reading{
-		Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo,
-		Fields: sensor.Fields(map[string]any{"kind": "usb-devices", "policy": w.sensor.policy, "devices": list}),
-	})
 	return w.rescan("")
 }
 
@@ -159,19 +136,21 @@ func (w *watch) first() {
 	}
 }
 
-// change takes one message.
+// change takes one message. A device that is bound anew may have become another
+// one, so it is looked at again.
 func (w *watch) change(u uevent.Event) error {
+	if u.Is("usb", "usb_interface") {
+		return w.again(path.Dir(u.Path))
+	}
 	if !u.Is("usb", "usb_device") {
 		return nil
 	}
 	port := u.Name()
-	if isController(port) {
-		if u.Action == "add" {
-			w.closeControllers([]string{port})
-		}
+	switch {
+	case isController(port) && u.Action == "add":
+		w.closeControllers([]string{port})
 		return nil
-	}
-	if !isPort(port) {
+	case !isPort(port):
 		return nil
 	}
 	switch u.Action {
@@ -183,8 +162,23 @@ func (w *watch) change(u uevent.Event) error {
 		w.attached(port, d)
 	case "remove":
 		w.removed(port)
+	default:
+		return w.again(u.Path)
 	}
-	return nil
+	return uevent.ErrLook
+}
+
+// again looks at a device that is known once more. One that is not is told of by
+// a message of its own.
+func (w *watch) again(devpath string) error {
+	port := path.Base(devpath)
+	if _, known := w.devices[port]; !known {
+		return nil
+	}
+	if d := read(w.sensor.sysfs + devpath); d["idVendor"] != "" {
+		w.attached(port, d)
+	}
+	return uevent.ErrLook
 }
 
 // rescan compares the bus with what is known. why names the event that says
@@ -209,6 +203,7 @@ func (w *watch) rescan(why string) error {
 	for _, port := range ports(found) {
 		w.attached(port, found[port])
 	}
+	w.tellInventory()
 	w.emit(sensor.Reading{Kind: sensor.Beat})
 	return nil
 }
@@ -222,9 +217,13 @@ func (w *watch) attached(port string, d device) {
 		w.hold(port, d)
 		return
 	}
-	w.devices[port] = d
+	grew := d.grewOver(w.sensor.last[port])
+	w.devices[port], w.sensor.last[port] = d, d
 	done, err := w.judge(port, d)
 	fields := describe(port, d)
+	if len(grew) > 0 {
+		fields["grew"] = grew
+	}
 	if was, ours := w.baseline[port]; ours {
 		fields["like_inventory"] = was.same(d)
 	}
@@ -238,15 +237,22 @@ func (w *watch) attached(port string, d device) {
 }
 
 // judged is the event of a device that was plugged in: an alarm, unless the list
-// has it or the list is still being learned.
+// has it or the list is still being learned. What can type alarms while the list
+// is learned too: a site that forgot to end learning still hears of a keyboard,
+// and one that set up its machine disarmed reads it as low.
 func (w *watch) judged(port string, d device, fields map[string]any) sensor.Reading {
 	r := sensor.Reading{Kind: sensor.Pulse, Point: port, Type: "usb_attached", Alarm: true, Severity: core.SeverityHigh}
 	listed := w.sensor.allowed(port, d)
 	switch {
 	case listed:
 		r.Alarm, r.Severity, fields["listed"] = false, core.SeverityLow, true
-	case w.sensor.policy == PolicyLearn:
+	case w.sensor.policy == PolicyLearn && !d.types():
 		r.Alarm, r.Severity, fields["entry"] = false, core.SeverityMedium, entryOf(port, d)
+	case w.sensor.policy == PolicyLearn:
+		fields["entry"] = entryOf(port, d)
+	}
+	if fields["grew"] != nil {
+		r.Severity, r.Alarm = core.SeverityCritical, true
 	}
 	r.Fields = sensor.Fields(fields)
 	return r
@@ -268,12 +274,4 @@ func (w *watch) removed(port string) {
 		Kind: sensor.Pulse, Point: port, Type: "usb_removed", Alarm: ours,
 		Severity: sev, Fields: sensor.Fields(describe(port, d)),
 	})
-}
-
-func describe(port string, d device) map[string]any {
-	m := map[string]any{"port": port}
-	for k, v := range d {
-		m[k] = v
-	}
-	return m
 }

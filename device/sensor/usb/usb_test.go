@@ -39,13 +39,22 @@ type bus struct {
 
 func newBus(t *testing.T) *bus {
 	b := &bus{t: t, clock: clocktest.New(time.Unix(1_700_000_000, 0)), kernel: ueventtest.New(), readings: make(chan sensor.Reading, 256)}
-	b.sensor = New(core.MustID[core.SensorID]("usb"), b.clock)
-	b.sensor.sysfs = t.TempDir()
-	b.sensor.open = b.kernel.Open
+	b.use(t.TempDir(), Config{})
 	if err := os.MkdirAll(filepath.Join(b.sensor.sysfs, "bus/usb/devices"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// use makes the driver of a machine.
+func (b *bus) use(root string, c Config) {
+	b.t.Helper()
+	s, err := New(sensor.Env{ID: core.MustID[core.SensorID]("usb"), Clock: b.clock, Root: root}, c)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	s.open = b.kernel.Open
+	b.sensor = s
 }
 
 const devices = "/devices/pci0000:00/0000:00:04.0/usb1"
@@ -245,7 +254,11 @@ func TestPortNames(t *testing.T) {
 }
 
 func ExampleNew() {
-	s := New(core.MustID[core.SensorID]("usb"), core.SystemClock{})
+	s, err := New(sensor.Env{ID: core.MustID[core.SensorID]("usb"), Clock: core.SystemClock{}}, Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	fmt.Println(s.Capabilities().Kind)
 	// Output: usb
 }
