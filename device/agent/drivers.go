@@ -6,6 +6,7 @@ import (
 	"github.com/interlock-security/interlock/device/sensor/disk"
 	"github.com/interlock-security/interlock/device/sensor/gpio"
 	"github.com/interlock-security/interlock/device/sensor/tpm"
+	"github.com/interlock-security/interlock/device/sensor/usb"
 	"github.com/interlock-security/interlock/device/sensor/watchdog"
 )
 
