@@ -52,6 +52,15 @@ func (b *budget) refill(now time.Time, r Rules) {
 	b.tokens, b.filled = min(full, b.tokens+max(0, earned)), now
 }
 
+// pending counts what is folded and not yet told.
+func (b *budget) pending() int {
+	n := 0
+	for _, f := range b.over {
+		n += f.tally.count
+	}
+	return n
+}
+
 func (b *budget) fold(now time.Time, e Event) {
 	if b.over == nil {
 		b.over = map[foldKey]*fold{}

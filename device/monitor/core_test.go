@@ -204,7 +204,7 @@ func TestDisarmedReportsWithoutAlarmAndArmingAlarmsAtOnce(t *testing.T) {
 
 func TestBypassEndsByItselfAndAlarmsWhatIsOpenThen(t *testing.T) {
 	b := newBench().level(false)
-	b.core.Bypass(lid, b.now.Add(time.Minute))
+	b.bypass(Bypass{Sensor: lid, For: time.Minute})
 	b.level(true).at(10 * time.Second)
 	if b.state() != core.SensorBypassed || len(b.core.Latches()) != 0 {
 		t.Errorf("bypassed: %s %v", b.state(), b.core.Latches())
@@ -367,4 +367,12 @@ func randomHistory(t *testing.T, r *rand.Rand) {
 			t.Fatalf("event %+v", e)
 		}
 	}
+}
+
+func (b *bench) bypass(x Bypass) {
+	events, err := b.core.Bypass(b.now, x)
+	if err != nil {
+		panic(err)
+	}
+	b.keep(events)
 }

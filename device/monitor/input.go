@@ -1,6 +1,9 @@
 package monitor
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"iter"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -16,8 +19,14 @@ type input struct {
 	stale       string
 	skipped     string
 	simulated   bool
-	bypassed    bool
-	bypassUntil time.Time
+	bypasses    []Bypassed
+	retired     map[string]bool                    // judges that panicked
+	mindFaults  []string                           // what is wrong with them
+	unreadable  map[string]string                  // learners without their memory, and why
+	inventory   map[string][sha256.Size]byte       // as last told
+	ailing      map[core.SensorID]core.SensorState // of a fusion's sensors
+	introduced  bool                               // a fusion that has told what it fuses
+	proven      time.Time                          // when it last showed that it works
 	failures    int
 	lastSeen    time.Time
 	sample      uint64
@@ -41,6 +50,10 @@ type point struct {
 	activity    tally // since the latch was set
 	bounces     int
 	bounceStart time.Time
+	value       *Value // its last number
+	stream      stream
+	broken      string // why its driver can't read it
+	denied      string // why its judge does not believe it
 }
 
 // change is a level that has not yet held long enough.
@@ -104,57 +117,113 @@ func (in *input) latches() []Latch {
 	return all
 }
 
+// minds are the judges of a sensor and its fusion, by name.
+func (in *input) minds() iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		for _, j := range in.spec.Judges {
+			if !yield(j.Name, j.Judge) {
+				return
+			}
+		}
+		if in.spec.Fusion != nil {
+			yield(in.spec.Caps.Kind, in.spec.Fusion)
+		}
+	}
+}
+
+func (in *input) retire(name, why string) {
+	if in.retired == nil {
+		in.retired = map[string]bool{}
+	}
+	in.retired[name] = true
+	in.mindFaults = append(in.mindFaults, why)
+}
+
+// amiss notes that a learner has no memory to judge by.
+func (in *input) amiss(name, why string) {
+	if in.unreadable == nil {
+		in.unreadable = map[string]string{}
+	}
+	in.unreadable[name] = why
+}
+
+// start begins a run of the driver: every silence is counted from here.
+func (in *input) start(now time.Time) {
+	in.running, in.lastSeen, in.sampleMoved, in.sampled = true, now, now, false
+	for _, p := range in.points {
+		p.stream.saw, p.stream.moved = now, now
+	}
+}
+
 func (in *input) activePoints() []string {
+	return in.pointsWhere(func(p *point) bool { return p.active })
+}
+
+func (in *input) pointsWhere(is func(p *point) bool) []string {
 	var all []string
 	for _, name := range in.names {
-		if in.points[name].active {
+		if is(in.points[name]) {
 			all = append(all, name)
 		}
 	}
 	return all
 }
 
+// alarming returns the points that are active, read and in service.
+func (in *input) alarming() []string {
+	return in.pointsWhere(func(p *point) bool { return p.active && p.broken == "" && !in.bypassed(p.name) })
+}
+
+// troubles are why the sensor is a fault and why it is stale.
+func (in *input) troubles() (fault, stale string) {
+	fault, stale = in.fault, in.stale
+	for _, why := range in.mindFaults {
+		fault = cmp.Or(fault, why)
+	}
+	for _, j := range in.spec.Judges {
+		fault = cmp.Or(fault, in.unreadable[j.Name])
+	}
+	for _, name := range in.names {
+		p := in.points[name]
+		if why := cmp.Or(p.broken, p.denied); why != "" {
+			fault = cmp.Or(fault, pointed(name, why))
+		}
+		if p.stream.stale != "" {
+			stale = cmp.Or(stale, pointed(name, p.stream.stale))
+		}
+	}
+	return fault, stale
+}
+
+func pointed(point, why string) string {
+	if point == "" {
+		return why
+	}
+	return point + ": " + why
+}
+
 // state ranks what can be true at once: a latch outshines everything, and
-// nothing that is not known reads as ok.
+// nothing that is not known reads as ok. What a driver said before it failed is
+// not known any more; what it says beside a broken point is.
 func (in *input) state() core.SensorState {
 	switch {
 	case len(in.latches()) > 0:
 		return core.SensorAlarm
-	case in.bypassed:
+	case in.whollyBypassed():
 		return core.SensorBypassed
 	case in.fault != "":
 		return core.SensorFault
 	case in.stale != "":
 		return core.SensorStale
-	case !in.seen:
-		return core.SensorUnknown
-	case len(in.activePoints()) > 0:
+	case len(in.alarming()) > 0:
 		return core.SensorAlarm
 	}
-	return core.SensorOK
-}
-
-func (in *input) status() Status {
-	s := Status{
-		ID: in.spec.ID, Kind: in.spec.Caps.Kind, State: in.state(), Skipped: in.skipped != "", Active: in.activePoints(),
-		Simulated: in.simulated || in.spec.Caps.Simulated,
-	}
-	for _, why := range []string{in.fault, in.stale, in.skipped} {
-		if s.Why == "" {
-			s.Why = why
-		}
-	}
-	for _, l := range in.latches() {
-		s.Latches = append(s.Latches, l.ID)
-	}
-	return s
+	return in.health()
 }
 
 func (in *input) deadlines(debounce, window time.Duration) []time.Time {
 	var all []time.Time
-	if in.bypassed {
-		all = append(all, in.bypassUntil)
-	}
+	all = in.bypassDeadlines(all)
 	if in.running {
 		quiet := in.quietSince()
 		if in.cutAt.After(quiet) {
@@ -165,13 +234,15 @@ func (in *input) deadlines(debounce, window time.Duration) []time.Time {
 	if !in.alarmed.IsZero() {
 		all = append(all, in.alarmed.Add(window))
 	}
-	for _, j := range in.spec.Judges {
-		all = appendSet(all, j.Next())
-	}
-	if in.spec.Fusion != nil {
-		all = appendSet(all, in.spec.Fusion.Next())
+	for name, mind := range in.minds() {
+		if next, ok := mind.(interface{ Next() time.Time }); ok && !in.retired[name] {
+			all = appendSet(all, next.Next())
+		}
 	}
 	for _, p := range in.points {
+		if p.broken == "" {
+			all = appendSet(all, p.stream.next(in))
+		}
 		if p.pending != nil {
 			all = append(all, p.pending.since.Add(debounce))
 		}

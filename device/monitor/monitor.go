@@ -16,10 +16,12 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/monitor/schedule"
 	"github.com/interlock-security/interlock/device/sensor"
 )
 
@@ -30,12 +32,27 @@ type Sink func(Event)
 // Config is what a monitor needs.
 type Config struct {
 	Sensors []sensor.Sensor
-	// Latch overrides per sensor what its driver declares.
-	Latch map[core.SensorID]bool
-	Rules Rules
-	Clock core.Clock
-	Sink  Sink
-	Log   *slog.Logger
+	// Fusions are sensors made up of others.
+	Fusions []Fused
+	// Judges judge what the driver of a sensor measures.
+	Judges map[core.SensorID][]Named
+	// Latch overrides per sensor what its driver declares. Always adds to it:
+	// such a sensor can be neither disarmed nor bypassed.
+	Latch  map[core.SensorID]bool
+	Always map[core.SensorID]bool
+	// Memory is what was kept of the judges that learn, by sensor and judge.
+	Memory map[core.SensorID]map[string][]byte
+	// Keep writes down what the judges of a sensor want kept, all of them by
+	// name. It may block; it is called without any lock of the monitor's, by one
+	// goroutine at a time, soon after the first change and then at most every
+	// KeepEvery (0 means ten minutes), at the end of Run, and by Accept before
+	// that returns.
+	Keep      func(id core.SensorID, memory map[string][]byte)
+	KeepEvery time.Duration
+	Rules     Rules
+	Clock     core.Clock
+	Sink      Sink
+	Log       *slog.Logger
 	// Retry is the first pause after a failure; it doubles up to 64 times that.
 	// 0 means a second.
 	Retry time.Duration
@@ -47,6 +64,7 @@ type Monitor struct {
 	kick chan struct{} // a deadline may have moved
 	mu   sync.Mutex
 	core *Core
+	keep sync.Mutex // held while Keep is called; never with mu held
 	stop map[core.SensorID]context.CancelCauseFunc
 }
 
@@ -55,32 +73,14 @@ func New(cfg Config) (*Monitor, error) {
 	if cfg.Retry == 0 {
 		cfg.Retry = time.Second
 	}
-	specs := make([]Spec, 0, len(cfg.Sensors))
-	seen := map[core.SensorID]bool{}
-	for _, s := range cfg.Sensors {
-		caps := s.Capabilities()
-		if err := check(s.ID(), caps, seen); err != nil {
-			return nil, err
-		}
-		if latch, set := cfg.Latch[s.ID()]; set {
-			caps.Latches = latch
-		}
-		specs = append(specs, Spec{ID: s.ID(), Caps: caps})
+	if cfg.KeepEvery == 0 {
+		cfg.KeepEvery = 10 * time.Minute
+	}
+	specs, err := cfg.specs()
+	if err != nil {
+		return nil, err
 	}
 	return &Monitor{cfg: cfg, kick: make(chan struct{}, 1), core: NewCore(cfg.Rules, specs...), stop: map[core.SensorID]context.CancelCauseFunc{}}, nil
-}
-
-func check(id core.SensorID, caps sensor.Capabilities, seen map[core.SensorID]bool) error {
-	switch {
-	case id.IsZero():
-		return core.E(core.KindInvalid, "monitor.New", "a sensor has no id")
-	case seen[id]:
-		return core.E(core.KindInvalid, "monitor.New", fmt.Sprintf("two sensors are called %s", id))
-	case caps.MaxSilence <= 0:
-		return core.E(core.KindInvalid, "monitor.New", fmt.Sprintf("sensor %s declares no longest silence", id))
-	}
-	seen[id] = true
-	return nil
 }
 
 // do runs fn on the core and hands its events to the sink before anything else
@@ -98,6 +98,9 @@ func (m *Monitor) locked(fn func(c *Core, now time.Time) []Event) {
 	defer m.mu.Unlock()
 	for _, e := range fn(m.core, m.cfg.Clock.Now()) {
 		m.cfg.Sink(e)
+	}
+	for _, p := range m.core.Panics() {
+		m.cfg.Log.Error("judge panicked", slog.Any("sensor", p.Sensor), slog.String("judge", p.Judge), slog.String("panic", p.Value), slog.String("stack", p.Stack))
 	}
 	for _, id := range m.core.Cut() {
 		if stop := m.stop[id]; stop != nil {
@@ -119,7 +122,11 @@ func (m *Monitor) Restore(latches []Latch, arming core.Arming) {
 
 // Run starts every sensor and returns when ctx ends and all of them have.
 func (m *Monitor) Run(ctx context.Context) error {
+	m.do(func(c *Core, now time.Time) []Event {
+		return slices.Concat(c.Recall(now, m.cfg.Memory), c.Begin(now))
+	})
 	var wg sync.WaitGroup
+	wg.Go(func() { m.remember(ctx) })
 	for _, s := range m.cfg.Sensors {
 		wg.Go(func() { m.supervise(ctx, s) })
 	}
@@ -245,13 +252,29 @@ func (m *Monitor) SetArming(a core.Arming) {
 	m.do(func(c *Core, now time.Time) []Event { return c.SetArming(now, a) })
 }
 
-// Bypass takes a sensor out of service for a while. It reports whether there is
-// such a sensor.
-func (m *Monitor) Bypass(id core.SensorID, d time.Duration) (known bool) {
-	m.do(func(c *Core, now time.Time) []Event {
-		known = c.Bypass(id, now.Add(d))
-		return nil
+// Bypass takes a sensor out of service for a while. It reports whether it did.
+func (m *Monitor) Bypass(id core.SensorID, d time.Duration) bool {
+	return m.SetBypass(Bypass{Sensor: id, For: d}) == nil
+}
+
+// SetBypass takes a sensor or a point out of service, now or later, for a while.
+func (m *Monitor) SetBypass(b Bypass) (err error) {
+	m.do(func(c *Core, now time.Time) (events []Event) {
+		events, err = c.Bypass(now, b)
+		return events
 	})
+	return err
+}
+
+// SetTime tells the judges that grant by the time of day what is known of the
+// time. Call it every minute, and at once when nothing proves the time any more.
+func (m *Monitor) SetTime(t schedule.Trusted) {
+	m.do(func(c *Core, now time.Time) []Event { return c.SetTime(now, t) })
+}
+
+// Proved notes that a sensor passed a test that drives it.
+func (m *Monitor) Proved(id core.SensorID) (known bool) {
+	m.do(func(c *Core, now time.Time) []Event { known = c.Proved(now, id); return nil })
 	return known
 }
 

@@ -52,7 +52,7 @@ func TestAPulseThatIsNoAttackSaysNoAlarm(t *testing.T) {
 	b := newBench(func(c *sensor.Capabilities) { c.Latches = false })
 	b.keep(b.core.SetArming(b.now, core.Disarmed))
 	b.keep(b.core.Read(b.now, lid, attached()))
-	b.core.Bypass(lid, b.now.Add(time.Hour))
+	b.bypass(Bypass{Sensor: lid, For: time.Hour})
 	b.keep(b.core.SetArming(b.now, core.Armed))
 	b.keep(b.core.Read(b.now, lid, attached()))
 	for _, e := range b.events {
