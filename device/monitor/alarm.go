@@ -146,7 +146,7 @@ func (c *Core) event(now time.Time, in *input, point string, r sensor.Reading, c
 	return Event{
 		At: now, Type: r.Type, Class: class, Severity: r.Severity, Sensor: in.spec.ID, Point: point,
 		State: in.state(), Simulated: r.Simulated, Fields: with(r.Fields, extra),
-		Kind: r.Kind, Active: r.Active, Alarm: r.Alarm, Attack: r.Alarm && c.alarms(in, point),
+		Kind: r.Kind, Active: r.Active, Alarm: r.Alarm, Attack: r.Alarm && c.alarms(in, point), Bypassed: in.bypassed(point),
 	}
 }
 

@@ -78,6 +78,7 @@ type Event struct {
 	// Alarm says that the sensor is there to notice this, Attack that it counts
 	// as one now: armed and not bypassed.
 	Alarm, Attack bool
+	Bypassed      bool
 	// Latch is the latch that this event set, nil for every other event.
 	Latch     *Latch
 	Simulated bool
