@@ -15,7 +15,7 @@ import (
 var clearKinds = []string{
 	"alert", "approval", "audit", "authority", "backup", "batch", "batch-group", "certificate", "check", "config", "control", "device",
 	"finding", "incident", "installation", "job", "journal", "keyring", "latch", "lock", "log", "order", "outbox", "permit",
-	"playbook", "policy", "process", "release", "report", "root", "route", "rule", "sensor", "service", "site", "stage",
+	"playbook", "policy", "process", "release", "report", "root", "route", "rule", "seal", "sensor", "service", "site", "stage",
 	"stop", "succession", "tenant", "timer", "trust-root", "update",
 }
 

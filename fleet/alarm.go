@@ -62,6 +62,7 @@ func (r *Registry) raise(ctx context.Context, tx *store.Tx, a alarm) error {
 // become an event as the fleet's own alarms do.
 type Notice struct {
 	Tenant   core.TenantID
+	Device   core.DeviceID // that it is about, zero for none
 	Kind     string
 	Severity core.Severity
 	Fields   map[string]any
@@ -69,7 +70,7 @@ type Notice struct {
 
 // Raise makes an alarm of a notice inside the transaction that noticed it.
 func (r *Registry) Raise(ctx context.Context, tx *store.Tx, n Notice) error {
-	return r.raise(ctx, tx, alarm{tenant: n.Tenant, kind: n.Kind, severity: n.Severity, at: r.clock.Now(), fields: n.Fields})
+	return r.raise(ctx, tx, alarm{tenant: n.Tenant, device: n.Device, kind: n.Kind, severity: n.Severity, at: r.clock.Now(), fields: n.Fields})
 }
 
 // AlarmCapped is the event of an actor who reached the cap of containment.

@@ -69,6 +69,16 @@ const (
 	DeviceZeroize    core.Action = "device.zeroize"
 	DeviceRetire     core.Action = "device.retire"
 	ReflexContain    core.Action = "reflex.contain"
+	// DeviceSignOff and DeviceCriticality are the server's own record: no order
+	// goes out.
+	DeviceSignOff     core.Action = "device.sign-off"
+	DeviceCriticality core.Action = "device.criticality"
+
+	SealList    core.Action = "seal.list"
+	SealShow    core.Action = "seal.show"
+	SealApply   core.Action = "seal.apply"
+	SealInspect core.Action = "seal.inspect"
+	SealRemove  core.Action = "seal.remove"
 
 	OrderList     core.Action = "order.list"
 	OrderShow     core.Action = "order.show"
@@ -175,6 +185,14 @@ var Actions = []Row{
 	{DeviceZeroize, ClassDestroy, "ask for the device's secrets to be erased"},
 	{DeviceRetire, ClassDestroy, "ask for the device's identity to end"},
 	{ReflexContain, ClassContain, "a device's own containment, offline"},
+	{DeviceSignOff, ClassChange, "put one's name under a device's walk test"},
+	{DeviceCriticality, ClassChange, "say how much depends on a device"},
+
+	{SealList, ClassRead, "see which seals there are and when they are due"},
+	{SealShow, ClassRead, "see a seal, its photos and who looked at it"},
+	{SealApply, ClassChange, "register a seal that was put on a machine"},
+	{SealInspect, ClassChange, "record what one found at a seal, with a photo"},
+	{SealRemove, ClassChange, "take a seal out of the registry or replace it"},
 
 	{OrderList, ClassRead, "see which orders there are"},
 	{OrderShow, ClassRead, "see an order's bytes and signatures"},
