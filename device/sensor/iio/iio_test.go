@@ -1,0 +1,471 @@
+package iio
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/core/clocktest"
+	"github.com/interlock-security/interlock/device/sensor"
+)
+
+// rig is a machine's sysfs in a folder, laid out as the kernel does, with a FIFO
+// for the device's file.
+type rig struct {
+	t        *testing.T
+	env      sensor.Env
+	clock    *clocktest.Clock
+	readings chan sensor.Reading
+	sensor   *Sensor
+	fifo     *os.File
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, clock: clocktest.New(time.Unix(1_700_000_000, 0)), readings: make(chan sensor.Reading, 4096)}
+	r.env = sensor.Env{ID: core.MustID[core.SensorID]("imu"), Clock: r.clock, Root: t.TempDir()}
+	r.must(os.MkdirAll(r.env.Path("sys/bus/iio/devices"), 0o755))
+	r.must(os.MkdirAll(r.env.Path("dev"), 0o755))
+	return r
+}
+
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// device lays out a device behind a place on the bus.
+func (r *rig) device(number, place string, files map[string]string) {
+	r.t.Helper()
+	dir := r.env.Path("sys/devices/i2c-1", place, number)
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		r.must(os.MkdirAll(filepath.Dir(path), 0o755))
+		r.must(os.WriteFile(path, []byte(text+"\n"), 0o644))
+	}
+	r.must(os.Symlink(dir, r.env.Path("sys/bus/iio/devices", number)))
+}
+
+func (r *rig) remove(number, place string) {
+	r.t.Helper()
+	r.must(os.Remove(r.env.Path("sys/bus/iio/devices", number)))
+	r.must(os.RemoveAll(r.env.Path("sys/devices/i2c-1", place)))
+}
+
+func (r *rig) file(number, name string) string {
+	return r.env.Path("sys/bus/iio/devices", number, name)
+}
+
+func (r *rig) says(number, name string) string {
+	r.t.Helper()
+	b, err := os.ReadFile(r.file(number, name))
+	r.must(err)
+	return strings.TrimSpace(string(b))
+}
+
+// openFIFO makes the device's file and keeps an end of it.
+func (r *rig) openFIFO(number string) {
+	r.t.Helper()
+	path := r.env.Path("dev", number)
+	r.must(unix.Mkfifo(path, 0o600))
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	r.must(err)
+	r.fifo = f
+	r.t.Cleanup(func() { _ = f.Close() })
+}
+
+func (r *rig) start(c Config) (stop func(), wait func() error) {
+	r.t.Helper()
+	if r.sensor == nil {
+		s, err := New(r.env, c)
+		r.must(err)
+		r.sensor = s.(*Sensor)
+	}
+	ctx, cancel := context.WithCancel(r.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.sensor.Run(ctx, func(x sensor.Reading) { r.readings <- x }) }()
+	return cancel, func() error {
+		defer cancel()
+		deadline := time.After(20 * time.Second)
+		for {
+			select {
+			case err := <-ended:
+				return err
+			case <-time.After(time.Millisecond):
+				r.clock.Advance(20 * time.Millisecond)
+			case <-deadline:
+				r.t.Fatal("the driver goes on")
+			}
+		}
+	}
+}
+
+// await lets time pass until a reading fits; the deadline only bounds a failure.
+func (r *rig) await(what string, fits func(sensor.Reading) bool) sensor.Reading {
+	r.t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		select {
+		case x := <-r.readings:
+			if fits(x) {
+				return x
+			}
+		case <-time.After(time.Millisecond):
+			r.clock.Advance(20 * time.Millisecond)
+		case <-deadline:
+			r.t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func isKind(k sensor.Kind, point string) func(sensor.Reading) bool {
+	return func(x sensor.Reading) bool { return x.Kind == k && x.Point == point }
+}
+
+func isType(word string) func(sensor.Reading) bool {
+	return func(x sensor.Reading) bool { return x.Type == word }
+}
+
+// mma8452 is how Linux 6.1 shows that chip at 100 Hz and ±2 g.
+func mma8452() map[string]string {
+	files := map[string]string{
+		"name": "mma8452", "in_accel_scale": "0.009577", "sampling_frequency": "800",
+		"sampling_frequency_available": "800.000000 400.000000 200.000000 100.000000 50.000000 12.500000 6.250000 1.560000",
+		"current_timestamp_clock":      "realtime", "trigger/current_trigger": "",
+		"buffer/enable": "0", "buffer/length": "2", "buffer/watermark": "1",
+		"scan_elements/in_timestamp_en": "0", "scan_elements/in_timestamp_index": "3", "scan_elements/in_timestamp_type": "le:s64/64>>0",
+	}
+	for i, axis := range []string{"x", "y", "z"} {
+		files["in_accel_"+axis+"_raw"] = []string{"0", "-512", "1024"}[i]
+		files["scan_elements/in_accel_"+axis+"_en"] = "0"
+		files["scan_elements/in_accel_"+axis+"_index"] = string(rune('0' + i))
+		files["scan_elements/in_accel_"+axis+"_type"] = "be:s12/16>>4"
+	}
+	return files
+}
+
+// withTrigger is a machine that has the chip and the trigger of a timer.
+func withTrigger(t *testing.T) *rig {
+	r := newRig(t)
+	r.device("iio:device0", "1-001c", mma8452())
+	r.device("trigger0", "trig", map[string]string{"name": "t0", "sampling_frequency": "100.000"})
+	r.openFIFO("iio:device0")
+	return r
+}
+
+// record is what the kernel's buffer would hold of one sample.
+func record(x, y, z int16, at int64) []byte {
+	b := make([]byte, 16)
+	for i, v := range []int16{x, y, z} {
+		binary.BigEndian.PutUint16(b[2*i:], uint16(v<<4))
+	}
+	binary.LittleEndian.PutUint64(b[8:], uint64(at))
+	return b
+}
+
+func near(a, b, within float64) bool { return math.Abs(a-b) <= within }
+
+func TestABufferIsRecordedInGAndPutBack(t *testing.T) {
+	r := withTrigger(t)
+	stop, wait := r.start(Config{Device: "mma8452", Trigger: "t0", Rate: 100})
+	inv := r.await("inventory", isType("inventory"))
+	for _, want := range []string{`"mode":"buffer"`, `"trigger":"t0"`, `"range_g":2`, `"rate_hz":100`, `"place":"1-001c"`} {
+		if !strings.Contains(string(inv.Fields), want) {
+			t.Errorf("the inventory has no %s: %s", want, inv.Fields)
+		}
+	}
+	for name, want := range map[string]string{
+		"buffer/enable": "1", "buffer/watermark": "50", "scan_elements/in_accel_z_en": "1", "scan_elements/in_timestamp_en": "1",
+		"trigger/current_trigger": "t0", "current_timestamp_clock": "boottime", "sampling_frequency": "100.000000",
+	} {
+		if got := r.says("iio:device0", name); got != want {
+			t.Errorf("%s says %q while it records, not %q", name, got, want)
+		}
+	}
+	var all []byte
+	for i := range 120 {
+		all = append(all, record(0, -512, 1024, int64(1e9+i*1e7))...)
+	}
+	_, err := r.fifo.Write(all[:1003]) // records need not come whole
+	r.must(err)
+	_, err = r.fifo.Write(all[1003:])
+	r.must(err)
+	wave := r.await("a wave", isKind(sensor.Waveform, "accel")).Wave
+	s := wave.Samples[0]
+	if wave.Full != 2 || s.At != time.Second || !near(s.X, 0, 1e-9) || !near(s.Y, -0.5, 0.001) || !near(s.Z, 1, 0.001) {
+		t.Errorf("full %g, %+v", wave.Full, s)
+	}
+	if n := len(wave.Samples); n < 45 || n > 52 {
+		t.Errorf("a chunk of %d samples at 100 a second", n)
+	}
+	stop()
+	if err := wait(); err != nil {
+		t.Error(err)
+	}
+	for name, want := range mma8452() {
+		if got := r.says("iio:device0", name); got != want {
+			t.Errorf("%s says %q afterwards, not %q", name, got, want)
+		}
+	}
+}
+
+func TestADeviceThatIsTakenAwayIsTamperingOnceAndThenAFault(t *testing.T) {
+	r := withTrigger(t)
+	_, wait := r.start(Config{Device: "1-001c", Trigger: "t0"})
+	r.await("inventory", isType("inventory"))
+	r.remove("iio:device0", "1-001c")
+	r.must(r.fifo.Close())
+	x := r.await("tampering", isType("sensor_removed"))
+	if !x.Alarm || x.Severity != core.SeverityCritical || x.Kind != sensor.Pulse {
+		t.Errorf("reading %+v", x)
+	}
+	if err := wait(); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("Run: %v", err)
+	}
+	_, wait = r.start(Config{})
+	if err := wait(); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("Run again: %v", err)
+	}
+	for len(r.readings) > 0 {
+		if x := <-r.readings; x.Type == "sensor_removed" {
+			t.Error("told twice")
+		}
+	}
+}
+
+func TestADeviceThatGoesBetweenTwoRunsIsTampering(t *testing.T) {
+	r := newRig(t)
+	r.device("iio:device0", "1-001c", mma8452())
+	stop, wait := r.start(Config{Device: "mma8452", Mode: ModePoll})
+	r.await("a wave", isKind(sensor.Waveform, "accel"))
+	stop()
+	r.must(wait())
+	r.remove("iio:device0", "1-001c")
+	_, wait = r.start(Config{})
+	r.await("tampering", isType("sensor_removed"))
+	if err := wait(); err == nil {
+		t.Error("it is well")
+	}
+}
+
+func TestABufferThatEndsUnderADeviceThatIsThereIsAFault(t *testing.T) {
+	r := withTrigger(t)
+	_, wait := r.start(Config{Device: "mma8452", Trigger: "t0"})
+	r.await("inventory", isType("inventory"))
+	r.must(r.fifo.Close())
+	if err := wait(); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("Run: %v", err)
+	}
+	for len(r.readings) > 0 {
+		if x := <-r.readings; x.Type == "sensor_removed" {
+			t.Error("it counts as tampering")
+		}
+	}
+}
+
+func TestTimeThatStandsStillIsAFault(t *testing.T) {
+	r := withTrigger(t)
+	_, wait := r.start(Config{Device: "mma8452", Trigger: "t0"})
+	r.await("inventory", isType("inventory"))
+	_, err := r.fifo.Write(append(record(0, 0, 1024, 5e9), record(0, 0, 1024, 5e9)...))
+	r.must(err)
+	if err := wait(); core.KindOf(err) != core.KindDamaged {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// Some drivers stamp 0 with a trigger that is not their own.
+func TestWithoutStampsTheArrivalCounts(t *testing.T) {
+	r := withTrigger(t)
+	stop, wait := r.start(Config{Device: "mma8452", Trigger: "t0", Rate: 100})
+	r.await("inventory", isType("inventory"))
+	var all []byte
+	for range 60 {
+		all = append(all, record(0, 0, 1024, 0)...)
+	}
+	r.clock.Advance(2 * time.Second)
+	_, err := r.fifo.Write(all)
+	r.must(err)
+	samples := r.await("a wave", isKind(sensor.Waveform, "accel")).Wave.Samples
+	for i := 1; i < len(samples); i++ {
+		if d := samples[i].At - samples[i-1].At; d != 10*time.Millisecond {
+			t.Fatalf("sample %d comes %s after the one before", i, d)
+		}
+	}
+	stop()
+	r.must(wait())
+}
+
+func TestWhatTheKernelDroppedIsTold(t *testing.T) {
+	r := withTrigger(t)
+	stop, wait := r.start(Config{Device: "mma8452", Trigger: "t0"})
+	r.await("inventory", isType("inventory"))
+	_, err := r.fifo.Write(append(record(0, 0, 1024, 5e9), record(0, 0, 1024, 12e9)...))
+	r.must(err)
+	if x := r.await("loss", isType("samples_lost")); !strings.Contains(string(x.Fields), `"missing_ms":7000`) {
+		t.Errorf("fields %s", x.Fields)
+	}
+	stop()
+	r.must(wait())
+}
+
+func TestWithoutATriggerTheDeviceIsLookedAtAndTheInventorySaysWhy(t *testing.T) {
+	r := newRig(t)
+	r.device("iio:device0", "1-001c", mma8452())
+	r.openFIFO("iio:device0")
+	stop, wait := r.start(Config{Device: "iio:device0"})
+	inv := r.await("inventory", isType("inventory"))
+	if !strings.Contains(string(inv.Fields), `"mode":"poll"`) || !strings.Contains(string(inv.Fields), "no trigger") || !strings.Contains(string(inv.Fields), `"rate_hz":25`) {
+		t.Errorf("inventory %s", inv.Fields)
+	}
+	wave := r.await("a wave", func(x sensor.Reading) bool { return x.Kind == sensor.Waveform && len(x.Wave.Samples) > 5 }).Wave
+	if s := wave.Samples[0]; wave.Full != 2 || !near(s.Y, -0.5, 0.001) || !near(s.Z, 1, 0.001) {
+		t.Errorf("full %g, %+v", wave.Full, s)
+	}
+	stop()
+	r.must(wait())
+
+	strict := newRig(t)
+	strict.device("iio:device0", "1-001c", mma8452())
+	_, wait = strict.start(Config{Device: "mma8452", Mode: ModeBuffer})
+	if err := wait(); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("mode buffer without a trigger: %v", err)
+	}
+}
+
+func TestEveryQuantityComesInItsUnit(t *testing.T) {
+	r := newRig(t)
+	r.device("iio:device0", "spi0.0", map[string]string{
+		"name":        "weather",
+		"in_temp_raw": "400", "in_temp_scale": "62.5", "in_temp_offset": "-16", // (400-16)*62.5 = 24000 m°C
+		"in_humidityrelative_input": "45500", "in_humidityrelative_raw": "1",
+		"in_pressure_input": "101.325", "in_illuminance_input": "250",
+		"in_voltage0_raw": "2048", "in_voltage_scale": "0.805664062", "in_voltage0_label": "loop_a",
+		"in_voltage0-voltage1_raw": "-100", "in_voltage-voltage_scale": "0.5",
+		"in_voltage3_raw": "7", "in_voltage3_scale": "2",
+		"in_anglvel_z_raw": "1000", "in_anglvel_scale": "0.001065264",
+		"in_current5_raw": "1500", "in_current5_scale": "1",
+		"in_magn_x_raw": "5", "in_intensity_both_raw": "77",
+	})
+	stop, wait := r.start(Config{Device: "weather", Mode: ModePoll})
+	inv := r.await("inventory", isType("inventory"))
+	if !strings.Contains(string(inv.Fields), `"not_read":["magn_x"]`) || !strings.Contains(string(inv.Fields), `"label":"loop_a"`) {
+		t.Errorf("inventory %s", inv.Fields)
+	}
+	want := map[string]struct {
+		value  float64
+		unit   sensor.Unit
+		lively bool
+	}{
+		"temp": {24, sensor.UnitCelsius, false}, "humidityrelative": {45.5, sensor.UnitPercent, false},
+		"pressure": {101325, sensor.UnitPascal, false}, "illuminance": {250, sensor.UnitLux, false},
+		"voltage0": {1.65, sensor.UnitVolt, true}, "voltage0-voltage1": {-0.05, sensor.UnitVolt, true},
+		"voltage3": {0.014, sensor.UnitVolt, false}, "anglvel_z": {61.0351, sensor.UnitDegSec, false},
+		"current5": {1.5, sensor.UnitAmpere, false}, "intensity_both": {77, sensor.UnitNone, false},
+	}
+	for len(want) > 0 {
+		x := r.await("a number", func(x sensor.Reading) bool { return x.Kind == sensor.Measure })
+		w, due := want[x.Point]
+		if !due {
+			continue
+		}
+		delete(want, x.Point)
+		if !near(x.Value, w.value, 1e-4) || x.Unit != w.unit || x.Lively != w.lively {
+			t.Errorf("%s: %g %s lively %v, not %+v", x.Point, x.Value, x.Unit, x.Lively, w)
+		}
+	}
+	stop()
+	r.must(wait())
+}
+
+func TestAChannelThatCannotBeReadIsBrokenAndTheOthersGoOn(t *testing.T) {
+	r := newRig(t)
+	r.device("iio:device0", "spi0.0", map[string]string{"name": "adc", "in_voltage0_raw": "bad", "in_voltage1_raw": "100", "in_voltage_scale": "1"})
+	stop, wait := r.start(Config{Device: "adc", Channels: []string{"voltage"}})
+	if x := r.await("broken", isKind(sensor.Broken, "voltage0")); !strings.Contains(string(x.Fields), "no number") {
+		t.Errorf("fields %s", x.Fields)
+	}
+	if x := r.await("a number", isKind(sensor.Measure, "voltage1")); !near(x.Value, 0.1, 1e-9) {
+		t.Errorf("value %g", x.Value)
+	}
+	r.must(os.WriteFile(r.file("iio:device0", "in_voltage1_raw"), []byte("worse"), 0o600))
+	if err := wait(); core.KindOf(err) != core.KindDamaged {
+		t.Errorf("all of it is broken: %v", err)
+	}
+	stop()
+}
+
+func TestWhatIsMeantMustBeClear(t *testing.T) {
+	r := newRig(t)
+	r.device("iio:device0", "1-001c", mma8452())
+	r.device("iio:device1", "1-001d", mma8452())
+	for device, want := range map[string]core.Kind{"mma8452": core.KindConflict, "bma180": core.KindNotFound} {
+		r.sensor = nil
+		_, wait := r.start(Config{Device: device})
+		if err := wait(); core.KindOf(err) != want {
+			t.Errorf("%s: %v", device, err)
+		}
+	}
+	for _, device := range []string{"1-001d", "iio:device1", "/sys/bus/iio/devices/iio:device1"} {
+		r.sensor = nil
+		stop, wait := r.start(Config{Device: device, Mode: ModePoll})
+		if inv := r.await("inventory", isType("inventory")); !strings.Contains(string(inv.Fields), `"place":"1-001d"`) {
+			t.Errorf("%s: %s", device, inv.Fields)
+		}
+		stop()
+		r.must(wait())
+	}
+	r.sensor = nil
+	_, wait := r.start(Config{Device: "1-001c", Channels: []string{"voltage0"}})
+	if err := wait(); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("a channel that it does not have: %v", err)
+	}
+}
+
+func TestAConfigurationThatCannotBeMeantIsRefused(t *testing.T) {
+	for name, c := range map[string]Config{
+		"no device": {}, "a relative path": {Device: "a/b"}, "a path elsewhere": {Device: "/etc/passwd"}, "an unclean path": {Device: "/sys/../etc"},
+		"a mode": {Device: "a", Mode: "fast"}, "a rate": {Device: "a", Rate: 1e6}, "not a number": {Device: "a", Rate: math.NaN()},
+		"too fast to look": {Device: "a", Rate: 1000, Mode: ModePoll}, "a trigger to look": {Device: "a", Trigger: "t0", Mode: ModePoll},
+		"a trigger's path": {Device: "a", Trigger: "../t0"}, "a channel's path": {Device: "a", Channels: []string{"../x"}},
+		"a range": {Device: "a", Range: -2}, "a silence": {Device: "a", MaxSilence: time.Millisecond},
+		"slower than the silence": {Device: "a", Rate: 0.01},
+	} {
+		if err := c.Validate(); core.KindOf(err) != core.KindInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := New(sensor.Env{Clock: clocktest.New(time.Unix(0, 0))}, c); err == nil {
+			t.Errorf("%s: New takes it", name)
+		}
+	}
+	if err := (Config{Device: "mma8452", Trigger: "t0", Rate: 100, Range: 2}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHostileNamesAreNoControlCharacters(t *testing.T) {
+	r := newRig(t)
+	files := mma8452()
+	files["name"], files["label"] = "mma8452\x1b[2J", "x\x00y"
+	r.device("iio:device0", "1-001c", files)
+	stop, wait := r.start(Config{Device: "iio:device0", Mode: ModePoll})
+	inv := r.await("inventory", isType("inventory"))
+	var fields struct{ Name, Label string }
+	r.must(json.Unmarshal(inv.Fields, &fields))
+	if strings.ContainsAny(fields.Name+fields.Label, "\x1b\x00") {
+		t.Errorf("fields %q", fields)
+	}
+	stop()
+	r.must(wait())
+}

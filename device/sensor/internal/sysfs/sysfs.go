@@ -1,0 +1,68 @@
+// Package sysfs reads and writes the kernel's one-value files for the drivers
+// that have nothing better. What a file says is what a chip or its driver said,
+// so its size is bounded and a number is a finite number or an error.
+package sysfs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-security/interlock/core"
+)
+
+// maxSize is the size of a page, which no attribute exceeds.
+const maxSize = 4 << 10
+
+// Read returns what a file says, without the space around it.
+func Read(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxSize))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// Float returns the number that a file says.
+func Float(path string) (float64, error) {
+	text, err := Read(path)
+	if err != nil {
+		return 0, err
+	}
+	return Number(text)
+}
+
+// Number reads a number as the kernel writes it: decimal, finite.
+func Number(text string) (float64, error) {
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || strings.ContainsAny(text, "xXpP_") {
+		return 0, core.E(core.KindDamaged, "sysfs.Number", fmt.Sprintf("%.40q is no number", text))
+	}
+	return v, nil
+}
+
+// Write sets a file that exists. The kernel takes nothing from an empty write,
+// so the line's end is always written.
+func Write(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text + "\n")
+	return errors.Join(err, f.Close())
+}
+
+// Gone tells what is no longer there from what can't be read.
+func Gone(err error) bool {
+	return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENXIO)
+}
