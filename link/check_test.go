@@ -61,6 +61,28 @@ func TestEveryOrderTypeCanBeGiven(t *testing.T) {
 	}
 }
 
+// Who works on a device does not decide alone that it stops watching.
+func TestMaintenanceTakesTwoPersons(t *testing.T) {
+	s := quorumSite(t)
+	tr := s.trust()
+	o := newOrder(t, link.OrderDisarm, link.DisarmParams{Arming: core.Maintenance, Until: issued.Add(time.Hour).UnixMicro(), Ticket: "M-118"})
+	o.Requester = "person/anna"
+	payload := encodeOrder(t, o)
+	for _, row := range []struct {
+		names []string
+		ok    bool
+	}{
+		{[]string{"anna"}, false},
+		{[]string{"ben"}, false},
+		{[]string{"anna", "ben"}, false}, // she asked for it, so she does not count
+		{[]string{"ben", "cora"}, true},
+	} {
+		if _, err := tr.CheckOrder(s.envelope(link.NamespaceApproval, payload, row.names...), here()); (err == nil) != row.ok {
+			t.Errorf("%v: %v", row.names, err)
+		}
+	}
+}
+
 // TRUST F01 to F03: with every key that a server holds, and every namespace,
 // nothing that leads away from safety passes.
 func TestCapturedServerCannotLoosen(t *testing.T) {

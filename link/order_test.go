@@ -37,6 +37,28 @@ var goodParams = map[link.OrderType]any{
 	link.OrderZeroize:       link.ZeroizeParams{}, link.OrderRetire: link.RetireParams{},
 }
 
+// pointBypass has every parameter of its type.
+var pointBypass = link.BypassParams{
+	Sensor: core.MustID[core.SensorID]("case-1"), Point: "lid", Ticket: "M-2026-118",
+	From: issued.Add(30 * time.Minute).UnixMicro(), Until: issued.Add(time.Hour).UnixMicro(),
+}
+
+func encodeParams(t testing.TB, p any) json.RawMessage {
+	t.Helper()
+	raw, err := link.EncodeParams(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func bypassOf(t testing.TB, change func(*link.BypassParams)) json.RawMessage {
+	t.Helper()
+	p := pointBypass
+	change(&p)
+	return encodeParams(t, p)
+}
+
 func testUUID(n byte) core.UUID {
 	u := core.UUID{0x01, 0x93, 0x2d, 0x3f, 0x9b, 0x9e, 0x7c, 0x2a, 0x8f, 0, 0, 0, 0, 0, 0, n}
 	return u
@@ -164,6 +186,7 @@ func TestOrderGoldenBytes(t *testing.T) {
 		all.WriteByte('\n')
 	}
 	golden(t, "orders.ndjson", all.Bytes())
+	golden(t, "bypass-point.ndjson", append(encodeOrder(t, newOrder(t, link.OrderBypass, pointBypass)), '\n'))
 	golden(t, "order-envelope.json", s.seal(link.NamespaceApproval, encodeOrder(t, newOrder(t, link.OrderRelease, nil)), "anna", "ben"))
 }
 
@@ -214,6 +237,18 @@ func TestOrderRules(t *testing.T) {
 		{"bypass without end", link.OrderBypass, func(o *link.Order) { o.Params = json.RawMessage(`{"sensor":"a","until":0}`) }, "until"},
 		{"bypass of all", link.OrderBypass, func(o *link.Order) { o.Params = json.RawMessage(`{"sensor":"","until":1}`) }, "no sensor"},
 		{"bypass of a pattern", link.OrderBypass, func(o *link.Order) { o.Params = json.RawMessage(`{"sensor":"*","until":1}`) }, "identifier"},
+		{"bypass that begins before it was issued", link.OrderBypass, func(o *link.Order) { o.Params = bypassOf(t, func(p *link.BypassParams) { p.From = o.Issued - 1 }) }, "from"},
+		{"bypass that ends before it begins", link.OrderBypass, func(o *link.Order) { o.Params = bypassOf(t, func(p *link.BypassParams) { p.From = p.Until }) }, "from"},
+		{"bypass of a point that draws", link.OrderBypass, func(o *link.Order) { o.Params = bypassOf(t, func(p *link.BypassParams) { p.Point = "lid\n" }) }, "point"},
+		{"bypass of an endless point", link.OrderBypass, func(o *link.Order) {
+			o.Params = bypassOf(t, func(p *link.BypassParams) { p.Point = strings.Repeat("x", 257) })
+		}, "point"},
+		{"bypass with a long ticket", link.OrderBypass, func(o *link.Order) {
+			o.Params = bypassOf(t, func(p *link.BypassParams) { p.Ticket = strings.Repeat("x", 65) })
+		}, "ticket"},
+		{"maintenance for a week", link.OrderDisarm, func(o *link.Order) {
+			o.Params = encodeParams(t, link.DisarmParams{Arming: core.Maintenance, Until: issued.Add(24*time.Hour + 1000).UnixMicro()})
+		}, "24 hours"},
 		{"baseline of all", link.OrderBaseline, func(o *link.Order) { o.Params = json.RawMessage(`{"sensor":"","sha256":""}`) }, "no sensor"},
 		{"update version", link.OrderUpdate, func(o *link.Order) { o.Params = json.RawMessage(`{"version":"v1","sha256":"","size":1}`) }, "like 1.2.3"},
 		{"update size", link.OrderUpdate, func(o *link.Order) { o.Params = json.RawMessage(`{"version":"1.2.3","sha256":"","size":0}`) }, "size 0"},
@@ -249,13 +284,17 @@ func TestRenderedOrderIsWhatIsSigned(t *testing.T) {
 		}
 		all.WriteString(text + "\n")
 	}
-	golden(t, "rendered.txt", []byte(all.String()))
+	text, err := link.RenderOrder(encodeOrder(t, newOrder(t, link.OrderBypass, pointBypass)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "rendered.txt", []byte(all.String()+text))
 
 	// A reason that tries to draw another order.
 	o := newOrder(t, link.OrderRelease, nil)
 	o.Reason = "ok\n  device        press-8\x1b[1A\x1b[2K\r\u202egnp\u200b\u0000\u0085\u009b31m e\u0301 \"\\"
 	o.Incident = "\u2066x\ufeff"
-	text, err := link.RenderOrder(encodeOrder(t, o))
+	text, err = link.RenderOrder(encodeOrder(t, o))
 	if err != nil {
 		t.Fatal(err)
 	}

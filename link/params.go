@@ -13,6 +13,16 @@ import (
 // microseconds.
 const maxGrant = 30 * 24 * 3600 * 1_000_000
 
+// maxMaintenance is the longest that one order can give people who work on a
+// device: who needs longer asks again, and is seen to.
+const maxMaintenance = 24 * 3600 * 1_000_000
+
+// Limits of texts in parameters, in bytes.
+const (
+	maxPoint  = 256 // as long as any that a sensor says
+	maxTicket = 64
+)
+
 // The parameters of each order type. They are decoded strictly: an order with a
 // parameter that this version does not know is refused, not carried out in part.
 //
@@ -41,13 +51,20 @@ type (
 	DisarmParams struct {
 		Arming   core.Arming `json:"arming"` // disarmed, transport or maintenance
 		Until    int64       `json:"until"`  // microseconds; it ends by itself
-		Presence string      `json:"presence,omitempty"`
+		// Ticket is the maintenance that it is for, as the site counts them.
+		Ticket   string `json:"ticket,omitempty"`
+		Presence string `json:"presence,omitempty"`
 	}
 	// BypassParams are those of [OrderBypass].
 	BypassParams struct {
-		Sensor   core.SensorID `json:"sensor"`
-		Until    int64         `json:"until"`
-		Presence string        `json:"presence,omitempty"`
+		Sensor core.SensorID `json:"sensor"`
+		// Point is the one input of it that is bypassed, "" for all of it.
+		Point string `json:"point,omitempty"`
+		// From is when it begins, microseconds; 0 for at once.
+		From     int64  `json:"from,omitempty"`
+		Until    int64  `json:"until"`
+		Ticket   string `json:"ticket,omitempty"`
+		Presence string `json:"presence,omitempty"`
 	}
 	// BaselineParams are those of [OrderBaseline].
 	BaselineParams struct {
@@ -162,12 +179,27 @@ func (p DisarmParams) check(issued int64) error {
 	if p.Arming == core.Armed {
 		return fmt.Errorf("arming %q is not disarmed; use an order of type %s", p.Arming, OrderArm)
 	}
+	if p.Arming == core.Maintenance && p.Until-issued > maxMaintenance {
+		return errors.New("a maintenance ends at most 24 hours after it was issued")
+	}
+	if err := checkText("ticket", p.Ticket, maxTicket); err != nil {
+		return err
+	}
 	return checkGrant(p.Until, issued)
 }
 
 func (p BypassParams) check(issued int64) error {
-	if p.Sensor.IsZero() {
+	switch {
+	case p.Sensor.IsZero():
 		return errors.New("there is no sensor")
+	case p.From != 0 && (p.From < issued || p.From >= p.Until):
+		return errors.New("from must not be before issued, and must be before until")
+	}
+	if err := checkText("point", p.Point, maxPoint); err != nil {
+		return err
+	}
+	if err := checkText("ticket", p.Ticket, maxTicket); err != nil {
+		return err
 	}
 	return checkGrant(p.Until, issued)
 }
@@ -206,6 +238,13 @@ func (p ServerAddressParams) check(int64) error {
 func checkGrant(until, issued int64) error {
 	if until <= issued || until-issued > maxGrant {
 		return errors.New("until must be after issued and at most 30 days after it")
+	}
+	return nil
+}
+
+func checkText(name, text string, limit int) error {
+	if len(text) > limit || !plain(text) {
+		return fmt.Errorf("%s %q is over %d bytes, or does not print as it stands", name, clip(text), limit)
 	}
 	return nil
 }

@@ -55,11 +55,7 @@ func renderParams(params any, line func(name, format string, args ...any)) {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		switch value := v.Field(i).Interface().(type) {
 		case int64:
-			if name == "until" {
-				line(name, "%s", stamp(value))
-				continue
-			}
-			line(name, "%d", value)
+			line(name, "%s", number(name, value))
 		case uint64:
 			line(name, "%d", value)
 		case []string:
@@ -67,9 +63,29 @@ func renderParams(params any, line func(name, format string, args ...any)) {
 				line(name, "%s", quote(s))
 			}
 		default:
-			line(name, "%s", quote(fmt.Sprint(value)))
+			line(name, "%s", quoteOr(unset[name], fmt.Sprint(value)))
 		}
 	}
+}
+
+// unset says what a parameter means that is left out, where that is not nothing.
+var unset = map[string]string{"point": "(the whole sensor)", "from": "(at once)"}
+
+func number(name string, value int64) string {
+	switch {
+	case name == "from" && value == 0:
+		return unset[name]
+	case name == "from" || name == "until":
+		return stamp(value)
+	}
+	return fmt.Sprint(value)
+}
+
+func quoteOr(meaning, s string) string {
+	if s == "" && meaning != "" {
+		return meaning
+	}
+	return quote(s)
 }
 
 func orNone(s string) string {
