@@ -49,8 +49,8 @@ type (
 	}
 	// DisarmParams are those of [OrderDisarm].
 	DisarmParams struct {
-		Arming   core.Arming `json:"arming"` // disarmed, transport or maintenance
-		Until    int64       `json:"until"`  // microseconds; it ends by itself
+		Arming core.Arming `json:"arming"` // disarmed, transport or maintenance
+		Until  int64       `json:"until"`  // microseconds; it ends by itself
 		// Ticket is the maintenance that it is for, as the site counts them.
 		Ticket   string `json:"ticket,omitempty"`
 		Presence string `json:"presence,omitempty"`
