@@ -35,6 +35,7 @@ type loop struct {
 	s      *server
 	m      *machine
 	peer   net.Listener
+	bmc    *bmc
 	checks int
 	seen   uint64 // sequence of the newest event before the present check
 	tale   tale
@@ -119,9 +120,9 @@ func bring(t *testing.T) *loop {
 	if err := errors.Join(image(ctx, filepath.Join(dir, "initramfs"), folder, programs), disk(ctx, filepath.Join(dir, "state.img"))); err != nil {
 		t.Fatal(err)
 	}
-	l := &loop{peer: peer(t), checker: filepath.Join(programs, "proofcheck")}
+	l := &loop{peer: peer(t), bmc: startBMC(t, dir), checker: filepath.Join(programs, "proofcheck")}
 	agents := freePort(t)
-	l.m = start(t, dir, folder, wiring{server: agents, peer: l.peer.Addr().String()})
+	l.m = start(t, dir, folder, wiring{server: agents, peer: l.peer.Addr().String(), bmc: l.bmc.serial})
 	fmt.Printf("hil: built and booting after %s\n", time.Since(began).Round(time.Millisecond))
 	l.s = newServer(t, dir, filepath.Join(programs, "interlock"), agents) // while the machine boots
 	return l
@@ -240,7 +241,7 @@ func (l *loop) enrolled(ctx context.Context) (string, error) {
 
 // hardware brings the simulated chips to life.
 func (l *loop) hardware(ctx context.Context) error {
-	return errors.Join(l.m.do(ctx, "gpio.make", nil, nil), l.m.do(ctx, "hwmon.make", nil, nil))
+	return errors.Join(l.m.do(ctx, "gpio.make", nil, nil), l.m.do(ctx, "chip.make", control.Listing{Names: []string{"adm9240"}}, nil))
 }
 
 func (l *loop) healthy(ctx context.Context) func() error {

@@ -14,7 +14,7 @@ import (
 
 // needs are the programs of this host that the test can't do without. Without
 // one of them nothing would be proved, so the test fails.
-var needs = []string{"qemu-system-x86_64", "swtpm", "mke2fs", "nft", "ldd", "bash"}
+var needs = []string{"qemu-system-x86_64", "swtpm", "ipmi_sim", "mke2fs", "nft", "ldd", "bash"}
 
 func needTools(t *testing.T) {
 	t.Helper()

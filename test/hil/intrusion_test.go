@@ -143,7 +143,7 @@ func (l *loop) cut(ctx context.Context) (string, error) {
 	err := inTurn(
 		func() error { return l.carrier(ctx, false) },
 		func() error { return l.latched(ctx, "carrier", "carrier_down") },
-		func() error { return l.m.do(ctx, "hwmon.alarm", nil, nil) },
+		func() error { return l.m.do(ctx, "chip.alarm", control.Listing{Names: []string{"adm9240"}}, nil) },
 		func() error { return l.latched(ctx, "board", "case_intrusion") },
 		func() error { return l.m.do(ctx, "gpio.remove", nil, nil) },
 		func() error { return l.latched(ctx, "case", "chip_removed") },

@@ -2,9 +2,10 @@
 # Prepares the kernel that the hardware-in-the-loop test boots, and prints the
 # folder that holds it: vmlinuz, modules/*.ko and modules/order.
 #
-# The kernel and most modules are Debian's own. gpio-sim and irq_sim, which
-# Debian doesn't ship, are built here out of tree from Debian's source package;
-# no line of that source enters this repository.
+# The kernel and most modules are Debian's own. Those that Debian doesn't ship
+# (gpio-sim and irq_sim, the timer that clocks an accelerometer's buffer, the
+# power supply of the kernel's own tests) are built here out of tree from
+# Debian's source package; no line of that source enters this repository.
 #
 # The folder lies outside the clone, under a name made of the kernel's ABI and
 # the hash of this file, so that a change of either builds anew and a second
@@ -18,8 +19,11 @@ self="$(realpath "${BASH_SOURCE[0]}")"
 recipe="$(sha256sum "$self" | cut -c1-12)"
 wanted=(
   virtio_pci virtio_net virtio_blk virtio_scsi sd_mod ext4 crc32c_generic
-  configfs gpio-sim i2c-stub i2c-dev adm9240
-  xhci_pci usbhid hid-generic evdev
+  configfs gpio-sim i2c-stub i2c-dev adm9240 w83792d w83793
+  mma8452 bmc150_accel_i2c kxcjk-1013 ti-ads1015 bmp280-i2c tsl2563 iio-trig-hrtimer
+  xhci_pci usbhid hid-generic evdev usb-storage
+  sdhci-pci mmc_block
+  ipmi_si ipmi_devintf i6300esb test_power
   nf_tables
 )
 
@@ -101,16 +105,19 @@ for package in debs/linux-headers-*.deb debs/linux-kbuild-*.deb debs/linux-compi
 dpkg -x debs/linux-source-*.deb source
 rm -r debs
 name=linux-source-6.1
-tar -xJf "source/usr/src/$name.tar.xz" "$name/drivers/gpio/gpio-sim.c" "$name/drivers/gpio/gpiolib.h" "$name/kernel/irq/irq_sim.c"
+tar -xJf "source/usr/src/$name.tar.xz" \
+  "$name/drivers/gpio/gpio-sim.c" "$name/drivers/gpio/gpiolib.h" "$name/kernel/irq/irq_sim.c" \
+  "$name/drivers/iio/industrialio-configfs.c" "$name/drivers/iio/industrialio-sw-trigger.c" "$name/drivers/iio/trigger/iio-trig-hrtimer.c" \
+  "$name/drivers/power/supply/test_power.c"
 rm -r source
 
-say "building gpio-sim and irq_sim"
+say "building the modules that Debian does not ship"
 # The headers' Makefile names its other half by an absolute path.
 sed -i "s#^include .*#include $work/headers/usr/src/linux-headers-${kernel%-amd64}-common/Makefile#" \
   "headers/usr/src/linux-headers-$kernel/Makefile"
 mkdir build
 cp "$name/drivers/gpio/gpio-sim.c" build/gpio-sim-main.c
-cp "$name/drivers/gpio/gpiolib.h" "$name/kernel/irq/irq_sim.c" build/
+cp "$name/drivers/gpio/gpiolib.h" "$name/kernel/irq/irq_sim.c" "$name"/drivers/iio/*.c "$name"/drivers/iio/trigger/*.c "$name/drivers/power/supply/test_power.c" build/
 # irq_sim.c is meant to be built in: as a module it needs a licence line, and
 # the same descriptor by an exported way.
 sed -i \
@@ -118,13 +125,13 @@ sed -i \
   -e 's/#include <linux\/slab.h>/&\n#include <linux\/module.h>\n#include <linux\/irqdesc.h>\nMODULE_LICENSE("GPL");/' \
   build/irq_sim.c
 cat >build/Makefile <<'MAKEFILE'
-obj-m += irq_sim.o gpio-sim.o
+obj-m += irq_sim.o gpio-sim.o industrialio-configfs.o industrialio-sw-trigger.o iio-trig-hrtimer.o test_power.o
 gpio-sim-y := gpio-sim-main.o
 ccflags-y += -DCONFIG_IRQ_SIM=1
 MAKEFILE
 make -C "headers/usr/src/linux-headers-$kernel" M="$work/build" modules >build.log 2>&1 || {
   tail -n 30 build.log >&2
-  die "gpio-sim doesn't build against $kernel" "see the compiler's words above; the recipe is $self"
+  die "the modules don't build against $kernel" "see the compiler's words above; the recipe is $self"
 }
 
 say "collecting the modules"

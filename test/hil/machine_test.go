@@ -29,16 +29,19 @@ type machine struct {
 	ctl   *line
 	qmp   *line
 	hello control.Hello
+	// heard are the monitor's events that nobody has waited for yet, by name.
+	heard map[string]int
 }
 
-// wiring is what the guest can reach: one port of this host's loopback each.
-type wiring struct{ server, peer string }
+// wiring is what the guest can reach: one port of this host's loopback each. bmc
+// is its management controller's end.
+type wiring struct{ server, peer, bmc string }
 
 // start boots the machine in the background. The folder's path must be short:
 // it holds unix sockets.
 func start(t *testing.T, dir, kernel string, w wiring) *machine {
 	t.Helper()
-	m := &machine{dir: dir, ended: make(chan struct{})}
+	m := &machine{dir: dir, ended: make(chan struct{}), heard: map[string]int{}}
 	if err := m.startTPM(t); err != nil {
 		t.Fatal(err)
 	}
@@ -138,20 +141,35 @@ func (m *machine) arguments(kernel string, w wiring) ([]string, error) {
 	// connection of the guest starts one forwarder.
 	netdev := fmt.Sprintf("user,id=net0,restrict=on,net=10.0.2.0/24,guestfwd=tcp:%s:%s-cmd:%s forward %s,guestfwd=tcp:%s:7-cmd:%s forward %s",
 		control.GuestServer, port, self, w.server, control.GuestPeer, self, w.peer)
-	return []string{
-		"-accel", "tcg,thread=multi,tb-size=256", "-machine", "q35", "-cpu", "max", "-smp", "2", "-m", "448",
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-rtc", "base=utc",
+	return append([]string{
+		"-accel", "tcg,thread=multi,tb-size=256", "-machine", "q35", "-cpu", "max", "-smp", "2", "-m", "512,slots=2,maxmem=1G",
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-rtc", "base=utc", "-action", "watchdog=none",
 		"-kernel", filepath.Join(kernel, "vmlinuz"), "-initrd", m.path("initramfs"), "-append", commandLine,
 		"-serial", "file:" + m.path("console"),
 		"-chardev", "socket,id=ctl,path=" + m.path("ctl"), "-serial", "chardev:ctl",
 		"-chardev", "socket,id=qmp,path=" + m.path("qmp"), "-mon", "chardev=qmp,mode=control",
-		"-chardev", "socket,id=tpm,path=" + m.path("tpm"), "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0",
 		"-netdev", netdev, "-device", "virtio-net-pci,netdev=net0,id=nic0,mac=52:54:00:00:00:01,romfile=",
 		"-blockdev", "driver=file,filename=" + m.path("state.img") + ",node-name=state", "-device", "virtio-blk-pci,drive=state,serial=STATE",
+	}, m.devices(w)...), nil
+}
+
+// devices are what the machine has to be sensed: two disks, sockets for cards, a
+// slot that takes a card while it runs, a watchdog, a management controller, and
+// serial numbers of its own.
+func (m *machine) devices(w wiring) []string {
+	host, port, _ := strings.Cut(w.bmc, ":")
+	return []string{
+		"-chardev", "socket,id=tpm,path=" + m.path("tpm"), "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0",
 		"-device", "virtio-scsi-pci,id=scsi0",
 		"-blockdev", "driver=null-co,node-name=case,size=67108864,read-zeroes=on", "-device", "scsi-hd,drive=case,id=disk0,bus=scsi0.0,serial=CASEDISK1",
+		"-blockdev", "driver=null-co,node-name=data,size=67108864,read-zeroes=on", "-device", "scsi-hd,drive=data,id=disk1,bus=scsi0.0,serial=DATADISK1",
 		"-device", "qemu-xhci,id=usb0",
-	}, nil
+		"-device", "pcie-root-port,id=slot1,bus=pcie.0,chassis=1,slot=1",
+		"-drive", "if=none,id=card", "-device", "sdhci-pci", "-device", "sd-card,id=sdslot,drive=card",
+		"-device", "i6300esb,id=watchdog0",
+		"-chardev", "socket,id=bmc,reconnect=1,host=" + host + ",port=" + port, "-device", "ipmi-bmc-extern,id=bmc0,chardev=bmc", "-device", "isa-ipmi-kcs,bmc=bmc0",
+		"-smbios", "type=1,serial=MACHINE-0001", "-smbios", "type=3,serial=CASE-0001", "-smbios", "type=17,manufacturer=Emulated,serial=DIMM-0001,part=P512",
+	}
 }
 
 // up waits until the guest has booted.
@@ -220,25 +238,47 @@ func (m *machine) monitor(ctx context.Context, command string, args map[string]a
 		return err
 	}
 	for {
-		text, err := m.qmp.read(ctx, time.Minute)
-		if err != nil {
-			return fmt.Errorf("QEMU %s: %w", command, err)
-		}
-		var got struct {
-			Event  string          `json:"event"`
-			Return json.RawMessage `json:"return"`
-			Error  json.RawMessage `json:"error"`
-		}
-		if err := json.Unmarshal(text, &got); err != nil {
-			return err
-		}
+		got, err := m.listenTo(ctx)
 		switch {
+		case err != nil:
+			return fmt.Errorf("QEMU %s: %w", command, err)
 		case got.Error != nil:
 			return fmt.Errorf("QEMU %s: %s", command, got.Error)
 		case got.Return != nil:
 			return nil
 		}
 	}
+}
+
+// said is a line of QEMU's monitor.
+type said struct {
+	Event  string          `json:"event"`
+	Return json.RawMessage `json:"return"`
+	Error  json.RawMessage `json:"error"`
+}
+
+// listenTo reads a line of the monitor and keeps in mind which event it was.
+func (m *machine) listenTo(ctx context.Context) (said, error) {
+	var got said
+	text, err := m.qmp.read(ctx, patience)
+	if err == nil {
+		err = json.Unmarshal(text, &got)
+	}
+	if got.Event != "" {
+		m.heard[got.Event]++
+	}
+	return got, err
+}
+
+// awaitEvent waits until the monitor tells of an event that nobody waited for yet.
+func (m *machine) awaitEvent(ctx context.Context, name string) error {
+	for m.heard[name] == 0 {
+		if _, err := m.listenTo(ctx); err != nil {
+			return fmt.Errorf("no event %s of QEMU's: %w", name, err)
+		}
+	}
+	m.heard[name]--
+	return nil
 }
 
 // console is the end of what the guest printed.

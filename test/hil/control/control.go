@@ -92,6 +92,50 @@ type Listing struct {
 	Names []string `json:"names"`
 }
 
+// Quantities are things that the chips measure, by the names of the guest's
+// world: what they are from now on, and by how much they move of themselves.
+type Quantities struct {
+	Values map[string]float64 `json:"values,omitempty"`
+	Noise  map[string]float64 `json:"noise,omitempty"`
+}
+
+// Shake shakes the accelerometer's Z axis; 0 Hz ends it.
+type Shake struct {
+	Hz float64 `json:"hz"`
+	G  float64 `json:"g"`
+}
+
+// Trigger is a timer that clocks a buffer.
+type Trigger struct {
+	Name string `json:"name"`
+	Hz   int    `json:"hz"`
+}
+
+// Step sets the clock by so much.
+type Step struct {
+	MS int64 `json:"ms"`
+}
+
+// Run runs a program of the product's.
+type Run struct {
+	Program string   `json:"program"`
+	Args    []string `json:"args"`
+}
+
+// Ran is what became of it.
+type Ran struct {
+	Code int    `json:"code"`
+	Out  string `json:"out"`
+	Said string `json:"said"`
+}
+
+// Cost is what the agent's process has used.
+type Cost struct {
+	CPU int64 `json:"cpu_ms"`
+	RSS int64 `json:"rss"`   // bytes
+	At  int64 `json:"at_ms"` // since the kernel started
+}
+
 // Trips asks for so many trips of the latency measurement.
 type Trips struct {
 	Count int `json:"count"`

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -25,10 +26,11 @@ type machine struct {
 	verbs map[string]func(json.RawMessage) (any, error)
 	agent *exec.Cmd
 	chip  chip
+	world *world
 }
 
 func newMachine() *machine {
-	m := &machine{}
+	m := &machine{world: newWorld()}
 	m.verbs = map[string]func(json.RawMessage) (any, error){
 		"file.write":   with(writeFile),
 		"list":         with(list),
@@ -41,8 +43,15 @@ func newMachine() *machine {
 		"gpio.remove":  func(json.RawMessage) (any, error) { return nil, m.chip.remove() },
 		"gpio.pull":    with(func(p control.Pull) (any, error) { return nil, m.chip.pull(p.Line, p.Up) }),
 		"gpio.bounce":  with(m.chip.bounce),
-		"hwmon.make":   func(json.RawMessage) (any, error) { return makeHwmon() },
-		"hwmon.alarm":  func(json.RawMessage) (any, error) { return nil, raiseHwmon() },
+		"chip.make":    with(m.world.make),
+		"chip.unplug":  with(m.world.unplug),
+		"chip.alarm":   with(m.world.alarm),
+		"world.set":    with(m.world.set),
+		"world.shake":  with(m.world.jolt),
+		"trigger.make": with(makeTrigger),
+		"clock.step":   with(stepClock),
+		"run":          with(run),
+		"agent.cost":   func(json.RawMessage) (any, error) { return m.agentCost() },
 		"nft":          func(json.RawMessage) (any, error) { return ruleset() },
 		"dial":         with(dial),
 		"trips":        with(m.trips),
@@ -149,6 +158,52 @@ func (m *machine) agentKill() error {
 func agentStatus() (any, error) {
 	out, err := exec.Command(agentBinary, "--config", control.AgentConfig, "--status").Output()
 	return json.RawMessage(out), commandError(err)
+}
+
+// run runs one of the product's own programs, as somebody at the machine does.
+// How it ends is the host's to judge.
+func run(r control.Run) (any, error) {
+	var out, said strings.Builder
+	cmd := exec.Command(r.Program, r.Args...)
+	cmd.Stdout, cmd.Stderr = &out, &said
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return nil, err
+	}
+	return control.Ran{Code: cmd.ProcessState.ExitCode(), Out: out.String(), Said: said.String()}, nil
+}
+
+// stepClock sets the machine's clock by so much, as settimeofday(2) does.
+func stepClock(s control.Step) (any, error) {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &now); err != nil {
+		return nil, err
+	}
+	to := unix.NsecToTimespec(now.Nano() + s.MS*int64(time.Millisecond))
+	return nil, unix.ClockSettime(unix.CLOCK_REALTIME, &to)
+}
+
+// agentCost is what the agent has used, as the kernel counts it.
+func (m *machine) agentCost() (any, error) {
+	if m.agent == nil {
+		return nil, errors.New("no agent runs")
+	}
+	dir := filepath.Join("/proc", strconv.Itoa(m.agent.Process.Pid))
+	stat, err := text(dir + "/stat")
+	if err != nil {
+		return nil, err
+	}
+	_, after, _ := strings.Cut(stat, ") ") // its name may have spaces
+	f := strings.Fields(after)
+	if len(f) < 22 {
+		return nil, fmt.Errorf("%s/stat has %d fields", dir, len(f))
+	}
+	var user, system, pages int64
+	if _, err := fmt.Sscan(f[11]+" "+f[12]+" "+f[21], &user, &system, &pages); err != nil {
+		return nil, err
+	}
+	return control.Cost{CPU: (user + system) * 10, RSS: pages * int64(os.Getpagesize()), At: monotonic().Milliseconds()}, nil
 }
 
 // ruleset is what the kernel's firewall holds, in the words of nft(8): a

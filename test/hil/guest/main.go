@@ -108,7 +108,7 @@ func mountOthers() error {
 
 // parameters are the module parameters that differ from the defaults. That USB
 // is closed is left to the agent here, so that the test sees who closed it.
-var parameters = map[string]string{"i2c-stub.ko": "chip_addr=0x2c"}
+var parameters = map[string]string{"i2c-stub.ko": addresses()}
 
 // loadModules loads what lies in /modules, in the order of its list.
 func loadModules() (int, error) {
