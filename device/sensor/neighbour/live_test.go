@@ -1,0 +1,376 @@
+package neighbour_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/core/clocktest"
+	"github.com/interlock-security/interlock/device/internal/devicetest"
+	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/neighbour"
+	"github.com/interlock-security/interlock/device/sensor/neighbour/frametest"
+)
+
+// lab is a device and a segment: two network namespaces with a cable between
+// them. eth0 is the device's card; what the test sends comes out of the cable.
+type lab struct {
+	t        *testing.T
+	clock    *clocktest.Clock
+	readings chan sensor.Reading
+	device   netns.NsHandle
+	nl       *netlink.Handle
+	segment  int // a packet socket at the cable's other end
+	own      net.HardwareAddr
+}
+
+var (
+	own     = netip.MustParseAddr("192.0.2.10")
+	gateway = netip.MustParseAddr("192.0.2.1")
+	mac1    = net.HardwareAddr{0x00, 0x1b, 0x21, 1, 1, 1}
+	mac2    = net.HardwareAddr{0x00, 0x1b, 0x21, 2, 2, 2}
+	mac3    = net.HardwareAddr{0x52, 0x54, 0x00, 3, 3, 3} // made up by software
+)
+
+func newLab(t *testing.T, c neighbour.Config) *lab {
+	t.Helper()
+	devicetest.NeedsRoot(t, "a network namespace")
+	l := &lab{t: t, readings: make(chan sensor.Reading, 4096), clock: clocktest.New(time.Unix(1_800_000_000, 0))}
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, ended := make(chan error, 1), make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the runtime throws the thread away
+		if err := l.build(); err != nil {
+			ready <- err
+			return
+		}
+		s, err := neighbour.New(sensor.Env{ID: core.MustID[core.SensorID]("net"), Clock: l.clock}, c)
+		ready <- err
+		if err == nil {
+			ended <- s.Run(ctx, func(r sensor.Reading) { l.readings <- r })
+		}
+	}()
+	l.must(<-ready)
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		_ = unix.Close(l.segment)
+		l.nl.Close()
+		_ = l.device.Close()
+	})
+	l.await("listening", func(r sensor.Reading) bool { return r.Kind == sensor.Beat })
+	return l
+}
+
+// build makes the segment first and leaves the thread in the device's namespace.
+func (l *lab) build() error {
+	segment, err := netns.New()
+	if err != nil {
+		return err
+	}
+	defer segment.Close()
+	if l.device, err = netns.New(); err != nil {
+		return err
+	}
+	quiet("/proc/sys/net/ipv6/conf/default/disable_ipv6")
+	if l.nl, err = netlink.NewHandleAt(l.device); err != nil {
+		return err
+	}
+	cable := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: "cable", PeerNamespace: netlink.NsFd(segment)}
+	if err := l.nl.LinkAdd(cable); err != nil {
+		return err
+	}
+	eth0, err := l.nl.LinkByName("eth0")
+	if err != nil {
+		return err
+	}
+	l.own = eth0.Attrs().HardwareAddr
+	if err := l.address(eth0); err != nil {
+		return err
+	}
+	return l.plug(segment)
+}
+
+// quiet keeps the device's kernel from speaking IPv6, so that whatever leaves it
+// is the driver's.
+func quiet(path string) { _ = os.WriteFile(path, []byte("1"), 0o600) }
+
+func (l *lab) address(eth0 netlink.Link) error {
+	if err := l.nl.LinkSetUp(eth0); err != nil {
+		return err
+	}
+	addr := &netlink.Addr{IPNet: &net.IPNet{IP: own.AsSlice(), Mask: net.CIDRMask(24, 32)}}
+	if err := l.nl.AddrAdd(eth0, addr); err != nil {
+		return err
+	}
+	return l.nl.RouteAdd(&netlink.Route{LinkIndex: eth0.Attrs().Index, Gw: gateway.AsSlice()})
+}
+
+// plug opens the socket at the other end of the cable.
+func (l *lab) plug(segment netns.NsHandle) error {
+	if err := netns.Set(segment); err != nil {
+		return err
+	}
+	defer func() { _ = netns.Set(l.device) }()
+	quiet("/proc/sys/net/ipv6/conf/cable/disable_ipv6")
+	nl, err := netlink.NewHandleAt(segment)
+	if err != nil {
+		return err
+	}
+	defer nl.Close()
+	cable, err := nl.LinkByName("cable")
+	if err != nil {
+		return err
+	}
+	if err := nl.LinkSetUp(cable); err != nil {
+		return err
+	}
+	const all = unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8
+	if l.segment, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, all); err != nil {
+		return err
+	}
+	return unix.Bind(l.segment, &unix.SockaddrLinklayer{Protocol: all, Ifindex: cable.Attrs().Index})
+}
+
+func (l *lab) must(err error) {
+	l.t.Helper()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// send puts a frame on the wire.
+func (l *lab) send(frame []byte) {
+	l.t.Helper()
+	if _, err := unix.Write(l.segment, frame); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// await returns the first reading that fits; the deadline only bounds a failure.
+func (l *lab) await(what string, fits func(sensor.Reading) bool) sensor.Reading {
+	l.t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		select {
+		case r := <-l.readings:
+			if fits(r) {
+				return r
+			}
+		case <-deadline:
+			l.t.Fatalf("no reading: %s", what)
+		}
+	}
+}
+
+func seen(mac net.HardwareAddr) func(sensor.Reading) bool {
+	return func(r sensor.Reading) bool {
+		return r.Kind == sensor.Sighting && r.Parts[0].Class == "neighbour" && r.Parts[0].Identity == mac.String()
+	}
+}
+
+func pulse(kind string) func(sensor.Reading) bool {
+	return func(r sensor.Reading) bool { return r.Kind == sensor.Pulse && r.Type == kind }
+}
+
+func fields(t *testing.T, r sensor.Reading) map[string]any {
+	t.Helper()
+	m := map[string]any{}
+	if err := json.Unmarshal(r.Fields, &m); err != nil {
+		t.Fatalf("%s: %v", r.Fields, err)
+	}
+	return m
+}
+
+func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func TestNeighboursAreHeardInEveryWay(t *testing.T) {
+	l := newLab(t, neighbour.Config{Interfaces: []string{"eth0"}})
+	for _, c := range []struct {
+		via   string
+		frame []byte
+		mac   net.HardwareAddr
+		about map[string]string
+	}{
+		{"arp", frametest.ARP(mac1, ip("192.0.2.21"), ip("192.0.2.99")), mac1, map[string]string{"ip": "192.0.2.21"}},
+		{"dhcp", frametest.DHCPRequest(mac2, "cam-3", "udhcp 1.36", gateway), mac2, map[string]string{"host": "cam-3", "vendor": "udhcp 1.36"}},
+		{"mdns", frametest.MDNS(mac3, ip("192.0.2.23"), "laptop.local"), mac3, map[string]string{"host": "laptop.local", "ip": "192.0.2.23", "randomised": "true"}},
+		{"nd", frametest.NeighbourAdvert(net.HardwareAddr{0, 1, 2, 3, 4, 5}, ip("fe80::1")), net.HardwareAddr{0, 1, 2, 3, 4, 5}, map[string]string{"ip": "fe80::1"}},
+		{"mld", frametest.MLD(net.HardwareAddr{0, 1, 2, 3, 4, 6}), net.HardwareAddr{0, 1, 2, 3, 4, 6}, nil},
+		{"ra", frametest.RouterAdvert(net.HardwareAddr{0, 1, 2, 3, 4, 7}, ip("fe80::7"), 1800), net.HardwareAddr{0, 1, 2, 3, 4, 7}, map[string]string{"ip": "fe80::7"}},
+	} {
+		l.send(c.frame)
+		r := l.await(c.via, seen(c.mac))
+		p := r.Parts[0]
+		if p.Place != "eth0" || p.About["via"] != c.via {
+			t.Errorf("%s: %+v", c.via, p)
+		}
+		for k, v := range c.about {
+			if p.About[k] != v {
+				t.Errorf("%s: %s is %q, want %q", c.via, k, p.About[k], v)
+			}
+		}
+	}
+}
+
+func TestTheSwitchSaysWhichSocketThisIs(t *testing.T) {
+	l := newLab(t, neighbour.Config{Interfaces: []string{"eth0"}})
+	l.send(frametest.LLDP(mac1, mac1, "ge-0/0/7", "hall-1-sw"))
+	r := l.await("the port", func(r sensor.Reading) bool {
+		return r.Kind == sensor.Sighting && r.Parts[0].Class == "switch-port"
+	})
+	if p := r.Parts[0]; p.Identity != mac1.String()+" ge-0/0/7" || p.About["host"] != "hall-1-sw" {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestASecondDHCPServerIsAnAlarm(t *testing.T) {
+	for name, c := range map[string]neighbour.Config{
+		"the first is believed":      {Interfaces: []string{"eth0"}},
+		"the configuration names it": {Interfaces: []string{"eth0"}, DHCPServers: []string{"192.0.2.1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, c)
+			l.send(frametest.DHCPOffer(mac1, gateway, mac2))
+			l.await("the right one", seen(mac1))
+			l.send(frametest.DHCPOffer(mac3, ip("192.0.2.66"), mac2))
+			r := l.await("the second one", pulse("dhcp_rogue"))
+			if f := fields(t, r); !r.Alarm || r.Severity != core.SeverityHigh || f["server"] != "192.0.2.66" || f["mac"] != mac3.String() {
+				t.Errorf("%+v %s", r, r.Fields)
+			}
+			l.send(frametest.DHCPRequest(mac2, "cam", "", ip("192.0.2.67")))
+			if f := fields(t, l.await("a client chose a third one", pulse("dhcp_rogue"))); f["client"] != mac2.String() || f["server"] != "192.0.2.67" {
+				t.Errorf("%v", f)
+			}
+		})
+	}
+}
+
+func TestAnotherNetworkCardWithTheGatewaysAddressIsAnAlarm(t *testing.T) {
+	l := newLab(t, neighbour.Config{Interfaces: []string{"eth0"}})
+	l.send(frametest.ARP(mac1, gateway, own))
+	l.await("the gateway", seen(mac1))
+	l.send(frametest.ARP(mac3, gateway, gateway))
+	r := l.await("the gateway's address moves", pulse("gateway_changed"))
+	if f := fields(t, r); !r.Alarm || f["was"] != mac1.String() || f["mac"] != mac3.String() || f["randomised"] != true {
+		t.Errorf("%s", r.Fields)
+	}
+}
+
+func TestTheKernelsOwnTableIsHeard(t *testing.T) {
+	l := newLab(t, neighbour.Config{Interfaces: []string{"eth0"}, Gateways: map[string]string{"192.0.2.1": "00-1B-21-01-01-01"}})
+	eth0, err := l.nl.LinkByName("eth0")
+	l.must(err)
+	l.must(l.nl.NeighSet(&netlink.Neigh{LinkIndex: eth0.Attrs().Index, State: netlink.NUD_REACHABLE, IP: gateway.AsSlice(), HardwareAddr: mac2}))
+	if f := fields(t, l.await("the kernel's gateway", pulse("gateway_changed"))); f["via"] != "kernel" || f["was"] != mac1.String() {
+		t.Errorf("%v", f)
+	}
+	if r := l.await("the kernel's neighbour", seen(mac2)); r.Parts[0].About["via"] != "kernel" {
+		t.Errorf("%+v", r.Parts[0])
+	}
+}
+
+func TestWhoClaimsThisMachinesAddressIsAnAlarm(t *testing.T) {
+	l := newLab(t, neighbour.Config{Interfaces: []string{"eth0"}})
+	l.send(frametest.ARP(mac3, own, own))
+	if f := fields(t, l.await("a conflict", pulse("address_conflict"))); f["own"] != true || f["mac"] != mac3.String() {
+		t.Errorf("%v", f)
+	}
+}
+
+// TestNothingIsSent reads the wire beside the driver: the kernel answers ARP by
+// itself, so the device has no address here that anybody asks for.
+func TestNothingIsSent(t *testing.T) {
+	l := newLab(t, neighbour.Config{Interfaces: []string{"eth0"}})
+	for i := range byte(50) {
+		mac := net.HardwareAddr{0, 0x1b, 0x21, 9, 9, i}
+		l.send(frametest.ARP(mac, netip.AddrFrom4([4]byte{192, 0, 2, 100 + i}), ip("192.0.2.254")))
+		l.await("heard", seen(mac))
+	}
+	for range 3 {
+		l.clock.Advance(10 * time.Second)
+		l.await("a look", func(r sensor.Reading) bool { return r.Kind == sensor.Beat })
+	}
+	l.must(unix.SetNonblock(l.segment, true))
+	for range l.sent() {
+		t.Error("the device sent something")
+	}
+	// The kernel's own answer shows that the wire is read.
+	l.send(frametest.ARP(mac1, ip("192.0.2.21"), own))
+	l.await("a question to the device", seen(mac1))
+	if l.sent() != 1 {
+		t.Error("the kernel's answer is not on the wire: this test reads nothing")
+	}
+}
+
+// sent counts the frames that the device has put on the wire.
+func (l *lab) sent() (count int) {
+	l.t.Helper()
+	buf := make([]byte, 2048)
+	for {
+		n, from, err := unix.Recvfrom(l.segment, buf, 0)
+		if err != nil {
+			return count // nothing more on the wire
+		}
+		if out, ok := from.(*unix.SockaddrLinklayer); ok && out.Pkttype == unix.PACKET_OUTGOING {
+			continue // the test's own
+		}
+		if n >= 12 && bytes.Equal(buf[6:12], l.own) {
+			l.t.Logf("the device sent %x", buf[:n])
+			count++
+		}
+	}
+}
+
+func TestTheKernelFiltersWhatIsNotListenedFor(t *testing.T) {
+	l := newLab(t, neighbour.Config{Interfaces: []string{"eth0"}})
+	for range 200 {
+		l.send(frametest.UDP(mac1, ip("192.0.2.21"), ip("192.0.2.10"), 40000, 9000, []byte("process data")))
+	}
+	l.send(frametest.VLAN(mac1, ip("192.0.2.21")))
+	l.send(frametest.ARP(mac2, ip("192.0.2.22"), own))
+	l.await("the ARP behind it", seen(mac2))
+	l.clock.Advance(10 * time.Second)
+	r := l.await("how much was heard", func(r sensor.Reading) bool { return r.Kind == sensor.Measure && r.Value > 0 })
+	if r.Point != "eth0" || r.Value != 1 {
+		t.Errorf("%g frames came through at %s, want the one of ARP", r.Value, r.Point)
+	}
+}
+
+func TestAnInterfaceThatCantBeHeardIsAFault(t *testing.T) {
+	l := newLab(t, neighbour.Config{Interfaces: []string{"eth0", "eth7"}})
+	broken := func(name string) func(sensor.Reading) bool {
+		return func(r sensor.Reading) bool { return r.Kind == sensor.Broken && r.Point == name }
+	}
+	l.clock.Advance(10 * time.Second)
+	if r := l.await("eth7 is not there", broken("eth7")); !strings.Contains(string(r.Fields), "no such interface") {
+		t.Errorf("%s", r.Fields)
+	}
+	eth0, err := l.nl.LinkByName("eth0")
+	l.must(err)
+	l.must(l.nl.LinkSetDown(eth0))
+	l.clock.Advance(10 * time.Second)
+	l.await("eth0 is off", broken("eth0"))
+	l.must(l.nl.LinkSetUp(eth0))
+	l.clock.Advance(10 * time.Second)
+	l.await("eth0 is heard again", func(r sensor.Reading) bool { return r.Kind == sensor.Measure && r.Point == "eth0" })
+	l.send(frametest.ARP(mac1, ip("192.0.2.21"), own))
+	l.await("a neighbour behind it", seen(mac1))
+	l.must(l.nl.LinkDel(eth0))
+	l.clock.Advance(10 * time.Second)
+	l.await("eth0 is gone", broken("eth0"))
+}
