@@ -161,6 +161,19 @@ func (l *lab) send(frame []byte) {
 	}
 }
 
+// advance lets so much time pass, once the driver waits for it.
+func (l *lab) advance() {
+	l.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for l.clock.Waiters() == 0 {
+		if time.Now().After(deadline) {
+			l.t.Fatal("the driver waits for no time")
+		}
+		runtime.Gosched()
+	}
+	l.clock.Advance(10 * time.Second)
+}
+
 // await returns the first reading that fits; the deadline only bounds a failure.
 func (l *lab) await(what string, fits func(sensor.Reading) bool) sensor.Reading {
 	l.t.Helper()
@@ -302,7 +315,7 @@ func TestNothingIsSent(t *testing.T) {
 		l.await("heard", seen(mac))
 	}
 	for range 3 {
-		l.clock.Advance(10 * time.Second)
+		l.advance()
 		l.await("a look", func(r sensor.Reading) bool { return r.Kind == sensor.Beat })
 	}
 	l.must(unix.SetNonblock(l.segment, true))
@@ -344,7 +357,7 @@ func TestTheKernelFiltersWhatIsNotListenedFor(t *testing.T) {
 	l.send(frametest.VLAN(mac1, ip("192.0.2.21")))
 	l.send(frametest.ARP(mac2, ip("192.0.2.22"), own))
 	l.await("the ARP behind it", seen(mac2))
-	l.clock.Advance(10 * time.Second)
+	l.advance()
 	r := l.await("how much was heard", func(r sensor.Reading) bool { return r.Kind == sensor.Measure && r.Value > 0 })
 	if r.Point != "eth0" || r.Value != 1 {
 		t.Errorf("%g frames came through at %s, want the one of ARP", r.Value, r.Point)
@@ -356,21 +369,21 @@ func TestAnInterfaceThatCantBeHeardIsAFault(t *testing.T) {
 	broken := func(name string) func(sensor.Reading) bool {
 		return func(r sensor.Reading) bool { return r.Kind == sensor.Broken && r.Point == name }
 	}
-	l.clock.Advance(10 * time.Second)
+	l.advance()
 	if r := l.await("eth7 is not there", broken("eth7")); !strings.Contains(string(r.Fields), "no such interface") {
 		t.Errorf("%s", r.Fields)
 	}
 	eth0, err := l.nl.LinkByName("eth0")
 	l.must(err)
 	l.must(l.nl.LinkSetDown(eth0))
-	l.clock.Advance(10 * time.Second)
+	l.advance()
 	l.await("eth0 is off", broken("eth0"))
 	l.must(l.nl.LinkSetUp(eth0))
-	l.clock.Advance(10 * time.Second)
+	l.advance()
 	l.await("eth0 is heard again", func(r sensor.Reading) bool { return r.Kind == sensor.Measure && r.Point == "eth0" })
 	l.send(frametest.ARP(mac1, ip("192.0.2.21"), own))
 	l.await("a neighbour behind it", seen(mac1))
 	l.must(l.nl.LinkDel(eth0))
-	l.clock.Advance(10 * time.Second)
+	l.advance()
 	l.await("eth0 is gone", broken("eth0"))
 }

@@ -102,6 +102,9 @@ func (w *watch) follow(ctx context.Context, updates <-chan netlink.NeighUpdate, 
 			wait = nil
 			w.refill()
 		case u, ok := <-updates:
+			if !ok && ctx.Err() != nil {
+				return nil
+			}
 			if !ok {
 				return errors.Join(core.E(core.KindUnavailable, "neighbour.Run", "the kernel closed the neighbour subscription"), first(lost))
 			}
