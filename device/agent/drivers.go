@@ -5,6 +5,7 @@ import (
 	"github.com/interlock-security/interlock/device/sensor/clock"
 	"github.com/interlock-security/interlock/device/sensor/disk"
 	"github.com/interlock-security/interlock/device/sensor/gpio"
+	"github.com/interlock-security/interlock/device/sensor/neighbour"
 	"github.com/interlock-security/interlock/device/sensor/tpm"
 	"github.com/interlock-security/interlock/device/sensor/usb"
 	"github.com/interlock-security/interlock/device/sensor/watchdog"
@@ -31,6 +32,7 @@ var registry = []entryOf{
 	driver(hwmonDoc, newHwmon),
 	driver(usb.Doc, usb.New),
 	driverOn(simDoc, newSim),
+	driver(neighbour.Doc, neighbour.New),
 	driver(tpm.Doc, tpm.New),
 	driver(watchdog.Doc, watchdog.New),
 	// judges
