@@ -6,6 +6,7 @@ import (
 	"github.com/interlock-security/interlock/device/sensor/disk"
 	"github.com/interlock-security/interlock/device/sensor/gpio"
 	"github.com/interlock-security/interlock/device/sensor/neighbour"
+	"github.com/interlock-security/interlock/device/sensor/rtctamper"
 	"github.com/interlock-security/interlock/device/sensor/tpm"
 	"github.com/interlock-security/interlock/device/sensor/usb"
 	"github.com/interlock-security/interlock/device/sensor/watchdog"
@@ -35,6 +36,7 @@ var registry = []entryOf{
 	driver(neighbour.Doc, neighbour.New),
 	driver(tpm.Doc, tpm.New),
 	driver(watchdog.Doc, watchdog.New),
+	driver(rtctamper.Doc, rtctamper.New),
 	// judges
 	// fusions
 }
