@@ -10,6 +10,7 @@ import (
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/fleet/seal"
 	"github.com/interlock-security/interlock/identity"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/platform/httpd"
@@ -38,6 +39,7 @@ type Parts struct {
 	Enrolment    *fleet.Enrolment
 	Orders       *fleet.Orders
 	Roots        *fleet.Roots
+	Seals        *seal.Seals
 	Alerts       *alert.Store
 	Incidents    *incident.Store
 	Playbooks    *playbook.Engine

@@ -29,6 +29,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/digital/crypt"
 	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/fleet/seal"
 	"github.com/interlock-security/interlock/identity"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/link/ceremony"
@@ -77,6 +78,7 @@ type rig struct {
 	raw       *store.DB
 	frames    *journal.Raw
 	log       *audit.Log
+	ring      core.Sealer
 	vkey      string
 	guard     *policy.Guard
 	registry  *fleet.Registry
@@ -137,6 +139,7 @@ func (r *rig) openLog(dir string) {
 	r.must(err)
 	r.vkey, err = note.NewEd25519VerifierKey(origin, public)
 	r.must(err)
+	r.ring = ring
 	r.log, err = audit.Open(r.t.Context(), audit.Config{Dir: filepath.Join(dir, "audit"), Origin: origin, Seed: core.NewSecret(private.Seed()), Sealer: ring, Clock: core.SystemClock{}})
 	r.must(err)
 	r.t.Cleanup(func() { _ = r.log.Close() })
@@ -275,6 +278,7 @@ func (r *rig) serve() {
 			return who, nil
 		},
 		Guard: r.guard, State: r.state, Frames: r.frames, Log: r.log, Registry: r.registry, Enrolment: r.enrol, Orders: r.orders, Roots: r.roots,
+		Seals:  seal.New(seal.Parts{DB: r.state, Registry: r.registry, Facts: audit.Put, Guard: r.guard, Sealer: r.ring, Clock: core.SystemClock{}}),
 		Alerts: r.alerts, Incidents: r.incident, Playbooks: r.engine, Stops: r.stops, People: r.people, Events: r.store, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler), Ending: r.ending,
 		Status: func(context.Context) (api.Status, error) { return api.Status{Health: core.HealthDegraded}, nil },
 		Act: func(ctx context.Context, who core.Principal, id core.DeviceID, t link.OrderType, q api.ActRequest) (fleet.Order, error) {

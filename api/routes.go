@@ -19,6 +19,7 @@ func (a *API) routes() {
 	a.installation()
 	a.detection()
 	a.fleet()
+	a.seals()
 	a.safety()
 	a.peopleRoutes()
 	a.audit()
@@ -61,6 +62,16 @@ func (a *API) fleet() {
 	Register(a, policy.OrderShow, get("order", "/v1/orders/{id}", "One order with its exact bytes"), a.Order)
 	Register(a, policy.OrderApprove, post("approve-order", "/v1/orders/{id}/approvals", "Hand in a signature over an order"), a.ApproveOrder)
 	Register(a, policy.TokenCreate, post("create-token", "/v1/tokens", "Make an enrolment string"), a.CreateToken)
+}
+
+func (a *API) seals() {
+	Register(a, policy.SealList, get("seals", "/v1/seals", "Seals: what is wrong first, then by the day they are due"), a.Seals)
+	Register(a, policy.SealShow, get("seal", "/v1/seals/{id}", "One seal and who looked at it"), a.Seal)
+	Register(a, policy.SealApply, post("apply-seal", "/v1/seals", "Register a seal that was put on a machine"), a.ApplySeal)
+	Register(a, policy.SealInspect, post("inspect-seal", "/v1/seals/{id}/inspections", "Record what was found at a seal"), a.InspectSeal)
+	Register(a, policy.SealRemove, post("remove-seal", "/v1/seals/{id}/remove", "End a seal, or replace it"), a.RemoveSeal)
+	a.stream(policy.SealInspect, addPhotoOperation(), a.serveAddPhoto)
+	a.stream(policy.SealShow, photoOperation(), a.servePhoto)
 }
 
 func (a *API) safety() {

@@ -159,6 +159,7 @@ func (s *Server) runFlow(ctx context.Context) error {
 	worker := &jobs.Runner{DB: s.base.state, Clock: s.clock, Handlers: s.flow.Playbooks.Handlers(), OnError: s.jobFailed}
 	s.background(ctx, "jobs", worker.Run)
 	s.background(ctx, "orders", s.sweepOrders)
+	s.background(ctx, "seals", s.sweepSeals)
 	s.background(ctx, "checkpoints", s.keepCheckpoints)
 	s.background(ctx, "targets", s.keepTargets)
 	s.background(ctx, "stop records", s.drainStops)
@@ -183,6 +184,15 @@ func (s *Server) sweepOrders(ctx context.Context) error {
 		}
 		if err := s.Listener.Flush(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("summaries of refusals wait", slog.Any("err", err))
+		}
+	})
+}
+
+// sweepSeals tells of seals that nobody looked at in time.
+func (s *Server) sweepSeals(ctx context.Context) error {
+	return s.every(ctx, 20*time.Second, func() {
+		if _, err := s.Seals.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("overdue seals wait", slog.Any("err", err))
 		}
 	})
 }

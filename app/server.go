@@ -17,6 +17,7 @@ import (
 	"github.com/interlock-security/interlock/digital/keys"
 	"github.com/interlock-security/interlock/digital/pki/verify"
 	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/fleet/seal"
 	"github.com/interlock-security/interlock/identity"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/policy"
@@ -56,6 +57,7 @@ type Server struct {
 	Authority *fleet.Authority
 	Enrolment *fleet.Enrolment
 	Orders    *fleet.Orders
+	Seals     *seal.Seals
 	Stops     *stop.Service
 	People    *identity.People
 	Listener  *fleet.Listener
@@ -226,6 +228,7 @@ func (s *Server) openFleet() {
 	k := keysOf{s.Keys, s.Audit}
 	s.Enrolment = fleet.NewEnrolment(s.Registry, s.Guard, s.Audit, k, s.Roots)
 	s.Orders = fleet.NewOrders(s.Registry, s.Roots, k, s.Guard, topicOrders)
+	s.Seals = seal.New(seal.Parts{DB: s.base.state, Registry: s.Registry, Facts: audit.Put, Guard: s.Guard, Sealer: s.base.keys.ring, Clock: s.clock})
 }
 
 // useRoot takes over what the trust root says of this server.

@@ -29,6 +29,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/digital/crypt"
 	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/fleet/seal"
 	"github.com/interlock-security/interlock/identity"
 	wire "github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/link/ceremony"
@@ -61,6 +62,7 @@ type plant struct {
 	t         testing.TB
 	state     *store.DB
 	log       *audit.Log
+	ring      core.Sealer
 	vkey      string
 	guard     *policy.Guard
 	registry  *fleet.Registry
@@ -69,6 +71,7 @@ type plant struct {
 	authority *fleet.Authority
 	enrol     *fleet.Enrolment
 	orders    *fleet.Orders
+	seals     *seal.Seals
 	alerts    *alert.Store
 	incidents *incident.Store
 	engine    *playbook.Engine
@@ -147,6 +150,7 @@ func (p *plant) openLog(dir string) {
 	p.must(err)
 	p.vkey, err = note.NewEd25519VerifierKey(plantLog, public)
 	p.must(err)
+	p.ring = ring
 	p.log, err = audit.Open(p.t.Context(), audit.Config{Dir: filepath.Join(dir, "audit"), Origin: plantLog, Seed: core.NewSecret(private.Seed()), Sealer: ring, Clock: core.SystemClock{}})
 	p.must(err)
 	p.t.Cleanup(func() { _ = p.log.Close() })
@@ -258,6 +262,7 @@ func (p *plant) openStops() {
 func (p *plant) open() {
 	p.t.Helper()
 	runner := action.NewRunner(p.guard, p.registry, p.orders)
+	p.seals = seal.New(seal.Parts{DB: p.state, Registry: p.registry, Facts: audit.Put, Guard: p.guard, Sealer: p.ring, Clock: core.SystemClock{}})
 	people, err := identity.NewPeople(identity.Parts{Console: "http://localhost:7400", Name: "test", Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler)})
 	p.must(err)
 	p.api = api.New(api.Parts{
@@ -266,6 +271,7 @@ func (p *plant) open() {
 			return core.Principal{}, core.E(core.KindUnauthenticated, "test", "no socket")
 		},
 		Guard: p.guard, State: p.state, Log: p.log, Registry: p.registry, Enrolment: p.enrol, Orders: p.orders, Roots: p.roots, Alerts: p.alerts,
+		Seals:     p.seals,
 		Incidents: p.incidents, Playbooks: p.engine, Stops: p.stops, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler),
 		Status: func(context.Context) (api.Status, error) {
 			return api.Status{Health: core.HealthDegraded, Mode: p.mode}, nil

@@ -86,6 +86,17 @@ func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 	return c.whole(ctx, http.MethodPost, path, in, out)
 }
 
+// Upload sends bytes as they are and reads the answer into out.
+func (c *Client) Upload(ctx context.Context, path, kind string, body []byte, out any) error {
+	return c.whole(ctx, http.MethodPost, path, raw{kind, body}, out)
+}
+
+// raw is a body that is not JSON.
+type raw struct {
+	kind string
+	body []byte
+}
+
 // Stream calls fn for each line of an NDJSON answer until fn returns an error,
 // the server ends it, or ctx does.
 func (c *Client) Stream(ctx context.Context, path string, fn func(line []byte) error) error {
@@ -133,8 +144,8 @@ func (c *Client) whole(ctx context.Context, method, path string, in, out any) er
 	if err != nil {
 		return core.Wrap(core.KindUnavailable, "client."+method, err)
 	}
-	if raw, ok := out.(*[]byte); ok {
-		*raw = b
+	if whole, ok := out.(*[]byte); ok {
+		*whole = b
 		return nil
 	}
 	return core.Wrap(core.KindInternal, "client."+method, json.Unmarshal(b, out))
@@ -144,7 +155,10 @@ func (c *Client) whole(ctx context.Context, method, path string, in, out any) er
 // comes back as an error of the kind that the server gave it.
 func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Response, error) {
 	var body io.Reader
-	if in != nil {
+	kind := "application/json"
+	if r, is := in.(raw); is {
+		kind, body = r.kind, bytes.NewReader(r.body)
+	} else if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
 			return nil, core.Wrap(core.KindInternal, "client."+method, err)
@@ -156,7 +170,7 @@ func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Res
 		return nil, core.Wrap(core.KindInvalid, "client."+method, err)
 	}
 	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", kind)
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

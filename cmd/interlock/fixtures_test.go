@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"image"
+	"image/png"
 	"log/slog"
 	"net"
 	"os"
@@ -59,6 +62,19 @@ func mktoken(ts *testscript.TestScript, _ bool, args []string) {
 	fact := strings.TrimSpace(ts.ReadFile(args[0]))
 	ts.Check(ts.Exec("interlock", "token", "create", "--device", args[1], "--key", fact))
 	ts.Setenv(app.EnvEnrolment, strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// mkphoto writes a picture of one grey: "mkphoto FILE GREY".
+func mkphoto(ts *testscript.TestScript, _ bool, args []string) {
+	grey, err := strconv.ParseUint(args[1], 10, 8)
+	ts.Check(err)
+	img := image.NewGray(image.Rect(0, 0, 80, 80))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(grey)
+	}
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(errors.Join(png.Encode(f, img), f.Close()))
 }
 
 // mkinstall makes a directory of keys as the first run does: "mkinstall DIR

@@ -50,6 +50,7 @@ type grammar struct {
 	Device    deviceCmd    `cmd:"" help:"Enrolled devices, and acts on them."`
 	Orders    ordersCmd    `cmd:"" help:"Orders to devices, and those that wait for signatures."`
 	People    peopleCmd    `cmd:"" help:"Who may sign in, with which rights, and what two persons agree on."`
+	Seal      sealCmd      `cmd:"" help:"Seals on machines: registered with a photo, looked at by a day."`
 	Token     tokenCmd     `cmd:"" help:"Enrolment tokens."`
 	Stop      stopCmd      `cmd:"" help:"Request a stop, now. In addition to, never instead of, a hard-wired emergency stop."`
 	Approve   approveCmd   `cmd:"" help:"Read an order from its exact bytes and sign it with your SSH key."`

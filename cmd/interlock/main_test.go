@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"mkorder":   mkorder,
 			"mklog":     mklog,
 			"mktoken":   mktoken,
+			"mkphoto":   mkphoto,
 		},
 	})
 }
