@@ -124,7 +124,7 @@ func (s *Sensor) scan() (map[string]input, error) {
 	found := map[string]input{}
 	for _, c := range chips {
 		dir := filepath.Join(s.class(), c.Name())
-		name, err := readSmall(filepath.Join(dir, "name"))
+		name, err := chipName(dir)
 		if err != nil || len(s.only) > 0 && !slices.Contains(s.only, name) {
 			continue // gone while we looked, or not asked for
 		}
@@ -282,10 +282,20 @@ func (w *watch) chipHere(in input) bool {
 	}
 	return slices.ContainsFunc(chips, func(c os.DirEntry) bool {
 		dir := filepath.Join(w.sensor.class(), c.Name())
-		name, err := readSmall(filepath.Join(dir, "name"))
+		name, err := chipName(dir)
 		target, _ := os.Readlink(filepath.Join(dir, "device"))
 		return err == nil && name == in.chip && (filepath.Base(target) == in.device || c.Name() == in.device)
 	})
+}
+
+// chipName reads what the chip is called. Old drivers (w83792d, w83793) have that
+// one folder further down, with their attributes.
+func chipName(dir string) (string, error) {
+	name, err := readSmall(filepath.Join(dir, "name"))
+	if errors.Is(err, os.ErrNotExist) {
+		return readSmall(filepath.Join(dir, "device", "name"))
+	}
+	return name, err
 }
 
 func writeZero(path string) error {

@@ -143,10 +143,11 @@ func TestACaseThatIsOpenAtTheStartAlarms(t *testing.T) {
 	_ = wait()
 }
 
-// Old drivers keep their attributes one folder further down.
+// Old drivers keep their attributes one folder further down, the name among them.
 func TestTheAttributesOfAnOldDriverAreFound(t *testing.T) {
 	r := newRig(t)
-	r.chip("hwmon3", "w83792d", "0-002d")
+	dir := r.chip("hwmon3", "w83792d", "0-002d")
+	r.must(os.Rename(filepath.Join(dir, "name"), filepath.Join(r.device("0-002d"), "name")))
 	r.write(filepath.Join(r.device("0-002d"), "intrusion1_alarm"), "1")
 	stop, wait := r.start()
 	r.await("open", isLevel("w83792d@0-002d/intrusion1_alarm", true))
