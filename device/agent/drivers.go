@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"github.com/interlock-security/interlock/device/monitor/known"
 	"github.com/interlock-security/interlock/device/sensor/carrier"
 	"github.com/interlock-security/interlock/device/sensor/clock"
 	"github.com/interlock-security/interlock/device/sensor/disk"
@@ -38,5 +39,6 @@ var registry = []entryOf{
 	driver(watchdog.Doc, watchdog.New),
 	driver(rtctamper.Doc, rtctamper.New),
 	// judges
+	judge(known.Doc, known.New),
 	// fusions
 }
