@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,13 +12,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/interlock-security/interlock/device/agent"
 )
 
-// emitters are the folders whose code makes events.
-var emitters = []string{
-	"app", "device/agent", "device/monitor", "device/spool", "device/sensor/carrier", "device/sensor/disk", "device/sensor/gpio", "device/sensor/hwmon",
-	"device/sensor/internal/uevent", "device/sensor/usb", "device/sensor/sim", "fleet", "siem/collect",
-}
+// emitters are the folders whose code makes events; so does what is below those
+// that end in "...".
+var emitters = []string{"app", "device/agent", "device/monitor/...", "device/spool", "device/sensor/...", "fleet/...", "siem/collect"}
 
 // emitting names the functions that take an event's type, and which argument it
 // is; others is for a function of that name elsewhere.
@@ -29,7 +30,8 @@ var (
 )
 
 // TestEvents holds events.md: each type that code of ours gives an event stands
-// there, and none that nobody gives.
+// there or, of drivers, judges and fusions, in sensors.md, and none that nobody
+// gives.
 func TestEvents(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "docs", "reference", "events.md"))
 	if err != nil {
@@ -43,7 +45,15 @@ func TestEvents(t *testing.T) {
 	}
 	emitted := map[string]string{}
 	for _, dir := range emitters {
-		eventTypes(t, dir, emitted)
+		for _, d := range below(t, dir) {
+			eventTypes(t, d, emitted)
+		}
+	}
+	for _, d := range agent.Docs() {
+		for _, e := range d.Events {
+			emitted[e.Type] = "what " + d.Name + " says of itself"
+			told = append(told, e.Type) // in sensors.md
+		}
 	}
 	if len(emitted) < 40 {
 		t.Fatalf("found only %d event types in the code", len(emitted))
@@ -58,6 +68,31 @@ func TestEvents(t *testing.T) {
 			t.Errorf("events.md tells of %s, which no code gives an event", name)
 		}
 	}
+}
+
+// below returns the folders with code that an emitter stands for.
+func below(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	top, deep := strings.CutSuffix(dir, "/...")
+	if !deep {
+		return []string{dir}
+	}
+	err := filepath.WalkDir(filepath.Join(root, top), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		if d.Name() == "testdata" || strings.HasSuffix(d.Name(), "test") {
+			return fs.SkipDir
+		}
+		if files, _ := filepath.Glob(filepath.Join(path, "*.go")); len(files) > 0 {
+			all = append(all, strings.TrimPrefix(path, root+string(filepath.Separator)))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // eventTypes reads the literals that become event types.
