@@ -201,7 +201,11 @@ func TestABufferIsRecordedInGAndPutBack(t *testing.T) {
 	r.must(err)
 	_, err = r.fifo.Write(all[1003:])
 	r.must(err)
-	wave := r.await("a wave", isKind(sensor.Waveform, "accel")).Wave
+	x := r.await("a wave", isKind(sensor.Waveform, "accel"))
+	if !x.Lively {
+		t.Error("an accelerometer that stands still is well")
+	}
+	wave := x.Wave
 	s := wave.Samples[0]
 	if wave.Full != 2 || s.At != time.Second || !near(s.X, 0, 1e-9) || !near(s.Y, -0.5, 0.001) || !near(s.Z, 1, 0.001) {
 		t.Errorf("full %g, %+v", wave.Full, s)
