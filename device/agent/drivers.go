@@ -1,11 +1,14 @@
 package agent
 
 import (
+	"github.com/interlock-security/interlock/device/monitor/environment"
 	"github.com/interlock-security/interlock/device/monitor/known"
+	"github.com/interlock-security/interlock/device/monitor/loop"
 	"github.com/interlock-security/interlock/device/sensor/carrier"
 	"github.com/interlock-security/interlock/device/sensor/clock"
 	"github.com/interlock-security/interlock/device/sensor/disk"
 	"github.com/interlock-security/interlock/device/sensor/gpio"
+	"github.com/interlock-security/interlock/device/sensor/iio"
 	"github.com/interlock-security/interlock/device/sensor/neighbour"
 	"github.com/interlock-security/interlock/device/sensor/rtctamper"
 	"github.com/interlock-security/interlock/device/sensor/tpm"
@@ -38,7 +41,10 @@ var registry = []entryOf{
 	driver(tpm.Doc, tpm.New),
 	driver(watchdog.Doc, watchdog.New),
 	driver(rtctamper.Doc, rtctamper.New),
+	driver(iio.Doc, iio.New),
 	// judges
 	judge(known.Doc, known.New),
+	judge(loop.Doc, loop.New),
+	judge(environment.Doc, environment.New),
 	// fusions
 }
