@@ -34,6 +34,7 @@ import (
 	"github.com/interlock-security/interlock/device/keystore"
 	"github.com/interlock-security/interlock/device/monitor"
 	"github.com/interlock-security/interlock/device/reflex"
+	"github.com/interlock-security/interlock/device/sensor"
 	"github.com/interlock-security/interlock/device/spool"
 	"github.com/interlock-security/interlock/digital/pki/verify"
 	"github.com/interlock-security/interlock/link"
@@ -85,9 +86,18 @@ type Agent struct {
 		mu  sync.Mutex
 		now tightened
 	}
-	waiting map[core.UUID]*link.Verified
-	queued  chan line
-	renew   chan struct{} // the server says that the certificate ran out
+	arm   arming
+	timed struct { // of the housekeeping alone
+		bounded bool
+		at      time.Duration
+	}
+	equipped []sensor.Sensor
+	kinds    map[core.SensorID]string
+	ports    ports
+	detailed time.Duration // when a heartbeat last had everything; of the housekeeping
+	waiting  map[core.UUID]*link.Verified
+	queued   chan line
+	renew    chan struct{} // the server says that the certificate ran out
 	// workloads are taken away by a containment and come back after the release.
 	workloads workloads
 	stops     struct {
@@ -193,7 +203,7 @@ func (a *Agent) assemble(enrolled bool) error {
 	if err := a.openSpool(); err != nil {
 		return err
 	}
-	if err := a.buildMonitor(); err != nil {
+	if err := errors.Join(a.beginArming(), a.buildMonitor()); err != nil {
 		return errors.Join(err, a.spool.Close())
 	}
 	a.tellStart(enrolled, lost)
@@ -339,38 +349,6 @@ func (a *Agent) header() spool.Header {
 
 func (a *Agent) signBatch(payload []byte) (*link.Envelope, error) {
 	return link.SealEnvelope(link.NamespaceBatch, payload, a.signer)
-}
-
-// buildMonitor makes the sensors and puts back their latches and grants.
-func (a *Agent) buildMonitor() error {
-	sensors, latch := a.sensors()
-	mon, err := monitor.New(monitor.Config{
-		Sensors: sensors, Latch: latch, Clock: a.cfg.Clock, Sink: a.sink, Log: a.cfg.Log, Rules: monitor.Rules{Debounce: a.cfg.Debounce},
-	})
-	if err != nil {
-		return err
-	}
-	a.mon = mon
-	boot, now := a.store.Continuity().Boot, a.cfg.Elapsed()
-	a.view(func(_ string, b *body) {
-		var set []monitor.Latch
-		for _, l := range b.Latches {
-			if l.Sensor.String() != ownSensor {
-				set = append(set, l.Latch)
-			}
-		}
-		arming := core.Armed
-		if b.Disarmed != nil && b.Disarmed.left(boot, now) > 0 {
-			arming = b.Disarmed.Arming
-		}
-		mon.Restore(set, arming)
-		for _, g := range b.Bypassed {
-			if left := g.left(boot, now); left > 0 {
-				mon.Bypass(g.Sensor, left)
-			}
-		}
-	})
-	return nil
 }
 
 // ownLatch makes a latch of the agent itself.

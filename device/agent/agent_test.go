@@ -305,10 +305,10 @@ func TestPoliciesGrantsAndAddressesByTheirRoles(t *testing.T) {
 	if st := m.status(); st.Sensors[0].State != core.SensorBypassed || st.Arming != core.Armed {
 		t.Errorf("status %+v", st)
 	}
-	for _, kind := range []link.OrderType{link.OrderUpdate, link.OrderBaseline, link.OrderZeroize, link.OrderRetire} {
+	for _, kind := range []link.OrderType{link.OrderUpdate, link.OrderZeroize, link.OrderRetire} {
 		params := map[link.OrderType]any{
 			link.OrderUpdate: link.UpdateParams{Version: "9.9.9", SHA256: hash, Size: 1}, link.OrderZeroize: link.ZeroizeParams{},
-			link.OrderBaseline: link.BaselineParams{Sensor: core.MustID[core.SensorID]("case"), SHA256: hash}, link.OrderRetire: link.RetireParams{},
+			link.OrderRetire: link.RetireParams{},
 		}[kind]
 		o, env := s.approved(kind, params, nil, "anna", "ben")
 		s.send("order", env, nil)
@@ -316,6 +316,7 @@ func TestPoliciesGrantsAndAddressesByTheirRoles(t *testing.T) {
 			t.Errorf("%s: %+v", kind, r)
 		}
 	}
+	do(link.OrderBaseline, link.BaselineParams{Sensor: core.MustID[core.SensorID]("case"), SHA256: hash}, link.OutcomeFailed, "anna", "ben") // it learns nothing
 	do(link.OrderServerAddress, link.ServerAddressParams{Servers: []string{"192.0.2.1:8443"}}, link.OutcomeRefused, "anna", "ben")
 	o, env := s.approved(link.OrderServerAddress, link.ServerAddressParams{Servers: []string{s.srv.Listener.Addr().String()}}, nil, "anna/recovery", "ben/recovery")
 	s.send("order", env, nil)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/keystore"
+	"github.com/interlock-security/interlock/device/monitor/schedule"
 	"github.com/interlock-security/interlock/device/reflex"
 	"github.com/interlock-security/interlock/device/spool"
 )
@@ -63,7 +64,9 @@ type Config struct {
 	Enforce Enforcement    `yaml:"enforce"`
 	DHCP    bool           `yaml:"dhcp,omitempty"` // quarantine keeps the lease alive
 	Sensors []SensorConfig `yaml:"sensors"`
-	Outputs []OutputConfig `yaml:"outputs,omitempty"`
+	// Schedule is when the device is disarmed by itself, week by week.
+	Schedule schedule.Config `yaml:"schedule,omitempty"`
+	Outputs  []OutputConfig  `yaml:"outputs,omitempty"`
 	// Workloads get certificates for as long as the device is not in quarantine.
 	Workloads []WorkloadConfig `yaml:"workloads,omitempty"`
 	// SpoolLimit is the space for events that wait, in bytes.
@@ -118,6 +121,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.validateSensors(); err != nil {
 		return err
+	}
+	if err := c.Schedule.Validate(); err != nil {
+		return fmt.Errorf("schedule: %w", err)
 	}
 	if err := c.validateOutputs(); err != nil {
 		return err

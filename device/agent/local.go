@@ -28,6 +28,11 @@ type Status struct {
 	Device       core.DeviceID     `json:"device"`
 	Mode         core.AgentMode    `json:"mode"`
 	Arming       core.Arming       `json:"arming"`
+	ArmedBy      string            `json:"armed_by"` // order, schedule or default
+	ArmingUntil  time.Time         `json:"arming_until,omitzero"`
+	Bypassed     []ToldBypass      `json:"bypassed"`
+	Interfaces   []Interface       `json:"interfaces"`
+	Memory       map[string]string `json:"memory"` // SHA-256 of what each sensor learned
 	Sensors      []monitor.Status  `json:"sensors"`
 	Latches      []monitor.Latch   `json:"latches"`
 	Contained    bool              `json:"contained"`
@@ -87,12 +92,18 @@ func (a *Agent) Status() Status {
 		Demo: a.id.Demo, Epoch: c.Epoch, StateCounter: c.Counter, RootVersion: a.trust.Load().Root().Version, RootHash: a.trust.Load().Hash(),
 		Servers: a.hosts(), Spool: a.spool.Stats(), Waiting: []Waiting{}, Workloads: a.workloadStatus(), Missing: []string{},
 	}
+	s.ArmedBy, s.ArmingUntil = a.armedBy()
+	s.Interfaces, s.Memory = a.ports.list(maxPorts), map[string]string{}
 	var err error
 	if s.Firewall, err = a.reflex.Status(); err != nil {
 		s.Firewall = reflex.Status{Why: err.Error()}
 	}
 	a.view(func(_ string, b *body) {
 		s.Stopped, s.Policy = b.Stopped, b.Policy.Version
+		s.Bypassed = toldBypasses(b.Bypassed, a.cfg.Elapsed(), a.cfg.Clock.Now())
+		for id, m := range b.Memory {
+			s.Memory[id] = memorySum(m)
+		}
 		for _, l := range b.Latches {
 			s.Latches = append(s.Latches, l.Latch)
 		}
@@ -195,13 +206,6 @@ func (a *Agent) localEffect(what string, effect func() error) http.HandlerFunc {
 		}
 		answerLocal(w, http.StatusOK, map[string]string{"done": what})
 	}
-}
-
-func (a *Agent) armLocally() error {
-	a.tighten(func(t *tightened) { t.Arms++ })
-	a.mon.SetArming(core.Armed)
-	a.later(func(b *body) error { b.Disarmed = nil; a.keepTightened(b); return nil })
-	return nil
 }
 
 func (a *Agent) quarantineLocally() error {

@@ -218,10 +218,13 @@ func (a *Agent) planOf(v *link.Verified, seen tightened) plan {
 		return a.planReset(seen)
 	case *link.DisarmParams:
 		a.presence.used(p.Presence)
-		return a.planDisarm(p, seen)
+		return a.planDisarm(v, p, seen)
 	case *link.BypassParams:
 		a.presence.used(p.Presence)
-		return a.planBypass(p, seen)
+		return a.planBypass(v, p, seen)
+	case *link.BaselineParams:
+		a.presence.used(p.Presence)
+		return a.planBaseline(p)
 	case *link.PolicyParams:
 		a.presence.used(p.Presence)
 		return a.planPolicy(p)
@@ -247,18 +250,6 @@ func (a *Agent) planStop(v *link.Verified) plan {
 				return failed(err)
 			}
 			return done("%d outputs are in their safe state", len(a.reflex.Outputs()))
-		},
-	}
-}
-
-func (a *Agent) planArm() plan {
-	return plan{
-		first:  true,
-		change: func(b *body) error { b.Disarmed = nil; a.keepTightened(b); return nil },
-		effect: func() (link.Outcome, string) {
-			a.tighten(func(t *tightened) { t.Arms++ })
-			a.mon.SetArming(core.Armed)
-			return done("armed")
 		},
 	}
 }
@@ -357,64 +348,6 @@ func (a *Agent) planReset(seen tightened) plan {
 				return failed(err)
 			}
 			return done("outputs may be switched on again; nothing was started")
-		},
-	}
-}
-
-// grantFor turns a time into a span: from the latest that now may be, so that
-// it never lasts longer than was granted.
-func (a *Agent) grantFor(until int64) (g grant, left time.Duration) {
-	now := a.store.Time()
-	from := now.Upper
-	if from.IsZero() {
-		from = now.Lower
-		if wall := a.cfg.Clock.Now(); wall.After(from) {
-			from = wall
-		}
-	}
-	left = max(0, time.UnixMicro(until).Sub(from))
-	return grant{Boot: a.store.Continuity().Boot, Ends: (a.cfg.Elapsed() + left).Microseconds()}, left
-}
-
-func (a *Agent) planDisarm(p *link.DisarmParams, seen tightened) plan {
-	g, left := a.grantFor(p.Until)
-	g.Arming = p.Arming
-	return plan{
-		change: func(b *body) error {
-			if err := a.outdated(link.OrderDisarm, seen); err != nil {
-				return err
-			}
-			b.Disarmed = &g
-			return nil
-		},
-		effect: func() (link.Outcome, string) {
-			a.mon.SetArming(p.Arming)
-			if err := a.outdated(link.OrderDisarm, seen); err != nil {
-				a.mon.SetArming(core.Armed) // armed at this very moment
-				return failed(err)
-			}
-			return done("%s for %s", p.Arming, left.Round(time.Second))
-		},
-	}
-}
-
-func (a *Agent) planBypass(p *link.BypassParams, seen tightened) plan {
-	g, left := a.grantFor(p.Until)
-	g.Sensor = p.Sensor
-	return plan{
-		change: func(b *body) error {
-			if err := a.outdated(link.OrderBypass, seen); err != nil {
-				return err
-			}
-			b.Bypassed = append(slices.DeleteFunc(b.Bypassed, func(x grant) bool { return x.Sensor == p.Sensor }), g)
-			return nil
-		},
-		effect: func() (link.Outcome, string) {
-			if !a.mon.Bypass(p.Sensor, left) {
-				return link.OutcomeFailed, "there is no sensor " + p.Sensor.String()
-			}
-			a.tell("sensor_bypassed", core.SeverityMedium, map[string]any{"sensor": p.Sensor, "for_s": int64(left.Seconds())})
-			return done("%s is bypassed for %s", p.Sensor, left.Round(time.Second))
 		},
 	}
 }

@@ -16,8 +16,13 @@ import (
 func (c *Config) protection() map[string]string {
 	parts := map[string]string{
 		"enforce": hashOfPart(c.Enforce), "dhcp": hashOfPart(c.DHCP), "debounce": hashOfPart(c.Debounce), "heartbeat": hashOfPart(c.Heartbeat),
+		"schedule": hashOfPart(c.Schedule),
 	}
 	for _, s := range c.Sensors {
+		for _, j := range s.Judges {
+			parts["judge/"+s.ID+"/"+j.Name] = hashOfPart(j)
+		}
+		s.Judges = nil // each a part of its own
 		parts["sensor/"+s.ID] = hashOfPart(s)
 	}
 	for _, o := range c.Outputs {

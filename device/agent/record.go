@@ -1,9 +1,12 @@
 package agent
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -221,9 +224,10 @@ func (a *Agent) tell(kind string, sev core.Severity, fields map[string]any) {
 
 // sink takes the monitor's events: the effect of a latch first, then the record.
 func (a *Agent) sink(e monitor.Event) {
+	a.ports.note(a.kinds[e.Sensor], e)
 	out := link.DeviceEvent{
 		ID: core.NewUUID(e.At), Time: max(0, e.At.UnixMicro()), Mono: a.cfg.Elapsed().Microseconds(), Type: e.Type, Class: e.Class,
-		Severity: e.Severity, Sensor: e.Sensor.String(), State: e.State, Simulated: e.Simulated, Fields: e.Fields,
+		Severity: e.Severity, Sensor: e.Sensor.String(), State: e.State, Simulated: e.Simulated, Fields: boundFields(e.Fields),
 	}
 	if e.Latch == nil {
 		a.rec.put(entry{event: out})
@@ -239,6 +243,36 @@ func (a *Agent) sink(e monitor.Event) {
 	}
 	out.Latch = l.ID
 	a.rec.put(entry{event: out, latch: l})
+}
+
+// maxFields is what one event may say, in bytes: a batch has to take it.
+const maxFields = 12 << 10
+
+// boundFields leaves out the largest members until the rest fits, and says of
+// each how large it was and its SHA-256: a machine with a thousand parts is told
+// of all the same.
+func boundFields(fields json.RawMessage) json.RawMessage {
+	if len(fields) <= maxFields {
+		return fields
+	}
+	var all map[string]json.RawMessage
+	if json.Unmarshal(fields, &all) != nil {
+		all = nil
+	}
+	left := map[string]any{}
+	for size := len(fields); size > maxFields/2 && len(all) > 0; {
+		largest := slices.MaxFunc(slices.Collect(maps.Keys(all)), func(x, y string) int { return cmp.Compare(len(all[x]), len(all[y])) })
+		if len(left) < 16 {
+			left[clipTo(largest, 64)] = map[string]any{"bytes": len(all[largest]), "sha256": payloadHash(all[largest])}
+		}
+		size -= len(all[largest])
+		delete(all, largest)
+	}
+	out := map[string]any{"left_out": left}
+	for name, v := range all {
+		out[name] = v
+	}
+	return sensor.Fields(out)
 }
 
 // contain puts the device in quarantine, says what that did, and has the

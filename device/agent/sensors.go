@@ -7,54 +7,85 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/monitor"
 	"github.com/interlock-security/interlock/device/sensor"
 )
 
-// sensors makes the configured sensors. One that can't be made is a sensor that
-// is a fault: taking it out silently would look like calm.
-func (a *Agent) sensors() ([]sensor.Sensor, map[core.SensorID]bool) {
-	var all []sensor.Sensor
-	latch := map[core.SensorID]bool{}
+// equip makes the configured sensors with their judges, and the fusions. One
+// that can't be made is a sensor that is a fault: taking it out silently would
+// look like calm.
+func (a *Agent) equip() monitor.Config {
+	m := monitor.Config{
+		Judges: map[core.SensorID][]monitor.Named{}, Latch: map[core.SensorID]bool{}, Always: map[core.SensorID]bool{},
+	}
 	a.reflexes = map[core.SensorID][]string{}
 	for _, c := range a.cfg.Sensors {
 		id := core.MustID[core.SensorID](c.ID) // Validate parsed it
-		s, err := a.newSensor(id, c)
-		if err != nil {
-			a.tell("sensor_refused", core.SeverityCritical, map[string]any{"sensor": c.ID, "driver": c.Driver, "why": err.Error()})
-			s = broken{id, c.Driver, err}
+		if err := a.cfg.add(&m, host{enrolled: true, demo: a.id.Demo}, id, c); err != nil {
+			a.tell("sensor_refused", core.SeverityCritical, map[string]any{"sensor": c.ID, "driver": c.Driver, "why": sensor.Text(err.Error())})
+			m.Sensors = append(m.Sensors, broken{id, c.Driver, err})
 		}
 		if c.Latch != nil {
-			latch[id] = *c.Latch
+			m.Latch[id] = *c.Latch
+		}
+		if c.Always {
+			m.Always[id] = true
 		}
 		a.reflexes[id] = c.reflexes()
-		all = append(all, s)
 	}
-	return all, latch
+	return m
 }
 
-func (a *Agent) newSensor(id core.SensorID, c SensorConfig) (sensor.Sensor, error) {
-	e, own, err := c.entry()
+// add makes one sensor, all of it or nothing.
+func (c *Config) add(m *monitor.Config, h host, id core.SensorID, s SensorConfig) error {
+	e, own, err := s.entry()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if e.role != RoleDriver {
-		return nil, core.E(core.KindInvalid, "agent", c.Driver+" is no driver")
+	if e.role == RoleFusion {
+		return addFusion(m, e, own, id, s)
 	}
-	s, err := e.sensor(host{enrolled: true, demo: a.id.Demo}, sensor.Env{ID: id, Clock: a.cfg.Clock, Root: a.cfg.Root}, own)
-	if err == nil && c.Always {
-		s = always{s}
+	judges, err := s.judges()
+	if err != nil {
+		return err
 	}
-	return s, err
+	driver, err := e.sensor(h, sensor.Env{ID: id, Clock: c.Clock, Root: c.Root}, own)
+	if err != nil {
+		return err
+	}
+	m.Sensors = append(m.Sensors, driver)
+	if len(judges) > 0 {
+		m.Judges[id] = judges
+	}
+	return nil
 }
 
-// always is a sensor that counts however the device is armed.
-type always struct{ sensor.Sensor }
+func addFusion(m *monitor.Config, e entryOf, own settings, id core.SensorID, s SensorConfig) error {
+	f, err := e.fusion(own)
+	if err != nil {
+		return err
+	}
+	fused := monitor.Fused{ID: id, Name: e.doc.Name, Fusion: f}
+	for _, of := range s.Of {
+		fused.Of = append(fused.Of, core.MustID[core.SensorID](of)) // Validate found each before this one
+	}
+	m.Fusions = append(m.Fusions, fused)
+	return nil
+}
 
-// Capabilities implements [sensor.Sensor].
-func (a always) Capabilities() sensor.Capabilities {
-	caps := a.Sensor.Capabilities()
-	caps.Always = true
-	return caps
+func (s SensorConfig) judges() (named []monitor.Named, err error) {
+	for _, j := range s.Judges {
+		e, own, err := j.entry()
+		if err != nil {
+			return nil, err
+		}
+		judge, err := e.judge(own)
+		if err != nil {
+			return nil, err
+		}
+		named = append(named, monitor.Named{Name: j.Name, Judge: judge})
+	}
+	return named, nil
 }
 
 // broken stands for a sensor that could not be made.

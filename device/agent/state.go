@@ -24,8 +24,12 @@ type body struct {
 	// Tightened is what orders that wait are held against.
 	Tightened tightened `json:"tightened,omitzero"`
 	// Disarmed is a grant; without one the device is armed.
-	Disarmed *grant  `json:"disarmed,omitempty"`
+	Disarmed *grant `json:"disarmed,omitempty"`
+	// Held keeps it armed against its schedule.
+	Held     bool    `json:"held,omitempty"`
 	Bypassed []grant `json:"bypassed,omitempty"`
+	// Memory is what the judges that learn remember, by sensor and judge.
+	Memory map[string]map[string][]byte `json:"memory,omitempty"`
 	// Counter is the last order counter taken in CounterEpoch under trust root
 	// CounterRoot. A new root begins anew: orders of the one before count no
 	// longer, and a stolen command key could have raised the counter so far
@@ -79,8 +83,14 @@ type latch struct {
 type grant struct {
 	Arming core.Arming   `json:"arming,omitempty"`
 	Sensor core.SensorID `json:"sensor,omitzero"`
+	Point  string        `json:"point,omitempty"` // of the sensor, "" for all of it
 	Boot   string        `json:"boot"`
-	Ends   int64         `json:"ends"` // boot-time clock, microseconds
+	Begins int64         `json:"begins,omitempty"` // boot-time clock, microseconds; 0: at once
+	Ends   int64         `json:"ends"`             // boot-time clock, microseconds
+	// Why and Ticket are the order's, Persons those who approved it.
+	Why     string          `json:"why,omitempty"`
+	Ticket  string          `json:"ticket,omitempty"`
+	Persons []core.PersonID `json:"persons,omitempty"`
 }
 
 func (g grant) left(boot string, elapsed time.Duration) time.Duration {
