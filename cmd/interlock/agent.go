@@ -11,7 +11,12 @@ import (
 	"github.com/interlock-security/interlock/platform/config"
 )
 
+// agentCmd is the agent and what is asked of it.
 type agentCmd struct {
+	Run agentRunCmd `cmd:"" default:"withargs" help:"Run it. This is what 'interlock agent' alone does."`
+}
+
+type agentRunCmd struct {
 	Config   string   `help:"The agent's configuration file; without it the defaults of a machine with its own sensors." type:"path"`
 	StateDir string   `help:"The agent's own directory: keys, state, spool." name:"state" type:"path" placeholder:"DIR"`
 	RunDir   string   `help:"The directory of its local socket." name:"run" type:"path" placeholder:"DIR"`
@@ -25,7 +30,7 @@ type agentCmd struct {
 }
 
 // Help implements kong's long help.
-func (agentCmd) Help() string {
+func (agentRunCmd) Help() string {
 	return `Watches this machine's sensors, acts on what they notice, keeps the record until the server has proved that it has it. It works
 without the server and reports later. It is the same as the program interlock-agent, which has nothing else in it.
 
@@ -35,7 +40,7 @@ Example:
 }
 
 // Run runs the agent until it is told to end.
-func (c *agentCmd) Run(e *env) error {
+func (c *agentRunCmd) Run(e *env) error {
 	_ = os.Unsetenv(app.EnvEnrolment) // no child of ours needs the secret
 	cfg, err := c.configure()
 	if err != nil {
@@ -51,7 +56,7 @@ func (c *agentCmd) Run(e *env) error {
 	return agent.Main(e.ctx, cfg)
 }
 
-func (c *agentCmd) configure() (agent.Config, error) {
+func (c *agentRunCmd) configure() (agent.Config, error) {
 	cfg := agent.Default()
 	if c.Config != "" {
 		if err := config.Load(c.Config, &cfg); err != nil {
@@ -70,7 +75,7 @@ func (c *agentCmd) configure() (agent.Config, error) {
 	return cfg, cfg.Validate()
 }
 
-func (c *agentCmd) printKey(e *env, dir string) error {
+func (c *agentRunCmd) printKey(e *env, dir string) error {
 	fact, code, err := agent.Prepare(dir)
 	if err != nil {
 		return err

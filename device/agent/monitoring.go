@@ -127,7 +127,6 @@ func (a *Agent) planBaseline(p *link.BaselineParams) plan {
 			if err := a.mon.Accept(p.Sensor, p.SHA256); err != nil {
 				return failed(err)
 			}
-			a.tell("baseline_accepted", core.SeverityMedium, map[string]any{"sensor": p.Sensor, "sha256": p.SHA256})
 			return done("%s expects %s from now on", p.Sensor, p.SHA256)
 		},
 	}
