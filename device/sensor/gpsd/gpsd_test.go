@@ -1,0 +1,278 @@
+package gpsd_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"math"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/core/clocktest"
+	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/gpsd"
+	"github.com/interlock-security/interlock/device/sensor/gpsd/gpsdtest"
+)
+
+var start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// asked is a driver that runs, and what it said.
+type asked struct {
+	t        *testing.T
+	clock    *clocktest.Clock
+	readings chan sensor.Reading
+	ended    chan error
+	stop     context.CancelFunc
+}
+
+func ask(t *testing.T, c gpsd.Config) *asked {
+	t.Helper()
+	a := &asked{t: t, clock: clocktest.New(start), readings: make(chan sensor.Reading, 4096), ended: make(chan error, 1)}
+	s, err := gpsd.New(sensor.Env{ID: core.MustID[core.SensorID]("gps"), Clock: a.clock}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	a.stop = stop
+	go func() { a.ended <- s.Run(ctx, func(r sensor.Reading) { a.readings <- r }) }()
+	t.Cleanup(stop)
+	return a
+}
+
+func (a *asked) await(kind sensor.Kind) sensor.Reading {
+	a.t.Helper()
+	deadline := time.After(30 * time.Second)
+	for {
+		select {
+		case r := <-a.readings:
+			if r.Kind == kind {
+				return r
+			}
+		case <-deadline:
+			a.t.Fatalf("no reading of kind %d", kind)
+		}
+	}
+}
+
+func (a *asked) end() error {
+	a.t.Helper()
+	select {
+	case err := <-a.ended:
+		return err
+	case <-time.After(30 * time.Second):
+		a.t.Fatal("it runs on")
+		return nil
+	}
+}
+
+// fake is a gpsd that says what the test wants, once it was asked.
+func fake(t *testing.T, say func(conn net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		if text, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(text, "?WATCH=") {
+			return
+		}
+		say(conn)
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		wg.Wait()
+	})
+	return l.Addr().String()
+}
+
+// says is a fake that says so much and waits until it is left.
+func says(t *testing.T, text string) string {
+	t.Helper()
+	return fake(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, text)
+		_, _ = io.Copy(io.Discard, conn)
+	})
+}
+
+func TestARealGpsdIsFollowed(t *testing.T) {
+	var track []gpsdtest.Step
+	for i := range 30 {
+		track = append(track, gpsdtest.Step{Lat: 52 + float64(i)*0.001, Lon: -13.25})
+	}
+	address, kill := gpsdtest.Start(t, gpsdtest.NMEA(start, track...))
+	a := ask(t, gpsd.Config{Address: address})
+	var last *sensor.Fix
+	for range 20 {
+		r := a.await(sensor.Position)
+		if r.Point != "position" || r.Fix == nil {
+			t.Fatalf("%+v", r)
+		}
+		if last != nil && (r.Fix.Lat < last.Lat || r.Fix.Time.Before(last.Time)) {
+			t.Errorf("%+v after %+v", r.Fix, last)
+		}
+		last = r.Fix
+	}
+	if math.Abs(last.Lon+13.25) > 1e-6 || last.Lat < 52.005 || last.Mode != 3 || last.Error < 5 || last.Error > 100 {
+		t.Errorf("%+v", last)
+	}
+	if len(last.Signals) != 5 || last.Signals[0] != 46 {
+		t.Errorf("signals %v", last.Signals)
+	}
+	if last.Time.Before(start) || last.Time.After(start.Add(time.Minute)) {
+		t.Errorf("time %v", last.Time)
+	}
+	kill()
+	if err := a.end(); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("gpsd ended, and the driver: %v", err)
+	}
+}
+
+func TestARealReceiverWithoutAFixSaysSo(t *testing.T) {
+	track := make([]gpsdtest.Step, 20)
+	for i := range track {
+		track[i].NoFix = true
+	}
+	address, _ := gpsdtest.Start(t, gpsdtest.NMEA(start, track...))
+	a := ask(t, gpsd.Config{Address: address})
+	for range 3 {
+		if r := a.await(sensor.Position); r.Fix.Mode != 0 {
+			t.Errorf("%+v", r.Fix)
+		}
+	}
+}
+
+func TestTheSelfTestAsksARealGpsd(t *testing.T) {
+	track := make([]gpsdtest.Step, 30)
+	address, _ := gpsdtest.Start(t, gpsdtest.NMEA(start, track...))
+	s, err := gpsd.New(sensor.Env{ID: core.MustID[core.SensorID]("gps"), Clock: core.SystemClock{}}, gpsd.Config{Address: address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range s.SelfTest(context.Background()) {
+		if f.Result != sensor.Pass {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+const hello = `{"class":"VERSION","release":"3.22","rev":"3.22","proto_major":3,"proto_minor":14}` + "\n"
+
+func TestNoGpsdIsAFault(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	_ = l.Close()
+	if err := ask(t, gpsd.Config{Address: address}).end(); core.KindOf(err) != core.KindUnavailable || core.HintOf(err) == "" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAGpsdWithoutAReceiverIsAFaultOfItsPosition(t *testing.T) {
+	a := ask(t, gpsd.Config{Address: says(t, hello+`{"class":"DEVICES","devices":[]}`+"\n")})
+	a.await(sensor.Inventory)
+	a.clock.Advance(time.Minute)
+	if r := a.await(sensor.Broken); r.Point != "position" || !strings.Contains(string(r.Fields), "no receiver") {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestASilentReceiverSaysNothing(t *testing.T) {
+	a := ask(t, gpsd.Config{Address: says(t, hello+`{"class":"DEVICES","devices":[{"path":"/dev/ttyS0"}]}`+"\n")})
+	a.await(sensor.Inventory)
+	a.clock.Advance(time.Hour)
+	a.stop()
+	if err := a.end(); err != nil {
+		t.Errorf("told to end: %v", err)
+	}
+	if len(a.readings) > 0 {
+		t.Errorf("nothing came from the receiver, and the driver says %+v", <-a.readings)
+	}
+}
+
+func TestWhatIsNoGpsdEndsTheRun(t *testing.T) {
+	for name, text := range map[string]string{
+		"a long line":    hello + `{"class":"SKY","x":"` + strings.Repeat("x", 70<<10) + `"}` + "\n",
+		"no JSON":        "HTTP/1.1 400 Bad Request\r\n",
+		"other protocol": strings.Replace(hello, `"proto_major":3`, `"proto_major":4`, 1),
+		"an error":       hello + `{"class":"ERROR","message":"Unrecognized request"}` + "\n",
+		"half a line":    hello + `{"class":"TPV","mode":3,"lat":1`,
+	} {
+		address := fake(t, func(conn net.Conn) { _, _ = io.WriteString(conn, text) })
+		if err := ask(t, gpsd.Config{Address: address}).end(); err == nil || core.KindOf(err) == core.KindInternal {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAnImpossiblePositionIsAFault(t *testing.T) {
+	a := ask(t, gpsd.Config{Address: says(t, hello+`{"class":"TPV","device":"a","mode":3,"lat":99.0,"lon":1.0}`+"\n")})
+	if r := a.await(sensor.Broken); !strings.Contains(string(r.Fields), "impossible") {
+		t.Errorf("%s", r.Fields)
+	}
+}
+
+func TestTwoReceiversAreNotMixed(t *testing.T) {
+	text := hello
+	for range 3 {
+		text += `{"class":"TPV","device":"a","mode":3,"lat":1.0,"lon":1.0}` + "\n" + `{"class":"TPV","device":"b","mode":2,"lat":2.0,"lon":2.0,"epx":3,"epy":4}` + "\n"
+	}
+	for receiver, lat := range map[string]float64{"": 1, "b": 2} {
+		a := ask(t, gpsd.Config{Address: says(t, text), Receiver: receiver})
+		for range 3 {
+			r := a.await(sensor.Position)
+			if r.Fix.Lat != lat || lat == 2 && (r.Fix.Error != 5 || r.Fix.Mode != 2) {
+				t.Errorf("receiver %q: %+v", receiver, r.Fix)
+			}
+		}
+	}
+}
+
+func TestAReceiverThatIsPulledOutMakesRoomForTheNext(t *testing.T) {
+	a := ask(t, gpsd.Config{Address: says(t, hello+
+		`{"class":"TPV","device":"a","mode":3,"lat":1.0,"lon":1.0}`+"\n"+
+		`{"class":"DEVICE","path":"a","activated":0}`+"\n"+
+		`{"class":"TPV","device":"b","mode":3,"lat":2.0,"lon":2.0}`+"\n")})
+	if r := a.await(sensor.Position); r.Fix.Lat != 1 {
+		t.Errorf("%+v", r.Fix)
+	}
+	if r := a.await(sensor.Position); r.Fix.Lat != 2 {
+		t.Errorf("%+v", r.Fix)
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	for _, c := range []gpsd.Config{{Address: "localhost"}, {Address: ":2947"}, {Receiver: "\x00"}} {
+		if err := c.Validate(); core.KindOf(err) != core.KindInvalid {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+func FuzzLines(f *testing.F) {
+	f.Add([]byte(hello))
+	recorded, err := os.ReadFile("testdata/gpsd-3.22.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(recorded)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for _, r := range gpsd.Replay(start, text) {
+			if r.Kind == sensor.Position && (math.Abs(r.Fix.Lat) > 90 || math.Abs(r.Fix.Lon) > 180 || len(r.Fix.Signals) > 128) {
+				t.Errorf("%+v", r.Fix)
+			}
+		}
+	})
+}
