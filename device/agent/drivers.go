@@ -8,6 +8,7 @@ import (
 	"github.com/interlock-security/interlock/device/sensor/clock"
 	"github.com/interlock-security/interlock/device/sensor/disk"
 	"github.com/interlock-security/interlock/device/sensor/gpio"
+	"github.com/interlock-security/interlock/device/sensor/gpsd"
 	"github.com/interlock-security/interlock/device/sensor/iio"
 	"github.com/interlock-security/interlock/device/sensor/neighbour"
 	"github.com/interlock-security/interlock/device/sensor/rtctamper"
@@ -37,6 +38,7 @@ var registry = []entryOf{
 	driver(hwmonDoc, newHwmon),
 	driver(usb.Doc, usb.New),
 	driverOn(simDoc, newSim),
+	driver(gpsd.Doc, gpsd.New),
 	driver(neighbour.Doc, neighbour.New),
 	driver(tpm.Doc, tpm.New),
 	driver(watchdog.Doc, watchdog.New),
