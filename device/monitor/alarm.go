@@ -11,6 +11,7 @@ import (
 // level notes a change of an input and waits whether it holds.
 func (c *Core) level(now time.Time, in *input, r sensor.Reading) {
 	p := in.point(r.Point)
+	c.firstLevel(now, in, p, r)
 	switch {
 	case r.Settled && r.Active != p.active:
 		p.pending = &change{reading: r, since: now}
@@ -25,6 +26,15 @@ func (c *Core) level(now time.Time, in *input, r sensor.Reading) {
 	default:
 		p.pending.reading = r // still active; the first instant counts
 	}
+}
+
+// firstLevel lets the fusions know of an input that is calm from the start: it
+// is no change, so nobody else is told.
+func (c *Core) firstLevel(now time.Time, in *input, p *point, r sensor.Reading) {
+	if told := p.told; !told && !r.Active && !p.active {
+		c.feel(c.event(now, in, p.name, wayBack(r), core.ClassDeviceState))
+	}
+	p.told = true
 }
 
 // bounced counts changes that did not hold. One is nothing; a stream of them is
@@ -45,7 +55,7 @@ func (c *Core) bounced(now time.Time, in *input, p *point) {
 func (c *Core) pulse(now time.Time, in *input, r sensor.Reading) {
 	p := in.point(r.Point)
 	in.proven = now
-	if r.Alarm && c.alarms(in, p.name) {
+	if r.Alarm && c.alarms(in, r) {
 		c.alarm(now, in, p, r)
 		return
 	}
@@ -57,7 +67,7 @@ func (c *Core) accept(now time.Time, in *input, p *point) {
 	r := p.pending.reading
 	p.pending, p.active, p.last, in.proven = nil, r.Active, r, now
 	switch {
-	case r.Active && r.Alarm && c.alarms(in, p.name):
+	case r.Active && r.Alarm && c.alarms(in, r):
 		c.alarm(now, in, p, r)
 	case r.Active:
 		c.say(now, in, p.name, r, core.ClassDeviceState)
@@ -76,9 +86,10 @@ func wayBack(r sensor.Reading) sensor.Reading {
 	return r
 }
 
-// alarms says whether what the sensor notices at a point counts as an attack now.
-func (c *Core) alarms(in *input, point string) bool {
-	return !in.bypassed(point) && c.armed(in)
+// alarms says whether what the sensor notices counts as an attack now, and as one
+// of its own: what a fusion owns, the fusion alarms about.
+func (c *Core) alarms(in *input, r sensor.Reading) bool {
+	return !in.bypassed(r.Point) && c.armed(in) && in.owner(r) == nil
 }
 
 func (c *Core) armed(in *input) bool { return in.spec.Caps.Always || c.arming == core.Armed }
@@ -114,7 +125,7 @@ func (c *Core) alarm(now time.Time, in *input, p *point, r sensor.Reading) {
 // say emits an event within the sensor's budget. A disarmed device reports the
 // same things, but as no attack.
 func (c *Core) say(now time.Time, in *input, point string, r sensor.Reading, class int) {
-	if r.Alarm && !c.alarms(in, point) && r.Severity.Rank() > core.SeverityLow.Rank() {
+	if r.Alarm && !c.alarms(in, r) && r.Severity.Rank() > core.SeverityLow.Rank() {
 		r.Severity = core.SeverityLow
 	}
 	e := c.event(now, in, point, r, class)
@@ -140,13 +151,19 @@ func (c *Core) event(now time.Time, in *input, point string, r sensor.Reading, c
 	if point != "" {
 		extra["point"] = point
 	}
+	if by := in.owner(r); by != nil && r.Alarm {
+		extra["fused_by"] = by.spec.ID
+	}
+	if ticket := in.ticket(point); ticket != "" {
+		extra["ticket"] = ticket
+	}
 	if c.arming != core.Armed {
 		extra["arming"] = c.arming
 	}
 	return Event{
 		At: now, Type: r.Type, Class: class, Severity: r.Severity, Sensor: in.spec.ID, Point: point,
 		State: in.state(), Simulated: r.Simulated, Fields: with(r.Fields, extra),
-		Kind: r.Kind, Active: r.Active, Alarm: r.Alarm, Attack: r.Alarm && c.alarms(in, point), Bypassed: in.bypassed(point),
+		Kind: r.Kind, Active: r.Active, Alarm: r.Alarm, Attack: r.Alarm && !in.bypassed(point) && c.armed(in), Bypassed: in.bypassed(point),
 	}
 }
 

@@ -87,7 +87,7 @@ func (c *Core) turnBypasses(now time.Time, in *input) {
 func (c *Core) resume(now time.Time, in *input, p *point) {
 	switch {
 	case !p.active || in.bypassed(p.name):
-	case p.last.Alarm && p.latch == nil && c.alarms(in, p.name):
+	case p.last.Alarm && p.latch == nil && c.alarms(in, p.last):
 		c.alarm(now, in, p, p.last)
 	default:
 		c.feel(c.event(now, in, p.name, p.last, core.ClassDeviceState))
@@ -108,6 +108,16 @@ func (b Bypassed) fields() map[string]any {
 // bypassed says whether a point is out of service, by itself or with its sensor.
 func (in *input) bypassed(point string) bool {
 	return slices.ContainsFunc(in.bypasses, func(b Bypassed) bool { return b.Begun && (b.Point == "" || b.Point == point) })
+}
+
+// ticket is the maintenance for which a point is out of service.
+func (in *input) ticket(point string) string {
+	for _, b := range in.bypasses {
+		if b.Begun && b.Ticket != "" && (b.Point == "" || b.Point == point) {
+			return b.Ticket
+		}
+	}
+	return ""
 }
 
 // whollyBypassed says whether the whole sensor is.

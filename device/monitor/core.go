@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/monitor/risk"
 	"github.com/interlock-security/interlock/device/sensor"
 )
 
@@ -25,6 +26,8 @@ type Rules struct {
 	// Chatter is how many changes of level within a window are reported as
 	// chatter although none of them held long enough to count.
 	Chatter int
+	// Risk tunes the score of the device.
+	Risk risk.Config
 	// NewID makes latch ids: 128 random bits, 32 hex digits.
 	NewID func() string
 }
@@ -121,16 +124,25 @@ type Core struct {
 	fused  map[core.SensorID]bool // sensors that a fusion looks at
 	felt   []Event                // of those, not yet shown to the fusions
 	panics []Panic
+	risk   *risk.Risk
 }
 
 // NewCore returns a core for the given sensors, armed, all of them unknown.
 func NewCore(rules Rules, specs ...Spec) *Core {
 	c := &Core{rules: rules.withDefaults(), arming: core.Armed, inputs: map[core.SensorID]*input{}, fused: map[core.SensorID]bool{}}
+	var err error
+	if c.risk, err = risk.New(rules.Risk); err != nil {
+		c.risk, _ = risk.New(risk.Config{}) // New refused it; a score decides nothing
+	}
 	for _, s := range specs {
+		in := newInput(s)
 		for _, id := range s.Of {
 			c.fused[id] = true
+			if of := c.inputs[id]; of != nil {
+				of.fusedBy = append(of.fusedBy, in)
+			}
 		}
-		c.inputs[s.ID] = newInput(s)
+		c.inputs[s.ID] = in
 		c.order = append(c.order, s.ID)
 	}
 	return c
@@ -143,6 +155,9 @@ func (c *Core) take(now time.Time) []Event {
 	c.fuse()
 	out := c.out
 	c.out = nil
+	for _, e := range out {
+		c.risk.Note(e.At, e.Sensor, e.Type, e.Severity)
+	}
 	return out
 }
 
@@ -355,7 +370,7 @@ func (c *Core) Release(now time.Time, ids []string) (released []string, events [
 }
 
 func (c *Core) relatch(now time.Time, in *input, p *point) {
-	if p.active && p.last.Alarm && c.alarms(in, p.name) {
+	if p.active && p.last.Alarm && c.alarms(in, p.last) {
 		c.alarm(now, in, p, p.last)
 	}
 }

@@ -129,3 +129,31 @@ func (in *input) ailment() string {
 	}
 	return strings.Join(all, ", ")
 }
+
+// owner is the fusion that alarms about a reading in its sensor's place, nil for
+// none. A fusion that can be disarmed takes nothing from a sensor that can't,
+// and one that failed takes nothing from any.
+func (in *input) owner(r sensor.Reading) *input {
+	if !r.Alarm {
+		return nil
+	}
+	for _, by := range in.fusedBy {
+		o, owns := by.spec.Fusion.(Owner)
+		if owns && !by.retired[by.spec.Caps.Kind] && (by.spec.Caps.Always || !in.spec.Caps.Always) && o.Owns(in.spec.ID, r) {
+			return by
+		}
+	}
+	return nil
+}
+
+// disown lets the sensors of a fusion that failed alarm for themselves.
+func (c *Core) disown(now time.Time, in *input) {
+	for _, id := range in.spec.Of {
+		of := c.inputs[id]
+		for _, name := range of.names {
+			if p := of.points[name]; p.latch == nil {
+				c.relatch(now, of, p)
+			}
+		}
+	}
+}

@@ -25,6 +25,7 @@ type input struct {
 	unreadable  map[string]string                  // learners without their memory, and why
 	inventory   map[string][sha256.Size]byte       // as last told
 	ailing      map[core.SensorID]core.SensorState // of a fusion's sensors
+	fusedBy     []*input                           // fusions that look at it
 	introduced  bool                               // a fusion that has told what it fuses
 	proven      time.Time                          // when it last showed that it works
 	failures    int
@@ -43,6 +44,7 @@ type input struct {
 // point is one input of a sensor.
 type point struct {
 	name        string
+	told        bool // a level was read
 	active      bool // after debounce
 	pending     *change
 	last        sensor.Reading
@@ -169,9 +171,12 @@ func (in *input) pointsWhere(is func(p *point) bool) []string {
 	return all
 }
 
-// alarming returns the points that are active, read and in service.
+// alarming returns the points that are active with what the sensor is there to
+// notice, read and in service. What a fusion owns is the fusion's alarm.
 func (in *input) alarming() []string {
-	return in.pointsWhere(func(p *point) bool { return p.active && p.broken == "" && !in.bypassed(p.name) })
+	return in.pointsWhere(func(p *point) bool {
+		return p.active && p.last.Alarm && p.broken == "" && !in.bypassed(p.name) && in.owner(p.last) == nil
+	})
 }
 
 // troubles are why the sensor is a fault and why it is stale.

@@ -75,6 +75,13 @@ type Fusion interface {
 	Next() time.Time
 }
 
+// Owner is a fusion that alarms in the place of its sensors about some of what
+// they notice: one latch for a case, not one for each switch in it. They go on
+// reporting that, as no alarm of their own. It must answer alike for ever.
+type Owner interface {
+	Owns(id core.SensorID, r sensor.Reading) bool
+}
+
 // Fused is a sensor that others make up.
 type Fused struct {
 	ID     core.SensorID
@@ -114,6 +121,7 @@ func (c *Core) guard(now time.Time, in *input, name string, fn func() []sensor.R
 		in.retire(name, why)
 		said = nil
 		c.lifecycle(now, in, "sensor_lost", core.SeverityHigh, map[string]any{"why": why, "panic": true, "judge": name})
+		c.disown(now, in)
 	}()
 	return fn()
 }

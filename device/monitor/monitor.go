@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/monitor/risk"
 	"github.com/interlock-security/interlock/device/monitor/schedule"
 	"github.com/interlock-security/interlock/device/sensor"
 )
@@ -75,6 +76,9 @@ func New(cfg Config) (*Monitor, error) {
 	}
 	if cfg.KeepEvery == 0 {
 		cfg.KeepEvery = 10 * time.Minute
+	}
+	if err := cfg.Rules.Risk.Validate(); err != nil {
+		return nil, err
 	}
 	specs, err := cfg.specs()
 	if err != nil {
@@ -290,6 +294,13 @@ func (m *Monitor) Statuses() []Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.core.Statuses()
+}
+
+// Risk says how much the device is at risk, and of what that is made up.
+func (m *Monitor) Risk() risk.Assessment {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.core.Risk(m.cfg.Clock.Now())
 }
 
 // Arming returns the arming state.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/monitor/risk"
 )
 
 // Status is what is known of one sensor.
@@ -93,4 +94,20 @@ func (c *Core) Proved(now time.Time, id core.SensorID) bool {
 		in.proven = now
 	}
 	return in != nil
+}
+
+// Risk says how much the device is at risk, and of what that is made up. A fusion
+// that lacks a sensor counts once, as that sensor.
+func (c *Core) Risk(now time.Time) risk.Assessment {
+	s := risk.State{Arming: c.arming}
+	for _, id := range c.order {
+		in := c.inputs[id]
+		for _, l := range in.latches() {
+			s.Latches = append(s.Latches, risk.Latch{Sensor: id, Point: l.Point, Type: l.Type, Severity: l.Severity})
+		}
+		if h := in.health(); h != core.SensorOK && (len(in.ailing) == 0 || len(in.retired) > 0) {
+			s.Sensors = append(s.Sensors, risk.Sensor{ID: id, Health: h})
+		}
+	}
+	return c.risk.Assess(now, s)
 }

@@ -1,0 +1,226 @@
+// Package confirm tells an alarm that one detector raised from one that several
+// have: sequential confirmation as in EN 50131-1 and BS 8243. It is a fusion
+// ([monitor.Fusion]) and stands below device/monitor.
+//
+// The first detector makes an unverified alarm, which is told and latches
+// nothing. A detector of another sensor within the window makes it verified: that
+// latches. Detectors may weigh more or less than one. A detector that speaks
+// twice confirms nothing, and neither does one that is bypassed or disarmed.
+// Tampering waits for nobody: its sensors alarm for themselves, at once, and it
+// is never counted.
+package confirm
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/monitor"
+	"github.com/interlock-security/interlock/device/sensor"
+)
+
+// Config tunes the fusion. Its zero value is the default: two detectors within
+// 45 minutes.
+type Config struct {
+	// Window is how long after the first detector another one may confirm it,
+	// 45 min if left out (BS 8243: 30 to 60 min).
+	Window time.Duration `yaml:"window,omitempty"`
+	// Score is the weight that makes an alarm verified, 2 if left out.
+	Score float64 `yaml:"score,omitempty"`
+	// Weights are the weights of sensors; 1 where none is given, 0 for one that
+	// counts for nothing.
+	Weights map[string]float64 `yaml:"weights,omitempty"`
+	// Points counts each point of a sensor as a detector of its own, for several
+	// motion detectors at one chip.
+	Points bool `yaml:"points,omitempty"`
+	// Tamper are the event types that are never counted, in place of
+	// [TamperTypes].
+	Tamper []string `yaml:"tamper,omitempty"`
+}
+
+// TamperTypes are the events that somebody who attacks the sensors themselves
+// causes.
+var TamperTypes = []string{
+	"case_intrusion", "seal_broken", "loop_cut", "loop_short", "loop_tamper", "chip_removed", "voltage_tamper", "component_removed",
+	"component_swapped", "clock_stepped", "rapid_transitions",
+}
+
+const (
+	defaultWindow = 45 * time.Minute
+	maxWindow     = 24 * time.Hour
+	defaultScore  = 2
+	maxEntries    = 64
+)
+
+// Validate says what is wrong with the configuration.
+func (c Config) Validate() error {
+	switch {
+	case c.Window < 0 || c.Window > maxWindow:
+		return invalid("window: %s; allowed are 0 (for %s) to %s", c.Window, defaultWindow, maxWindow)
+	case !(c.Score >= 0 && c.Score <= 100):
+		return invalid("score: %v; allowed are 0 (for %d) to 100", c.Score, defaultScore)
+	case len(c.Weights) > maxEntries || len(c.Tamper) > maxEntries:
+		return invalid("%d weights and %d tamper types; at most %d each", len(c.Weights), len(c.Tamper), maxEntries)
+	}
+	for name, w := range c.Weights {
+		if _, err := core.ParseID[core.SensorID](name); err != nil || !(w >= 0 && w <= 100) {
+			return invalid("weights.%.64s: %v; a sensor's name and 0 to 100", name, w)
+		}
+	}
+	return nil
+}
+
+func invalid(format string, args ...any) error {
+	return core.E(core.KindInvalid, "confirm.New", fmt.Sprintf(format, args...))
+}
+
+// What the fusion says.
+const (
+	TypeUnverified = "alarm_unverified"
+	TypeVerified   = "alarm_verified"
+)
+
+// Doc describes the fusion.
+var Doc = sensor.Doc{
+	Name: "confirm", Senses: "whether an alarm of one detector is confirmed by another (EN 50131-1, BS 8243)", Interface: "its sensors",
+	Latency: sensor.LatencyEvent, Tested: []sensor.Tested{sensor.TestedSimulator},
+	Events: []sensor.EventDoc{
+		{Type: TypeUnverified, Severity: core.SeverityMedium, Alarm: true, Meaning: "one detector alarms; nothing latches yet"},
+		{Type: TypeVerified, Severity: core.SeverityCritical, Alarm: true, Meaning: "detectors of enough weight alarmed within the window"},
+	},
+}
+
+// detector is what has alarmed within the window.
+type detector struct {
+	sensor    core.SensorID
+	point     string
+	kind      string
+	at        time.Time
+	weight    float64
+	simulated bool
+}
+
+func (d detector) String() string {
+	if d.point == "" {
+		return d.sensor.String()
+	}
+	return d.sensor.String() + "/" + d.point
+}
+
+// Fusion confirms; see [New].
+type Fusion struct {
+	cfg    Config
+	recent []detector // one each, in the order of their last word
+}
+
+// New returns a fusion that has heard nothing.
+func New(c Config) (*Fusion, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c.Window = cmp.Or(c.Window, defaultWindow)
+	c.Score = cmp.Or(c.Score, defaultScore)
+	if c.Tamper == nil {
+		c.Tamper = TamperTypes
+	}
+	return &Fusion{cfg: c}, nil
+}
+
+// Capabilities implements what [monitor.Fusion] may have.
+func (*Fusion) Capabilities() sensor.Capabilities {
+	return sensor.Capabilities{Provenance: core.ProvenanceLocal, Latency: sensor.LatencyEvent, Latches: true}
+}
+
+// Owns implements [monitor.Owner]: a detector alone alarms nobody. Tampering is
+// never owned, nor is what weighs nothing.
+func (f *Fusion) Owns(id core.SensorID, r sensor.Reading) bool {
+	return r.Alarm && f.weight(id) > 0 && !slices.Contains(f.cfg.Tamper, r.Type)
+}
+
+func (f *Fusion) weight(id core.SensorID) float64 {
+	if w, given := f.cfg.Weights[id.String()]; given {
+		return w
+	}
+	return 1
+}
+
+// Event implements [monitor.Fusion].
+func (f *Fusion) Event(now time.Time, e monitor.Event) []sensor.Reading {
+	w := f.weight(e.Sensor)
+	begins := e.Kind == sensor.Pulse || (e.Kind == sensor.Level && e.Active)
+	if !begins || !e.Attack || w == 0 || slices.Contains(f.cfg.Tamper, e.Type) {
+		return nil
+	}
+	d := detector{sensor: e.Sensor, kind: e.Type, at: now, weight: w, simulated: e.Simulated}
+	if f.cfg.Points {
+		d.point = e.Point
+	}
+	f.expire(now)
+	repeated := f.forget(d)
+	f.recent = append(f.recent, d)
+	switch score := f.score(); {
+	case score >= f.cfg.Score:
+		return []sensor.Reading{f.say(TypeVerified, core.SeverityCritical, score, false)}
+	case repeated:
+		return nil // told, and no stronger
+	default:
+		return []sensor.Reading{f.say(TypeUnverified, core.SeverityMedium, score, true)}
+	}
+}
+
+// expire drops what is too old to confirm anything.
+func (f *Fusion) expire(now time.Time) {
+	f.recent = slices.DeleteFunc(f.recent, func(d detector) bool { return now.Sub(d.at) > f.cfg.Window })
+	if over := len(f.recent) - maxEntries; over > 0 {
+		f.recent = slices.Delete(f.recent, 0, over)
+	}
+}
+
+// forget drops what the same detector said before.
+func (f *Fusion) forget(d detector) (known bool) {
+	n := len(f.recent)
+	f.recent = slices.DeleteFunc(f.recent, func(x detector) bool { return x.sensor == d.sensor && x.point == d.point })
+	return len(f.recent) < n
+}
+
+func (f *Fusion) score() (sum float64) {
+	for _, d := range f.recent {
+		sum += d.weight
+	}
+	return sum
+}
+
+func (f *Fusion) say(kind string, sev core.Severity, score float64, unlatched bool) sensor.Reading {
+	type one struct {
+		By     string  `json:"by"`
+		Type   string  `json:"type"`
+		At     int64   `json:"at"`
+		Weight float64 `json:"weight"`
+	}
+	var by []one
+	simulated := false
+	for _, d := range f.recent {
+		by = append(by, one{d.String(), d.kind, d.at.UnixMicro(), d.weight})
+		simulated = simulated || d.simulated
+	}
+	return sensor.Reading{
+		Kind: sensor.Pulse, Point: "alarm", Type: kind, Alarm: true, Unlatched: unlatched, Severity: sev, Simulated: simulated,
+		Fields: sensor.Fields(map[string]any{"by": by, "score": math.Round(score*100) / 100, "needed": f.cfg.Score, "window_s": int(f.cfg.Window.Seconds())}),
+	}
+}
+
+// SetArming implements [monitor.Armable]: what was noticed in another mode
+// confirms nothing in this one.
+func (f *Fusion) SetArming(time.Time, core.Arming) []sensor.Reading {
+	f.recent = nil
+	return nil
+}
+
+// Tick implements [monitor.Fusion].
+func (*Fusion) Tick(time.Time) []sensor.Reading { return nil }
+
+// Next implements [monitor.Fusion].
+func (*Fusion) Next() time.Time { return time.Time{} }
