@@ -28,7 +28,7 @@ type Handler struct {
 	Settle time.Duration
 	Emit   func(sensor.Reading)
 	// Start looks for the first time, when the socket is open already: what
-	// happens in between waits in it.
+	// happens in between waits in it. It may answer ErrLook.
 	Start func() error
 	// Event takes a message.
 	Event func(Event) error
@@ -72,37 +72,38 @@ func Follow(ctx context.Context, h Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer func() { _ = src.Close() }()
-	if err := h.Start(); err != nil {
+	err = h.Start()
+	if err != nil && !errors.Is(err, ErrLook) {
 		return err
 	}
 	messages := make(chan message, 64)
 	go receive(ctx, src, messages)
-	return h.follow(ctx, messages)
+	return h.follow(ctx, messages, err)
 }
 
-func (h Handler) follow(ctx context.Context, messages <-chan message) error {
+// follow begins with what Start answered.
+func (h Handler) follow(ctx context.Context, messages <-chan message, err error) error {
 	look := h.Clock.After(h.Every)
 	var soon soon
 	for {
-		var err error
+		if errors.Is(err, ErrLook) {
+			soon.put(h.Clock, h.Settle)
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case m := <-messages:
 			err = h.take(ctx, m)
-			if errors.Is(err, ErrLook) {
-				soon.put(h.Clock, h.Settle)
-				err = nil
-			}
 		case <-soon.quiet:
 			soon.done()
 			err = h.Look("")
 		case <-look:
 			look = h.Clock.After(h.Every)
 			err = h.Look("")
-		}
-		if err != nil {
-			return err
 		}
 	}
 }
