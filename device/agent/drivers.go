@@ -1,9 +1,14 @@
 package agent
 
 import (
+	"github.com/interlock-security/interlock/device/monitor/access"
+	"github.com/interlock-security/interlock/device/monitor/component"
+	"github.com/interlock-security/interlock/device/monitor/confirm"
+	"github.com/interlock-security/interlock/device/monitor/enclosure"
 	"github.com/interlock-security/interlock/device/monitor/environment"
 	"github.com/interlock-security/interlock/device/monitor/known"
 	"github.com/interlock-security/interlock/device/monitor/loop"
+	"github.com/interlock-security/interlock/device/monitor/rapid"
 	"github.com/interlock-security/interlock/device/sensor/carrier"
 	"github.com/interlock-security/interlock/device/sensor/clock"
 	"github.com/interlock-security/interlock/device/sensor/disk"
@@ -11,6 +16,7 @@ import (
 	"github.com/interlock-security/interlock/device/sensor/gpsd"
 	"github.com/interlock-security/interlock/device/sensor/iio"
 	"github.com/interlock-security/interlock/device/sensor/neighbour"
+	"github.com/interlock-security/interlock/device/sensor/parts"
 	"github.com/interlock-security/interlock/device/sensor/rtctamper"
 	"github.com/interlock-security/interlock/device/sensor/tpm"
 	"github.com/interlock-security/interlock/device/sensor/usb"
@@ -40,13 +46,20 @@ var registry = []entryOf{
 	driverOn(simDoc, newSim),
 	driver(gpsd.Doc, gpsd.New),
 	driver(neighbour.Doc, neighbour.New),
+	driver(parts.Doc, parts.New),
 	driver(tpm.Doc, tpm.New),
 	driver(watchdog.Doc, watchdog.New),
 	driver(rtctamper.Doc, rtctamper.New),
 	driver(iio.Doc, iio.New),
 	// judges
+	judge(component.Doc, component.New),
 	judge(known.Doc, known.New),
 	judge(loop.Doc, loop.New),
 	judge(environment.Doc, environment.New),
+	judge(rapid.Doc, rapid.New),
 	// fusions
+	fusion(enclosure.Doc, enclosure.New),
+	fusion(confirm.Doc, confirm.New),
+	fusion(rapid.Doc, rapid.New),
+	fusion(access.Doc, access.New),
 }
