@@ -47,11 +47,13 @@ type Console struct {
 	verifying sync.Mutex
 	streams   streams
 	boards    boards
+	// uploads holds a place for each photo that is being taken in.
+	uploads chan struct{}
 }
 
 // New returns the console with all its routes.
 func New(p Parts) (*Console, error) {
-	c := &Console{Parts: p, boards: boards{one: make(chan struct{}, 1)}}
+	c := &Console{Parts: p, boards: boards{one: make(chan struct{}, 1)}, uploads: make(chan struct{}, maxUploads)}
 	var err error
 	if c.host, err = parseOrigin(p.Origin); err != nil {
 		return nil, err
@@ -66,7 +68,7 @@ func New(p Parts) (*Console, error) {
 // sections register their routes; each stands in the file of its pages.
 var sections = []func(*Console){
 	staticRoutes, signinRoutes, liveRoutes, boardRoutes, searchRoutes, peopleRoutes, askRoutes,
-	deviceRoutes, alertRoutes, incidentRoutes, auditRoutes, approvalRoutes, stopRoutes,
+	deviceRoutes, sealRoutes, alertRoutes, incidentRoutes, auditRoutes, approvalRoutes, stopRoutes,
 }
 
 // Mux returns the routes with their actions.
@@ -104,8 +106,13 @@ func (c *Console) post(pattern string, action core.Action, h handler) {
 
 // route registers a pattern for whom a allows.
 func (c *Console) route(pattern string, action core.Action, a access, h handler) {
+	c.routeWith(readForm, pattern, action, a, h)
+}
+
+// routeWith is [Console.route] with what parses the form of a POST.
+func (c *Console) routeWith(read handler, pattern string, action core.Action, a access, h handler) {
 	if strings.HasPrefix(pattern, "POST ") {
-		h = c.checked(a, h)
+		h = c.checked(a, h, read)
 	}
 	h = c.admitted(a, h)
 	c.mux.HandleFunc(pattern, action, func(w http.ResponseWriter, r *http.Request) error {

@@ -175,7 +175,7 @@ func wantsPage(r *http.Request) bool {
 // checked lets a POST through that comes from our own pages. Two things must
 // hold: the browser says so, and the form has the session's token. Signing in
 // has no session yet whose token could be asked for.
-func (c *Console) checked(a access, h handler) handler {
+func (c *Console) checked(a access, h, read handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := c.sameOrigin(r); err != nil {
 			return err
@@ -184,9 +184,8 @@ func (c *Console) checked(a access, h handler) handler {
 			return h(w, r)
 		}
 		s := sessionOf(r.Context())
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		if err := r.ParseForm(); err != nil {
-			return core.Wrap(core.KindInvalid, "web.form", err)
+		if err := read(w, r); err != nil {
+			return err
 		}
 		token := r.PostForm.Get("csrf")
 		if token == "" {
@@ -198,6 +197,12 @@ func (c *Console) checked(a access, h handler) handler {
 		}
 		return h(w, r)
 	}
+}
+
+// readForm parses a form without a file.
+func readForm(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	return core.Wrap(core.KindInvalid, "web.form", r.ParseForm())
 }
 
 // sameOrigin refuses what another site's page sent. A browser that says nothing

@@ -115,10 +115,10 @@ func severity(s core.Severity) template.HTML {
 // tones maps the words of states to how they look. Only what is known to be
 // good is green; a word that is not here is unknown.
 var tones = map[string]string{
-	"healthy": "ok", "online": "ok", "ok": "ok", "active": "ok", "approved": "ok", "done": "ok", "closed": "ok", "reviewed": "ok", "running": "ok", "normal": "ok", "pass": "ok", "verified": "ok", "confirmed": "ok", "executed": "ok", "succeeded": "ok", "armed": "ok", "quorum": "ok",
-	"alarm": "bad", "offline": "bad", "refused": "bad", "fault": "bad", "unhealthy": "bad", "failed": "bad", "fail": "bad", "revoked": "bad", "lost": "bad", "damaged": "bad", "stop-only": "bad", "tampered": "bad", "rejected": "bad", "stopped": "bad", "quarantined": "bad", "suspended": "bad",
+	"healthy": "ok", "online": "ok", "ok": "ok", "active": "ok", "approved": "ok", "done": "ok", "closed": "ok", "reviewed": "ok", "running": "ok", "normal": "ok", "pass": "ok", "verified": "ok", "confirmed": "ok", "executed": "ok", "succeeded": "ok", "armed": "ok", "quorum": "ok", "intact": "ok",
+	"alarm": "bad", "offline": "bad", "refused": "bad", "fault": "bad", "unhealthy": "bad", "failed": "bad", "fail": "bad", "revoked": "bad", "lost": "bad", "damaged": "bad", "stop-only": "bad", "tampered": "bad", "rejected": "bad", "stopped": "bad", "quarantined": "bad", "suspended": "bad", "broken": "bad", "missing": "bad", "mismatch": "bad",
 	"stale": "warn", "awaiting": "warn", "maintenance": "warn", "signing": "warn", "degraded": "warn", "bypassed": "warn", "waiting": "warn", "pending": "warn", "proposed": "warn", "open": "warn", "new": "warn", "triaged": "warn", "contained": "warn", "eradicating": "warn", "recovering": "warn", "verifying": "warn", "reopened": "warn", "uncertain": "warn", "incomplete": "warn", "requested": "warn", "expired": "warn", "unwitnessed": "warn", "single-operator": "warn", "not-confirmed": "warn",
-	"starting": "info", "queued": "info", "superseded": "info", "used": "info", "sent": "info", "delivered": "info", "acknowledged": "info", "acked": "info", "merged": "info", "simulated": "info", "signed": "info", "calm": "info", "disarmed": "warn", "skipped": "info", "retired": "info", "false-positive": "info", "withdrawn": "info",
+	"starting": "info", "queued": "info", "superseded": "info", "used": "info", "sent": "info", "delivered": "info", "acknowledged": "info", "acked": "info", "merged": "info", "simulated": "info", "signed": "info", "calm": "info", "disarmed": "warn", "transport": "warn", "overdue": "warn", "removed": "info", "replaced": "info", "skipped": "info", "retired": "info", "false-positive": "info", "withdrawn": "info",
 }
 
 // toneOf returns "ok", "bad", "warn", "info" or "unknown".

@@ -41,7 +41,7 @@
   // Keyboard
 
   const typing = (e) => e.target.closest('input, textarea, select, [contenteditable]');
-  const places = { b: '/', l: '/live', a: '/alerts', i: '/incidents', d: '/devices' };
+  const places = { b: '/', l: '/live', a: '/alerts', i: '/incidents', d: '/devices', s: '/seals' };
   let going = 0;
   const step = (by) => {
     const rows = $$('.row-link').filter((a) => a.offsetParent);
