@@ -25,9 +25,18 @@ type board struct {
 	noIRQ   bool            // the chip has no interrupts
 	busy    map[uint32]bool // lines that somebody else has
 	high    map[uint32]bool // electrical levels
+	loops   map[uint32]loop // what a driven line does to another
 	open    map[int]*handle
 	next    int
 	changed chan struct{}
+}
+
+// loop is a line that opens another one's contact.
+type loop struct {
+	of      uint32
+	welded  bool // the contact stays closed
+	jammed  bool // it opens and stays open
+	pulling bool
 }
 
 // handle is an open descriptor: of the chip, or of a line.
@@ -43,7 +52,7 @@ type handle struct {
 func newBoard(t *testing.T) *board {
 	return &board{
 		t: t, clock: clocktest.New(time.Unix(1_700_000_000, 0)), path: "/dev/gpiochip0", label: "gpio-sim.0-node0", lines: 8,
-		busy: map[uint32]bool{}, high: map[uint32]bool{}, open: map[int]*handle{}, next: 100, changed: make(chan struct{}),
+		busy: map[uint32]bool{}, high: map[uint32]bool{}, loops: map[uint32]loop{}, open: map[int]*handle{}, next: 100, changed: make(chan struct{}),
 	}
 }
 
@@ -80,7 +89,7 @@ func (b *board) Ioctl(fd int, request uint, arg []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	h := b.open[fd]
-	sizes := map[uint]int{ioctlChipInfo: sizeChipInfo, ioctlLineInfo: sizeLineInfo, ioctlGetLine: sizeRequest, ioctlGetValues: sizeValues}
+	sizes := map[uint]int{ioctlChipInfo: sizeChipInfo, ioctlLineInfo: sizeLineInfo, ioctlGetLine: sizeRequest, ioctlGetValues: sizeValues, ioctlSetValues: sizeValues}
 	switch {
 	case h == nil:
 		return unix.EBADF
@@ -105,8 +114,24 @@ func (b *board) Ioctl(fd int, request uint, arg []byte) error {
 		if b.level(h) {
 			native.PutUint64(arg, 1)
 		}
+	case ioctlSetValues:
+		if h.flags&flagOutput == 0 {
+			return unix.EPERM
+		}
+		b.pull(h.offset, native.Uint64(arg)&1 != 0)
 	}
 	return nil
+}
+
+// pull drives a line that opens a contact to ground, or lets go of it.
+func (b *board) pull(offset uint32, open bool) {
+	l, wired := b.loops[offset]
+	if !wired || l.welded || l.pulling == open || (l.jammed && !open) {
+		return
+	}
+	l.pulling = open
+	b.loops[offset] = l
+	b.setLevel(l.of, open)
 }
 
 func (b *board) request(arg []byte) error {
@@ -115,7 +140,7 @@ func (b *board) request(arg []byte) error {
 		h.debounce = native.Uint32(arg[328:])
 	}
 	switch {
-	case native.Uint32(arg[560:]) != 1 || h.flags&flagInput == 0 || h.offset >= b.lines:
+	case native.Uint32(arg[560:]) != 1 || h.flags&(flagInput|flagOutput) == 0 || h.offset >= b.lines:
 		return unix.EINVAL
 	case b.busy[h.offset]:
 		return unix.EBUSY
@@ -199,6 +224,10 @@ func (b *board) Close(fd int) error {
 func (b *board) drive(offset uint32, high bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.setLevel(offset, high)
+}
+
+func (b *board) setLevel(offset uint32, high bool) {
 	b.high[offset] = high
 	for _, h := range b.open {
 		if h.line && h.offset == offset && h.flags&flagRising != 0 {

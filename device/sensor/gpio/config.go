@@ -60,6 +60,8 @@ type Line struct {
 	Latch *bool `yaml:"latch,omitempty"`
 	// Severity of an alarm, critical if left out.
 	Severity core.Severity `yaml:"severity,omitempty"`
+	// Drive is an output line that opens the loop, for the self-test.
+	Drive *Drive `yaml:"drive,omitempty"`
 }
 
 var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,31}$`)
@@ -93,10 +95,15 @@ func (c Config) Validate() error {
 		if err := l.check(); err != nil {
 			return fmt.Errorf("lines[%d]: %w", i, err)
 		}
-		if place := fmt.Sprintf("%s line %d", l.Chip, l.Offset); seen[l.Name] || seen[place] {
-			return invalid("lines[%d]: %s or %s stands twice", i, l.Name, place)
-		} else {
-			seen[l.Name], seen[place] = true, true
+		places := []string{l.Name, fmt.Sprintf("%s line %d", l.Chip, l.Offset)}
+		if l.Drive != nil {
+			places = append(places, fmt.Sprintf("%s line %d", l.Drive.Chip, l.Drive.Offset))
+		}
+		for _, place := range places {
+			if seen[place] {
+				return invalid("lines[%d]: %s stands twice", i, place)
+			}
+			seen[place] = true
 		}
 	}
 	return nil
@@ -122,6 +129,11 @@ func (l Line) check() error {
 		return invalid("debounce %s; allowed are 1ms to %s", l.Debounce, maxDebounce)
 	case l.Severity != "" && l.Severity.Rank() < core.SeverityLow.Rank():
 		return invalid("severity %q; known are low, medium, high, critical", l.Severity)
+	}
+	if l.Drive != nil {
+		if err := l.Drive.check(); err != nil {
+			return fmt.Errorf("drive: %w", err)
+		}
 	}
 	return nil
 }

@@ -43,6 +43,9 @@ type Sensor struct {
 	// had are the chips whose lines were watched. It outlives a run: a chip that
 	// goes while the driver is being restarted has gone all the same.
 	had map[string]bool
+	// turn is taken by whoever has the lines: a run, or a self-test without one.
+	turn   chan struct{}
+	trials chan trial // self-tests for the run that has them
 }
 
 // New returns a driver for the configured lines.
@@ -50,7 +53,7 @@ func New(env sensor.Env, c Config) (*Sensor, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Sensor{id: env.ID, lines: slices.Clone(c.Lines), clock: env.Clock, kernel: linux{}, had: map[string]bool{}}, nil
+	return &Sensor{id: env.ID, lines: slices.Clone(c.Lines), clock: env.Clock, kernel: linux{}, had: map[string]bool{}, turn: make(chan struct{}, 1), trials: make(chan trial)}, nil
 }
 
 // ID implements [sensor.Sensor].
@@ -75,6 +78,12 @@ func (s *Sensor) Probe() sensor.Presence { return sensor.Present() }
 
 // Run implements [sensor.Sensor].
 func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil
+	}
 	w := &watch{sensor: s, kernel: s.kernel, emit: emit}
 	defer w.close()
 	if err := w.open(); err != nil {
@@ -240,7 +249,7 @@ func (w *watch) follow(ctx context.Context) error {
 	var looked time.Time
 	for ctx.Err() == nil {
 		now := w.sensor.clock.Now()
-		full := looked.IsZero() || now.Sub(looked) >= lookEvery || now.Before(looked) // the clock may have been set
+		full := w.serveTrial(ctx) || looked.IsZero() || now.Sub(looked) >= lookEvery || now.Before(looked) // the clock may have been set
 		if full {
 			looked = now
 		}

@@ -16,6 +16,7 @@ const (
 	ioctlLineInfo  = 0xc100b405 // GPIO_V2_GET_LINEINFO_IOCTL
 	ioctlGetLine   = 0xc250b407 // GPIO_V2_GET_LINE_IOCTL
 	ioctlGetValues = 0xc010b40e // GPIO_V2_LINE_GET_VALUES_IOCTL
+	ioctlSetValues = 0xc010b40f // GPIO_V2_LINE_SET_VALUES_IOCTL
 
 	sizeChipInfo = 68
 	sizeLineInfo = 256
@@ -26,6 +27,7 @@ const (
 	flagUsed      = 1 << 0
 	flagActiveLow = 1 << 1
 	flagInput     = 1 << 2
+	flagOutput    = 1 << 3
 	flagRising    = 1 << 4
 	flagFalling   = 1 << 5
 	flagBiasUp    = 1 << 8
