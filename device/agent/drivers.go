@@ -9,6 +9,7 @@ import (
 	"github.com/interlock-security/interlock/device/monitor/known"
 	"github.com/interlock-security/interlock/device/monitor/loop"
 	"github.com/interlock-security/interlock/device/monitor/rapid"
+	judgepower "github.com/interlock-security/interlock/device/monitor/power"
 	"github.com/interlock-security/interlock/device/sensor/carrier"
 	"github.com/interlock-security/interlock/device/sensor/clock"
 	"github.com/interlock-security/interlock/device/sensor/disk"
@@ -17,6 +18,7 @@ import (
 	"github.com/interlock-security/interlock/device/sensor/iio"
 	"github.com/interlock-security/interlock/device/sensor/neighbour"
 	"github.com/interlock-security/interlock/device/sensor/parts"
+	"github.com/interlock-security/interlock/device/sensor/power"
 	"github.com/interlock-security/interlock/device/sensor/rtctamper"
 	"github.com/interlock-security/interlock/device/sensor/tpm"
 	"github.com/interlock-security/interlock/device/sensor/usb"
@@ -51,12 +53,14 @@ var registry = []entryOf{
 	driver(watchdog.Doc, watchdog.New),
 	driver(rtctamper.Doc, rtctamper.New),
 	driver(iio.Doc, iio.New),
+	driver(power.Doc, power.New),
 	// judges
 	judge(component.Doc, component.New),
 	judge(known.Doc, known.New),
 	judge(loop.Doc, loop.New),
 	judge(environment.Doc, environment.New),
 	judge(rapid.Doc, rapid.New),
+	judge(judgepower.Doc, judgepower.New),
 	// fusions
 	fusion(enclosure.Doc, enclosure.New),
 	fusion(confirm.Doc, confirm.New),
