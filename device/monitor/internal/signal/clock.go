@@ -1,0 +1,59 @@
+package signal
+
+import "time"
+
+// Verdict is what a clock says of a sample's time.
+type Verdict uint8
+
+// The verdicts.
+const (
+	// Rising is a time behind the last one.
+	Rising Verdict = iota
+	// Stale is a time that is not: the sample is of no use.
+	Stale
+	// Restarted is a time so far back that the sensor's clock began anew.
+	Restarted
+)
+
+// restart is how far back a time must lie to be a clock that began anew; less
+// is a sample that was overtaken.
+const restart = time.Second
+
+// Clock makes a sensor's times rise for ever. A clock that stands still does not
+// get past it, one that jumps back goes on where it was.
+type Clock struct {
+	// Now is the time of the last sample that rose.
+	Now time.Duration
+	// Still counts the samples in a row whose time did not rise, Back those that
+	// were overtaken or began anew, since the beginning.
+	Still, Back int
+
+	raw   time.Duration
+	shift time.Duration
+	begun bool
+}
+
+// Put takes a sample's time and returns it as it counts here.
+func (c *Clock) Put(at time.Duration) (time.Duration, Verdict) {
+	switch {
+	case !c.begun:
+		c.begun = true
+	case at > c.raw:
+		c.Still = 0
+	case c.raw-at >= restart:
+		c.shift += c.raw - at + time.Millisecond
+		c.raw = at
+		c.Now = at + c.shift
+		c.Back++
+		c.Still = 0
+		return c.Now, Restarted
+	default:
+		c.Still++
+		if at < c.raw {
+			c.Back++
+		}
+		return c.Now, Stale
+	}
+	c.raw, c.Now = at, at+c.shift
+	return c.Now, Rising
+}
