@@ -282,38 +282,42 @@ func (w *watch) broken(why string) {
 	w.emit(sensor.Reading{Kind: sensor.Broken, Point: point, Fields: sensor.Fields(map[string]any{"why": why})})
 }
 
-// SelfTest implements [sensor.SelfTester]: it asks gpsd and waits for a report.
+// testFor is how long a self-test waits for a fix.
+const testFor = 15 * time.Second
+
+// SelfTest implements [sensor.SelfTester]: it asks gpsd and waits for a position.
 func (s *Sensor) SelfTest(ctx context.Context) []sensor.Finding {
-	ctx, stop := context.WithTimeout(ctx, 15*time.Second)
+	ctx, stop := context.WithTimeout(ctx, testFor)
 	defer stop()
 	lines, err := s.dial(ctx)
 	if err != nil {
 		return []sensor.Finding{sensor.Found("gpsd answers", sensor.Fail, err.Error())}
 	}
-	answered := sensor.Found("gpsd answers", sensor.Fail, "it said nothing")
+	answers := sensor.Found("gpsd answers", sensor.Fail, "it said nothing")
+	reports := sensor.Found("a receiver reports", sensor.Fail, "no report within "+testFor.String())
 	w := &watch{sensor: s, emit: func(sensor.Reading) {}}
-	for {
+	for reports.Result != sensor.Pass {
 		select {
 		case <-ctx.Done():
-			return []sensor.Finding{answered, sensor.Found("a receiver reports", sensor.Fail, "no report within 15 s")}
+			return []sensor.Finding{answers, reports}
 		case l := <-lines:
 			if l.err == nil {
 				l.err = w.take(l.text)
 			}
 			if l.err != nil {
-				return []sensor.Finding{answered, sensor.Found("a receiver reports", sensor.Fail, l.err.Error())}
+				return []sensor.Finding{answers, sensor.Found(reports.Check, sensor.Fail, l.err.Error())}
 			}
-			answered = sensor.Found("gpsd answers", sensor.Pass, "")
+			answers = sensor.Found(answers.Check, sensor.Pass, "")
 			if r, err := parse(l.text); err == nil && r.Class == "TPV" && w.counts(r) {
-				return []sensor.Finding{answered, reports(r)}
+				reports = tested(reports.Check, r)
 			}
 		}
 	}
+	return []sensor.Finding{answers, reports}
 }
 
-// reports judges one report. That the position is true nobody can test here.
-func reports(r report) sensor.Finding {
-	const check = "a receiver reports"
+// tested judges one report. That the position is true nobody can test here.
+func tested(check string, r report) sensor.Finding {
 	f, why := r.fix()
 	switch {
 	case why != "":

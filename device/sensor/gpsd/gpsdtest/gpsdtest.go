@@ -81,8 +81,8 @@ func sentence(b *strings.Builder, format string, args ...any) {
 	_, _ = fmt.Fprintf(b, "$%s*%02X\r\n", text, sum)
 }
 
-// Start runs gpsd over what a receiver says, once and as fast as it can be read,
-// when somebody asks. It returns gpsd's address, and what kills it.
+// Start runs gpsd over what a receiver says, again and again and many times as
+// fast, when somebody asks. gpsd may need some of it to find out what it hears. It returns gpsd's address, and what kills it.
 func Start(t testing.TB, nmea []byte) (address string, kill func()) {
 	t.Helper()
 	for _, tool := range []string{"gpsd", "gpsfake"} {
@@ -97,7 +97,7 @@ func Start(t testing.TB, nmea []byte) (address string, kill func()) {
 		t.Fatal(err)
 	}
 	port := freePort(t)
-	cmd := exec.Command("gpsfake", "-q", "-1", "-c", "0.02", "-P", port, log)
+	cmd := exec.Command("gpsfake", "-q", "-c", "0.02", "-P", port, log)
 	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // gpsd is its child
 	if err := cmd.Start(); err != nil {
