@@ -233,6 +233,9 @@ func (f *Fold) states(ctx context.Context, tx *store.Tx, d Device, events []link
 		if err := putLatch(ctx, tx, d, e); err != nil {
 			return err
 		}
+		if err := f.report(ctx, tx, d, e, at); err != nil {
+			return err
+		}
 		if err := f.containment(ctx, tx, d, e, at); err != nil {
 			return err
 		}

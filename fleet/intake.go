@@ -145,14 +145,15 @@ func eventOf(d Device, e link.DeviceEvent, received time.Time) core.Event {
 	return core.Event{
 		ID: e.ID, Time: micro(e.Time), Received: received, Tenant: d.Tenant, Source: d.Object(), Provenance: core.ProvenanceDevice,
 		Simulated: e.Simulated, Device: d.ID, Class: e.Class, Type: e.Type, Severity: e.Severity, Sequence: e.Seq,
-		Fields: withOwn(e),
+		Fields: withOwn(e, d.Site),
 	}
 }
 
 // withOwn puts sensor, state and latch beside the event's fields, where rules
-// find them; they stand over fields of the same name.
-func withOwn(e link.DeviceEvent) json.RawMessage {
-	own := map[string]string{"sensor": e.Sensor, "state": string(e.State), "latch": e.Latch}
+// find them, and where the registry says that the device stands; they stand over
+// fields of the same name.
+func withOwn(e link.DeviceEvent, site core.SiteID) json.RawMessage {
+	own := map[string]string{"sensor": e.Sensor, "state": string(e.State), "latch": e.Latch, "site": site.String()}
 	all := map[string]json.RawMessage{}
 	if json.Unmarshal(e.Fields, &all) != nil {
 		return e.Fields
