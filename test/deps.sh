@@ -23,7 +23,7 @@ needs=(
   "swtpm swtpm"
   "swtpm_setup swtpm-tools"
   "ipmi_sim openipmi"
-  "gpsd gpsd"
+  "/usr/sbin/gpsd gpsd"
   "gpsfake gpsd-clients"
   "/usr/sbin/mke2fs e2fsprogs"
   "/usr/sbin/modprobe kmod"

@@ -2,6 +2,7 @@ package hil
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +39,8 @@ type loop struct {
 	bmc    *bmc
 	checks int
 	seen   uint64 // sequence of the newest event before the present check
+	// sensors are those that the device is configured with.
+	sensors []string
 	tale   tale
 	// checker is the program that checks proofs without anything of ours.
 	checker string
@@ -68,8 +71,17 @@ func TestHardwareInTheLoop(t *testing.T) {
 		{"the incident is closed", l.closed},
 		{"the incident is proved", l.proven},
 		{"200 trips, edge → journal → contained", l.measured},
+		{"everything that can be sensed is configured at once", l.sensing},
+		{"a panel bounces, then it is open for 60 ms", l.panel},
+		{"two more mainboards' case switches", l.switches},
+		{"the clock is set forward, then back", l.clock},
+		{"a supervised loop opens, is cut, shorted, tampered with", l.supervised},
+		{"light falls into the case, which then is frozen", l.air},
+		{"one file freezes", l.frozen},
+		{"one chip is torn out", l.unplugged},
 		{"a pointer that is on the list is plugged in", l.pointer},
 		{"a keyboard that claims to be that pointer is plugged in", l.keyboard},
+		{"the agent is killed: the watchdog bites", l.bites},
 		{"a keyboard is plugged in while no agent runs", l.behind},
 		{"a disk is removed", l.disk},
 		{"the network cable is cut and put back", l.cut},
@@ -91,11 +103,28 @@ func (l *loop) check(t *testing.T, name string, run func(context.Context) (strin
 	took := time.Since(began).Round(time.Millisecond)
 	if err != nil {
 		fmt.Printf("FAIL %s … %s\n", name, took)
+		t.Logf("the device says of itself:\n%s", l.asked(t.Context()))
 		t.Fatalf("%s: %v", name, err)
 	}
 	l.checks++
 	line, more, _ := strings.Cut(detail, "\n")
 	fmt.Printf("ok   %s: %s … %s\n%s", name, line, took, more)
+}
+
+// asked is the device's own status, whole, for whoever looks for a fault.
+func (l *loop) asked(ctx context.Context) string {
+	var text json.RawMessage
+	if err := l.m.do(ctx, "agent.status", nil, &text); err != nil {
+		return err.Error()
+	}
+	var list []core.Event
+	list, _ = l.s.events(ctx)
+	for _, e := range list {
+		if e.Sequence > l.seen && e.Type != "heartbeat" {
+			text = fmt.Appendf(text, "\n%d %s %s %s", e.Sequence, e.Type, e.Severity, e.Fields)
+		}
+	}
+	return string(text)
 }
 
 // bring builds what is needed, boots the machine and starts the server.
@@ -166,36 +195,35 @@ func (l *loop) tpmPresent(context.Context) (string, error) {
 	return strings.Join(l.m.hello.TPM, ", "), nil
 }
 
-// sensors are the device's.
-var sensors = []string{"case", "board", "carrier", "disks", "usb"}
-
 // agentConfig is the device's: real sensors, a real firewall.
-func (l *loop) agentConfig() (string, error) {
+func (l *loop) agentConfig(list []sense) (string, error) {
 	trust, err := ceremony.LoadTrust(l.s.keys())
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf(`data_dir: %s
+	text := fmt.Sprintf(`data_dir: %s
 run_dir: %s
 device: %s
 root_hash: %s
 enforce: nftables
 heartbeat: 1s
 sensors:
-  - id: case
-    driver: gpio
-    lines:
-      - {name: lid, chip: interlock-case, offset: %d, debounce: %s}
-      - {name: seal, chip: interlock-case, offset: %d, debounce: %s}
-  - {id: board, driver: hwmon, chips: [adm9240]}
-  - {id: carrier, driver: carrier, interfaces: [eth0], latch: true}
-  - {id: disks, driver: disk}
-  - id: usb
-    driver: usb
-    policy: enforce
-    allow:
-      - {id: "0627:0001", interfaces: ["03:00:00"]}  # QEMU's pointer
-`, control.DataDir, control.RunDir, device, trust.Hash(), lineLid, lidDebounce, lineSeal, sealDebounce), nil
+`, control.DataDir, control.RunDir, device, trust.Hash())
+	l.sensors = l.sensors[:0]
+	for _, s := range list {
+		text += "  - id: " + s.id + "\n    " + strings.ReplaceAll(strings.TrimSpace(s.config), "\n", "\n    ") + "\n"
+		l.sensors = append(l.sensors, s.id)
+	}
+	return text, nil
+}
+
+// configure writes the agent's configuration; it counts from the agent's next start.
+func (l *loop) configure(ctx context.Context, list []sense) error {
+	text, err := l.agentConfig(list)
+	if err != nil {
+		return err
+	}
+	return l.m.do(ctx, "file.write", control.File{Path: control.AgentConfig, Text: text}, nil)
 }
 
 // enrolled brings the device in as its owner would: the token names its key.
@@ -203,14 +231,7 @@ func (l *loop) enrolled(ctx context.Context) (string, error) {
 	if err := await(ctx, l.healthy(ctx)); err != nil {
 		return "", err
 	}
-	text, err := l.agentConfig()
-	if err != nil {
-		return "", err
-	}
-	if err := l.hardware(ctx); err != nil {
-		return "", err
-	}
-	if err := l.m.do(ctx, "file.write", control.File{Path: control.AgentConfig, Text: text}, nil); err != nil {
+	if err := errors.Join(l.hardware(ctx), l.configure(ctx, guard)); err != nil {
 		return "", err
 	}
 	var fact control.File
@@ -229,7 +250,7 @@ func (l *loop) enrolled(ctx context.Context) (string, error) {
 		return "", err
 	}
 	d, err := l.awaitDevice(ctx, func(d api.Device) error {
-		for _, id := range sensors {
+		for _, id := range l.sensors {
 			if d.State != core.DeviceOnline || d.Sensors[id] != string(core.SensorOK) || d.FirstUse {
 				return fmt.Errorf("it is %s, first use %v, sensors %v", d.State, d.FirstUse, d.Sensors)
 			}

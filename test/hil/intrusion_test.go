@@ -82,6 +82,22 @@ func (l *loop) keyboard(ctx context.Context) (string, error) {
 	return fmt.Sprintf("event %d, %s, authorized=0, no input device; its serial %q is text", found[0].Sequence, found[0].Severity, f.Serial), nil
 }
 
+// bites kills the agent, as somebody does who wants to be alone with the machine:
+// nobody pets the watchdog any more. Until then it had no reason to bite.
+func (l *loop) bites(ctx context.Context) (string, error) {
+	if n := l.m.heard[watchdogBit]; n > 0 {
+		return "", fmt.Errorf("it bit %d times although an agent ran", n)
+	}
+	err := inTurn(
+		func() error { return l.m.do(ctx, "agent.kill", nil, nil) },
+		func() error { return l.m.awaitEvent(ctx, watchdogBit) },
+	)
+	return fmt.Sprintf("QEMU tells of %s; what it would do, reset the machine, is switched off here", watchdogBit), err
+}
+
+// watchdogBit is the event of QEMU's monitor.
+const watchdogBit = "WATCHDOG"
+
 // behind plugs a keyboard in while no agent runs: the controller stays closed,
 // and the agent that starts afterwards tells of it.
 func (l *loop) behind(ctx context.Context) (string, error) {
@@ -90,7 +106,6 @@ func (l *loop) behind(ctx context.Context) (string, error) {
 	var found []core.Event
 	var authorized control.File
 	err := inTurn(
-		func() error { return l.m.do(ctx, "agent.kill", nil, nil) },
 		func() (err error) { before, err = l.list(ctx, "/dev/input/event*"); return err },
 		func() error {
 			return l.m.monitor(ctx, "device_add", map[string]any{"driver": "usb-kbd", "id": "second", "bus": "usb0.0", "serial": "second"})

@@ -25,6 +25,7 @@ type local struct {
 type localSensor struct {
 	ID     string   `json:"id"`
 	State  string   `json:"state"`
+	Why    string   `json:"why"`
 	Active []string `json:"active"`
 }
 
@@ -49,7 +50,7 @@ func (l *loop) watching(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, id := range sensors {
+		for _, id := range l.sensors {
 			if !slices.ContainsFunc(st.Sensors, func(s localSensor) bool {
 				return s.ID == id && (s.State == string(core.SensorOK) || s.State == string(core.SensorAlarm))
 			}) {

@@ -30,7 +30,7 @@ type quantity struct {
 
 func newWorld() *world {
 	return &world{now: map[string]quantity{
-		"lid.volts":  {1.65, 0.004, putADC},
+		"lid.volts":  {1, 0.004, putADC},
 		"imu.x":      {0, 0.003, putIMU(0)},
 		"imu.y":      {0, 0.003, putIMU(1)},
 		"imu.z":      {1, 0.003, putIMU(2)},
@@ -42,7 +42,7 @@ func newWorld() *world {
 		"room.temp":  {22, 0.02, putRoomTemperature},
 		"room.press": {415148, 8, putRaw24(0xf7)},
 		"room.humid": {26000, 20, putHumidity},
-		"room.light": {2000, 20, putLight},
+		"room.light": {2, 1, putLight},
 		"bmc150.x":   {0, 0.003, putBMC150},
 		"kxcjk.x":    {0, 0.003, putKXCJK},
 	}}
@@ -123,7 +123,7 @@ func (w *world) move() {
 // putADC: ads1015 gives 12 bits, left in the word, high byte first; one step is
 // a millivolt in the range that it starts with.
 func putADC(w *wires, volts float64) error {
-	raw := uint16(int16(math.Round(volts*1000)) << 4)
+	raw := uint16(int16(math.Round(min(max(volts, 0), 2.047)*1000)) << 4)
 	return w.writeWord(0x4a, 0, raw>>8|raw<<8)
 }
 
