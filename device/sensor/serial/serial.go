@@ -21,6 +21,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sysfs"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
 )
 
@@ -191,7 +192,7 @@ func (s *Sensor) port(name string) (at string, ok bool) {
 	if _, err := os.Stat(filepath.Join(dir, "device")); err != nil {
 		return "", false
 	}
-	if kind, err := os.ReadFile(filepath.Join(dir, "type")); err == nil && strings.TrimSpace(string(kind)) == "0" {
+	if kind, err := sysfs.Read(filepath.Join(dir, "type")); err == nil && kind == "0" {
 		return "", false // a slot of the 8250 driver without a chip
 	}
 	target, err := os.Readlink(dir)
