@@ -13,6 +13,7 @@ import (
 	"github.com/interlock-security/interlock/device/sensor/carrier"
 	"github.com/interlock-security/interlock/device/sensor/clock"
 	"github.com/interlock-security/interlock/device/sensor/disk"
+	"github.com/interlock-security/interlock/device/sensor/display"
 	"github.com/interlock-security/interlock/device/sensor/gpio"
 	"github.com/interlock-security/interlock/device/sensor/gpsd"
 	"github.com/interlock-security/interlock/device/sensor/iio"
@@ -20,6 +21,8 @@ import (
 	"github.com/interlock-security/interlock/device/sensor/parts"
 	"github.com/interlock-security/interlock/device/sensor/power"
 	"github.com/interlock-security/interlock/device/sensor/rtctamper"
+	"github.com/interlock-security/interlock/device/sensor/sd"
+	"github.com/interlock-security/interlock/device/sensor/serial"
 	"github.com/interlock-security/interlock/device/sensor/tpm"
 	"github.com/interlock-security/interlock/device/sensor/usb"
 	"github.com/interlock-security/interlock/device/sensor/watchdog"
@@ -49,6 +52,9 @@ var registry = []entryOf{
 	driver(gpsd.Doc, gpsd.New),
 	driver(neighbour.Doc, neighbour.New),
 	driver(parts.Doc, parts.New),
+	driver(serial.Doc, serial.New),
+	driver(sd.Doc, sd.New),
+	driver(display.Doc, display.New),
 	driver(tpm.Doc, tpm.New),
 	driver(watchdog.Doc, watchdog.New),
 	driver(rtctamper.Doc, rtctamper.New),
