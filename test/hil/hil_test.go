@@ -41,7 +41,7 @@ type loop struct {
 	seen   uint64 // sequence of the newest event before the present check
 	// sensors are those that the device is configured with.
 	sensors []string
-	tale   tale
+	tale    tale
 	// checker is the program that checks proofs without anything of ours.
 	checker string
 }
