@@ -12,25 +12,9 @@ import (
 
 // The drivers that don't bring Config, Doc and New themselves.
 
-// HwmonConfig configures hwmon.
-type HwmonConfig struct {
-	// Chips are the chips that it reads, by name; none means each that has a
-	// chassis switch.
-	Chips []string `yaml:"chips,omitempty"`
-}
+var hwmonDoc = hwmon.Doc
 
-// Validate implements settings.
-func (HwmonConfig) Validate() error { return nil }
-
-var hwmonDoc = sensor.Doc{
-	Name: DriverHwmon, Senses: "the mainboard's case switch", Interface: "/sys/class/hwmon", Latency: sensor.LatencyPoll,
-	Tested: []sensor.Tested{sensor.TestedKernel, sensor.TestedRecorded},
-	Events: []sensor.EventDoc{{Type: "case_intrusion", Severity: core.SeverityCritical, Alarm: true, Meaning: "the case was opened"}},
-}
-
-func newHwmon(env sensor.Env, c HwmonConfig) (*hwmon.Sensor, error) {
-	return hwmon.New(env.ID, env.Clock, c.Chips...), nil
-}
+func newHwmon(env sensor.Env, c hwmon.Config) (*hwmon.Sensor, error) { return hwmon.New(env, c) }
 
 // SimConfig configures a simulated sensor.
 type SimConfig struct {

@@ -25,9 +25,15 @@ type rig struct {
 
 func newRig(t *testing.T, chips ...string) *rig {
 	t.Helper()
+	return newRigWith(t, Config{Chips: chips})
+}
+
+func newRigWith(t *testing.T, c Config) *rig {
+	t.Helper()
 	r := &rig{t: t, clock: clocktest.New(time.Unix(1_700_000_000, 0)), readings: make(chan sensor.Reading, 4096)}
-	r.sensor = New(core.MustID[core.SensorID]("chassis"), r.clock, chips...)
-	r.sensor.sysfs = t.TempDir()
+	s, err := New(sensor.Env{ID: core.MustID[core.SensorID]("chassis"), Clock: r.clock, Root: t.TempDir()}, c)
+	r.must(err)
+	r.sensor = s
 	r.must(os.MkdirAll(r.sensor.class(), 0o755))
 	return r
 }
