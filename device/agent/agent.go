@@ -94,6 +94,7 @@ type Agent struct {
 	equipped []sensor.Sensor
 	kinds    map[core.SensorID]string
 	ports    ports
+	testing  sync.Mutex    // held during a self-test
 	detailed time.Duration // when a heartbeat last had everything; of the housekeeping
 	waiting  map[core.UUID]*link.Verified
 	queued   chan line
@@ -438,7 +439,7 @@ func (a *Agent) run(ctx context.Context) error {
 	writing.Go(func() { a.writeLater(end) })
 	for name, part := range map[string]func(context.Context) error{
 		"monitor": a.mon.Run, "upload": a.upload, "stream": a.stream, "results": a.sendResults, "renewal": a.renewals,
-		"workloads": a.keepWorkloads, "withdrawal": noError(a.withdrawals),
+		"workloads": a.keepWorkloads, "self-test": noError(a.selfTests), "withdrawal": noError(a.withdrawals),
 		"orders": noError(a.work), "housekeeping": noError(a.keepHouse), "local": func(ctx context.Context) error { return a.serveLocal(ctx, local) },
 	} {
 		acting.Go(func() {

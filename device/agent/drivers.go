@@ -6,6 +6,7 @@ import (
 	"github.com/interlock-security/interlock/device/monitor/confirm"
 	"github.com/interlock-security/interlock/device/monitor/enclosure"
 	"github.com/interlock-security/interlock/device/monitor/environment"
+	"github.com/interlock-security/interlock/device/monitor/geofence"
 	"github.com/interlock-security/interlock/device/monitor/known"
 	"github.com/interlock-security/interlock/device/monitor/loop"
 	judgepower "github.com/interlock-security/interlock/device/monitor/power"
@@ -47,7 +48,7 @@ var registry = []entryOf{
 	driver(disk.Doc, disk.New),
 	driver(gpio.Doc, gpio.New),
 	driver(hwmonDoc, newHwmon),
-	driver(usb.Doc, usb.New),
+	acting(driver(usb.Doc, usb.New)),
 	driverOn(simDoc, newSim),
 	driver(gpsd.Doc, gpsd.New),
 	driver(neighbour.Doc, neighbour.New),
@@ -56,12 +57,13 @@ var registry = []entryOf{
 	driver(sd.Doc, sd.New),
 	driver(display.Doc, display.New),
 	driver(tpm.Doc, tpm.New),
-	driver(watchdog.Doc, watchdog.New),
+	acting(driver(watchdog.Doc, watchdog.New)),
 	driver(rtctamper.Doc, rtctamper.New),
 	driver(iio.Doc, iio.New),
 	driver(power.Doc, power.New),
 	// judges
 	judge(component.Doc, component.New),
+	judge(geofence.Doc, geofence.New),
 	judge(known.Doc, known.New),
 	judge(loop.Doc, loop.New),
 	judge(environment.Doc, environment.New),

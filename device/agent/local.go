@@ -13,6 +13,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/monitor"
+	"github.com/interlock-security/interlock/device/monitor/risk"
 	"github.com/interlock-security/interlock/device/reflex"
 	"github.com/interlock-security/interlock/device/sensor"
 	"github.com/interlock-security/interlock/device/spool"
@@ -31,6 +32,7 @@ type Status struct {
 	ArmedBy      string            `json:"armed_by"` // order, schedule or default
 	ArmingUntil  time.Time         `json:"arming_until,omitzero"`
 	Bypassed     []ToldBypass      `json:"bypassed"`
+	Risk         risk.Assessment   `json:"risk"`
 	Interfaces   []Interface       `json:"interfaces"`
 	Memory       map[string]string `json:"memory"` // SHA-256 of what each sensor learned
 	Sensors      []monitor.Status  `json:"sensors"`
@@ -93,6 +95,7 @@ func (a *Agent) Status() Status {
 		Servers: a.hosts(), Spool: a.spool.Stats(), Waiting: []Waiting{}, Workloads: a.workloadStatus(), Missing: []string{},
 	}
 	s.ArmedBy, s.ArmingUntil = a.armedBy()
+	s.Risk = a.mon.Risk()
 	s.Interfaces, s.Memory = a.ports.list(maxPorts), map[string]string{}
 	var err error
 	if s.Firewall, err = a.reflex.Status(); err != nil {
@@ -181,6 +184,7 @@ func (a *Agent) serveLocal(ctx context.Context, l net.Listener) error {
 	mux.HandleFunc("POST /v1/arm", a.localEffect("arm", a.armLocally))
 	mux.HandleFunc("POST /v1/quarantine", a.localEffect("quarantine", a.quarantineLocally))
 	mux.HandleFunc("POST /v1/order", a.localOrder)
+	mux.HandleFunc("POST /v1/doctor", a.localDoctor)
 	mux.HandleFunc("/", a.localRefused)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
@@ -236,28 +240,58 @@ func (a *Agent) localRefused(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// localDoctor tests the device. It tells what it found, and changes nothing.
+func (a *Agent) localDoctor(w http.ResponseWriter, r *http.Request) {
+	report, err := a.doctor(r.Context(), "local")
+	if err != nil {
+		answerLocal(w, http.StatusConflict, map[string]string{"error": err.Error()})
+		return
+	}
+	answerLocal(w, http.StatusOK, report)
+}
+
 // Ask reads the status of the agent that listens at a socket.
 func Ask(ctx context.Context, socket string) (*Status, error) {
-	c := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+	s := new(Status)
+	return s, call(ctx, http.MethodGet, socket, "/v1/status", 10*time.Second, s)
+}
+
+// Doctor has the agent that listens at a socket test itself.
+func Doctor(ctx context.Context, socket string) (*Report, error) {
+	r := new(Report)
+	return r, call(ctx, http.MethodPost, socket, "/v1/doctor", 2*testLimit, r)
+}
+
+// call asks an agent for something and reads the answer into v.
+func call(ctx context.Context, method, socket, path string, limit time.Duration, v any) error {
+	c := &http.Client{Timeout: limit, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		},
 	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/status", nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, nil)
 	if err != nil {
-		return nil, core.Wrap(core.KindInternal, "agent.Ask", err)
+		return core.Wrap(core.KindInternal, "agent.Ask", err)
 	}
 	res, err := c.Do(req)
 	if err != nil {
-		return nil, &core.Error{Kind: core.KindUnavailable, Op: "agent.Ask", Msg: "no agent answers at " + socket, Err: err, Hint: "is it running, and are you its owner?"}
+		return &core.Error{Kind: core.KindUnavailable, Op: "agent.Ask", Msg: "no agent answers at " + socket, Err: err, Hint: "is it running, and are you its owner?"}
 	}
 	defer res.Body.Close()
-	s := new(Status)
-	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(s); err != nil {
-		return nil, core.Wrap(core.KindInvalid, "agent.Ask", err)
+	raw, err := io.ReadAll(io.LimitReader(res.Body, 4<<20))
+	if err != nil {
+		return core.Wrap(core.KindUnavailable, "agent.Ask", err)
 	}
-	return s, nil
+	if res.StatusCode != http.StatusOK {
+		var said struct{ Error string }
+		_ = json.Unmarshal(raw, &said) // what is no object said nothing
+		return core.E(core.KindConflict, "agent.Ask", "the agent says: "+sensor.Text(said.Error))
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return core.Wrap(core.KindInvalid, "agent.Ask", err)
+	}
+	return nil
 }
 
 // removeStale removes a socket that a killed agent left.

@@ -33,6 +33,7 @@ const (
 // makers is set.
 type entryOf struct {
 	role   Role
+	acts   bool // a run does something to the machine, and not only looks
 	doc    sensor.Doc
 	zero   settings
 	decode func(ast.Node) (settings, error)
@@ -53,6 +54,13 @@ func driver[C settings, S sensor.Sensor](doc sensor.Doc, make func(sensor.Env, C
 func driverOn[C settings, S sensor.Sensor](doc sensor.Doc, make func(host, sensor.Env, C) (S, error)) entryOf {
 	e := entryFor[C](RoleDriver, doc)
 	e.sensor = func(h host, env sensor.Env, s settings) (sensor.Sensor, error) { return make(h, env, s.(C)) }
+	return e
+}
+
+// acting marks a driver whose run does something to the machine: a self-test
+// without an agent leaves it alone.
+func acting(e entryOf) entryOf {
+	e.acts = true
 	return e
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/monitor"
+	"github.com/interlock-security/interlock/device/monitor/risk"
 	"github.com/interlock-security/interlock/device/sensor"
 )
 
@@ -13,6 +14,7 @@ import (
 const (
 	maxToldBypasses = 16
 	maxToldWhys     = 16
+	maxToldFactors  = 8
 	maxToldValues   = 64
 	maxPerSensor    = 8
 	maxToldPorts    = 32
@@ -32,6 +34,7 @@ func (a *Agent) heartbeat() {
 	fields := map[string]any{
 		"mode": a.mode(), "contained": a.reflex.Contained(), "spool_lost": st.Lost, "version": Version,
 	}
+	fields["risk"] = toldRisk(a.mon.Risk())
 	a.armingFields(fields)
 	statesOf(sensors, fields)
 	a.view(func(_ string, b *body) {
@@ -44,6 +47,12 @@ func (a *Agent) heartbeat() {
 		fields["interfaces"] = a.ports.list(maxToldPorts)
 	}
 	a.tell("heartbeat", core.SeverityInfo, fields)
+}
+
+// toldRisk is the score with its greatest factors.
+func toldRisk(r risk.Assessment) risk.Assessment {
+	r.Factors = r.Factors[:min(len(r.Factors), maxToldFactors)]
+	return r
 }
 
 // armingFields say how the device is armed, by what, and until when if that is

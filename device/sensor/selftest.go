@@ -19,6 +19,9 @@ type Finding struct {
 	// Why says what was seen, or why it could not be tested. Only a pass may have
 	// none.
 	Why string `json:"why,omitempty"`
+	// Drives says that the check made happen what the sensor is there to notice,
+	// and looked whether it did: a pass proves that it works.
+	Drives bool `json:"drives,omitempty"`
 }
 
 // Result is how a check went.

@@ -79,6 +79,7 @@ var routeMeanings = map[string]string{
 	"POST /v1/stop (the agent's)":       "outputs to their safe state",
 	"POST /v1/arm (the agent's)":        "arms",
 	"POST /v1/quarantine (the agent's)": "contains the device",
+	"POST /v1/doctor (the agent's)":     "tests the device and answers what was found; the server hears of it too",
 	"POST /v1/order (the agent's)":      "takes a signed order by hand: from a stick, when no server is to be trusted",
 	"every other request (the agent's)": "is refused and recorded, for root too",
 }

@@ -46,6 +46,9 @@ type Sensor struct {
 	// turn is taken by whoever has the lines: a run, or a self-test without one.
 	turn   chan struct{}
 	trials chan trial // self-tests for the run that has them
+	// stuck are lines that failed a self-test, and why. They are faults until they
+	// pass one, or are seen to open. Whoever has the turn has it.
+	stuck map[string]string
 }
 
 // New returns a driver for the configured lines.
@@ -53,7 +56,7 @@ func New(env sensor.Env, c Config) (*Sensor, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Sensor{id: env.ID, lines: slices.Clone(c.Lines), clock: env.Clock, kernel: linux{}, had: map[string]bool{}, turn: make(chan struct{}, 1), trials: make(chan trial)}, nil
+	return &Sensor{id: env.ID, lines: slices.Clone(c.Lines), clock: env.Clock, kernel: linux{}, had: map[string]bool{}, turn: make(chan struct{}, 1), trials: make(chan trial), stuck: map[string]string{}}, nil
 }
 
 // ID implements [sensor.Sensor].
@@ -367,6 +370,13 @@ func (w *watch) lost(in *input, count uint32) {
 
 func (w *watch) level(in *input, closed bool, more map[string]any) {
 	in.closed = closed
+	if why, stuck := w.sensor.stuck[in.Name]; stuck {
+		if !in.alarming(closed) {
+			w.emit(sensor.Reading{Kind: sensor.Broken, Point: in.Name, Fields: sensor.Fields(map[string]any{"why": why})})
+			return
+		}
+		delete(w.sensor.stuck, in.Name)
+	}
 	fields := in.fields()
 	fields["closed"] = closed
 	for k, v := range more {

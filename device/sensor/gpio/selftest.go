@@ -96,7 +96,16 @@ func (w *watch) selfTest(ctx context.Context) (all []sensor.Finding) {
 		}
 		w.emit(sensor.Reading{Kind: sensor.Beat}) // many lines take longer than a watch may be silent
 		result, why := w.driveBack(ctx, in)
-		all = append(all, sensor.Found(check, result, why))
+		found := sensor.Found(check, result, why)
+		found.Drives = true
+		all = append(all, found)
+		switch result {
+		case sensor.Fail:
+			w.sensor.stuck[in.Name] = found.Why
+		case sensor.Pass:
+			delete(w.sensor.stuck, in.Name)
+		case sensor.Warning, sensor.Untried:
+		}
 	}
 	return all
 }

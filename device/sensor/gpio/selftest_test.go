@@ -106,6 +106,41 @@ func TestATestWhileItWatchesIsNoOpening(t *testing.T) {
 	}
 }
 
+// A contact that is known to be stuck is no calm contact, until it is seen to open.
+func TestAStuckLineIsAFaultUntilItMoves(t *testing.T) {
+	r := newRig(t, wired())
+	r.loops[5] = loop{of: 3, welded: true}
+	stop, wait := r.start()
+	r.await("the start is over", isBeat)
+	if found := r.selfTest(t.Context()); len(found) != 1 || found[0].Result != sensor.Fail || !found[0].Drives {
+		t.Fatalf("%+v", found)
+	}
+	for x := range r.poll(driveStep) {
+		if isLevel("lid", false)(x) {
+			t.Error("a stuck line is told as calm")
+		}
+		if x.Kind == sensor.Broken && x.Point == "lid" && strings.Contains(string(x.Fields), "stuck") {
+			break
+		}
+	}
+	r.drive(3, true)
+	for x := range r.poll(driveStep) {
+		if isLevel("lid", true)(x) {
+			break
+		}
+	}
+	r.drive(3, false)
+	for x := range r.poll(driveStep) {
+		if isLevel("lid", false)(x) {
+			break
+		}
+	}
+	stop()
+	if err := wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestASelfTestHasAnEnd(t *testing.T) {
 	r := newRig(t, wired())
 	r.sensor.turn <- struct{}{} // a run that never answers
