@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/sensor"
 )
 
-// Step is one line of a script: one JSON object.
+// Step is a statement as programs write it: one JSON object on a line of its own,
+// also among the statements that people write.
 //
 //	{"do":"level","point":"lid","active":true,"type":"case_opened","clear":"case_closed","severity":"critical"}
 //	{"do":"pulse","point":"mesh","type":"mesh_cut","alarm":true,"severity":"critical"}
@@ -32,15 +33,7 @@ type Step struct {
 	Why      string        `json:"why,omitempty"`
 }
 
-// Limits of a script: it is an operator's file, but a file all the same.
-const (
-	maxLine  = 4 << 10
-	maxSteps = 100_000
-	maxTimes = 100_000
-	maxWait  = 24 * time.Hour
-)
-
-var verbs = []string{"level", "pulse", "flap", "wait", "beat", "silence", "frozen", "error", "panic", "end"}
+var stepVerbs = []string{"level", "pulse", "flap", "wait", "beat", "silence", "frozen", "error", "panic", "end"}
 
 // ParseStep reads one line.
 func ParseStep(line []byte) (Step, error) {
@@ -65,36 +58,73 @@ func (s *Step) validate() error {
 	}
 	named := s.Do == "level" || s.Do == "pulse" || s.Do == "flap"
 	switch {
-	case !slices.Contains(verbs, s.Do):
-		return core.E(core.KindInvalid, "sim.ParseStep", fmt.Sprintf("%.40q is nothing to do; known are %v", s.Do, verbs))
+	case !slices.Contains(stepVerbs, s.Do):
+		return core.E(core.KindInvalid, "sim.ParseStep", fmt.Sprintf("%.40q is nothing to do; known are %v", s.Do, stepVerbs))
 	case named && (s.Point == "" || s.Type == ""):
 		return core.E(core.KindInvalid, "sim.ParseStep", s.Do+" needs a point and a type")
 	case named && s.Do != "pulse" && s.Clear == "":
 		return core.E(core.KindInvalid, "sim.ParseStep", s.Do+" needs a clear type, the word for the way back")
-	case s.Times < 0 || s.Times > maxTimes:
-		return core.E(core.KindInvalid, "sim.ParseStep", fmt.Sprintf("times is %d, allowed are 0 to %d", s.Times, maxTimes))
-	case s.MS < 0 || s.MS > maxWait.Milliseconds():
-		return core.E(core.KindInvalid, "sim.ParseStep", fmt.Sprintf("ms is %d, allowed are 0 to %d", s.MS, maxWait.Milliseconds()))
+	case s.Times < 0 || s.Times > maxEntries:
+		return core.E(core.KindInvalid, "sim.ParseStep", fmt.Sprintf("times is %d, allowed are 0 to %d", s.Times, maxEntries))
+	case s.MS < 0 || s.MS > (24*time.Hour).Milliseconds():
+		return core.E(core.KindInvalid, "sim.ParseStep", fmt.Sprintf("ms is %d, allowed are 0 to %d", s.MS, (24*time.Hour).Milliseconds()))
 	}
 	return nil
 }
 
-// ParseScript reads a script: one step a line, blank lines and lines that begin
-// with # are skipped. The error names the line.
-func ParseScript(script []byte) ([]Step, error) {
-	var steps []Step
-	for i, line := range strings.Split(string(script), "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
+// entries places a step in time, and says how much time it takes.
+func (s Step) entries() (all []entry, takes time.Duration) {
+	each := time.Duration(s.MS) * time.Millisecond
+	switch s.Do {
+	case "wait":
+		return nil, each
+	case "flap":
+		for i := range s.Times {
+			all = append(all, entry{time.Duration(i) * each, func(p *Player) { p.level(s.reading(), i%2 == 0) }})
 		}
-		s, err := ParseStep([]byte(line))
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", i+1, err)
-		}
-		if steps = append(steps, s); len(steps) > maxSteps {
-			return nil, core.E(core.KindTooLarge, "sim.ParseScript", fmt.Sprintf("more than %d steps", maxSteps))
-		}
+		return all, time.Duration(s.Times) * each
 	}
-	return steps, nil
+	return []entry{{do: s.action()}}, 0
+}
+
+func (s Step) reading() sensor.Reading {
+	return sensor.Reading{Point: s.Point, Alarm: true, Type: s.Type, Clear: s.Clear, Severity: s.Severity}
+}
+
+func (s Step) action() action {
+	switch s.Do {
+	case "level":
+		return func(p *Player) { p.level(s.reading(), s.Active) }
+	case "pulse":
+		return func(p *Player) {
+			p.emit(sensor.Reading{Kind: sensor.Pulse, Point: s.Point, Type: s.Type, Alarm: s.Alarm, Severity: s.Severity})
+		}
+	case "silence":
+		return func(p *Player) { p.silent = true }
+	case "frozen":
+		return func(p *Player) { p.frozen = true }
+	case "error":
+		return func(p *Player) { p.fault = failure(s.Why) }
+	case "panic":
+		return func(p *Player) { p.panics = "simulated: " + s.Why }
+	case "end":
+		return func(p *Player) { p.fault = errEnded }
+	}
+	return resumeAll // beat
+}
+
+func failure(why string) error {
+	return core.E(core.KindUnavailable, "sim.play", "simulated failure: "+sensor.Text(why))
+}
+
+// errEnded is a driver that just stops; the monitor takes that for a fault.
+var errEnded = core.E(core.KindUnavailable, "sim.play", "the simulated sensor stopped")
+
+// resumeAll makes a silent or frozen sensor go on.
+func resumeAll(p *Player) {
+	p.silent, p.frozen = false, false
+	for _, c := range p.channels {
+		c.frozen, c.dropped, c.broken = false, false, ""
+	}
+	p.beat()
 }

@@ -1,6 +1,9 @@
-// Package sim is a sensor that reads a script: for demonstrations, drills and
-// the tests of everything behind it. It can also be broken in the ways in which
-// hardware breaks: silent, frozen, failing, panicking, flapping.
+// Package sim is a sensor that plays a scenario: for demonstrations, drills, the
+// tests of everything behind it and people who have no hardware. A scenario says
+// in a line of plain words what happens when (docs/reference/scenario.md): a lid
+// is opened, a temperature drifts, an accelerometer is shaken. It can also be
+// broken in the ways in which hardware breaks: silent, frozen, failing,
+// panicking, flapping, as a whole or at one point.
 //
 // Whatever it says is marked simulated, by the driver and again by the monitor,
 // and nothing can clear that mark. It refuses to load beside a real enrolment
@@ -21,17 +24,12 @@ import (
 	"github.com/interlock-security/interlock/device/sensor"
 )
 
-const (
-	beatEvery  = time.Second
-	maxSilence = 5 * time.Second
-)
-
 // Options say where the readings come from and beside what they run.
 type Options struct {
-	// Script is played from the first line each time the sensor starts.
-	Script []Step
-	// Socket is the path of a unix socket (0600) that takes further steps, one
-	// JSON object a line; "" for none.
+	// Script is played from the beginning each time the sensor starts.
+	Script Scenario
+	// Socket is the path of a unix socket (0600) that takes further statements,
+	// one a line; "" for none.
 	Socket string
 	// Enrolled says that this machine is enrolled at an installation.
 	Enrolled bool
@@ -46,7 +44,7 @@ type Sensor struct {
 	id    core.SensorID
 	clock core.Clock
 	opts  Options
-	feed  chan Step
+	feed  chan Scenario
 }
 
 // New returns a simulated sensor, or an error of kind denied beside a real
@@ -56,7 +54,7 @@ func New(id core.SensorID, clock core.Clock, o Options) (*Sensor, error) {
 		return nil, core.E(core.KindDenied, "sim.New", fmt.Sprintf("sensor %s is simulated and this machine is enrolled for real", id)).
 			WithHint("remove the simulated sensor from the configuration, or enrol a machine for demonstrations")
 	}
-	return &Sensor{id: id, clock: clock, opts: o, feed: make(chan Step, 256)}, nil
+	return &Sensor{id: id, clock: clock, opts: o, feed: make(chan Scenario, 256)}, nil
 }
 
 // ID implements [sensor.Sensor].
@@ -66,20 +64,44 @@ func (s *Sensor) ID() core.SensorID { return s.id }
 func (s *Sensor) Capabilities() sensor.Capabilities {
 	return sensor.Capabilities{
 		Kind: "simulator", Provenance: core.ProvenanceLocal, Latency: sensor.LatencyEvent,
-		MaxSilence: maxSilence, Latches: !s.opts.NoLatch, Lively: true, Simulated: true,
+		MaxSilence: silences * s.opts.Script.beatEvery(), Latches: !s.opts.NoLatch, Lively: true, Simulated: true,
 	}
 }
 
 // Probe implements [sensor.Sensor].
 func (s *Sensor) Probe() sensor.Presence { return sensor.Present() }
 
-// Feed plays one more step, as the socket does. It blocks while 256 wait.
+// silences is how many signs of life may be missing.
+const silences = 5
+
+func (s Scenario) beatEvery() time.Duration {
+	if s.pace == 0 {
+		return defaultPace
+	}
+	return s.pace
+}
+
+// Feed plays one more step now, as the socket does. It blocks while 256 wait.
 func (s *Sensor) Feed(ctx context.Context, step Step) error {
 	if err := step.validate(); err != nil {
 		return err
 	}
+	all, _ := step.entries()
+	return s.put(ctx, Scenario{entries: all})
+}
+
+// Say plays one more statement now.
+func (s *Sensor) Say(ctx context.Context, line string) error {
+	more, err := ParseLine([]byte(line))
+	if err != nil {
+		return err
+	}
+	return s.put(ctx, more)
+}
+
+func (s *Sensor) put(ctx context.Context, more Scenario) error {
 	select {
-	case s.feed <- step:
+	case s.feed <- more:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -94,21 +116,48 @@ func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
 	if err != nil {
 		return err
 	}
-	p := &player{clock: s.clock, emit: func(r sensor.Reading) { r.Simulated = true; emit(r) }}
-	p.emit(sensor.Reading{
-		Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo,
-		Fields: sensor.Fields(map[string]any{"kind": "simulator", "steps": len(s.opts.Script)}),
-	})
-	p.beat()
-	for _, step := range s.opts.Script {
-		if err := p.play(ctx, step); err != nil || ctx.Err() != nil {
-			return err
-		}
-	}
-	return p.serve(ctx, s.feed, failed)
+	return s.serve(ctx, s.opts.Script.Play(), emit, failed)
 }
 
-// listen takes steps from the socket, if there is one.
+// serve lets the scenario's time pass with the clock's, and takes what is fed
+// meanwhile.
+func (s *Sensor) serve(ctx context.Context, p *Player, emit func(sensor.Reading), failed <-chan error) error {
+	start := s.clock.Now()
+	for {
+		if err := s.catchUp(ctx, p, start, emit); err != nil || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return err
+		case more := <-s.feed:
+			p.feed(s.clock.Now().Sub(start), more)
+		case <-s.clock.After(p.Next() - s.clock.Now().Sub(start)):
+		}
+	}
+}
+
+// catchUp plays what is due. The faults end the run the way in which a driver
+// would.
+func (s *Sensor) catchUp(ctx context.Context, p *Player, start time.Time, emit func(sensor.Reading)) error {
+	for ctx.Err() == nil && p.Next() <= s.clock.Now().Sub(start) {
+		m := p.Step()
+		for _, r := range m.Readings {
+			emit(r)
+		}
+		if m.Panic != "" {
+			panic(m.Panic)
+		}
+		if m.Fault != nil {
+			return m.Fault
+		}
+	}
+	return nil
+}
+
+// listen takes statements from the socket, if there is one.
 func (s *Sensor) listen(ctx context.Context) (<-chan error, error) {
 	failed := make(chan error, 1)
 	if s.opts.Socket == "" {
@@ -147,116 +196,11 @@ func (s *Sensor) read(ctx context.Context, c net.Conn) {
 	lines.Buffer(make([]byte, 0, 512), maxLine)
 	for lines.Scan() {
 		answer := "ok\n"
-		step, err := ParseStep(lines.Bytes())
-		if err == nil {
-			err = s.Feed(ctx, step)
-		}
-		if err != nil {
+		if err := s.Say(ctx, lines.Text()); err != nil {
 			answer = err.Error() + "\n"
 		}
 		if _, err := c.Write([]byte(answer)); err != nil {
 			return
-		}
-	}
-}
-
-// player turns steps into readings.
-type player struct {
-	clock  core.Clock
-	emit   func(sensor.Reading)
-	sample uint64
-	silent bool
-	frozen bool
-}
-
-// beat is the sign of life, with a live value that moves unless it is frozen.
-func (p *player) beat() {
-	if p.silent {
-		return
-	}
-	if !p.frozen {
-		p.sample++
-	}
-	p.emit(sensor.Reading{Kind: sensor.Beat, Sample: p.sample})
-}
-
-func (p *player) serve(ctx context.Context, feed <-chan Step, failed <-chan error) error {
-	tick := p.clock.After(beatEvery)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-failed:
-			return err
-		case step := <-feed:
-			if err := p.play(ctx, step); err != nil {
-				return err
-			}
-		case <-tick:
-			p.beat()
-			tick = p.clock.After(beatEvery)
-		}
-	}
-}
-
-// play runs one step. The faults end the run the way in which a driver would.
-func (p *player) play(ctx context.Context, s Step) error {
-	switch s.Do {
-	case "level":
-		p.level(s, s.Active)
-	case "pulse":
-		p.emit(sensor.Reading{Kind: sensor.Pulse, Point: sensor.Text(s.Point), Type: s.Type, Alarm: s.Alarm, Severity: s.Severity, Sample: p.sample})
-	case "flap":
-		p.flap(ctx, s)
-	case "wait":
-		p.wait(ctx, time.Duration(s.MS)*time.Millisecond)
-	case "beat":
-		p.silent, p.frozen = false, false
-		p.beat()
-	case "silence":
-		p.silent = true
-	case "frozen":
-		p.frozen = true
-	case "error":
-		return core.E(core.KindUnavailable, "sim.play", "simulated failure: "+s.Why)
-	case "panic":
-		panic("simulated: " + s.Why)
-	case "end":
-		return errEnded
-	}
-	return nil
-}
-
-// errEnded is a driver that just stops; the monitor takes that for a fault.
-var errEnded = core.E(core.KindUnavailable, "sim.play", "the simulated sensor stopped")
-
-func (p *player) level(s Step, active bool) {
-	p.sample++
-	p.emit(sensor.Reading{
-		Kind: sensor.Level, Point: sensor.Text(s.Point), Active: active, Alarm: true, Type: s.Type, Clear: s.Clear,
-		Severity: s.Severity, Sample: p.sample,
-	})
-}
-
-func (p *player) flap(ctx context.Context, s Step) {
-	for i := range s.Times {
-		p.level(s, i%2 == 0)
-		if p.wait(ctx, time.Duration(s.MS)*time.Millisecond); ctx.Err() != nil {
-			return
-		}
-	}
-}
-
-// wait lets time pass and keeps the sign of life going.
-func (p *player) wait(ctx context.Context, d time.Duration) {
-	for d > 0 && ctx.Err() == nil {
-		part := min(d, beatEvery)
-		select {
-		case <-p.clock.After(part):
-		case <-ctx.Done():
-		}
-		if d -= part; part == beatEvery {
-			p.beat()
 		}
 	}
 }

@@ -31,12 +31,16 @@ func TestItRefusesToLoadBesideARealEnrolment(t *testing.T) {
 	}
 }
 
-func TestScripts(t *testing.T) {
-	good := "# a break-in\n\n{\"do\":\"level\",\"point\":\"lid\",\"active\":true,\"type\":\"case_opened\",\"clear\":\"case_closed\",\"severity\":\"critical\"}\n {\"do\":\"wait\",\"ms\":5}\n"
-	steps, err := sim.ParseScript([]byte(good))
-	if err != nil || len(steps) != 2 || steps[0].Severity != core.SeverityCritical {
-		t.Fatalf("ParseScript = %+v, %v", steps, err)
+func script(t *testing.T, text string) sim.Scenario {
+	t.Helper()
+	s, err := sim.ParseScript([]byte(text))
+	if err != nil {
+		t.Fatal(err)
 	}
+	return s
+}
+
+func TestStepsThatAreRefused(t *testing.T) {
 	for _, bad := range []string{
 		`{"do":"explode"}`, `{"do":"level","type":"x","clear":"y"}`, `{"do":"level","point":"a","type":"x"}`, `{"do":"pulse","point":"a"}`,
 		`{"do":"wait","ms":-1}`, `{"do":"wait","ms":99999999999}`, `{"do":"flap","point":"a","type":"x","clear":"y","times":-3}`,
@@ -123,7 +127,7 @@ func (r *rig) end() error {
 }
 
 func TestEveryReadingIsMarkedAndTheInventoryComesFirst(t *testing.T) {
-	r := run(t, sim.Options{Script: []sim.Step{{Do: "level", Point: "lid", Active: true, Type: "case_opened", Clear: "case_closed"}}})
+	r := run(t, sim.Options{Script: script(t, `{"do":"level","point":"lid","active":true,"type":"case_opened","clear":"case_closed"}`)})
 	if x := r.next(); x.Kind != sensor.Inventory {
 		t.Errorf("first reading %+v", x)
 	}
@@ -204,7 +208,7 @@ func TestTheSocketTakesStepsAndIsPrivate(t *testing.T) {
 	}
 	defer c.Close()
 	answers := bufio.NewScanner(c)
-	for _, line := range []struct{ say, want string }{{`{"do":"pulse","point":"a","type":"b"}`, "ok"}, {`{"do":"x"}`, "nothing to do"}} {
+	for _, line := range []struct{ say, want string }{{`{"do":"pulse","point":"a","type":"b"}`, "ok"}, {`{"do":"x"}`, "nothing to do"}, {"open lid", "ok"}, {"opne lid", "did you mean open?"}, {"at 09:00 open lid", "write after"}} {
 		if _, err := c.Write([]byte(line.say + "\n")); err != nil {
 			t.Fatal(err)
 		}
