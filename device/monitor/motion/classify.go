@@ -1,0 +1,272 @@
+package motion
+
+import (
+	"fmt"
+	"math"
+)
+
+const pi = math.Pi
+
+func root(v float64) float64 { return math.Sqrt(max(v, 0)) }
+
+// Verdict is what a motion is taken for and why, in words with numbers.
+type Verdict struct {
+	Class Class
+	Score float64
+	Why   string
+	early bool // it can be said before the event is over
+}
+
+// rule is one kind of motion: whether the features fit, how well, and the words.
+type rule struct {
+	class Class
+	early bool
+	fits  func(Config, Features) bool
+	score func(Config, Features) float64
+	why   func(Config, Features) string
+}
+
+// rules are asked in order; the first that fits decides. A fall is a fall
+// whatever came before it, and a device that was turned was in somebody's hands
+// whatever shook it besides.
+var rules = []rule{
+	{ClassDrop, true, isDrop, scoreDrop, whyDrop},
+	{ClassCarry, true, isWalked, scoreWalked, whyWalked},
+	{ClassLift, true, isLifted, scoreTurned, whyLifted},
+	{ClassHandling, true, isTurnedAbout, scoreTurned, whyLifted},
+	{ClassTilt, true, isTilted, scoreTurned, whyTilted},
+	{ClassDrill, true, isDrill, scoreDrill, whyDrill},
+	{ClassCarry, true, isDriven, scoreDriven, whyDriven},
+	{ClassHandling, true, isShaken, scoreDriven, whyShaken},
+	{ClassDrill, false, isFolded, scoreDrill, whyDrill},
+	{ClassEarthquake, false, isQuake, scoreQuake, whyQuake},
+	{ClassFootsteps, false, isFootsteps, scoreFootsteps, whyFootsteps},
+	{ClassDoor, false, isDoor, scoreDoor, whyDoor},
+	{ClassKnock, false, isKnock, scoreKnock, whyKnock},
+	{ClassDoor, false, isSwung, scoreDoor, whyDoor},
+	{ClassLift, false, isHeave, scoreHeave, whyHeave},
+	{ClassHandling, false, isPush, scoreHeave, whyPush},
+}
+
+// Classify names a motion by its features.
+func Classify(c Config, f Features) Verdict {
+	c = c.withDefaults()
+	for _, r := range rules {
+		if r.fits(c, f) {
+			return Verdict{r.class, round(min(max(r.score(c, f), 0.05), 1), 2), r.why(c, f), r.early}
+		}
+	}
+	return Verdict{Class: ClassDisturbed, Score: 0.3, Why: fmt.Sprintf("moved by %.3f g rms for %.1f s, peak %.2f g, turned %.1f° (less than %.1f°): too weak or too mixed to name",
+		f.RMS, f.Duration, f.Peak, f.Tilt, c.Tilt)}
+}
+
+func round(v float64, digits int) float64 {
+	k := math.Pow10(digits)
+	return math.Round(v*k) / k
+}
+
+// over is how far v is beyond its threshold, 0.5 at it and 1 from three times
+// it on.
+func over(v, threshold float64) float64 {
+	return 0.5 + 0.5*min(max(math.Log(v/threshold)/math.Log(3), -1), 1)
+}
+
+// A runner floats at each step; who falls does it once.
+func isDrop(c Config, f Features) bool {
+	if f.Linear || f.Fall < c.Fall.Seconds() {
+		return false
+	}
+	running := f.Falls >= 4 && f.Fall < 2*c.Fall.Seconds()
+	return !running && (f.Peak >= 1 || f.Fall >= 2*c.Fall.Seconds())
+}
+
+func scoreDrop(c Config, f Features) float64 { return over(f.Fall, c.Fall.Seconds()*0.8) }
+
+func whyDrop(c Config, f Features) string {
+	return fmt.Sprintf("weighed less than %.2f g for %.0f ms (%.0f ms are a fall; that is %.0f cm), then struck with %.1f g",
+		c.FallG, f.Fall*1000, c.Fall.Seconds()*1000, 490*f.Fall*f.Fall, f.Peak)
+}
+
+// Steps are 1.2 to 2.6 a second; who runs makes more, and harder ones.
+func isWalked(c Config, f Features) bool {
+	pace := f.Step >= 0.7 && (f.Step <= 2.4 || f.Step <= 3.4 && f.RMS >= 0.6)
+	byHand := f.Tilt >= c.Tilt/2 || f.RMS >= 6*c.Handling
+	slow := f.LowShare >= 0.5 || f.Tilt >= c.Tilt
+	return pace && byHand && slow && f.Stepping >= 0.4 && f.Duration >= 3 && f.Low >= 1.6*c.Handling
+}
+
+func scoreWalked(c Config, f Features) float64 {
+	return (over(f.Low, c.Handling*1.6) + min(1, f.Stepping+0.2)) / 2
+}
+
+func whyWalked(c Config, f Features) string {
+	return fmt.Sprintf("sways in steps, %.1f a second, with %.2f g below 6 Hz (a hand's from %.2f g) for %.0f s, turned up to %.0f°",
+		f.Step, f.Low, c.Handling, f.Duration, f.Tilt)
+}
+
+func turned(c Config, f Features) bool { return !f.Linear && f.Tilt >= c.Tilt }
+
+func isLifted(c Config, f Features) bool {
+	return turned(c, f) && f.Low >= c.Handling && f.Duration < 8 && f.LowShare >= 0.3
+}
+
+func isTurnedAbout(c Config, f Features) bool {
+	return turned(c, f) && f.Low >= c.Handling && f.LowShare >= 0.3
+}
+
+func isTilted(c Config, f Features) bool { return turned(c, f) }
+
+func scoreTurned(c Config, f Features) float64 { return over(f.Tilt, c.Tilt*0.8) }
+
+func whyLifted(c Config, f Features) string {
+	return fmt.Sprintf("gravity turned by up to %.1f° (%.1f° at the end, %.1f° are a tilt) while it moved with %.2f g below 6 Hz (a hand's from %.2f g) for %.1f s",
+		f.Tilt, f.Net, c.Tilt, f.Low, c.Handling, f.Duration)
+}
+
+func whyTilted(c Config, f Features) string {
+	return fmt.Sprintf("gravity turned by up to %.1f° (%.1f° at the end) against where it was, %.1f° for %.0f s are a tilt; it moved with only %.3f g below 6 Hz",
+		f.Tilt, f.Net, c.Tilt, c.TiltHold.Seconds(), f.Low)
+}
+
+// A machine's vibration is steady and faster than anything a hand does.
+func isDrill(c Config, f Features) bool {
+	if f.Duration < drillTime(c, f) || f.Median < drillLevel(c, f) {
+		return false
+	}
+	return f.Steady >= 0.3 && f.LowShare <= slowOfNoise(f) && f.Low < 1.5*c.Handling+0.2*f.RMS && f.Hertz >= min(8, 0.19*f.Rate)
+}
+
+// A sensor too slow to see how fast it vibrates still sees that no hand and no
+// ground is that even.
+func isFolded(c Config, f Features) bool {
+	return f.Rate < 120 && f.Steady >= 0.8 && f.Duration >= 2*c.DrillTime.Seconds() && f.Median >= drillLevel(c, f) && f.Low < 3*c.Handling
+}
+
+func drillLevel(c Config, f Features) float64 {
+	switch {
+	case !f.Learned:
+		return c.Drill
+	case f.Began:
+		return max(c.Drill, 1.5*f.Floor)
+	}
+	return max(c.Drill/3, min(4*f.Floor, 1.5*f.Floor+c.Drill))
+}
+
+// slowOfNoise is how much of a fast vibration may seem slow. Sampled at a low
+// rate it folds down to all frequencies alike, and those below 4.5 Hz have their
+// share of it.
+func slowOfNoise(f Features) float64 { return max(0.15, 1.3*4.5/(f.Rate/2)) }
+
+// drillTime is how long it must last: what is weak, longer.
+func drillTime(c Config, f Features) float64 {
+	if f.Median < c.Drill {
+		return 2 * c.DrillTime.Seconds()
+	}
+	return c.DrillTime.Seconds()
+}
+
+func scoreDrill(c Config, f Features) float64 {
+	return (over(f.Median, drillLevel(c, f)) + over(f.Duration, drillTime(c, f))) / 2
+}
+
+func whyDrill(c Config, f Features) string {
+	return fmt.Sprintf("vibrates steadily at %.3f g (%.3f g and more for %.0f s are told) for %.1f s around %.0f Hz; %.0f %% of it is slow",
+		f.Median, drillLevel(c, f), drillTime(c, f), f.Duration, f.Hertz, 100*f.LowShare)
+}
+
+// What rolls sways slowly and hums at once, and does not stop.
+func isDriven(c Config, f Features) bool {
+	hums := f.LowShare < 0.75 && f.Hertz >= min(9, 0.2*f.Rate)
+	goesOn := f.Duration >= 30 || f.Duration >= 20 && f.Steady >= 0.4 // a quake swells and fades
+	return f.Duration >= 5 && f.Low >= 1.5*c.Handling && f.Median >= 2*c.Handling && f.Steady >= 0.3 && (hums || goesOn)
+}
+
+// A hand that shakes keeps its rhythm, and shakes harder than the ground does.
+func isShaken(c Config, f Features) bool {
+	return f.Duration >= 3 && f.Low >= 4*c.Handling && f.Stepping >= 0.5 && f.Steady >= 0.25
+}
+
+func scoreDriven(c Config, f Features) float64 {
+	return (over(f.Low, c.Handling) + over(f.Duration, 3)) / 2
+}
+
+func whyDriven(c Config, f Features) string {
+	return fmt.Sprintf("sways with %.2f g below 6 Hz and hums, %.2f g in all, without a pause for %.0f s: it is being moved on wheels",
+		f.Low, f.RMS, f.Duration)
+}
+
+func whyShaken(c Config, f Features) string {
+	return fmt.Sprintf("moved to and fro %.1f times a second with %.2f g (a hand's from %.2f g) for %.0f s", f.Step, f.Low, c.Handling, f.Duration)
+}
+
+// The ground moves slowly in all directions and for long, and everything stands
+// afterwards as it stood.
+func isQuake(c Config, f Features) bool {
+	return f.Duration >= 4 && f.LowShare >= 0.35 && f.Low >= c.Still*0.7 && (f.Linear || f.Tilt < c.Tilt)
+}
+
+func scoreQuake(_ Config, f Features) float64 {
+	return 0.3 + 0.4*f.LowShare*min(1, f.Duration/10) - 0.3*f.Stepping
+}
+
+func whyQuake(c Config, f Features) string {
+	return fmt.Sprintf("shaken for %.0f s with %.3f g, %.0f %% of it below 6 Hz, and not turned (%.1f°, less than %.1f°): a quake would shake the neighbours too",
+		f.Duration, f.RMS, 100*f.LowShare, f.Tilt, c.Tilt)
+}
+
+func isFootsteps(c Config, f Features) bool {
+	return f.Shocks >= 3 && f.Rhythm >= 1.2 && f.Rhythm <= 3 && f.Peak < 0.15 && f.Low < c.Handling
+}
+
+func scoreFootsteps(_ Config, f Features) float64 { return min(0.4+0.1*float64(f.Shocks), 0.9) }
+
+func whyFootsteps(_ Config, f Features) string {
+	return fmt.Sprintf("%d shocks, %.1f a second, peak %.3f g, and gravity stays where it was: somebody walks by", f.Shocks, f.Rhythm, f.Peak)
+}
+
+func isKnock(c Config, f Features) bool {
+	short := f.LowShare < 0.6 || f.Median < f.RMS/2.5
+	return f.Peak >= c.Knock && f.Peak >= 3*f.RMS*min(1, f.Duration) && short && (f.Duration < 3 || f.Shocks > 0)
+}
+
+func scoreKnock(c Config, f Features) float64 { return over(f.Peak, c.Knock) }
+
+func whyKnock(c Config, f Features) string {
+	return fmt.Sprintf("%d shock(s), peak %.2f g (told from %.2f g), over after %.1f s, and gravity points where it did (%.1f°)", max(f.Shocks, 1), f.Peak, c.Knock, f.Duration, f.Tilt)
+}
+
+// A slammed door makes the house sway sideways and ring out: slower than a
+// knuckle, and weaker.
+func isDoor(_ Config, f Features) bool {
+	return f.Duration >= 0.4 && f.Duration < 4 && f.LowShare >= 0.25 && f.Hertz < 20 && f.Peak < 0.3 && f.Low < 0.05 &&
+		f.Vertical < 0.35 && f.Peak >= 2.5*f.Median
+}
+
+// What hangs in its hinges swings sideways and stands again as it stood.
+func isSwung(c Config, f Features) bool {
+	return f.Duration < 6 && f.Vertical < 0.35 && f.Peak < 0.6 && f.Low < 3*c.Handling
+}
+
+func scoreDoor(_ Config, f Features) float64 { return 0.4 + 0.3*(1-f.Vertical) }
+
+func whyDoor(_ Config, f Features) string {
+	return fmt.Sprintf("swayed sideways (%.0f %% up and down) with at most %.2f g for %.1f s and stands as it stood: a door or a push", 100*f.Vertical, f.Peak, f.Duration)
+}
+
+func isHeave(c Config, f Features) bool {
+	return isPush(c, f) && f.Vertical >= 0.5
+}
+
+func isPush(c Config, f Features) bool {
+	return f.Low >= c.Handling && f.Duration >= 0.8 && f.Median >= 0.6*c.Handling
+}
+
+func scoreHeave(c Config, f Features) float64 { return over(f.Low, c.Handling) * 0.9 }
+
+func whyHeave(c Config, f Features) string {
+	return fmt.Sprintf("heaved up or down with %.2f g below 6 Hz (a hand's from %.2f g) for %.1f s", f.Low, c.Handling, f.Duration)
+}
+
+func whyPush(c Config, f Features) string {
+	return fmt.Sprintf("moved with %.2f g below 6 Hz (a hand's from %.2f g) for %.1f s without being turned", f.Low, c.Handling, f.Duration)
+}
