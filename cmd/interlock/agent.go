@@ -13,7 +13,8 @@ import (
 
 // agentCmd is the agent and what is asked of it.
 type agentCmd struct {
-	Run agentRunCmd `cmd:"" default:"withargs" help:"Run it. This is what 'interlock agent' alone does."`
+	Run    agentRunCmd    `cmd:"" default:"withargs" help:"Run it. This is what 'interlock agent' alone does."`
+	Replay agentReplayCmd `cmd:"" help:"Show recordings of motion to the judges that the agent runs."`
 }
 
 type agentRunCmd struct {

@@ -47,6 +47,7 @@ func TestScripts(t *testing.T) {
 			"mklog":     mklog,
 			"mktoken":   mktoken,
 			"mkphoto":   mkphoto,
+			"mktrace":   mktrace,
 		},
 	})
 }
