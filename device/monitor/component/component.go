@@ -12,6 +12,7 @@ package component
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -100,8 +101,7 @@ type Judge struct {
 	changed bool
 	pages   map[string][]sensor.Part // of an inventory that is not whole yet
 	now     []sensor.Part            // the last whole inventory, nil for none
-	told    map[string]finding       // findings that are active, by point
-	points  map[string]bool          // ever used
+	told    map[string]finding       // every point that was ever used, with its last finding
 }
 
 // New returns a judge that has learned nothing.
@@ -109,7 +109,7 @@ func New(c Config) (*Judge, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Judge{config: c, pages: map[string][]sensor.Part{}, told: map[string]finding{}, points: map[string]bool{}}, nil
+	return &Judge{config: c, pages: map[string][]sensor.Part{}, told: map[string]finding{}}, nil
 }
 
 // Tick implements monitor.Judge: time alone changes no part.
@@ -174,23 +174,20 @@ func (j *Judge) pulse(kind string, more map[string]any) sensor.Reading {
 	return sensor.Reading{Kind: sensor.Pulse, Point: "baseline", Type: kind, Severity: core.SeverityMedium, Fields: sensor.Fields(more)}
 }
 
-// compare says what differs now, and what no longer does.
+// compare says of every point whether something differs there. It says so with
+// each inventory: the monitor forgets what had not held yet when a driver fails.
 func (j *Judge) compare() []sensor.Reading {
 	if j.base == nil {
 		return nil
 	}
 	found := j.pointed(j.judge(diff(j.base, j.now)))
-	digest := Digest(j.now)
+	digest, blind := Digest(j.now), blindClasses(j.now)
 	var said []sensor.Reading
-	for _, point := range names(j.told) {
-		if _, still := found[point]; !still {
-			said = append(said, j.told[point].level(point, digest, false))
+	for _, point := range slices.Sorted(maps.Keys(j.told)) {
+		if f := j.told[point]; found[point] || !blind[f.part().Class] { // what can't be seen is not restored
+			said = append(said, f.level(point, digest, found[point]))
 		}
 	}
-	for _, point := range names(found) {
-		said = append(said, found[point].level(point, digest, true))
-	}
-	j.told = found
 	return said
 }
 
@@ -225,18 +222,19 @@ func (j *Judge) listed(p sensor.Part) (listed, allowed bool) {
 
 // pointed gives each finding its point. A device that is wholly another one must
 // not use up all that the monitor can remember.
-func (j *Judge) pointed(all []finding) map[string]finding {
-	found := map[string]finding{}
+func (j *Judge) pointed(all []finding) map[string]bool {
+	found := map[string]bool{}
+	rest := finding{kind: TypeMany}
 	for _, f := range all {
 		point := f.point()
-		if !j.points[point] && len(j.points) >= maxPoints {
-			rest := found[more]
-			rest.kind, rest.with = TypeMany, append(rest.with, point)
-			found[more] = rest
+		if _, known := j.told[point]; !known && len(j.told) >= maxPoints {
+			rest.with = append(rest.with, point)
 			continue
 		}
-		j.points[point] = true
-		found[point] = f
+		j.told[point], found[point] = f, true
+	}
+	if len(rest.with) > 0 {
+		j.told[more], found[more] = rest, true
 	}
 	return found
 }

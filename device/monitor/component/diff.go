@@ -248,8 +248,6 @@ func key(p sensor.Part) string { return p.Class + " " + p.Place }
 
 func firmware(p sensor.Part) string { return p.About["firmware"] }
 
-func names(m map[string]finding) []string { return slices.Sorted(maps.Keys(m)) }
-
 // sorted puts parts in the one order that their digest is of.
 func sorted(parts []sensor.Part) []sensor.Part {
 	all := slices.Clone(parts)

@@ -58,7 +58,7 @@ func TestAnyOrderAndNumberingOfTheSamePartsIsNoFinding(t *testing.T) {
 		w := world{rand.New(rand.NewPCG(seed, 1))}
 		base := w.machine()
 		if said := findingsOf(t, base, w.renumber(base, seed%2 == 0)); len(said) != 0 {
-			t.Fatalf("seed %d: %+v\nbase %+v", seed, said, base)
+			t.Fatalf("seed %d: %s\nbase %+v", seed, show(said), base)
 		}
 	}
 }
@@ -75,14 +75,14 @@ func TestEachSingleChangeIsExactlyOneFindingHoweverThePartsAreNumbered(t *testin
 		flashed[i].About = map[string]string{"firmware": "new"}
 		for kind, now := range map[string][]sensor.Part{TypeRemoved: removed, TypeAdded: added, TypeFirmware: flashed} {
 			if said := findingsOf(t, base, now); len(said) != 1 || said[0].Type != kind {
-				t.Fatalf("seed %d: %s gave %+v\nbase %+v\nnow %+v", seed, kind, said, base, now)
+				t.Fatalf("seed %d: %s gave %s\nbase %+v\nnow %+v", seed, kind, show(said), base, now)
 			}
 		}
 		// Another part in a place: told as such as long as the places are the same ones.
 		swapped := w.renumber(base, false)
 		swapped[i].Identity = "new"
 		if said := findingsOf(t, base, swapped); len(said) != 1 || said[0].Type != TypeSwapped {
-			t.Fatalf("seed %d: a swap gave %+v\nbase %+v\nnow %+v", seed, said, base, swapped)
+			t.Fatalf("seed %d: a swap gave %s\nbase %+v\nnow %+v", seed, show(said), base, swapped)
 		}
 	}
 }
@@ -104,8 +104,8 @@ func TestWhatIsToldAddsUpAndApprovingEndsIt(t *testing.T) {
 		if _, err := j.Accept(noon, Digest(now)); err != nil {
 			t.Fatal(err)
 		}
-		if said := j.Judge(noon, inventory(w.renumber(now, true))); len(said) != 0 {
-			t.Fatalf("seed %d: approved, and %+v", seed, said)
+		if said := active(j.Judge(noon, inventory(w.renumber(now, true)))); len(said) != 0 {
+			t.Fatalf("seed %d: approved, and %s", seed, show(said))
 		}
 	}
 }

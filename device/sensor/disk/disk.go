@@ -22,12 +22,15 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/identity"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
 )
 
 const (
 	rescanEvery = 10 * time.Second
 	maxSilence  = 60 * time.Second
+	// settle is how long the disks must be left alone before they are told anew.
+	settle = time.Second
 )
 
 // maxDisks bounds an inventory.
@@ -51,8 +54,7 @@ var Doc = sensor.Doc{
 
 // Sensor watches the disks; see [New].
 type Sensor struct {
-	id    core.SensorID
-	clock core.Clock
+	env   sensor.Env
 	sysfs string
 	open  func() (uevent.Source, error)
 	// known are the disks that were told of. They outlive a run: what goes while
@@ -62,11 +64,11 @@ type Sensor struct {
 
 // New returns a driver that reads the environment's sysfs.
 func New(env sensor.Env, _ Config) (*Sensor, error) {
-	return &Sensor{id: env.ID, clock: env.Clock, sysfs: env.Path("sys"), open: uevent.Open}, nil
+	return &Sensor{env: env, sysfs: env.Path("sys"), open: uevent.Open}, nil
 }
 
 // ID implements [sensor.Sensor].
-func (s *Sensor) ID() core.SensorID { return s.id }
+func (s *Sensor) ID() core.SensorID { return s.env.ID }
 
 // Capabilities implements [sensor.Sensor].
 func (s *Sensor) Capabilities() sensor.Capabilities {
@@ -92,8 +94,32 @@ func (s *Sensor) Probe() sensor.Presence {
 func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
 	w := &watch{sensor: s, emit: emit}
 	return uevent.Follow(ctx, uevent.Handler{
-		Clock: s.clock, Open: s.open, Every: rescanEvery, Emit: emit, Start: w.start, Event: w.change, Look: w.rescan,
+		Clock: s.env.Clock, Open: s.open, Every: rescanEvery, Settle: settle, Emit: emit, Start: w.start, Event: w.change, Look: w.rescan,
 	})
+}
+
+// SelfTest implements [sensor.SelfTester]: whether the kernel tells of its
+// devices, and whether each disk says who it is.
+func (s *Sensor) SelfTest(ctx context.Context) []sensor.Finding {
+	all := []sensor.Finding{uevent.SelfTest(ctx, s.env, s.open)}
+	found, err := s.scan()
+	if err != nil {
+		return append(all, sensor.Found("disks", sensor.Fail, err.Error()))
+	}
+	for _, name := range names(found) {
+		switch d := found[name]; {
+		case d["removable"] == "1":
+			all = append(all, sensor.Found(name, sensor.Untried, "it is made to be pulled out, and no alarm"))
+		case d["serial"] == "" && d["wwid"] == "":
+			all = append(all, sensor.Found(name, sensor.Warning, "it has no serial number: another one of its model and size can't be told from it"))
+		default:
+			all = append(all, sensor.Found(name, sensor.Pass, ""))
+		}
+	}
+	if len(found) == 0 {
+		all = append(all, sensor.Found("disks", sensor.Untried, "there is none"))
+	}
+	return all
 }
 
 // disk is one disk as sysfs tells of it. The texts were chosen by whoever made
@@ -196,6 +222,7 @@ func readSmall(path string) string {
 type watch struct {
 	sensor *Sensor
 	emit   func(sensor.Reading)
+	told   string // what the last inventory said
 }
 
 func (w *watch) start() error {
@@ -206,15 +233,44 @@ func (w *watch) start() error {
 	if w.sensor.known == nil {
 		w.sensor.known = found
 	}
-	list := make([]map[string]any, 0, len(found))
-	for _, name := range names(found) {
-		list = append(list, describe(name, found[name]))
-	}
-	w.emit(sensor.Reading{
-		Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo,
-		Fields: sensor.Fields(map[string]any{"kind": "disks", "disks": list}),
-	})
 	return w.rescan("")
+}
+
+// tellInventory tells what is there if it is not what was told last. A judge can
+// hold the parts against a baseline; see device/monitor/component.
+func (w *watch) tellInventory() {
+	parts, list := []sensor.Part{}, []map[string]any{}
+	for _, name := range names(w.sensor.known) {
+		d := w.sensor.known[name]
+		list = append(list, describe(name, d))
+		if d["removable"] != "1" {
+			parts = append(parts, d.part(name))
+		}
+	}
+	fields := sensor.Fields(map[string]any{"kind": "disks", "disks": list})
+	if string(fields) == w.told {
+		return
+	}
+	w.told = string(fields)
+	w.emit(sensor.Reading{Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo, Parts: parts, Fields: fields})
+}
+
+// part is the disk as one of the machine's parts. One that says neither serial
+// number nor name has its size.
+func (d disk) part(name string) sensor.Part {
+	size := ""
+	if d["serial"] == "" && d["wwid"] == "" {
+		size = d["size"]
+	}
+	place := d["path"]
+	if place == "" {
+		place = name
+	}
+	id := identity.Of("model", d["model"], "vendor", d["vendor"], "serial", d["serial"], "wwid", d["wwid"], "sectors", size)
+	if id == "" {
+		id = "says nothing of itself"
+	}
+	return sensor.Part{Class: "disk", Place: place, Identity: id, About: map[string]string{"name": name}}
 }
 
 // change takes one message. It says that a disk came or went, and which; what is
@@ -232,7 +288,7 @@ func (w *watch) change(u uevent.Event) error {
 	case "remove":
 		w.removed(name)
 	}
-	return nil
+	return uevent.ErrLook
 }
 
 // rescan compares the disks with what is known. why names the event that says
@@ -256,6 +312,7 @@ func (w *watch) rescan(why string) error {
 	for _, name := range names(found) {
 		w.see(name, found[name])
 	}
+	w.tellInventory()
 	w.emit(sensor.Reading{Kind: sensor.Beat})
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -256,5 +257,41 @@ func TestTheRealSysfsIsReadWithoutError(t *testing.T) {
 	}
 	if _, err := s.scan(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTheInventoryHasPartsAndIsToldAnewWhenTheDisksAreLeftAlone(t *testing.T) {
+	r := newRig(t)
+	r.insert("sda", place, map[string]string{"serial": "S1", "device/model": "M"})
+	r.insert("sdb", place+"1", map[string]string{"removable": "1"})
+	stop := r.start()
+	defer stop()
+	inv, _ := r.await("inventory")
+	if len(inv.Parts) != 1 || inv.Parts[0].Identity != "model=M serial=S1" || inv.Parts[0].Place == "" {
+		t.Fatalf("parts %+v", inv.Parts)
+	}
+	r.await("")
+	r.pull("sda", place)
+	r.say("remove", "sda", "disk")
+	r.await("component_removed")
+	for r.clock.Waiters() < 2 {
+		runtime.Gosched()
+	}
+	r.clock.Advance(settle)
+	if inv, _ := r.await("inventory"); inv.Parts == nil || len(inv.Parts) != 0 {
+		t.Errorf("parts %+v", inv.Parts)
+	}
+}
+
+func TestTheSelfTestWarnsOfADiskWithoutAName(t *testing.T) {
+	r := newRig(t)
+	r.insert("sda", place, map[string]string{"serial": "S1"})
+	r.insert("sdb", place+"1", map[string]string{"size": "100"})
+	result := map[string]sensor.Result{}
+	for _, f := range r.sensor.SelfTest(t.Context()) {
+		result[f.Check] = f.Result
+	}
+	if result["sda"] != sensor.Pass || result["sdb"] != sensor.Warning || result["kernel messages"] == sensor.Pass {
+		t.Errorf("findings %v", result)
 	}
 }
