@@ -21,6 +21,7 @@ import (
 	"github.com/interlock-security/interlock/device/sensor/neighbour"
 	"github.com/interlock-security/interlock/device/sensor/parts"
 	"github.com/interlock-security/interlock/device/sensor/power"
+	"github.com/interlock-security/interlock/device/sensor/redfish"
 	"github.com/interlock-security/interlock/device/sensor/rtctamper"
 	"github.com/interlock-security/interlock/device/sensor/sd"
 	"github.com/interlock-security/interlock/device/sensor/serial"
@@ -52,6 +53,7 @@ var registry = []entryOf{
 	driverOn(simDoc, newSim),
 	driver(gpsd.Doc, gpsd.New),
 	driver(neighbour.Doc, neighbour.New),
+	driver(redfish.Doc, redfish.New),
 	driver(parts.Doc, parts.New),
 	driver(serial.Doc, serial.New),
 	driver(sd.Doc, sd.New),
