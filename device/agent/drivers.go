@@ -9,8 +9,11 @@ import (
 	"github.com/interlock-security/interlock/device/monitor/geofence"
 	"github.com/interlock-security/interlock/device/monitor/known"
 	"github.com/interlock-security/interlock/device/monitor/loop"
+	"github.com/interlock-security/interlock/device/monitor/motion"
+	"github.com/interlock-security/interlock/device/monitor/orientation"
 	judgepower "github.com/interlock-security/interlock/device/monitor/power"
 	"github.com/interlock-security/interlock/device/monitor/rapid"
+	"github.com/interlock-security/interlock/device/monitor/vibration"
 	"github.com/interlock-security/interlock/device/sensor/carrier"
 	"github.com/interlock-security/interlock/device/sensor/clock"
 	"github.com/interlock-security/interlock/device/sensor/disk"
@@ -71,6 +74,9 @@ var registry = []entryOf{
 	judge(environment.Doc, environment.New),
 	judge(rapid.Doc, rapid.New),
 	judge(judgepower.Doc, judgepower.New),
+	judge(motion.Doc, motion.New),
+	judge(orientation.Doc, orientation.New),
+	judge(vibration.Doc, vibration.New),
 	// fusions
 	fusion(enclosure.Doc, enclosure.New),
 	fusion(confirm.Doc, confirm.New),
