@@ -2,6 +2,7 @@ package agent
 
 import (
 	"github.com/interlock-security/interlock/device/monitor/access"
+	"github.com/interlock-security/interlock/device/monitor/anomaly"
 	"github.com/interlock-security/interlock/device/monitor/component"
 	"github.com/interlock-security/interlock/device/monitor/confirm"
 	"github.com/interlock-security/interlock/device/monitor/enclosure"
@@ -77,6 +78,7 @@ var registry = []entryOf{
 	judge(motion.Doc, motion.New),
 	judge(orientation.Doc, orientation.New),
 	judge(vibration.Doc, vibration.New),
+	judge(anomaly.Doc, anomaly.New),
 	// fusions
 	fusion(enclosure.Doc, enclosure.New),
 	fusion(confirm.Doc, confirm.New),
