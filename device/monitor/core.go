@@ -278,6 +278,7 @@ func (c *Core) alive(now time.Time, in *input, r sensor.Reading) {
 	}
 	why := in.fault + in.stale
 	in.fault, in.stale = "", ""
+	in.grace(now)
 	c.lifecycle(now, in, "sensor_back", core.SeverityInfo, map[string]any{"was": why})
 }
 

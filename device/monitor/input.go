@@ -152,6 +152,12 @@ func (in *input) amiss(name, why string) {
 // start begins a run of the driver: every silence is counted from here.
 func (in *input) start(now time.Time) {
 	in.running, in.lastSeen, in.sampleMoved, in.sampled = true, now, now, false
+	in.grace(now)
+}
+
+// grace gives each point its time anew: while the driver said nothing, no point
+// could.
+func (in *input) grace(now time.Time) {
 	for _, p := range in.points {
 		p.stream.saw, p.stream.moved = now, now
 	}
