@@ -14,6 +14,7 @@ import (
 // Config configures the judge. Without rules every temperature, humidity and fan
 // of the sensor is judged by its kind's defaults.
 type Config struct {
+	// Rules say what is judged of which point, the first that fits.
 	Rules []Rule `yaml:"rules,omitempty"`
 }
 

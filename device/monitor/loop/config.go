@@ -14,6 +14,7 @@ import (
 
 // Config configures the judge.
 type Config struct {
+	// Loops are the supervised loops of this sensor, 1 to 12.
 	Loops []Loop `yaml:"loops"`
 }
 
@@ -54,10 +55,14 @@ type Loop struct {
 
 // Bands are the parts of the supply, each from and to.
 type Bands struct {
-	Short  []float64 `yaml:"short,omitempty"`
+	// Short is a loop without resistance: [-0.05, 0.05].
+	Short []float64 `yaml:"short,omitempty"`
+	// Normal is a loop that is well.
 	Normal []float64 `yaml:"normal"`
-	Alarm  []float64 `yaml:"alarm,omitempty"`
-	Cut    []float64 `yaml:"cut,omitempty"`
+	// Alarm is one whose contact moved.
+	Alarm []float64 `yaml:"alarm,omitempty"`
+	// Cut is one without a current: [0.95, 1.05].
+	Cut []float64 `yaml:"cut,omitempty"`
 }
 
 // maxLoops bounds a configuration: each loop has four points of the sixty-four

@@ -12,6 +12,7 @@ import (
 // Config configures the judge. Sources, batteries and throttle flags need none;
 // a rail is judged once it is named.
 type Config struct {
+	// Rails are the voltages and currents that are judged.
 	Rails []Rail `yaml:"rails,omitempty"`
 	// BatteryLow and BatteryCritical are percentages; 20 and 10 if left out.
 	BatteryLow      float64 `yaml:"battery_low,omitempty"`

@@ -1,0 +1,50 @@
+package iio
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/interlock-security/interlock/device/sensor"
+)
+
+var _ sensor.SelfTester = (*Sensor)(nil)
+
+func TestASelfTestClaimsOnlyWhatItRead(t *testing.T) {
+	converter := map[string]string{
+		"name": "adc", "in_voltage0_raw": "2048", "in_voltage1_raw": "4095", "in_voltage2_raw": "bad", "in_voltage_scale": "0.8",
+		"scan_elements/in_voltage0_type": "le:u12/16>>0", "scan_elements/in_voltage1_type": "le:u12/16>>0",
+	}
+	thrown := mma8452()
+	thrown["in_accel_z_raw"] = "20"
+	for name, row := range map[string]struct {
+		files map[string]string
+		want  map[string]sensor.Result
+	}{
+		"at rest":      {mma8452(), map[string]sensor.Result{"accel_x: reads": sensor.Pass, "accel: one g at rest": sensor.Pass}},
+		"not at rest":  {thrown, map[string]sensor.Result{"accel: one g at rest": sensor.Warning}},
+		"a converter":  {converter, map[string]sensor.Result{"voltage0: reads": sensor.Pass, "voltage1: reads": sensor.Warning, "voltage2: reads": sensor.Fail}},
+		"nothing read": {map[string]string{"name": "odd", "in_magn_x_raw": "1"}, map[string]sensor.Result{"channels": sensor.Fail}},
+	} {
+		r := newRig(t)
+		r.device("iio:device0", "1-001c", row.files)
+		s, err := New(r.env, Config{Device: row.files["name"]})
+		r.must(err)
+		got := map[string]sensor.Result{}
+		for _, f := range s.(*Sensor).SelfTest(t.Context()) {
+			if got[f.Check] = f.Result; f.Result != sensor.Pass && f.Why == "" {
+				t.Errorf("%s: %+v has no reason", name, f)
+			}
+		}
+		for check, want := range row.want {
+			if got[check] != want {
+				t.Errorf("%s: %s is %q, not %q", name, check, got[check], want)
+			}
+		}
+	}
+	r := newRig(t)
+	s, err := New(r.env, Config{Device: "none"})
+	r.must(err)
+	if f := s.(*Sensor).SelfTest(t.Context()); len(f) != 1 || f[0].Result != sensor.Fail || !strings.Contains(f[0].Why, "none") {
+		t.Errorf("a device that is not there: %+v", f)
+	}
+}
