@@ -79,8 +79,8 @@ func (c Config) Validate() error {
 type card struct {
 	id  string // what makes it this one
 	cid string
-	// kind is SD, MMC, SDIO or medium.
-	kind, name, size, readOnly string
+	// class is SD, MMC, SDIO or medium.
+	class, name, size, readOnly string
 }
 
 // Sensor watches card slots; see [New].
@@ -189,11 +189,11 @@ func (s *Sensor) slots() (map[string]card, error) {
 // mmc reads a card at a controller.
 func (s *Sensor) mmc(name string) card {
 	dir := filepath.Join(s.sysfs, "bus/mmc/devices", name)
-	c := card{cid: attribute(dir, "cid"), kind: attribute(dir, "type"), name: attribute(dir, "name")}
-	if c.kind == "" {
-		c.kind = "card"
+	c := card{cid: attribute(dir, "cid"), class: attribute(dir, "type"), name: attribute(dir, "name")}
+	if c.class == "" {
+		c.class = "card"
 	}
-	c.id = identity.Of("cid", c.cid, "name", c.name, "kind", c.kind)
+	c.id = identity.Of("cid", c.cid, "name", c.name, "kind", c.class)
 	if blocks, err := list(filepath.Join(dir, "block")); err == nil && len(blocks) > 0 {
 		block := filepath.Join(s.sysfs, "block", blocks[0])
 		c.size, c.readOnly = attribute(block, "size"), attribute(block, "ro")
@@ -208,7 +208,7 @@ func medium(dir string) card {
 	if size == "" || size == "0" {
 		return card{}
 	}
-	return card{id: identity.Of("sectors", size), kind: "medium", name: attribute(dir, "device/model"), size: size, readOnly: attribute(dir, "ro")}
+	return card{id: identity.Of("sectors", size), class: "medium", name: attribute(dir, "device/model"), size: size, readOnly: attribute(dir, "ro")}
 }
 
 // list names what is in a folder; one that is not there is empty: a kernel

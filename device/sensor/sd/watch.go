@@ -102,7 +102,7 @@ func (w *watch) tell(kind, slot string, c card, sev core.Severity, alarm bool) {
 
 func (c card) fields(slot string) map[string]string {
 	f := map[string]string{"slot": slot}
-	for k, v := range map[string]string{"card": c.id, "cid": c.cid, "card_kind": c.kind, "name": c.name, "sectors": c.size, "read_only": c.readOnly} {
+	for k, v := range map[string]string{"card": c.id, "cid": c.cid, "card_kind": c.class, "name": c.name, "sectors": c.size, "read_only": c.readOnly} {
 		if v != "" {
 			f[k] = v
 		}
