@@ -16,6 +16,9 @@ var acts = map[link.OrderType]core.Action{
 	link.OrderArm:        policy.DeviceArm,
 	link.OrderRelease:    policy.DeviceRelease,
 	link.OrderReset:      policy.DeviceReset,
+	link.OrderDisarm:     policy.DeviceDisarm,
+	link.OrderBypass:     policy.DeviceBypass,
+	link.OrderBaseline:   policy.DeviceBaseline,
 }
 
 // DevicesInput selects devices.
@@ -103,14 +106,15 @@ func (a *API) wholeDevice(ctx context.Context, tenant core.TenantID, id core.Dev
 	}
 	d := deviceOf(row)
 	d.StopOnly = a.Registry.InDoubt(row)
-	sensors, err := a.Registry.Sensors(ctx, tenant, id)
-	if err != nil {
+	if d.SensorList, err = a.sensors(ctx, tenant, id); err != nil {
 		return Device{}, err
 	}
-	d.Sensors = make(map[string]string, len(sensors))
-	for _, s := range sensors {
+	if err := a.around(ctx, tenant, id, &d); err != nil {
+		return Device{}, err
+	}
+	d.Sensors = make(map[string]string, len(d.SensorList))
+	for _, s := range d.SensorList {
 		d.Sensors[s.ID] = string(s.State)
-		d.SensorList = append(d.SensorList, Sensor{Device: id, ID: s.ID, State: s.State, Since: s.Since, Simulated: s.Simulated})
 		if s.State != core.SensorOK {
 			d.SensorsNotOK++
 		}
@@ -128,6 +132,19 @@ func (a *API) wholeDevice(ctx context.Context, tenant core.TenantID, id core.Dev
 		d.Orders = append(d.Orders, orderOf(o))
 	}
 	return d, err
+}
+
+// around reads what a device reported of itself and what people said of it.
+func (a *API) around(ctx context.Context, tenant core.TenantID, id core.DeviceID, d *Device) (err error) {
+	if d.Status, err = a.reported(ctx, tenant, id, d.SensorList); err != nil {
+		return err
+	}
+	if d.WalkTests, err = a.walkTests(ctx, tenant, id); err != nil {
+		return err
+	}
+	asset, err := a.Registry.Asset(ctx, tenant, id)
+	d.Criticality = string(asset.Criticality)
+	return err
 }
 
 func deviceOf(d fleet.Device) Device {
@@ -168,12 +185,11 @@ type ActInput struct {
 	Body ActRequest
 }
 
-// ActOnDevice asks for an order in the caller's name: quarantine, arm, release
-// or reset. The Guard is asked where the order is made, with its exact
+// ActOnDevice asks for an order in the caller's name. The Guard is asked where the order is made, with its exact
 // parameters.
 func (a *API) ActOnDevice(ctx context.Context, t link.OrderType, in *ActInput) (*Out[Order], error) {
 	if _, known := acts[t]; !known {
-		return nil, core.E(core.KindInvalid, "api.ActOnDevice", "an operator asks for quarantine, arm, release or reset")
+		return nil, core.E(core.KindInvalid, "api.ActOnDevice", "an operator asks for arm, quarantine, disarm, bypass, baseline, release or reset")
 	}
 	id, err := core.ParseID[core.DeviceID](in.ID)
 	if err != nil {

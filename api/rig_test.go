@@ -282,7 +282,11 @@ func (r *rig) serve() {
 		Alerts: r.alerts, Incidents: r.incident, Playbooks: r.engine, Stops: r.stops, People: r.people, Events: r.store, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler), Ending: r.ending,
 		Status: func(context.Context) (api.Status, error) { return api.Status{Health: core.HealthDegraded}, nil },
 		Act: func(ctx context.Context, who core.Principal, id core.DeviceID, t link.OrderType, q api.ActRequest) (fleet.Order, error) {
-			return runner.Run(ctx, action.Request{Key: core.NewUUID(time.Now()).String(), Kind: action.Kind(t), Device: id, By: who, Reason: q.Reason})
+			params, wait, err := q.Params(t, time.Now())
+			if err != nil {
+				return fleet.Order{}, err
+			}
+			return runner.Run(ctx, action.Request{Key: core.NewUUID(time.Now()).String(), Kind: action.Kind(t), Device: id, By: who, Reason: q.Reason, Params: params, TTL: wait})
 		},
 		EnrolmentString: func(_ context.Context, t fleet.Token, fact string) (string, error) {
 			return "string of " + t.ID + " for " + fact, nil

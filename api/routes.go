@@ -54,6 +54,10 @@ func (a *API) fleet() {
 	Register(a, policy.DeviceList, get("sites", "/v1/sites", "Where devices stand"), a.Sites)
 	Register(a, policy.DeviceShow, get("device", "/v1/devices/{id}", "One device with sensors, latches and orders"), a.Device)
 	Register(a, policy.DeviceApprove, post("approve-device", "/v1/devices/{id}/approve", "Take in a device that waits"), a.ApproveDevice)
+	Register(a, policy.DeviceShow, get("device-sensors", "/v1/devices/{id}/sensors", "What a device's sensors last said"), a.DeviceSensors)
+	Register(a, policy.DeviceShow, get("walk-tests", "/v1/devices/{id}/walk-tests", "A device's walk tests, the newest first"), a.WalkTests)
+	Register(a, policy.DeviceSignOff, post("sign-walk-test", "/v1/devices/{id}/walk-tests/sign", "Put one's name under a walk test"), a.SignWalkTest)
+	Register(a, policy.DeviceCriticality, post("set-criticality", "/v1/devices/{id}/criticality", "Say how much depends on a device"), a.SetCriticality)
 	for _, t := range slices.Sorted(maps.Keys(acts)) {
 		Register(a, acts[t], post(string(t)+"-device", "/v1/devices/{id}/"+string(t), "Ask for the order: "+string(t)),
 			func(ctx context.Context, in *ActInput) (*Out[Order], error) { return a.ActOnDevice(ctx, t, in) })

@@ -71,7 +71,7 @@ type InspectSeal struct {
 // RemoveSeal ends a seal, with another one in its place or without.
 type RemoveSeal struct {
 	Reason      string       `json:"reason"`
-	Replacement *SealRequest `json:"replacement"` // null for none
+	Replacement *SealRequest `json:"replacement,omitempty"`
 }
 
 // Photo is what is known of a photo.

@@ -91,6 +91,12 @@ type Device struct {
 	// other than the audit log. Approving it anew ends that.
 	StopOnly string  `json:"stop_only,omitempty"`
 	Orders   []Order `json:"orders,omitempty"`
+	// Status is what the device last said of itself, null where it never did.
+	Status    *DeviceStatus `json:"status,omitempty"`
+	WalkTests []WalkTest    `json:"walk_tests,omitempty"`
+	// Criticality is how much depends on it, as people say: low, medium, high or
+	// critical.
+	Criticality string `json:"criticality,omitempty"`
 }
 
 // Sensor is what a device last said of one of its sensors.
@@ -100,6 +106,14 @@ type Sensor struct {
 	State     core.SensorState `json:"state"`
 	Since     time.Time        `json:"since"`
 	Simulated bool             `json:"simulated,omitempty"`
+	// The rest is what its heartbeats say beside the state; not in a board.
+	Kind   string  `json:"kind,omitempty"`
+	Why    string  `json:"why,omitempty"` // it is not ok
+	Values []Value `json:"values,omitempty"`
+	// Proven is when it last showed that it works; zero where it never did, as
+	// far as the device says.
+	Proven      time.Time `json:"proven,omitzero"`
+	BypassUntil time.Time `json:"bypass_until,omitzero"`
 }
 
 // Latch is something that a device noticed and that stays until it is released.
@@ -260,6 +274,18 @@ type ActRequest struct {
 	// Presence is the code that the device shows on its local socket; a
 	// single-operator release needs it.
 	Presence string `json:"presence"`
+	// Arming is what a disarm leads to: disarmed, transport or maintenance.
+	Arming core.Arming `json:"arming,omitempty"`
+	// Sensor is the one that a bypass or a baseline is about, Point the one input
+	// of it that a bypass is about, "" for all.
+	Sensor string `json:"sensor,omitempty"`
+	Point  string `json:"point,omitempty"`
+	// From and Until bound a disarm (Until) or a bypass; From zero means at once.
+	From   time.Time `json:"from,omitzero"`
+	Until  time.Time `json:"until,omitzero"`
+	Ticket string    `json:"ticket,omitempty"` // of the work, as the site counts it
+	// SHA256 names the inventory that a baseline accepts.
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 // ApproveDevice takes a waiting device in.

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
@@ -172,8 +171,12 @@ func (s *Server) act(ctx context.Context, who core.Principal, device core.Device
 	if err := s.presenceGiven(ctx, t, r.Presence); err != nil {
 		return fleet.Order{}, err
 	}
+	params, wait, err := r.Params(t, s.clock.Now())
+	if err != nil {
+		return fleet.Order{}, err
+	}
 	q := action.Request{
-		Key: "person/" + core.NewUUID(s.clock.Now()).String(), Kind: action.Kind(t), Device: device, By: who, Reason: r.Reason,
+		Key: "person/" + core.NewUUID(s.clock.Now()).String(), Kind: action.Kind(t), Device: device, By: who, Reason: r.Reason, Params: params, TTL: wait,
 	}
 	if r.Incident != "" {
 		id, err := core.ParseUUID(r.Incident)
@@ -181,13 +184,6 @@ func (s *Server) act(ctx context.Context, who core.Principal, device core.Device
 			return fleet.Order{}, fmt.Errorf("incident: %w", err)
 		}
 		q.Incident = id
-	}
-	if r.Presence != "" {
-		params, err := json.Marshal(map[string]string{"presence": r.Presence})
-		if err != nil {
-			return fleet.Order{}, core.Wrap(core.KindInternal, "app.act", err)
-		}
-		q.Params = params
 	}
 	return s.flow.Actions.Run(ctx, q)
 }

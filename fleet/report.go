@@ -25,6 +25,10 @@ const (
 	ReportArming ReportKind = "arming"
 	// ReportDoctor is the last self-test.
 	ReportDoctor ReportKind = "doctor"
+	// ReportParts is the last difference between what the device is made of and
+	// its baseline, ReportBaseline the last baseline that it took.
+	ReportParts    ReportKind = "parts"
+	ReportBaseline ReportKind = "baseline"
 	// ReportRisk is the last risk that the device drew from what it feels.
 	ReportRisk ReportKind = "risk"
 )
@@ -41,6 +45,9 @@ const (
 
 var reportKinds = map[string]ReportKind{
 	typeHeartbeat: ReportStatus, typeArmed: ReportArming, typeDisarmed: ReportArming, typeSelfTest: ReportDoctor, typeRisk: ReportRisk,
+	"component_removed": ReportParts, "component_added": ReportParts, "component_swapped": ReportParts, "firmware_changed": ReportParts,
+	"firmware_not_allowed": ReportParts, "components_changed": ReportParts, "component_restored": ReportParts,
+	"baseline_learned": ReportBaseline, "baseline_accepted": ReportBaseline,
 }
 
 // Report is what a device said of itself, as it came.
@@ -94,11 +101,28 @@ type heartbeat struct {
 func putReport(ctx context.Context, tx *store.Tx, d Device, kind ReportKind, e link.DeviceEvent, at time.Time) error {
 	_, err := tx.Exec(ctx, `INSERT INTO fleet_reports (tenant, device, kind, at, received, simulated, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (tenant, device, kind) DO UPDATE SET at = excluded.at, received = excluded.received, simulated = excluded.simulated, body = excluded.body`,
-		d.Tenant, d.ID, string(kind), e.Time, store.Micros(at), flag(e.Simulated), []byte(e.Fields))
+		d.Tenant, d.ID, string(kind), e.Time, store.Micros(at), flag(e.Simulated), reportBody(e))
 	if err != nil {
 		return fmt.Errorf("fleet: %s of device %q: %w", kind, d.ID, err)
 	}
 	return nil
+}
+
+// reportBody is what an event says, with its sensor and its word.
+func reportBody(e link.DeviceEvent) []byte {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(e.Fields, &fields) != nil || fields == nil {
+		return e.Fields
+	}
+	fields["event"], fields["sensor"] = json.RawMessage(`"`+e.Type+`"`), json.RawMessage(`"`+e.Sensor+`"`) // words and ids: nothing to escape
+	if e.Sensor == "" {
+		delete(fields, "sensor")
+	}
+	b, err := json.Marshal(fields)
+	if err != nil {
+		return e.Fields
+	}
+	return b
 }
 
 // reconcile brings the sensors to what a heartbeat says of all of them. One that

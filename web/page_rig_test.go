@@ -277,7 +277,11 @@ func (p *plant) open() {
 			return api.Status{Health: core.HealthDegraded, Mode: p.mode}, nil
 		},
 		Act: func(ctx context.Context, who core.Principal, id core.DeviceID, t wire.OrderType, q api.ActRequest) (fleet.Order, error) {
-			return runner.Run(ctx, action.Request{Key: core.NewUUID(time.Now()).String(), Kind: action.Kind(t), Device: id, By: who, Reason: q.Reason})
+			params, wait, err := q.Params(t, time.Now())
+			if err != nil {
+				return fleet.Order{}, err
+			}
+			return runner.Run(ctx, action.Request{Key: core.NewUUID(time.Now()).String(), Kind: action.Kind(t), Device: id, By: who, Reason: q.Reason, Params: params, TTL: wait})
 		},
 		EnrolmentString: func(_ context.Context, t fleet.Token, fact string) (string, error) { return t.ID + fact, nil },
 	})

@@ -22,6 +22,15 @@ type deviceCmd struct {
 	Reset      deviceResetCmd      `cmd:"" help:"Ask for the end of a stop; it takes effect when enough persons approve."`
 	Arm        deviceArmCmd        `cmd:"" help:"Have a device treat what it senses as an attack."`
 	Approve    deviceApproveCmd    `cmd:"" help:"Take in a device that waits, against the code that it shows."`
+	Sensors    deviceSensorsCmd    `cmd:"" help:"What a device's sensors last said."`
+
+	Disarm      deviceDisarmCmd      `cmd:"" help:"Ask that a device takes what it senses for no attack, for a time."`
+	Transport   deviceTransportCmd   `cmd:"" help:"Ask that a device may be moved, for a time."`
+	Maintenance deviceMaintenanceCmd `cmd:"" help:"Ask that a device may be worked on, for a ticket and at most a day."`
+	Bypass      deviceBypassCmd      `cmd:"" help:"Ask that one sensor counts for nothing, for a time."`
+	Baseline    deviceBaselineCmd    `cmd:"" help:"Ask that what a machine is made of now is what is expected."`
+	Walktest    deviceWalktestCmd    `cmd:"" help:"Walk tests: each sensor set off once, signed off by a person."`
+	Criticality deviceCriticalityCmd `cmd:"" help:"Say how much depends on a device."`
 }
 
 type deviceListCmd struct {
@@ -83,6 +92,7 @@ func tellDevice(w io.Writer, d api.Device) {
 		trust = ", enrolled on first use: nobody compared the trust root"
 	}
 	_, _ = fmt.Fprintf(w, "%s at %s: %s, seen %s, protection %s, code %s%s\n", d.ID, d.Site, d.State, ago(d.LastSeen, time.Now()), d.Protection, d.ShortCode, trust)
+	tellArming(w, d)
 	rows := [][]string{}
 	for _, name := range slices.Sorted(maps.Keys(d.Sensors)) {
 		rows = append(rows, []string{name, d.Sensors[name]})
@@ -98,6 +108,33 @@ func tellDevice(w io.Writer, d api.Device) {
 		rows = append(rows, []string{o.ID.String(), o.Type, o.State, o.Requester, strings.Join(o.Approvals, ","), o.Detail})
 	}
 	table(w, "\nORDER TYPE STATE REQUESTER APPROVED DETAIL", rows)
+}
+
+// tellArming tells how the device is armed, what counts for nothing, and whether
+// anybody signed its walk test off.
+func tellArming(w io.Writer, d api.Device) {
+	arming := "not said"
+	if st := d.Status; st != nil && st.Arming != "" {
+		arming = string(st.Arming) + ", by " + st.ArmedBy
+		if !st.ArmingUntil.IsZero() {
+			arming += " until " + st.ArmingUntil.Format(time.DateTime)
+		}
+		if st.Ticket != "" {
+			arming += ", ticket " + st.Ticket
+		}
+		for _, b := range st.Bypasses {
+			arming += "; " + strings.TrimSpace(b.Sensor+" "+b.Point) + " bypassed until " + b.Until.Format(time.DateTime)
+		}
+	}
+	_, _ = fmt.Fprintf(w, "arming: %s\n", printable(arming))
+	walk := "no walk test was signed off"
+	for _, t := range d.WalkTests {
+		if !t.Signed.IsZero() {
+			walk = "walk test signed off " + t.Signed.Format(time.DateOnly) + " by " + t.SignedBy
+			break
+		}
+	}
+	_, _ = fmt.Fprintf(w, "%s; criticality %s\n", printable(walk), d.Criticality)
 }
 
 // act is what quarantine and release have in common.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
@@ -44,6 +45,7 @@ type Request struct {
 	Reason   string
 	Incident core.UUID // zero where there is none
 	Params   json.RawMessage
+	TTL      time.Duration // how long the order may wait; 0 means its type's own
 }
 
 // Run asks the Guard and makes the order. A refusal is an error of kind denied;
@@ -67,6 +69,6 @@ func (r *Runner) Run(ctx context.Context, q Request) (fleet.Order, error) {
 	}
 	return r.orders.Create(ctx, fleet.OrderRequest{
 		Key: q.Key, Tenant: q.By.Tenant, Device: q.Device, Type: spec.Order, Requester: q.By, Reason: q.Reason,
-		Incident: q.Incident, Params: q.Params, Decision: decision,
+		Incident: q.Incident, Params: q.Params, TTL: q.TTL, Decision: decision,
 	})
 }

@@ -18,6 +18,9 @@ const (
 	Arm        Kind = "arm"
 	Release    Kind = "release"
 	Reset      Kind = "reset"
+	Disarm     Kind = "disarm"
+	Bypass     Kind = "bypass"
+	Baseline   Kind = "baseline"
 )
 
 // Spec says what an action is: the order that it becomes, what the Guard is
@@ -27,14 +30,20 @@ type Spec struct {
 	Order      link.OrderType
 	Action     core.Action
 	Reversible bool
+	// Persons says that it takes parameters that a playbook can't know, so only
+	// persons ask for it.
+	Persons bool
 }
 
 var specs = []Spec{
-	{Quarantine, link.OrderQuarantine, policy.DeviceQuarantine, true},
-	{Suspend, link.OrderSuspend, policy.DeviceSuspend, true},
-	{Arm, link.OrderArm, policy.DeviceArm, true},
-	{Release, link.OrderRelease, policy.DeviceRelease, false},
-	{Reset, link.OrderReset, policy.DeviceReset, false},
+	{Quarantine, link.OrderQuarantine, policy.DeviceQuarantine, true, false},
+	{Suspend, link.OrderSuspend, policy.DeviceSuspend, true, false},
+	{Arm, link.OrderArm, policy.DeviceArm, true, false},
+	{Release, link.OrderRelease, policy.DeviceRelease, false, false},
+	{Reset, link.OrderReset, policy.DeviceReset, false, false},
+	{Disarm, link.OrderDisarm, policy.DeviceDisarm, false, true},
+	{Bypass, link.OrderBypass, policy.DeviceBypass, false, true},
+	{Baseline, link.OrderBaseline, policy.DeviceBaseline, false, true},
 }
 
 // SpecOf returns an action's row, false for a kind that does not exist.

@@ -203,7 +203,9 @@ func (s Step) validate() error {
 	if len(s.Checks) > 0 {
 		return invalid("%s: checks belong to verify", s.ID)
 	}
-	if _, ok := action.SpecOf(action.Kind(s.Do)); !ok {
+	if spec, ok := action.SpecOf(action.Kind(s.Do)); ok && spec.Persons {
+		return invalid("%s: only persons ask for %s", s.ID, s.Do)
+	} else if !ok {
 		return invalid("%s: there is no action %q; known are %v and verify", s.ID, s.Do, action.Kinds())
 	}
 	return nil
