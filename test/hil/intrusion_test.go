@@ -26,7 +26,7 @@ func (l *loop) pointer(ctx context.Context) (string, error) {
 	if strings.TrimSpace(closed.Text) != "0" {
 		return "", fmt.Errorf("the controller authorises what is plugged in: authorized_default is %q", closed.Text)
 	}
-	if err := l.m.monitor(ctx, "device_add", map[string]any{"driver": "usb-tablet", "id": "pointer", "bus": "usb0.0"}); err != nil {
+	if err := l.m.monitor(ctx, "device_add", map[string]any{"driver": "usb-tablet", "id": "pointer", "bus": "usb0.0", "port": "2"}); err != nil {
 		return "", err
 	}
 	found, err := l.awaitEvents(ctx, "usb_attached")
@@ -60,7 +60,7 @@ func (l *loop) keyboard(ctx context.Context) (string, error) {
 	err := inTurn(
 		func() (err error) { before, err = l.list(ctx, "/dev/input/event*"); return err },
 		func() error {
-			return l.m.monitor(ctx, "device_add", map[string]any{"driver": "usb-kbd", "id": "keyboard", "bus": "usb0.0", "serial": hostileSerial})
+			return l.m.monitor(ctx, "device_add", map[string]any{"driver": "usb-kbd", "id": "keyboard", "bus": "usb0.0", "port": "3", "serial": hostileSerial})
 		},
 		func() (err error) { found, err = l.awaitEvents(ctx, "usb_attached"); return err },
 		func() (err error) { f, err = fieldsOf(found[0]); return err },
@@ -90,6 +90,7 @@ func (l *loop) bites(ctx context.Context) (string, error) {
 	}
 	err := inTurn(
 		func() error { return l.m.do(ctx, "agent.kill", nil, nil) },
+		func() error { return l.swapDisk(ctx) }, // which the agent will find
 		func() error { return l.m.awaitEvent(ctx, watchdogBit) },
 	)
 	return fmt.Sprintf("QEMU tells of %s; what it would do, reset the machine, is switched off here", watchdogBit), err
@@ -101,14 +102,14 @@ const watchdogBit = "WATCHDOG"
 // behind plugs a keyboard in while no agent runs: the controller stays closed,
 // and the agent that starts afterwards tells of it.
 func (l *loop) behind(ctx context.Context) (string, error) {
-	const port = "/sys/bus/usb/devices/1-3/authorized"
+	const port = "/sys/bus/usb/devices/1-4/authorized"
 	var before, after []string
 	var found []core.Event
 	var authorized control.File
 	err := inTurn(
 		func() (err error) { before, err = l.list(ctx, "/dev/input/event*"); return err },
 		func() error {
-			return l.m.monitor(ctx, "device_add", map[string]any{"driver": "usb-kbd", "id": "second", "bus": "usb0.0", "serial": "second"})
+			return l.m.monitor(ctx, "device_add", map[string]any{"driver": "usb-kbd", "id": "second", "bus": "usb0.0", "port": "4", "serial": "second"})
 		},
 		func() error {
 			return await(ctx, func() error { return l.m.do(ctx, "read", control.File{Path: port}, nil) })

@@ -162,8 +162,8 @@ func (m *machine) devices(w wiring) []string {
 		"-chardev", "socket,id=tpm,path=" + m.path("tpm"), "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0",
 		"-device", "virtio-scsi-pci,id=scsi0",
 		"-blockdev", "driver=null-co,node-name=case,size=67108864,read-zeroes=on", "-device", "scsi-hd,drive=case,id=disk0,bus=scsi0.0,serial=CASEDISK1",
-		"-blockdev", "driver=null-co,node-name=data,size=67108864,read-zeroes=on", "-device", "scsi-hd,drive=data,id=disk1,bus=scsi0.0,serial=DATADISK1",
-		"-device", "qemu-xhci,id=usb0",
+		"-blockdev", "driver=null-co,node-name=data,size=67108864,read-zeroes=on", "-device", "scsi-hd,drive=data,id=disk1,bus=scsi0.0,scsi-id=1,serial=DATADISK1",
+		"-device", "qemu-xhci,id=usb0,p2=8,p3=8",
 		"-device", "pcie-root-port,id=slot1,bus=pcie.0,chassis=1,slot=1",
 		"-drive", "if=none,id=card", "-device", "sdhci-pci", "-device", "sd-card,id=sdslot,drive=card",
 		"-device", "i6300esb,id=watchdog0",
@@ -252,7 +252,10 @@ func (m *machine) monitor(ctx context.Context, command string, args map[string]a
 
 // said is a line of QEMU's monitor.
 type said struct {
-	Event  string          `json:"event"`
+	Event string `json:"event"`
+	Data  struct {
+		Device string `json:"device"`
+	} `json:"data"`
 	Return json.RawMessage `json:"return"`
 	Error  json.RawMessage `json:"error"`
 }
@@ -265,12 +268,13 @@ func (m *machine) listenTo(ctx context.Context) (said, error) {
 		err = json.Unmarshal(text, &got)
 	}
 	if got.Event != "" {
-		m.heard[got.Event]++
+		m.heard[strings.TrimSpace(got.Event+" "+got.Data.Device)]++
 	}
 	return got, err
 }
 
-// awaitEvent waits until the monitor tells of an event that nobody waited for yet.
+// awaitEvent waits until the monitor tells of an event that nobody waited for yet:
+// its name, and the device's where it is about one.
 func (m *machine) awaitEvent(ctx context.Context, name string) error {
 	for m.heard[name] == 0 {
 		if _, err := m.listenTo(ctx); err != nil {
