@@ -141,7 +141,7 @@ func (h *house) alerts(zone *time.Location) string {
 		if e.Latch != nil {
 			latch = "yes"
 		}
-		fmt.Fprintf(&b, "%s %-8s %-22s %-8s latch %s\n", e.At.In(zone).Format("Mon 15:04:05 MST"), e.Sensor, e.Type, e.Severity, latch)
+		fmt.Fprintf(&b, "%-17s %-8s %-22s %-8s latch %s\n", e.At.In(zone).Format("Mon 15:04:05 MST"), e.Sensor, e.Type, e.Severity, latch)
 	}
 	return b.String()
 }
