@@ -18,7 +18,7 @@ const (
 	// maxParts bounds an inventory. What is more is told as one part.
 	maxParts = 512
 	// maxPage is what the parts of one event may take.
-	maxPage = 10 << 10
+	maxPage = 13 << 10
 )
 
 // readers read a class each.

@@ -2,13 +2,44 @@ package parts
 
 import (
 	"encoding/binary"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// made makes a structure of a table, as the standard has it. These are made up;
-// a real table is read in the virtual machine.
+// recordedTable is what QEMU's firmware told a kernel.
+func recordedTable(t testing.TB) []byte {
+	t.Helper()
+	b, err := os.ReadFile("testdata/smbios-qemu.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestARecordedTable(t *testing.T) {
+	root := t.TempDir()
+	write(t, filepath.Join(root, "sys/firmware/dmi/tables/DMI"), string(recordedTable(t)))
+	found, err := newSensor(t, root).machine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `firmware | bios | vendor=SeaBIOS | firmware 1.16.2-debian-1.16.2-1 04/01/2014
+system | system | maker=QEMU product="Standard PC (Q35 + ICH9, 2009)" serial=MACHINE-0001
+chassis | chassis | maker=QEMU kind=1 serial=CASE-0001 | firmware security unknown
+dimm | DIMM 0 | maker=Emulated part=P512 serial=DIMM-0001 mib=512
+`
+	sortParts(found)
+	wanted := strings.SplitAfter(want, "\n")
+	slices.Sort(wanted)
+	if got := lines(found); got != strings.Join(wanted, "") {
+		t.Errorf("parts\n%s\nwant\n%s", got, want)
+	}
+}
+
+// made makes a structure of a table, as the standard has it.
 func made(kind byte, size int, set func(b []byte), texts ...string) []byte {
 	b := make([]byte, size)
 	b[0], b[1] = kind, byte(size)
@@ -88,6 +119,7 @@ func TestADamagedTableIsRefusedWhole(t *testing.T) {
 
 func FuzzTable(f *testing.F) {
 	f.Add(table())
+	f.Add(recordedTable(f))
 	f.Add([]byte{17, 4, 0, 0, 0, 0})
 	f.Add(made(typeMemory, 0x28, func(b []byte) { b[0x0c], b[0x10], b[0x18] = 1, 9, 255 }, "a"))
 	f.Fuzz(func(t *testing.T, b []byte) {
