@@ -65,13 +65,21 @@ func shop(t *testing.T, start time.Time, zone string) *house {
 		}),
 		spec("ambient", func(s *monitor.Spec) {
 			s.Caps.Always, s.Caps.Latches = true, false
-			s.Judges = []monitor.Named{{Name: "environment", Judge: must[*environment.Judge](t)(environment.New(environment.Config{}))}}
+			s.Judges = environmentSpec(t).Judges
 		}),
 		spec("pir", nil), spec("glass", nil), spec("usb", nil), spec("mesh", func(s *monitor.Spec) { s.Caps.Always = true }),
 		fused("doors", doors, "door"), fused("case", theCase, "lid", "board"), fused("room", room, "pir", "glass"),
 	)
 	h.plan = must[schedule.Schedule](t)(schedule.New(shopHours(zone)))
 	return h
+}
+
+// environmentSpec is a sensor of air and rails.
+func environmentSpec(t *testing.T) monitor.Spec {
+	return spec("env", func(s *monitor.Spec) {
+		s.Caps.MaxSilence = 5 * time.Minute
+		s.Judges = []monitor.Named{{Name: "environment", Judge: must[*environment.Judge](t)(environment.New(environment.Config{}))}}
+	})
 }
 
 // maintain is the order for the technician: an hour, ten minutes from now.
