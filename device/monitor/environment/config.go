@@ -119,32 +119,28 @@ func (r Rule) validate() error {
 	return r.ordered()
 }
 
-// ordered says whether the limits stand in their order, with room between.
+// ordered says whether the limits stand in their order, with room between. The
+// limits that stand apart may stand anywhere.
 func (r Rule) ordered() error {
-	limits := []struct {
+	type limit struct {
 		name  string
 		value *float64
-	}{
-		{"safe_low", r.SafeLow},
-		{"critical_low", r.CriticalLow},
-		{"warn_low", r.WarnLow},
-		{"warn_high", r.WarnHigh},
-		{"critical_high", r.CriticalHigh},
-		{"safe_high", r.SafeHigh},
 	}
-	last := -1
-	for i, l := range limits {
+	limits := []limit{{"critical_low", r.CriticalLow}, {"warn_low", r.WarnLow}, {"warn_high", r.WarnHigh}, {"critical_high", r.CriticalHigh}}
+	for _, l := range append(limits, limit{"safe_low", r.SafeLow}, limit{"safe_high", r.SafeHigh}) {
+		if l.value != nil && !(*l.value > -1e9 && *l.value < 1e9) {
+			return invalid("%s %g is no limit", l.name, *l.value)
+		}
+	}
+	last := limit{}
+	for _, l := range limits {
 		if l.value == nil {
 			continue
 		}
-		if v := *l.value; !(v > -1e9 && v < 1e9) {
-			return invalid("%s %g is no limit", l.name, v)
+		if last.value != nil && *last.value > *l.value {
+			return invalid("%s %g is above %s %g", last.name, *last.value, l.name, *l.value)
 		}
-		// The independent limits may stand anywhere on their side.
-		if last >= 0 && last != 0 && i != 5 && *limits[last].value > *l.value {
-			return invalid("%s %g is above %s %g", limits[last].name, *limits[last].value, l.name, *l.value)
-		}
-		last = i
+		last = l
 	}
 	low, high := first(r.WarnLow, r.CriticalLow), first(r.WarnHigh, r.CriticalHigh)
 	if low != nil && high != nil && *high-*low <= 2*r.Hysteresis {

@@ -210,7 +210,7 @@ func TestWhatIsBetweenTheStatesIsTamperingOnceItStays(t *testing.T) {
 	b = newBench(t, deol())
 	b.hold(2200, 10)
 	for range 10 {
-		got = b.volt("voltage0", 5)
+		b.volt("voltage0", 5)
 		b.now = b.now.Add(100 * time.Millisecond)
 	}
 	b.want("a voltage above the supply", "loop_tamper")

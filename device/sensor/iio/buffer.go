@@ -32,6 +32,7 @@ type capture struct {
 	trigger  string
 	rate     float64
 	full     float64
+	lively   bool // its acceleration must move
 }
 
 // noBuffer says why a device is read by looking.
@@ -144,6 +145,11 @@ func (c *capture) chooseTrigger() error {
 	return nil
 }
 
+// ownTrigger is what the kernel calls the trigger that a device brings itself.
+func (c *capture) ownTrigger() string {
+	return c.device.name + "-dev" + strings.TrimPrefix(c.device.number, "iio:device")
+}
+
 // findTrigger returns the trigger of a name; with no name, the device's own.
 func (c *capture) findTrigger(want string) (name, dir string) {
 	dirs, err := filepath.Glob(filepath.Join(c.sensor.class(), "trigger[0-9]*"))
@@ -153,7 +159,7 @@ func (c *capture) findTrigger(want string) (name, dir string) {
 	for _, d := range dirs {
 		switch name, err := sysfs.Read(filepath.Join(d, "name")); {
 		case err != nil:
-		case want != "" && name == want, want == "" && strings.HasPrefix(name, c.device.name+"-dev"):
+		case want != "" && name == want, want == "" && name == c.ownTrigger():
 			return name, d
 		}
 	}
@@ -214,7 +220,7 @@ func (c *capture) element(path, name string) error {
 			return err
 		}
 	}
-	if ch.axis() >= 0 {
+	if c.lively = c.lively || ch.axis() >= 0 && ch.lively(c.sensor.cfg); ch.axis() >= 0 {
 		c.full = math.Max(c.full, c.sensor.rangeOf(ch, kind))
 	}
 	c.elements = append(c.elements, element{name: name, index: int(index), kind: kind})
@@ -277,7 +283,7 @@ func (c *capture) setRate(list []channel) error {
 			c.rate = rate
 		}
 	}
-	if c.trigger != "" && !strings.HasPrefix(c.trigger, c.device.name+"-dev") {
+	if c.trigger != "" && c.trigger != c.ownTrigger() {
 		if _, dir := c.findTrigger(c.trigger); dir != "" {
 			if rate, err := sysfs.Float(filepath.Join(dir, "sampling_frequency")); err == nil && rate > 0 {
 				c.rate = rate

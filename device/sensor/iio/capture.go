@@ -230,7 +230,7 @@ func (r *recording) pending() bool {
 // largest value in the order in which they came, so that no dip is averaged away.
 func (r *recording) flush() {
 	if len(r.wave) > 0 {
-		r.emit(sensor.Reading{Kind: sensor.Waveform, Point: pointAccel, Lively: r.sensor.cfg.livelyWave(), Wave: &sensor.Wave{Full: r.full, Samples: r.wave}})
+		r.emit(sensor.Reading{Kind: sensor.Waveform, Point: pointAccel, Lively: r.lively, Wave: &sensor.Wave{Full: r.full, Samples: r.wave}})
 		r.wave = nil
 	}
 	for i, e := range r.elements {

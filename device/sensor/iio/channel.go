@@ -84,12 +84,18 @@ func (c channel) value(raw float64) (float64, error) {
 func (c channel) axis() int { return slices.Index([]string{"accel_x", "accel_y", "accel_z"}, c.name) }
 
 // lively says whether a value that stands still is a frozen one: a converter
-// whose step is finer than the noise of any wire.
+// whose step is finer than the noise of any wire, or of any accelerometer.
 func (c channel) lively(cfg Config) bool {
 	if cfg.Lively != nil {
 		return *cfg.Lively
 	}
-	return !c.processed && c.quantity.fast && math.Abs(c.scale) > 0 && math.Abs(c.scale) < 1
+	step := math.Abs(c.scale * c.quantity.factor)
+	return !c.processed && step > 0 && (c.quantity.fast && step < 1e-3 || c.axis() >= 0 && step < 5e-3)
+}
+
+// livelyAxes says it of a wave.
+func livelyAxes(list []channel, cfg Config) bool {
+	return slices.ContainsFunc(list, func(c channel) bool { return c.axis() >= 0 && c.lively(cfg) })
 }
 
 func (c channel) fields() map[string]any {

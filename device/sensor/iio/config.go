@@ -50,7 +50,8 @@ type Config struct {
 	// width of the samples.
 	Range float64 `yaml:"range,omitempty"`
 	// Lively says whether a value must move, so that one that stands still counts
-	// as stale. Left out: acceleration, voltages of less than 1 mV a step, currents of
+	// as stale. Left out: acceleration in steps of
+	// less than 5 mg, voltages of less than 1 mV a step, currents of
 	// less than 1 mA.
 	Lively *bool `yaml:"lively,omitempty"`
 	// MaxSilence is the longest silence, and how long a lively value may stand
@@ -135,6 +136,3 @@ func (c Config) rate(list []channel, buffered bool) float64 {
 	}
 	return want
 }
-
-// livelyWave says whether acceleration must move. Every accelerometer has noise.
-func (c Config) livelyWave() bool { return c.Lively == nil || *c.Lively }

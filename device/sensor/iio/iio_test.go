@@ -473,3 +473,93 @@ func TestHostileNamesAreNoControlCharacters(t *testing.T) {
 	stop()
 	r.must(wait())
 }
+
+// Two chips of a kind have a trigger each, which only the number tells apart.
+func TestADeviceTakesItsOwnTrigger(t *testing.T) {
+	r := newRig(t)
+	r.device("iio:device0", "1-001c", mma8452())
+	r.device("iio:device1", "1-001d", mma8452())
+	r.device("trigger0", "a", map[string]string{"name": "mma8452-dev0"})
+	r.device("trigger1", "b", map[string]string{"name": "mma8452-dev1"})
+	r.openFIFO("iio:device1")
+	stop, wait := r.start(Config{Device: "1-001d"})
+	if inv := r.await("inventory", isType("inventory")); !strings.Contains(string(inv.Fields), `"trigger":"mma8452-dev1"`) {
+		t.Errorf("inventory %s", inv.Fields)
+	}
+	stop()
+	r.must(wait())
+}
+
+// A device that gives coarse steps may well stand still.
+func TestACoarseAccelerometerMayStandStill(t *testing.T) {
+	r := newRig(t)
+	files := mma8452()
+	files["in_accel_scale"] = "0.153228" // 8 bits of ±2 g
+	r.device("iio:device0", "1-001c", files)
+	stop, wait := r.start(Config{Device: "mma8452", Mode: ModePoll})
+	if x := r.await("a wave", isKind(sensor.Waveform, "accel")); x.Lively {
+		t.Error("it must move")
+	}
+	stop()
+	r.must(wait())
+}
+
+// However the bytes of records come, the samples are the same, and the driver
+// does not panic.
+func FuzzRecords(f *testing.F) {
+	var seed []byte
+	for i := range 5 {
+		seed = append(seed, record(0, -512, 1024, int64(1e9+i*1e7))...)
+	}
+	f.Add(seed, uint8(7))
+	f.Add(seed[:33], uint8(1))
+	f.Fuzz(func(t *testing.T, data []byte, size uint8) {
+		whole, wholeErr := decoded(t, data, len(data)+1)
+		parts, partsErr := decoded(t, data, int(size)+1)
+		if (wholeErr == nil) != (partsErr == nil) {
+			t.Fatalf("%v, %v", wholeErr, partsErr)
+		}
+		if wholeErr == nil && len(whole) != len(parts) {
+			t.Fatalf("%d samples, %d samples", len(whole), len(parts))
+		}
+		for i := range min(len(whole), len(parts)) {
+			if a, b := whole[i], parts[i]; a.X != b.X || a.Y != b.Y || a.Z != b.Z {
+				t.Fatalf("sample %d: %+v, %+v", i, a, b)
+			}
+		}
+	})
+}
+
+// decoded gives data to a recording in pieces.
+func decoded(t *testing.T, data []byte, size int) (all []sensor.Sample, err error) {
+	t.Helper()
+	s := &Sensor{env: sensor.Env{Clock: clocktest.New(time.Unix(0, 0))}, cfg: Config{Device: "x"}}
+	axis := func(name string) channel { return channel{name: name, quantity: quantities[0], scale: 0.01} }
+	c := &capture{sensor: s, channels: map[string]channel{"accel_x": axis("accel_x"), "accel_y": axis("accel_y"), "accel_z": axis("accel_z")}, believed: true, rate: 100}
+	for i, name := range []string{"accel_x", "accel_y", "accel_z", "timestamp"} {
+		text := "be:s12/16>>4"
+		if name == "timestamp" {
+			text = "le:s64/64>>0"
+		}
+		kind, err := parseScanType(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.elements = append(c.elements, element{name: name, index: i, kind: kind})
+	}
+	if c.size, err = layout(c.elements); err != nil {
+		t.Fatal(err)
+	}
+	r := &recording{capture: c, spreads: make([]spread, len(c.elements)), emit: func(x sensor.Reading) {
+		if x.Wave != nil {
+			all = append(all, x.Wave.Samples...)
+		}
+	}}
+	for len(data) > 0 && err == nil {
+		n := min(size, len(data))
+		err = r.take(data[:n])
+		data = data[n:]
+	}
+	r.flush()
+	return all, err
+}

@@ -80,7 +80,7 @@ func (l *looking) read(c channel) (float64, error) {
 // flush tells the wave once it is a chunk long.
 func (l *looking) flush(now time.Time) {
 	if n := len(l.wave); n > 0 && (l.wave[n-1].At-l.wave[0].At >= chunk || l.beat.IsZero() || now.Sub(l.beat) >= chunk) {
-		l.emit(sensor.Reading{Kind: sensor.Waveform, Point: pointAccel, Lively: l.sensor.cfg.livelyWave(), Wave: &sensor.Wave{Full: l.full, Samples: l.wave}})
+		l.emit(sensor.Reading{Kind: sensor.Waveform, Point: pointAccel, Lively: livelyAxes(l.list, l.sensor.cfg), Wave: &sensor.Wave{Full: l.full, Samples: l.wave}})
 		l.wave, l.beat = nil, now
 	}
 }

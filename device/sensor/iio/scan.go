@@ -105,14 +105,16 @@ const maxRecord = 1024
 // is: each value is aligned to its own size, the record to its largest.
 func layout(elements []element) (size int, err error) {
 	slices.SortStableFunc(elements, func(a, b element) int { return cmp.Compare(a.index, b.index) })
-	largest := 1
+	largest, last := 1, -1
 	for i := range elements {
-		if i > 0 && elements[i].index == elements[i-1].index {
-			return 0, damaged("%q and %q both have the index %d", elements[i-1].name, elements[i].name, elements[i].index)
+		e := &elements[i]
+		if e.index <= last {
+			return 0, damaged("%q has the index %d, as another one", e.name, e.index)
 		}
-		n := elements[i].kind.size()
-		elements[i].offset = align(size, n)
-		size = elements[i].offset + n
+		last = e.index
+		n := e.kind.size()
+		e.offset = align(size, n)
+		size = e.offset + n
 		largest = max(largest, n)
 	}
 	if size = align(size, largest); size == 0 || size > maxRecord {
