@@ -27,6 +27,8 @@ const (
 	// maxPoints bounds the findings that have a level and a latch of their own.
 	// The others share one.
 	maxPoints = 40
+	// maxLearn is how long a machine may take to be set up.
+	maxLearn = 30 * 24 * time.Hour
 	// more is the point of what is beyond that.
 	more = "more components"
 )
@@ -66,6 +68,13 @@ var Doc = sensor.Doc{
 
 // Config configures the judge.
 type Config struct {
+	// Learn is for how long after the first inventory parts that come along still
+	// enter the baseline: a machine that is being set up. 0 means that the first
+	// inventory is all of it. What comes later needs an order.
+	Learn time.Duration `yaml:"learn,omitempty"`
+	// Optional are classes whose known parts may be away: usb, mmc. One that is not
+	// known is a finding all the same.
+	Optional []string `yaml:"optional,omitempty"`
 	// Firmware are the versions that parts may have. A class that is not listed
 	// may have any, as long as it does not change.
 	Firmware []Firmware `yaml:"firmware,omitempty"`
@@ -84,6 +93,9 @@ type Firmware struct {
 
 // Validate says what is wrong with the lists.
 func (c Config) Validate() error {
+	if c.Learn < 0 || c.Learn > maxLearn {
+		return core.E(core.KindInvalid, "component.Config", fmt.Sprintf("learn: %s is not between 0 and %s", c.Learn, maxLearn))
+	}
 	for i, f := range c.Firmware {
 		if f.Class == "" || len(f.Versions) == 0 || slices.Contains(f.Versions, "") {
 			return core.E(core.KindInvalid, "component.Config", fmt.Sprintf("firmware[%d]: a class and its versions are needed", i)).
@@ -99,6 +111,7 @@ type Judge struct {
 	base    []sensor.Part // nil for none
 	damaged bool          // a baseline was kept and can't be read: none is learned
 	changed bool
+	window  window                   // in which the baseline still grows
 	pages   map[string][]sensor.Part // of an inventory that is not whole yet
 	now     []sensor.Part            // the last whole inventory, nil for none
 	told    map[string]finding       // every point that was ever used, with its last finding
@@ -112,15 +125,9 @@ func New(c Config) (*Judge, error) {
 	return &Judge{config: c, pages: map[string][]sensor.Part{}, told: map[string]finding{}}, nil
 }
 
-// Tick implements monitor.Judge: time alone changes no part.
-func (j *Judge) Tick(time.Time) []sensor.Reading { return nil }
-
-// Next implements monitor.Judge.
-func (j *Judge) Next() time.Time { return time.Time{} }
-
 // Judge implements monitor.Judge. An inventory may come in pages, each with a
 // point; the one without a point makes it whole.
-func (j *Judge) Judge(_ time.Time, r sensor.Reading) []sensor.Reading {
+func (j *Judge) Judge(now time.Time, r sensor.Reading) []sensor.Reading {
 	if r.Kind != sensor.Inventory {
 		return nil
 	}
@@ -139,9 +146,9 @@ func (j *Judge) Judge(_ time.Time, r sensor.Reading) []sensor.Reading {
 	}
 	j.now = j.whole(r.Parts)
 	if j.base == nil && !j.damaged {
-		return j.learn()
+		return j.learn(now)
 	}
-	return j.compare()
+	return append(j.grow(now), j.compare()...)
 }
 
 // whole puts the pages of an inventory together.
@@ -156,12 +163,6 @@ func (j *Judge) whole(last []sensor.Part) []sensor.Part {
 	}
 	all = sorted(all)
 	return all[:min(len(all), maxParts)]
-}
-
-func (j *Judge) learn() []sensor.Reading {
-	j.base, j.changed = j.now, true
-	said := []sensor.Reading{j.pulse(TypeLearned, map[string]any{"unreadable": unreadable(j.base)})}
-	return append(said, j.compare()...)
 }
 
 func (j *Judge) pulse(kind string, more map[string]any) sensor.Reading {
@@ -191,8 +192,12 @@ func (j *Judge) compare() []sensor.Reading {
 	return said
 }
 
-// judge adds what the configuration says of firmware.
+// judge adds what the configuration says of firmware, and leaves out what may be
+// away.
 func (j *Judge) judge(all []finding) []finding {
+	all = slices.DeleteFunc(all, func(f finding) bool {
+		return f.kind == TypeRemoved && f.to.Class == "" && slices.Contains(j.config.Optional, f.from.Class)
+	})
 	differ := map[string]bool{}
 	for i, f := range all {
 		if f.kind == TypeFirmware {
@@ -259,7 +264,7 @@ func (j *Judge) Accept(_ time.Time, sha256 string) ([]sensor.Reading, error) {
 	if j.base != nil {
 		was = Digest(j.base)
 	}
-	j.base, j.damaged, j.changed = j.now, false, true
+	j.base, j.damaged, j.changed, j.window = j.now, false, true, window{}
 	said := []sensor.Reading{j.pulse(TypeAccepted, map[string]any{"was": was})}
 	return append(said, j.compare()...), nil
 }

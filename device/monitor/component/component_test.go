@@ -187,6 +187,94 @@ func TestABaselineOutlivesTheAgent(t *testing.T) {
 	}
 }
 
+func TestWhatSitsOnACardIsRememberedWithIt(t *testing.T) {
+	kept, _ := learned(t, machine()).Memory()
+	j := recalled(t, Config{}, kept)
+	said := active(j.Judge(noon, inventory(without(without(machine(), "pci", "pci0000:00/02.0"), "nic", "pci0000:00/02.0"))))
+	if len(said) != 1 || fields(t, said[0])["with_count"] != 1.0 {
+		t.Errorf("said %s", show(said))
+	}
+}
+
+// recalled is a judge after a restart.
+func recalled(t *testing.T, c Config, kept []byte) *Judge {
+	t.Helper()
+	j, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Recall(kept); err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func TestAMachineThatIsBeingSetUpLearnsForAWhileAndNoLonger(t *testing.T) {
+	c := Config{Learn: time.Hour}
+	j, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := machine()
+	j.Judge(noon, inventory(m[:6]))
+	if said := active(j.Judge(noon.Add(time.Minute), inventory(m))); len(said) != 0 {
+		t.Errorf("a part that came while learning: %s", show(said))
+	}
+	kept, changed := j.Memory()
+	if !changed {
+		t.Fatal("what was learned is not kept")
+	}
+	j = recalled(t, c, kept) // the set-up restarts the machine
+	if next := j.Next(); !next.Equal(noon.Add(time.Hour)) {
+		t.Errorf("it learns until %s", next)
+	}
+	swapped := change(m, "dimm", "DIMM 1", func(p *sensor.Part) { p.Identity = "other" })
+	if said := active(j.Judge(noon.Add(2*time.Minute), inventory(swapped))); len(said) != 1 || said[0].Type != TypeSwapped {
+		t.Errorf("a swap while learning: %s", show(said))
+	}
+	end := j.Tick(noon.Add(time.Hour))
+	if len(end) != 1 || end[0].Type != TypeLearned || fields(t, end[0])["sha256"] != Digest(m) || fields(t, end[0])["learning"] != false || !j.Next().IsZero() {
+		t.Errorf("at the end it said %s", show(end))
+	}
+	late := append(slices.Clone(m), sensor.Part{Class: "pci", Place: "x", Identity: "late"})
+	if said := active(j.Judge(noon.Add(61*time.Minute), inventory(late))); len(said) != 1 || said[0].Type != TypeAdded {
+		t.Errorf("a part that came too late: %s", show(said))
+	}
+}
+
+func TestAClockThatIsSetBackGivesNoTimeToLearn(t *testing.T) {
+	j, err := New(Config{Learn: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Judge(noon, inventory(machine()))
+	late := append(machine(), sensor.Part{Class: "pci", Place: "x", Identity: "late"})
+	if said := active(j.Judge(noon.Add(-24*time.Hour), inventory(late))); len(said) != 1 {
+		t.Errorf("said %s", show(said))
+	}
+	for _, bad := range []time.Duration{-1, maxLearn + 1} {
+		if err := (Config{Learn: bad}).Validate(); core.KindOf(err) != core.KindInvalid {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+func TestWhatMayBeAwayIsMissedByNobodyAndWhatIsUnknownByAll(t *testing.T) {
+	kept, _ := learned(t, machine()).Memory()
+	j := recalled(t, Config{Optional: []string{"disk", "memory"}}, kept)
+	if said := active(j.Judge(noon, inventory(without(machine(), "disk", "pci0000:00/03.0")))); len(said) != 0 {
+		t.Errorf("said %s", show(said))
+	}
+	other := change(machine(), "disk", "pci0000:00/03.0", func(p *sensor.Part) { p.Identity = "serial=D9" })
+	if said := active(j.Judge(noon, inventory(other))); len(said) != 1 || said[0].Type != TypeSwapped {
+		t.Errorf("said %s", show(said))
+	}
+	less := change(machine(), "memory", "memory", func(p *sensor.Part) { p.Identity = "mib=1" })
+	if said := active(j.Judge(noon, inventory(less))); len(said) != 1 {
+		t.Errorf("half of it is not away: %s", show(said))
+	}
+}
+
 func TestADamagedBaselineIsNotLearnedAnew(t *testing.T) {
 	kept, _ := learned(t, machine()).Memory()
 	for name, bad := range map[string][]byte{

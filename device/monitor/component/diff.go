@@ -63,8 +63,11 @@ func (f finding) level(point, digest string, active bool) sensor.Reading {
 	return r
 }
 
-// diff lists what differs, each once, in order.
-func diff(base, now []sensor.Part) []finding {
+// diff lists what differs, each act once, in order.
+func diff(base, now []sensor.Part) []finding { return fold(differences(base, now)) }
+
+// differences lists what differs, each part once, in order.
+func differences(base, now []sensor.Part) []finding {
 	var all []finding
 	blind, wasBlind := blindClasses(now), blindClasses(base)
 	for _, class := range union(base, now) {
@@ -77,7 +80,7 @@ func diff(base, now []sensor.Part) []finding {
 			all = append(all, diffClass(of(base, class), of(now, class))...)
 		}
 	}
-	return fold(all)
+	return all
 }
 
 // diffClass compares the parts of one class: first what is there in both, however

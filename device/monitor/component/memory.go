@@ -17,11 +17,35 @@ const (
 	domain = "interlock component baseline v1\n"
 )
 
-// memory is what is kept.
+// memory is what is kept: of each part its class, place, identity and firmware,
+// and what it sits on. The device has little room for what it remembers.
 type memory struct {
-	V      int           `json:"v"`
-	SHA256 string        `json:"sha256"`
-	Parts  []sensor.Part `json:"parts"`
+	V      int         `json:"v"`
+	SHA256 string      `json:"sha256"`
+	Parts  [][5]string `json:"parts"`
+	Window window      `json:"window"`
+}
+
+func pack(parts []sensor.Part) [][5]string {
+	rows := [][5]string{}
+	for _, p := range parts {
+		rows = append(rows, [5]string{p.Class, p.Place, p.Identity, firmware(p), p.About["on"]})
+	}
+	return rows
+}
+
+func unpack(rows [][5]string) []sensor.Part {
+	parts := []sensor.Part{}
+	for _, r := range rows {
+		p := sensor.Part{Class: r[0], Place: r[1], Identity: r[2], About: map[string]string{}}
+		for i, k := range []string{"firmware", "on"} {
+			if v := r[3+i]; v != "" {
+				p.About[k] = v
+			}
+		}
+		parts = append(parts, p)
+	}
+	return parts
 }
 
 // Digest is the SHA-256 of an inventory, in hex: of the class, place, identity
@@ -50,11 +74,12 @@ func (j *Judge) Recall(kept []byte) error {
 	if err := json.Unmarshal(kept, &m); err != nil {
 		return core.Wrap(core.KindDamaged, "component.Recall", err)
 	}
-	if m.V != version || m.Parts == nil || len(m.Parts) > maxParts || Digest(m.Parts) != m.SHA256 {
+	parts := unpack(m.Parts)
+	if m.V != version || m.Parts == nil || len(parts) > maxParts || Digest(parts) != m.SHA256 {
 		return core.E(core.KindDamaged, "component.Recall", fmt.Sprintf("a baseline of version %d that is not what it says", m.V)).
 			WithHint("look at the inventory and approve it anew")
 	}
-	j.base, j.damaged, j.changed = sorted(m.Parts), false, false
+	j.base, j.damaged, j.changed, j.window = sorted(parts), false, false, m.Window
 	return nil
 }
 
@@ -64,7 +89,7 @@ func (j *Judge) Memory() (kept []byte, changed bool) {
 		return nil, false
 	}
 	changed, j.changed = j.changed, false
-	kept, err := json.Marshal(memory{V: version, SHA256: Digest(j.base), Parts: j.base})
+	kept, err := json.Marshal(memory{V: version, SHA256: Digest(j.base), Parts: pack(j.base), Window: j.window})
 	if err != nil { // strings always marshal
 		return nil, false
 	}

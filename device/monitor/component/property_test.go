@@ -118,7 +118,7 @@ func FuzzRecall(f *testing.F) {
 	j.Judge(noon, inventory(machine()))
 	kept, _ := j.Memory()
 	f.Add(kept)
-	f.Add([]byte(`{"v":1,"sha256":"","parts":[{"class":"a","place":"*","identity":""}]}`))
+	f.Add([]byte(`{"v":1,"sha256":"","parts":[["a","*","","",""]]}`))
 	f.Fuzz(func(t *testing.T, kept []byte) {
 		j, err := New(Config{})
 		if err != nil {

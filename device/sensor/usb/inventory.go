@@ -1,10 +1,9 @@
 package usb
 
 import (
-	"strings"
-
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/identity"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
 )
 
@@ -50,10 +49,12 @@ func (w *watch) tellInventory() {
 // part is the device as one of the machine's parts: what it says of itself, and
 // the hash of everything that it describes itself as.
 func (d device) part(port string) sensor.Part {
-	words := []string{hexWord(d["idVendor"]) + ":" + hexWord(d["idProduct"]), d["serial"], d["interfaces"], d["descriptors"]}
+	id := identity.Of(
+		"id", hexWord(d["idVendor"])+":"+hexWord(d["idProduct"]), "descriptors", d["descriptors"], "interfaces", d["interfaces"], "serial", d["serial"],
+	)
 	return sensor.Part{
-		Class: "usb", Place: port, Identity: sensor.Text(strings.Join(words, " ")),
-		About: map[string]string{"maker": d["manufacturer"], "product": d["product"], "looks_like": d["looks_like"], "firmware": d["bcdDevice"]},
+		Class: "usb", Place: port, Identity: id,
+		About: map[string]string{"maker": d["manufacturer"], "product": d["product"], "looks_like": d["looks_like"]},
 	}
 }
 
