@@ -6,7 +6,6 @@ package sysfs
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"strconv"
@@ -20,17 +19,36 @@ import (
 // maxSize is the size of a page, which no attribute exceeds.
 const maxSize = 4 << 10
 
-// Read returns what a file says, without the space around it.
+// Read returns what a file says, without the space around it. It is what drivers
+// do all day, so it goes to the kernel without the detour of an [os.File].
 func Read(path string) (string, error) {
-	f, err := os.Open(path)
+	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) })
 	if err != nil {
-		return "", err
+		return "", &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	b, err := io.ReadAll(io.LimitReader(f, maxSize))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return "", err
+	defer func() { _ = unix.Close(fd) }()
+	var b [maxSize]byte
+	n := 0
+	for n < len(b) {
+		more, err := retry(func() (int, error) { return unix.Read(fd, b[n:]) })
+		if err != nil {
+			return "", &os.PathError{Op: "read", Path: path, Err: err}
+		}
+		if more <= 0 {
+			break
+		}
+		n += more
 	}
-	return strings.TrimSpace(string(b)), nil
+	return strings.TrimSpace(string(b[:n])), nil
+}
+
+// retry does again what a signal interrupted.
+func retry(call func() (int, error)) (int, error) {
+	for {
+		if n, err := call(); !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
 }
 
 // Float returns the number that a file says.
