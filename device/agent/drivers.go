@@ -22,6 +22,7 @@ import (
 	"github.com/interlock-security/interlock/device/sensor/gpio"
 	"github.com/interlock-security/interlock/device/sensor/gpsd"
 	"github.com/interlock-security/interlock/device/sensor/iio"
+	"github.com/interlock-security/interlock/device/sensor/ipmi"
 	"github.com/interlock-security/interlock/device/sensor/neighbour"
 	"github.com/interlock-security/interlock/device/sensor/parts"
 	"github.com/interlock-security/interlock/device/sensor/power"
@@ -56,6 +57,7 @@ var registry = []entryOf{
 	acting(driver(usb.Doc, usb.New)),
 	driverOn(simDoc, newSim),
 	driver(gpsd.Doc, gpsd.New),
+	driver(ipmi.Doc, ipmi.New),
 	driver(neighbour.Doc, neighbour.New),
 	driver(redfish.Doc, redfish.New),
 	driver(parts.Doc, parts.New),
