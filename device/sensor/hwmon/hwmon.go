@@ -16,7 +16,6 @@ package hwmon
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,6 +25,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sysfs"
 )
 
 const (
@@ -168,7 +168,7 @@ func (s *Sensor) inputsOf(chip, dir string) (list []input) {
 		for _, e := range entries {
 			if in, ok := s.inputOf(e.Name()); ok {
 				in.chip, in.device, in.dir = chip, device, d
-				in.label, _ = readSmall(filepath.Join(d, in.name+"_label")) // most have none
+				in.label, _ = sysfs.Read(filepath.Join(d, in.name+"_label")) // most have none
 				list = append(list, in)
 			}
 		}
@@ -192,32 +192,11 @@ func (s *Sensor) inputOf(attribute string) (input, bool) {
 // chipName reads what the chip is called. Old drivers (w83792d, w83793) have that
 // one folder further down, with their attributes.
 func chipName(dir string) (string, error) {
-	name, err := readSmall(filepath.Join(dir, "name"))
+	name, err := sysfs.Read(filepath.Join(dir, "name"))
 	if errors.Is(err, os.ErrNotExist) {
-		return readSmall(filepath.Join(dir, "device", "name"))
+		return sysfs.Read(filepath.Join(dir, "device", "name"))
 	}
 	return name, err
 }
 
-func writeZero(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString("0\n")
-	return errors.Join(err, f.Close())
-}
-
-// readSmall reads an attribute. sysfs gives what a driver says, so its size is
-// bounded all the same.
-func readSmall(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	b, err := io.ReadAll(io.LimitReader(f, 256))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return "", err
-	}
-	return strings.TrimRight(string(b), "\n"), nil
-}
+func writeZero(path string) error { return sysfs.Write(path, "0") }

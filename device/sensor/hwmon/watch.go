@@ -153,7 +153,7 @@ func (w *watch) breaks(point string, err error) {
 }
 
 func (w *watch) read(in input) error {
-	text, err := readSmall(filepath.Join(in.dir, in.attribute))
+	text, err := sysfs.Read(filepath.Join(in.dir, in.attribute))
 	switch {
 	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENODEV):
 		return w.lost(in)

@@ -18,6 +18,7 @@ var Doc = sensor.Doc{
 	Interface: "/sys/bus/iio/devices/iio:device*, /dev/iio:device* (buffers)", Latency: sensor.LatencyPoll,
 	Events: []sensor.EventDoc{
 		{Type: "sensor_removed", Severity: core.SeverityCritical, Alarm: true, Meaning: "the chip was there and is gone: tampering. The sensor is a fault until it is back"},
+		{Type: "buffer_lost", Severity: core.SeverityMedium, Meaning: "the buffer that the device was read by, or its trigger, can't be had; it is looked at instead, less often"},
 		{Type: "samples_lost", Severity: core.SeverityMedium, Meaning: "the kernel had to drop samples; what happened meanwhile is not known"},
 	},
 	Tested: []sensor.Tested{sensor.TestedKernel, sensor.TestedSimulator},

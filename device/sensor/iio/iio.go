@@ -41,6 +41,9 @@ type Sensor struct {
 	// had is the place of the device that was read. It outlives a run: one that
 	// goes while the driver is being restarted has gone all the same.
 	had string
+	// buffered says that the buffer is what it is read by: people named a trigger,
+	// or it was so before.
+	buffered bool
 }
 
 // New returns a driver for one device.
@@ -51,7 +54,7 @@ func New(env sensor.Env, c Config) (sensor.Sensor, error) {
 	if c.Mode == "" {
 		c.Mode = ModeAuto
 	}
-	return &Sensor{env: env, cfg: c, base: env.Clock.Now()}, nil
+	return &Sensor{env: env, cfg: c, base: env.Clock.Now(), buffered: c.Trigger != ""}, nil
 }
 
 // ID implements [sensor.Sensor].
@@ -95,11 +98,24 @@ func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
 		}
 	}
 	s.inventory(emit, d, list, others, c, why)
+	s.degraded(emit, d, c == nil, why)
 	if c != nil {
 		defer c.close()
 		return s.ended(d, emit, c.run(ctx, emit))
 	}
 	return s.ended(d, emit, s.look(ctx, list, emit))
+}
+
+// degraded tells that a device which was read by its buffer, or should be, is
+// only looked at: what is fast is seen less well.
+func (s *Sensor) degraded(emit func(sensor.Reading), d device, looks bool, why string) {
+	if looks && s.buffered {
+		emit(sensor.Reading{
+			Kind: sensor.Pulse, Point: "device:" + sensor.Text(d.name), Type: "buffer_lost", Severity: core.SeverityMedium,
+			Fields: sensor.Fields(map[string]any{"device": sensor.Text(d.name), "why": sensor.Text(why)}),
+		})
+	}
+	s.buffered = !looks || s.cfg.Trigger != ""
 }
 
 // device is one device of the subsystem.

@@ -333,7 +333,12 @@ func TestWithoutATriggerTheDeviceIsLookedAtAndTheInventorySaysWhy(t *testing.T) 
 	if !strings.Contains(string(inv.Fields), `"mode":"poll"`) || !strings.Contains(string(inv.Fields), "no trigger") || !strings.Contains(string(inv.Fields), `"rate_hz":25`) {
 		t.Errorf("inventory %s", inv.Fields)
 	}
-	wave := r.await("a wave", func(x sensor.Reading) bool { return x.Kind == sensor.Waveform && len(x.Wave.Samples) > 5 }).Wave
+	wave := r.await("a wave", func(x sensor.Reading) bool {
+		if x.Type == "buffer_lost" {
+			t.Error("nobody asked for a buffer")
+		}
+		return x.Kind == sensor.Waveform && len(x.Wave.Samples) > 5
+	}).Wave
 	if s := wave.Samples[0]; wave.Full != 2 || !near(s.Y, -0.5, 0.001) || !near(s.Z, 1, 0.001) {
 		t.Errorf("full %g, %+v", wave.Full, s)
 	}
@@ -562,4 +567,20 @@ func decoded(t *testing.T, data []byte, size int) (all []sensor.Sample, err erro
 	}
 	r.flush()
 	return all, err
+}
+
+func TestABufferThatCanNoLongerBeHadIsTold(t *testing.T) {
+	r := withTrigger(t)
+	stop, wait := r.start(Config{Device: "mma8452", Trigger: "t0"})
+	r.await("inventory", isType("inventory"))
+	stop()
+	r.must(wait())
+	r.remove("trigger0", "trig")
+	stop, wait = r.start(Config{})
+	if x := r.await("told", isType("buffer_lost")); x.Severity != core.SeverityMedium || !strings.Contains(string(x.Fields), "t0") {
+		t.Errorf("reading %+v", x)
+	}
+	r.await("it is looked at", isKind(sensor.Waveform, "accel"))
+	stop()
+	r.must(wait())
 }
