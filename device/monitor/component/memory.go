@@ -37,12 +37,7 @@ func pack(parts []sensor.Part) [][5]string {
 func unpack(rows [][5]string) []sensor.Part {
 	parts := []sensor.Part{}
 	for _, r := range rows {
-		p := sensor.Part{Class: r[0], Place: r[1], Identity: r[2], About: map[string]string{}}
-		for i, k := range []string{"firmware", "on"} {
-			if v := r[3+i]; v != "" {
-				p.About[k] = v
-			}
-		}
+		p := sensor.Part{Class: r[0], Place: r[1], Identity: r[2], About: map[string]string{"firmware": r[3], "on": r[4]}}
 		parts = append(parts, p)
 	}
 	return parts

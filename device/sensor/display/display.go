@@ -44,7 +44,7 @@ const (
 // Doc describes the driver.
 var Doc = sensor.Doc{
 	Name: "display", Senses: "screens that are plugged into HDMI, DisplayPort or VGA", Interface: "/sys/class/drm, kernel uevents",
-	Latency: sensor.LatencyEvent, Tested: []sensor.Tested{sensor.TestedRecorded},
+	Latency: sensor.LatencyEvent, Tested: []sensor.Tested{sensor.TestedSimulator},
 	Events: append([]sensor.EventDoc{
 		{Type: typeAttached, Severity: core.SeverityMedium, Alarm: true, Meaning: "something was plugged into a connector"},
 		{Type: typeRemoved, Severity: core.SeverityMedium, Alarm: true, Meaning: "the screen that belongs to a connector is gone; the way back of the other"},

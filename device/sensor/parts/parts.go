@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +34,11 @@ const (
 	// they are counted: a card brings a dozen messages, and a machine that starts
 	// some hundreds.
 	settle = 2 * time.Second
+	// A machine that is starting loads drivers one after the other, and each shows
+	// parts. Until it has been up for bootTime, the first inventory waits for a
+	// longer quiet.
+	bootTime  = time.Minute
+	bootQuiet = 5 * time.Second
 	// debounce is how long a finding must hold. A bus that is scanned anew takes
 	// its parts away and gives them back within that.
 	debounce = 5 * time.Second
@@ -123,7 +129,7 @@ func (s *Sensor) Probe() sensor.Presence {
 // Run implements [sensor.Sensor]. Nothing is said before the kernel has been
 // quiet for a moment: half a machine is no inventory.
 func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
-	w := &watch{sensor: s, emit: emit, stale: true}
+	w := &watch{sensor: s, emit: emit, stale: true, changed: s.env.Clock.Now()}
 	return uevent.Follow(ctx, uevent.Handler{
 		Clock: s.env.Clock, Open: s.open, Every: beatEvery, Settle: settle, Emit: emit,
 		Start: func() error { return uevent.ErrLook }, Event: w.change, Look: w.look,
@@ -135,8 +141,10 @@ type watch struct {
 	sensor *Sensor
 	emit   func(sensor.Reading)
 	stale  bool // something changed since the last inventory
-	at     time.Time
-	last   inventory
+	// changed is when the kernel last told of a part.
+	changed time.Time
+	at      time.Time
+	last    inventory
 }
 
 // subsystems are those of the kernel whose messages can mean another part.
@@ -151,7 +159,7 @@ func (w *watch) change(u uevent.Event) error {
 	if strings.HasPrefix(u.Vars["SUBSYSTEM"], "tpm") {
 		w.sensor.asked = nil
 	}
-	w.stale = true
+	w.stale, w.changed = true, w.sensor.env.Clock.Now()
 	return uevent.ErrLook
 }
 
@@ -165,6 +173,9 @@ func (w *watch) look(why string) error {
 		})
 	}
 	now := w.sensor.env.Clock.Now()
+	if w.at.IsZero() && w.sensor.booting() && now.Sub(w.changed) < bootQuiet {
+		return uevent.ErrLook
+	}
 	due := w.at.IsZero() || now.Sub(w.at) >= rescanEvery || now.Before(w.at)
 	if due {
 		w.sensor.asked = nil
@@ -176,6 +187,17 @@ func (w *watch) look(why string) error {
 	w.last.count(w.sensor.classes, w.emit)
 	w.emit(sensor.Reading{Kind: sensor.Beat})
 	return nil
+}
+
+// booting says whether the machine has only just been started.
+func (s *Sensor) booting() bool {
+	b, err := readSome(s.env.Path("proc/uptime"), maxAttribute)
+	if err != nil {
+		return false
+	}
+	text, _, _ := strings.Cut(string(b), " ")
+	up, err := strconv.ParseFloat(text, 64)
+	return err == nil && up < bootTime.Seconds()
 }
 
 // tell emits the inventory: the parts in pages that fit into an event each, then

@@ -190,19 +190,30 @@ type rig struct {
 
 func run(t *testing.T, description string) *rig {
 	t.Helper()
+	r := newRig(t, description)
+	r.run()
+	return r
+}
+
+func newRig(t *testing.T, description string) *rig {
+	t.Helper()
 	r := &rig{t: t, root: plant(t, description), clock: clocktest.New(start), kernel: ueventtest.New(), readings: make(chan sensor.Reading, 4096)}
 	r.sensor = newSensor(t, r.root)
 	r.sensor.env.Clock, r.sensor.open = r.clock, r.kernel.Open
-	ctx, cancel := context.WithCancel(t.Context())
+	return r
+}
+
+func (r *rig) run() {
+	r.t.Helper()
+	ctx, cancel := context.WithCancel(r.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.sensor.Run(ctx, func(x sensor.Reading) { r.readings <- x }) }()
-	t.Cleanup(func() {
+	r.t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
+			r.t.Errorf("Run: %v", err)
 		}
 	})
-	return r
 }
 
 // pass waits until the driver sleeps on n timers, then lets time pass.
@@ -265,6 +276,30 @@ func TestPartsAreToldOnceTheKernelIsQuietAndAgainAfterAChange(t *testing.T) {
 	r.say("remove", "block", "/devices/pci0000:00/0000:00:02.0/virtio1/block/vda")
 	r.pass(2, settle)
 	if parts, _ := r.inventory(); len(parts) != 9 {
+		t.Errorf("%d parts", len(parts))
+	}
+}
+
+// A driver that is loaded late must not make a baseline that lacks its parts, nor
+// findings after each start.
+func TestAMachineThatIsStartingIsNotCountedTooSoon(t *testing.T) {
+	r := newRig(t, "virtual-machine.txt")
+	write(t, filepath.Join(r.root, "proc/uptime"), "12.50 20.00\n")
+	remove(t, filepath.Join(r.root, "sys/block/vda"))
+	r.run()
+	r.pass(2, settle)
+	r.pass(2, settle)
+	plantLink(t, filepath.Join(r.root, "sys/block/vda"), "../devices/pci0000:00/0000:00:02.0/virtio1/block/vda")
+	r.say("add", "block", "/devices/pci0000:00/0000:00:02.0/virtio1/block/vda")
+	r.kernel.Fail(uevent.ErrForeign) // taken after it
+	r.await(func(x sensor.Reading) bool { return x.Type == "uevent_refused" })
+	for range 3 {
+		if len(r.readings) != 0 {
+			t.Error("it was counted before it was quiet")
+		}
+		r.pass(2, settle)
+	}
+	if parts, _ := r.inventory(); len(parts) != 10 {
 		t.Errorf("%d parts", len(parts))
 	}
 }

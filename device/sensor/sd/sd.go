@@ -45,7 +45,7 @@ const (
 // Doc describes the driver.
 var Doc = sensor.Doc{
 	Name: "sd", Senses: "SD and MMC cards and media in readers that are put in, pulled out or exchanged", Interface: "/sys/bus/mmc, /sys/block, kernel uevents",
-	Latency: sensor.LatencyEvent, Tested: []sensor.Tested{sensor.TestedRecorded},
+	Latency: sensor.LatencyEvent, Tested: []sensor.Tested{sensor.TestedKernel, sensor.TestedSimulator},
 	Events: append([]sensor.EventDoc{
 		{Type: typeInserted, Severity: core.SeverityHigh, Alarm: true, Meaning: "a card or medium was put in; low and no alarm if its CID is listed"},
 		{Type: typeRemoved, Severity: core.SeverityHigh, Alarm: true, Meaning: "a card or medium that was there at the start is gone, or another one is in its place; low and no alarm for any other"},

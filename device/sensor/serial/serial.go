@@ -48,7 +48,7 @@ const (
 // Doc describes the driver.
 var Doc = sensor.Doc{
 	Name: "serial", Senses: "serial ports that appear or go, and a cable at a console port", Interface: "/sys/class/tty, TIOCMGET, TIOCGICOUNT, kernel uevents",
-	Latency: sensor.LatencyEvent, Tested: []sensor.Tested{sensor.TestedKernel, sensor.TestedRecorded},
+	Latency: sensor.LatencyEvent, Tested: []sensor.Tested{sensor.TestedKernel, sensor.TestedSimulator},
 	Events: append([]sensor.EventDoc{
 		{Type: typeAttached, Severity: core.SeverityMedium, Alarm: true, Meaning: "a serial port is new, or a cable was plugged into one; high for a cable"},
 		{Type: typeRemoved, Severity: core.SeverityHigh, Alarm: true, Meaning: "a serial port is gone, or the cable that belongs into one; low and no alarm for a port that came after the start"},
