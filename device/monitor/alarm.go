@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -107,19 +108,38 @@ func (c *Core) alarm(now time.Time, in *input, p *point, r sensor.Reading) {
 			in.alarmed = now
 		}
 	case p.latch != nil:
-		p.activity.add(now)
-		c.feel(c.event(now, in, p.name, r, core.ClassDeviceState))
+		c.further(now, in, p, r)
 	default:
 		p.latch = &Latch{
 			ID: c.rules.NewID(), Sensor: in.spec.ID, Point: p.name, Type: r.Type,
 			Severity: r.Severity, At: now.UnixMicro(), Simulated: r.Simulated,
 		}
+		p.types = []string{r.Type}
 		latch := *p.latch
 		e := c.event(now, in, p.name, r, core.ClassDetectionFinding)
 		e.Latch = &latch
 		c.out = append(c.out, e)
 		c.feel(e)
 	}
+}
+
+// maxTypes bounds the kinds of alarm that are told one by one at a latch.
+const maxTypes = 8
+
+// further takes an alarm at a point that is latched. More of the same is
+// counted; another kind, a loop that is cut after it was opened, is told: it may
+// be worse than what set the latch.
+func (c *Core) further(now time.Time, in *input, p *point, r sensor.Reading) {
+	p.activity.add(now)
+	if slices.Contains(p.types, r.Type) || len(p.types) >= maxTypes {
+		c.feel(c.event(now, in, p.name, r, core.ClassDeviceState))
+		return
+	}
+	p.types = append(p.types, r.Type)
+	r.Fields = with(r.Fields, map[string]any{"latched": p.latch.ID})
+	e := c.event(now, in, p.name, r, core.ClassDetectionFinding)
+	c.spend(now, &in.readings, e)
+	c.feel(e)
 }
 
 // say emits an event within the sensor's budget. A disarmed device reports the

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/monitor/schedule"
 )
 
 // Bypass takes a sensor, or one point of it, out of service for a while. It
@@ -59,6 +60,20 @@ func (c *Core) Bypass(now time.Time, b Bypass) ([]Event, error) {
 	in.bypasses = append(in.bypasses, Bypassed{Point: b.Point, From: from, Until: from.Add(b.For), Ticket: b.Ticket})
 	c.turnBypasses(now, in)
 	return c.take(now), nil
+}
+
+// Slept says that the machine was suspended for d, while the clock by which the
+// core counts stood still. Grants are charged with it; what was known of the time
+// is too old.
+func (c *Core) Slept(now time.Time, d time.Duration) []Event {
+	for _, id := range c.order {
+		in := c.inputs[id]
+		for i := range in.bypasses {
+			b := &in.bypasses[i]
+			b.From, b.Until = b.From.Add(-d), b.Until.Add(-d)
+		}
+	}
+	return c.SetTime(now, schedule.Trusted{})
 }
 
 // turnBypasses begins and ends bypasses whose time has come. What is open when

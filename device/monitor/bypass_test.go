@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
 )
 
@@ -80,5 +81,52 @@ func TestWhatCannotBeBypassed(t *testing.T) {
 	}
 	if _, err := c.core.Bypass(c.now, Bypass{Sensor: lid, Point: "more", For: time.Hour}); core.KindOf(err) != core.KindTooLarge {
 		t.Errorf("without end: %v", err)
+	}
+}
+
+func TestABypassIsChargedWithTheTimeForWhichTheMachineSlept(t *testing.T) {
+	b := newBench().level(false)
+	b.bypass(Bypass{Sensor: lid, For: time.Hour})
+	b.at(time.Minute).level(true).at(2 * time.Minute)
+	b.keep(b.core.Slept(b.now, 2*time.Hour))
+	if b.state() != core.SensorAlarm || len(b.core.Latches()) != 1 {
+		t.Errorf("after two hours of sleep: %s, %v", b.state(), b.core.Latches())
+	}
+}
+
+func TestTheMonitorNoticesThatItSlept(t *testing.T) {
+	clock, slept := clocktest.New(epoch), time.Duration(0)
+	var said []string
+	m, err := New(Config{
+		Sensors: []sensor.Sensor{only{lid}}, Clock: clock, Sink: func(e Event) { said = append(said, e.Type) },
+		Elapsed: func() time.Duration { return clock.Now().Sub(epoch) + slept },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.SetBypass(Bypass{Sensor: lid, For: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(time.Minute)
+	m.Proved(lid)
+	if strings.Join(said, " ") != "bypass_started" {
+		t.Errorf("awake: %q", said)
+	}
+	slept = time.Hour
+	m.Proved(lid)
+	if strings.Join(said, " ") != "bypass_started bypass_ended" {
+		t.Errorf("after an hour of sleep: %q", said)
+	}
+}
+
+func TestAnotherKindOfAlarmAtALatchIsTold(t *testing.T) {
+	b := newBench().level(true).at(time.Second)
+	cut := sensor.Reading{Kind: sensor.Pulse, Point: "lid", Type: "loop_cut", Alarm: true, Severity: core.SeverityCritical}
+	b.read(cut).read(cut).read(cut)
+	if b.types() != "case_opened loop_cut" || len(b.core.Latches()) != 1 {
+		t.Fatalf("events %q, latches %v", b.types(), b.core.Latches())
+	}
+	if e := b.events[1]; e.Class != core.ClassDetectionFinding || e.State != core.SensorAlarm || e.Latch != nil || !strings.Contains(string(e.Fields), b.core.Latches()[0].ID) {
+		t.Errorf("event %+v %s", e, e.Fields)
 	}
 }

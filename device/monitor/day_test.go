@@ -51,12 +51,12 @@ func fused(name string, f monitor.Fusion, sensors ...string) monitor.Spec {
 }
 
 // shop is a machine in a shop, with every sensor that a shop has.
-func shop(t *testing.T, start time.Time, zone string) *house {
+func shop(t *testing.T, start time.Time, zone string, more ...monitor.Spec) *house {
 	doors := must[*access.Fusion](t)(access.New(access.Config{Doors: []access.Door{{Name: "front", Input: "door/front", Schedule: shopHours(zone)}}}))
 	theCase := must[*enclosure.Fusion](t)(enclosure.New(enclosure.Config{}))
 	room := must[*confirm.Fusion](t)(confirm.New(confirm.Config{Window: 30 * time.Minute}))
-	h := newHouse(
-		t, start, spec("door", nil), spec("lid", nil), spec("board", nil),
+	h := newHouse(t, start, append([]monitor.Spec{
+		spec("door", nil), spec("lid", nil), spec("board", nil),
 		spec("imu", func(s *monitor.Spec) {
 			s.Judges = []monitor.Named{
 				{Name: "motion", Judge: must[*motion.Judge](t)(motion.New(motion.Config{}))},
@@ -69,7 +69,7 @@ func shop(t *testing.T, start time.Time, zone string) *house {
 		}),
 		spec("pir", nil), spec("glass", nil), spec("usb", nil), spec("mesh", func(s *monitor.Spec) { s.Caps.Always = true }),
 		fused("doors", doors, "door"), fused("case", theCase, "lid", "board"), fused("room", room, "pir", "glass"),
-	)
+	}, more...)...)
 	h.plan = must[schedule.Schedule](t)(schedule.New(shopHours(zone)))
 	return h
 }

@@ -49,7 +49,8 @@ type point struct {
 	pending     *change
 	last        sensor.Reading
 	latch       *Latch
-	activity    tally // since the latch was set
+	types       []string // of alarm, told since it was set
+	activity    tally    // since the latch was set
 	bounces     int
 	bounceStart time.Time
 	value       *Value // its last number
@@ -92,7 +93,7 @@ func (in *input) quietSince() time.Time {
 
 func (in *input) restore(l Latch) {
 	p := in.point(l.Point)
-	p.latch = &l
+	p.latch, p.types = &l, []string{l.Type}
 	in.simulated = in.simulated || l.Simulated
 }
 

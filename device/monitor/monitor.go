@@ -52,8 +52,11 @@ type Config struct {
 	KeepEvery time.Duration
 	Rules     Rules
 	Clock     core.Clock
-	Sink      Sink
-	Log       *slog.Logger
+	// Elapsed counts since boot, also while the machine is suspended. nil is a
+	// machine that never is.
+	Elapsed func() time.Duration
+	Sink    Sink
+	Log     *slog.Logger
 	// Retry is the first pause after a failure; it doubles up to 64 times that.
 	// 0 means a second.
 	Retry time.Duration
@@ -61,12 +64,14 @@ type Config struct {
 
 // Monitor runs sensors. See [New] and [Monitor.Run].
 type Monitor struct {
-	cfg  Config
-	kick chan struct{} // a deadline may have moved
-	mu   sync.Mutex
-	core *Core
-	keep sync.Mutex // held while Keep is called; never with mu held
-	stop map[core.SensorID]context.CancelCauseFunc
+	cfg     Config
+	kick    chan struct{} // a deadline may have moved
+	mu      sync.Mutex
+	core    *Core
+	awake   time.Time // when, by the clock, elapsed was this
+	elapsed time.Duration
+	keep    sync.Mutex // held while Keep is called; never with mu held
+	stop    map[core.SensorID]context.CancelCauseFunc
 }
 
 // New returns a monitor that knows its sensors and has not started them.
@@ -100,7 +105,8 @@ func (m *Monitor) do(fn func(c *Core, now time.Time) []Event) {
 func (m *Monitor) locked(fn func(c *Core, now time.Time) []Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, e := range fn(m.core, m.cfg.Clock.Now()) {
+	now := m.cfg.Clock.Now()
+	for _, e := range slices.Concat(m.wake(now), fn(m.core, now)) {
 		m.cfg.Sink(e)
 	}
 	for _, p := range m.core.Panics() {
@@ -111,6 +117,22 @@ func (m *Monitor) locked(fn func(c *Core, now time.Time) []Event) {
 			stop(errSilent)
 		}
 	}
+}
+
+// wake charges the grants with the time for which the machine was suspended: the
+// clock's own intervals leave it out.
+func (m *Monitor) wake(now time.Time) []Event {
+	if m.cfg.Elapsed == nil {
+		return nil
+	}
+	elapsed := m.cfg.Elapsed()
+	slept := elapsed - m.elapsed - now.Sub(m.awake)
+	if first := m.awake.IsZero(); !first && slept < time.Second {
+		return nil
+	} else if m.awake, m.elapsed = now, elapsed; first {
+		return nil
+	}
+	return m.core.Slept(now, slept)
 }
 
 // errSilent ends the run of a driver that says nothing.
@@ -254,11 +276,6 @@ func (m *Monitor) Release(ids []string) (released []string) {
 // SetArming changes whether what is sensed counts as an attack.
 func (m *Monitor) SetArming(a core.Arming) {
 	m.do(func(c *Core, now time.Time) []Event { return c.SetArming(now, a) })
-}
-
-// Bypass takes a sensor out of service for a while. It reports whether it did.
-func (m *Monitor) Bypass(id core.SensorID, d time.Duration) bool {
-	return m.SetBypass(Bypass{Sensor: id, For: d}) == nil
 }
 
 // SetBypass takes a sensor or a point out of service, now or later, for a while.
