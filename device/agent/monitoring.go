@@ -23,7 +23,7 @@ const maxMemory = 256 << 10
 func (a *Agent) buildMonitor() error {
 	cfg := a.equip()
 	cfg.Clock, cfg.Sink, cfg.Log, cfg.Rules = a.cfg.Clock, a.sink, a.cfg.Log, monitor.Rules{Debounce: a.cfg.Debounce}
-	cfg.Keep, cfg.Memory = a.keepMemory, a.memory()
+	cfg.Keep, cfg.Memory, cfg.Elapsed = a.keepMemory, a.memory(), a.cfg.Elapsed
 	mon, err := monitor.New(cfg)
 	if err != nil {
 		return err
