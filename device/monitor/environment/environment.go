@@ -53,7 +53,7 @@ var Doc = sensor.Doc{
 		{Type: "safety_limit", Severity: core.SeverityCritical, Alarm: true, Meaning: "a value is beyond the limit that stands apart from all others; `safe_state` is `requested`"},
 		{Type: "safety_limit_over", Severity: core.SeverityInfo, Meaning: "it is within that limit again; a latch stays"},
 	},
-	Tested: []sensor.Tested{sensor.TestedSimulator},
+	Tested: []sensor.Tested{sensor.TestedKernel, sensor.TestedSimulator},
 }
 
 // maxPoints bounds what is remembered.

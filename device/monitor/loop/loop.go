@@ -32,7 +32,7 @@ var Doc = sensor.Doc{
 		{Type: "loop_tamper", Severity: core.SeverityCritical, Alarm: true, Meaning: "the loop has a resistance that it should never have, or a voltage from elsewhere"},
 		{Type: "loop_restored", Severity: core.SeverityInfo, Meaning: "the loop can be read again; a latch stays"},
 	},
-	Tested: []sensor.Tested{sensor.TestedSimulator},
+	Tested: []sensor.Tested{sensor.TestedKernel, sensor.TestedSimulator},
 }
 
 // state is what a voltage means.

@@ -40,7 +40,7 @@ var Doc = sensor.Doc{
 		{Type: "throttled", Severity: core.SeverityMedium, Meaning: "the processor is slowed for its heat or its supply"},
 		{Type: "throttle_over", Severity: core.SeverityInfo, Meaning: "it no longer is"},
 	},
-	Tested: []sensor.Tested{sensor.TestedSimulator},
+	Tested: []sensor.Tested{sensor.TestedKernel, sensor.TestedSimulator},
 }
 
 // maxPoints bounds what is remembered.

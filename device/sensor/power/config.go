@@ -22,7 +22,7 @@ var Doc = sensor.Doc{
 		{Type: "supply_added", Severity: core.SeverityLow, Meaning: "a supply or a battery is new"},
 		{Type: "uevent_refused", Severity: core.SeverityMedium, Meaning: "a message on the kernel's socket made no sense"},
 	},
-	Tested: []sensor.Tested{sensor.TestedSimulator},
+	Tested: []sensor.Tested{sensor.TestedKernel, sensor.TestedSimulator},
 }
 
 // Config configures the driver. What is told means something only to judges:
