@@ -71,18 +71,28 @@ func over(v, threshold float64) float64 {
 	return 0.5 + 0.5*min(max(math.Log(v/threshold)/math.Log(3), -1), 1)
 }
 
-// A runner floats at each step; who falls does it once.
+// A runner floats at each step; who falls does it once, and bounces at most
+// twice. What was short is waited for: the next step comes within a second.
 func isDrop(c Config, f Features) bool {
-	if f.Linear || f.Fall < c.Fall.Seconds() {
+	least := c.Fall.Seconds()
+	if f.Linear {
+		least *= 1.6 // known only from a steady pull of 1 g
+	}
+	if f.Fall < least {
 		return false
 	}
-	running := f.Falls >= 4 && f.Fall < 2*c.Fall.Seconds()
-	return !running && (f.Peak >= 1 || f.Fall >= 2*c.Fall.Seconds())
+	if f.Fall >= 2*least {
+		return true
+	}
+	return f.Peak >= 1 && f.Falls < 4 && (f.Over || f.Since >= 2)
 }
 
 func scoreDrop(c Config, f Features) float64 { return over(f.Fall, c.Fall.Seconds()*0.8) }
 
 func whyDrop(c Config, f Features) string {
+	if f.Linear {
+		return fmt.Sprintf("was pulled evenly by 1 g, which is a fall where gravity is left out, for %.0f ms, then struck with %.1f g", f.Fall*1000, f.Peak)
+	}
 	return fmt.Sprintf("weighed less than %.2f g for %.0f ms (%.0f ms are a fall; that is %.0f cm), then struck with %.1f g",
 		c.FallG, f.Fall*1000, c.Fall.Seconds()*1000, 490*f.Fall*f.Fall, f.Peak)
 }
@@ -91,7 +101,7 @@ func whyDrop(c Config, f Features) string {
 func isWalked(c Config, f Features) bool {
 	pace := f.Step >= 0.7 && (f.Step <= 2.4 || f.Step <= 3.4 && f.RMS >= 0.6)
 	byHand := f.Tilt >= c.Tilt/2 || f.RMS >= 6*c.Handling
-	slow := f.LowShare >= 0.5 || f.Tilt >= c.Tilt
+	slow := f.LowShare >= 0.5 || f.Tilt >= c.Tilt && f.LowShare >= 0.3
 	return pace && byHand && slow && f.Stepping >= 0.4 && f.Duration >= 3 && f.Low >= 1.6*c.Handling
 }
 
@@ -133,13 +143,13 @@ func isDrill(c Config, f Features) bool {
 	if f.Duration < drillTime(c, f) || f.Median < drillLevel(c, f) {
 		return false
 	}
-	return f.Steady >= 0.3 && f.LowShare <= slowOfNoise(f) && f.Low < 1.5*c.Handling+0.2*f.RMS && f.Hertz >= min(8, 0.19*f.Rate)
+	return f.Steady >= 0.3 && f.Busy >= 0.75 && f.LowShare <= slowOfNoise(f) && f.Low < 1.5*c.Handling+0.2*f.RMS && f.Hertz >= min(8, 0.19*f.Rate)
 }
 
 // A sensor too slow to see how fast it vibrates still sees that no hand and no
 // ground is that even.
 func isFolded(c Config, f Features) bool {
-	return f.Rate < 120 && f.Steady >= 0.8 && f.Duration >= 2*c.DrillTime.Seconds() && f.Median >= drillLevel(c, f) && f.Low < 3*c.Handling
+	return f.Rate < 120 && f.Steady >= 0.8 && f.Busy >= 0.75 && f.Duration >= 2*c.DrillTime.Seconds() && f.Median >= drillLevel(c, f) && f.Low < 3*c.Handling
 }
 
 func drillLevel(c Config, f Features) float64 {
@@ -202,7 +212,8 @@ func whyShaken(c Config, f Features) string {
 // The ground moves slowly in all directions and for long, and everything stands
 // afterwards as it stood.
 func isQuake(c Config, f Features) bool {
-	return f.Duration >= 4 && f.LowShare >= 0.35 && f.Low >= c.Still*0.7 && (f.Linear || f.Tilt < c.Tilt)
+	bumps := float64(f.Shocks) > 1+0.4*f.Duration
+	return f.Duration >= 4 && f.LowShare >= 0.35 && f.Low >= c.Still*0.7 && (f.Linear || f.Tilt < c.Tilt) && !bumps
 }
 
 func scoreQuake(_ Config, f Features) float64 {
@@ -225,6 +236,9 @@ func whyFootsteps(_ Config, f Features) string {
 }
 
 func isKnock(c Config, f Features) bool {
+	if f.Peak >= 1 && f.Duration < 3 && f.Tilt < c.Tilt {
+		return true // a hand that heaves stays well below
+	}
 	short := f.LowShare < 0.6 || f.Median < f.RMS/2.5
 	return f.Peak >= c.Knock && f.Peak >= 3*f.RMS*min(1, f.Duration) && short && (f.Duration < 3 || f.Shocks > 0)
 }
@@ -244,7 +258,7 @@ func isDoor(_ Config, f Features) bool {
 
 // What hangs in its hinges swings sideways and stands again as it stood.
 func isSwung(c Config, f Features) bool {
-	return f.Duration < 6 && f.Vertical < 0.35 && f.Peak < 0.6 && f.Low < 3*c.Handling
+	return f.Duration < 6 && f.Vertical < 0.35 && f.Peak < 0.6 && f.Low < 3*c.Handling && f.Peak >= c.Knock/2
 }
 
 func scoreDoor(_ Config, f Features) float64 { return 0.4 + 0.3*(1-f.Vertical) }
@@ -257,8 +271,10 @@ func isHeave(c Config, f Features) bool {
 	return isPush(c, f) && f.Vertical >= 0.5
 }
 
+// A desk that somebody bumped into sways at its own few hertz; what is moved to
+// another place starts and stops more slowly than that.
 func isPush(c Config, f Features) bool {
-	return f.Low >= c.Handling && f.Duration >= 0.8 && f.Median >= 0.6*c.Handling
+	return f.Low >= c.Handling && f.Slow >= 0.5*c.Handling && f.Duration >= 0.8 && f.Median >= 0.6*c.Handling
 }
 
 func scoreHeave(c Config, f Features) float64 { return over(f.Low, c.Handling) * 0.9 }

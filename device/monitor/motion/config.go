@@ -53,7 +53,8 @@ type Config struct {
 	// Quiet is how long it must be still for an event to be over. Default 1.5 s.
 	Quiet time.Duration `yaml:"quiet"`
 	// Frozen is for how long the same vector to the last digit makes the sensor
-	// a fault. Default 20 s.
+	// a fault; ten times that for a sensor with steps of 3 mg and more. Default
+	// 30 s.
 	Frozen time.Duration `yaml:"frozen"`
 }
 
@@ -83,7 +84,7 @@ func (c Config) withDefaults() Config {
 		{&c.Fall, 120 * time.Millisecond},
 		{&c.DrillTime, 3 * time.Second},
 		{&c.Quiet, 1500 * time.Millisecond},
-		{&c.Frozen, 20 * time.Second},
+		{&c.Frozen, 30 * time.Second},
 	} {
 		if *f.v == 0 {
 			*f.v = f.def

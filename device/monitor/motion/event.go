@@ -28,13 +28,17 @@ func (j *Judge) open(h hopSum, slowly bool) {
 func (j *Judge) grow(h hopSum, level float64, active bool) {
 	e := j.ep
 	e.Shocks, e.Blows, e.Falls, e.Clipped = e.Shocks+h.shocks, e.Blows+h.blows, e.Falls+h.falls, e.Clipped+h.clipped
-	e.Fall, e.Peak = max(e.Fall, h.fall), max(e.Peak, h.peak)
+	e.Since += hop.Seconds()
+	if h.fall > e.Fall {
+		e.Fall, e.Since = h.fall, 0
+	}
+	e.Peak = max(e.Peak, h.peak)
 	if !active {
 		return
 	}
 	e.End = h.start + hop
 	e.energy, e.samples, e.turn = e.energy+h.energy, e.samples+h.n, e.turn+h.turn
-	e.slow, e.slowUp, e.bins = e.slow+h.slow, e.slowUp+h.slowUp, e.bins+h.bins
+	e.slow, e.slowUp, e.crawl, e.bins = e.slow+h.slow, e.slowUp+h.slowUp, e.crawl+h.crawl, e.bins+h.bins
 	e.levels.Put(level)
 	if e.levels.N()%5 == 0 {
 		j.repeats(e)
@@ -187,10 +191,10 @@ func (j *Judge) fields(f Features, v Verdict, over bool) map[string]any {
 		"start": round(f.Start.Seconds(), 3), "end": round(f.End.Seconds(), 3),
 		"rms_g": round(f.RMS, 4), "peak_g": round(f.Peak, 3), "tilt_degrees": round(f.Net, 1), "hertz": round(f.Hertz, 1),
 	}
-	switch v.Class {
-	case ClassEarthquake:
+	switch {
+	case v.Class == ClassEarthquake, v.Class == ClassHandling && f.Tilt < j.c.Tilt:
 		m["fleet"] = "ask"
-	case ClassDrill:
+	case v.Class == ClassDrill:
 		j.offer = memory{1, round(f.Median, 6)}
 		m["sha256"] = j.offer.hash()
 	}

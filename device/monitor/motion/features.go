@@ -13,6 +13,7 @@ type Features struct {
 	Duration   float64 // seconds, of what was above the threshold
 	RMS        float64 // all that moves
 	Low        float64 // rms of what is slower than about 6 Hz, gravity's own turning included
+	Slow       float64 // rms of what is slower than about 1.5 Hz
 	LowShare   float64 // of the energy
 	Vertical   float64 // share of the slow energy along gravity
 	Rate       float64 // samples a second
@@ -20,9 +21,11 @@ type Features struct {
 	Peak       float64 // largest departure from gravity
 	Median     float64 // of the levels of each fifth of a second
 	Steady     float64 // 20th over 80th percentile of these levels: 1 is a machine's
+	Busy       float64 // share of the time above the threshold: a telephone pauses
 	Shocks     int
 	Blows      int
 	Fall       float64 // seconds, the longest
+	Since      float64 // seconds since that
 	Falls      int     // how often it weighed nothing for an instant
 	Tilt       float64 // degrees, the largest that lasted
 	Net        float64 // degrees, at the end
@@ -45,6 +48,7 @@ type episode struct {
 	energy            float64
 	samples           int
 	slow, slowUp      float64
+	crawl             float64
 	bins              int
 	turn              float64 // energy of the raw signal's slope, (g/s)²
 	levels            signal.Levels
@@ -69,11 +73,13 @@ func (e *episode) look() Features {
 	}
 	if e.bins > 0 {
 		f.Low = root(e.slow / float64(e.bins))
+		f.Slow = root(e.crawl / float64(e.bins))
 		f.LowShare = min(f.Low*f.Low/max(f.RMS*f.RMS, 1e-12), 1)
 	}
 	if e.slow > 0 {
 		f.Vertical = e.slowUp / e.slow
 	}
+	f.Busy = float64(e.levels.N()) * hop.Seconds() / max(f.Duration, hop.Seconds())
 	f.Median = e.levels.Quantile(0.5)
 	f.Steady = e.levels.Quantile(0.2) / max(e.levels.Quantile(0.8), 1e-6)
 	if e.stepping > 0 {

@@ -16,6 +16,8 @@ type health struct {
 	since   time.Duration // of the same vector
 	same    int
 	broken  string
+	step    float64 // the smallest difference between two values so far
+	top     float64 // the largest value of an axis so far, in g
 	doubted map[string]time.Duration
 }
 
@@ -71,6 +73,9 @@ func (j *Judge) watch(s signal.Sample) {
 	if h.broken == "clock" {
 		j.mend()
 	}
+	if h.same > 0 {
+		h.steps(s.V.Sub(h.last.V))
+	}
 	if s.V != h.last.V || h.same == 0 {
 		h.since, h.same = s.At, 0
 		if h.broken == "frozen" {
@@ -79,9 +84,28 @@ func (j *Judge) watch(s signal.Sample) {
 	}
 	h.same++
 	h.last = s
-	if s.At-h.since >= j.c.Frozen && h.same >= 20 {
+	limit := j.c.Frozen
+	if h.step*j.scale >= coarse {
+		limit *= patient
+	}
+	if s.At-h.since >= limit && h.same >= 20 {
 		j.breakDown("frozen", fmt.Sprintf("the same vector (%g, %g, %g) to the last digit for %.0f s, %d samples: a sensor that measures has noise",
 			s.V.X, s.V.Y, s.V.Z, (s.At-h.since).Seconds(), h.same))
+	}
+}
+
+// A sensor with steps so coarse that its noise does not show may say the same for
+// longer. One that never moved at all is believed to be none of these.
+const (
+	coarse  = 0.003 // g
+	patient = 10    // times as long
+)
+
+func (h *health) steps(d signal.Vec) {
+	for _, v := range [...]float64{d.X, d.Y, d.Z} {
+		if v = math.Abs(v); v > 0 && (h.step == 0 || v < h.step) {
+			h.step = v
+		}
 	}
 }
 
@@ -167,12 +191,13 @@ const shortest = 0.04
 // weigh looks for falls and for the end of the sensor's range.
 func (j *Judge) weigh(s signal.Sample, dt float64) {
 	j.clips(s)
-	if j.linear {
-		return
-	}
 	w := &j.fall
 	half := time.Duration(dt / 2 * float64(time.Second))
 	below := s.V.Len() < j.c.FallG
+	if j.linear {
+		// What falls is pulled by 1 g, evenly, once gravity is taken out.
+		below = math.Abs(s.V.Len()-1) < 0.15 && (!w.falling || s.V.Sub(w.first).Len() < 0.5)
+	}
 	switch {
 	case below && !w.falling:
 		*w = fallWatch{since: s.At - half, falling: true, first: s.V}
@@ -195,7 +220,8 @@ func (j *Judge) clips(s signal.Sample) {
 	was := j.last.V
 	for _, a := range [3][2]float64{{s.V.X, was.X}, {s.V.Y, was.Y}, {s.V.Z, was.Z}} {
 		size := math.Abs(a[0])
-		if j.full > 0 && size >= 0.99*j.full*j.scale || a[0] == a[1] && atRange(size) {
+		j.health.top = max(j.health.top, size)
+		if j.full > 0 && size >= 0.99*j.full*j.scale || a[0] == a[1] && atRange(size) && size >= 0.995*j.health.top {
 			j.hop.clipped++
 			return
 		}

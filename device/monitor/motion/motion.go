@@ -16,6 +16,7 @@ const (
 	hop       = hopBins * binWidth
 	second    = 25 // bins
 	remember  = 8 * second
+	crawlBins = 10
 	maxGap    = time.Second
 	startSpan = time.Second
 	startMax  = 8192 // samples
@@ -70,6 +71,7 @@ type hopSum struct {
 	energy, turn   float64
 	n              int
 	slow, slowUp   float64
+	crawl          float64
 	bins           int
 	peak, binPeak  float64
 	shocks, blows  int
@@ -222,6 +224,7 @@ func (j *Judge) bin(b signal.Bin) {
 	if g := j.mean.Value.Len(); g > 0.3 {
 		up = low.Dot(j.mean.Value) / g
 	}
+	j.hop.crawl += j.lows.Mean(crawlBins).Square()
 	j.hop.slow, j.hop.slowUp = j.hop.slow+low.Square(), j.hop.slowUp+up*up
 	j.mean.Put(b.Mean, binWidth.Seconds())
 	j.shocks.Put(signal.Vec{X: j.hop.binPeak})

@@ -20,6 +20,7 @@ type baseline struct {
 	Segments int       `json:"segments"`
 	Mean     []float64 `json:"mean_db"`
 	Spread   []float64 `json:"spread_db"`
+	Level    float64   `json:"level_spread_db"` // of the whole
 }
 
 // The limits of a memory.
@@ -51,7 +52,7 @@ func decode(memory []byte) (*baseline, error) {
 	if err := json.Unmarshal(memory, b); err != nil {
 		return nil, core.Wrap(core.KindDamaged, op, err)
 	}
-	if b.Version != version || len(b.Mean) != len(b.Spread) || len(b.Mean) == 0 || len(b.Mean) > maxBands || !(b.Rate > 0) {
+	if b.Version != version || len(b.Mean) != len(b.Spread) || len(b.Mean) == 0 || len(b.Mean) > maxBands || !(b.Rate > 0) || !(b.Level > 0) {
 		return nil, core.E(core.KindDamaged, op, "the baseline is not one of this version")
 	}
 	for _, s := range b.Spread {
@@ -62,36 +63,72 @@ func decode(memory []byte) (*baseline, error) {
 	return b, nil
 }
 
-// gather sums levels up to means and spreads.
+// gather learns how levels are and how they vary: of single segments, and of
+// the medians of runs of them, which is what is judged later.
 type gather struct {
-	n        int
-	sum, sq  []float64
-	attempts int
+	single, runs moments
+	level        moments // of the whole, run by run
+	run          middle
+}
+
+// moments are the sums that a mean and a spread are made of, band by band.
+type moments struct {
+	n       int
+	sum, sq []float64
+}
+
+func (m *moments) put(db []float64) {
+	if len(m.sum) != len(db) {
+		*m = moments{sum: make([]float64, len(db)), sq: make([]float64, len(db))}
+	}
+	for i, v := range db {
+		m.sum[i], m.sq[i] = m.sum[i]+v, m.sq[i]+v*v
+	}
+	m.n++
+}
+
+func (m *moments) at(i int) (mean, spread float64) {
+	mean = m.sum[i] / float64(m.n)
+	return mean, math.Sqrt(max(m.sq[i]/float64(m.n)-mean*mean, 0))
 }
 
 func (g *gather) put(db []float64) {
-	if len(g.sum) != len(db) {
-		*g = gather{sum: make([]float64, len(db)), sq: make([]float64, len(db))}
+	g.single.put(db)
+	g.run.put(db)
+	if g.run.n%len(g.run.rows) == 0 {
+		now := g.run.median()
+		g.runs.put(now)
+		g.level.put([]float64{total(now)})
 	}
-	for i, v := range db {
-		g.sum[i], g.sq[i] = g.sum[i]+v, g.sq[i]+v*v
-	}
-	g.n++
 }
 
-// least is the smallest spread that a band is believed to have, in dB.
-const least = 0.5
+// What a spread is believed to be at least, in dB, and by how much the median of
+// a run varies less than a segment.
+const (
+	least  = 0.4
+	calmer = 2.5
+)
 
 func (g *gather) baseline(rate float64) *baseline {
-	b := &baseline{Version: version, Rate: math.Round(rate*100) / 100, Segments: g.n}
-	for i := range g.sum {
-		mean := g.sum[i] / float64(g.n)
-		spread := math.Sqrt(max(g.sq[i]/float64(g.n)-mean*mean, 0))
-		b.Mean = append(b.Mean, math.Round(mean*100)/100)
-		b.Spread = append(b.Spread, math.Round(max(spread, least)*100)/100)
+	b := &baseline{Version: version, Rate: tidy(rate), Segments: g.single.n, Level: least}
+	for i := range g.single.sum {
+		mean, spread := g.single.at(i)
+		spread /= calmer
+		if g.runs.n >= 2 {
+			m, s := g.runs.at(i)
+			mean, spread = m, max(spread, 1.2*s)
+		}
+		b.Mean = append(b.Mean, tidy(mean))
+		b.Spread = append(b.Spread, tidy(max(spread, least)))
+	}
+	if g.level.n >= 2 {
+		_, s := g.level.at(0)
+		b.Level = tidy(max(1.2*s, least))
 	}
 	return b
 }
+
+func tidy(v float64) float64 { return math.Round(v*100) / 100 }
 
 // middle keeps the last segments and gives the median of each band: one knock,
 // one slammed door is not how a machine sounds.

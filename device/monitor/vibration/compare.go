@@ -20,6 +20,7 @@ type Finding struct {
 	score  float64
 	bands  int
 	usable int
+	told   float64 // how much louder or quieter is a change by itself
 }
 
 // compare holds the present levels against the baseline. A sensor with another
@@ -52,9 +53,10 @@ func compare(c Config, base *baseline, now []float64) (f Finding, differs bool) 
 	f.Share = float64(f.bands) / float64(f.usable)
 	f.score = min(0.4+0.4*strength/float64(f.usable)+f.Share/2, 1)
 	f.name()
-	levels := math.Abs(f.Level) >= max(c.Change*0.75, 2)
+	f.told = max(c.Change/2, c.Spread*base.Level)
+	loudness := math.Abs(f.Level) >= f.told
 	tones := len(f.Came)+len(f.Went) > 0
-	return f, f.bands > 0 && (f.Share >= c.Share || levels || tones)
+	return f, loudness || f.bands > 0 && (f.Share >= c.Share || tones)
 }
 
 // tone notes a band that rises out of its neighbours now or did before, and
@@ -88,9 +90,9 @@ func (f *Finding) name() {
 	switch {
 	case f.Level <= -12:
 		f.Change = "stopped"
-	case f.Level <= -2:
+	case f.Level <= -1.5:
 		f.Change = "quieter"
-	case f.Level >= 2:
+	case f.Level >= 1.5:
 		f.Change = "louder"
 	default:
 		f.Change = "other"
@@ -106,8 +108,8 @@ var changes = map[string]string{
 
 func (f Finding) why(c Config) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%+.1f dB in all); %d of %d bands differ by %.0f dB and %.0f times their spread, most by %+.1f dB at %.0f Hz",
-		changes[f.Change], f.Level, f.bands, f.usable, c.Change, c.Spread, f.Worst, f.At)
+	fmt.Fprintf(&b, "%s (%+.1f dB in all, told from %.1f dB); %d of %d bands differ by %.0f dB and %.0f times their spread, most by %+.1f dB at %.0f Hz",
+		changes[f.Change], f.Level, f.told, f.bands, f.usable, c.Change, c.Spread, f.Worst, f.At)
 	tones(&b, "new tone at", f.Came)
 	tones(&b, "lost tone at", f.Went)
 	return b.String()

@@ -22,8 +22,9 @@ type Config struct {
 	// Learn is how long it listens before it has a baseline of its own. Default
 	// 10 min.
 	Learn time.Duration `yaml:"learn"`
-	// Change is by how many dB a band must differ from its baseline, and Spread
-	// by how many times its spread while learning. Defaults 4 and 4.
+	// Change is by how many dB a band must differ from its baseline, half of that
+	// the whole, and Spread by how many times their spread while learning.
+	// Defaults 4 and 4.
 	Change float64 `yaml:"change_db"`
 	Spread float64 `yaml:"spread"`
 	// Share is the part of the bands that must differ, where no tone came or

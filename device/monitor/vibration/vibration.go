@@ -69,7 +69,7 @@ func (j *Judge) Memory() (memory []byte, changed bool) {
 // Present returns what would be the baseline if all that was heard since the
 // start were normal; nil before anything was heard.
 func (j *Judge) Present() []byte {
-	if j.learn.n < 3 {
+	if j.learn.single.n < 3 {
 		return nil
 	}
 	return j.learn.baseline(j.spectrum.Rate).encode()
@@ -191,7 +191,7 @@ func (j *Judge) segment(at time.Duration, energies []float64) {
 
 // remember gathers what a new baseline would be: what is heard while it differs.
 func (j *Judge) remember(differs bool) {
-	if differs != j.waiting && !j.active || j.learn.n > 10000 {
+	if differs != j.waiting && !j.active || j.learn.single.n > 10000 {
 		j.learn = gather{}
 	}
 	j.learn.put(j.db)
@@ -203,7 +203,7 @@ func (j *Judge) listen(at time.Duration) {
 		j.since, j.learned = at, true
 	}
 	j.learn.put(j.db)
-	if at-j.since < j.c.Learn || j.learn.n < 16 {
+	if at-j.since < j.c.Learn || j.learn.single.n < 16 {
 		return
 	}
 	j.base, j.fresh = j.learn.baseline(j.spectrum.Rate), true

@@ -61,13 +61,13 @@ type Baseline struct{ vibration, motion []byte }
 // chunk is how many samples a driver sends at once, at most.
 const chunk = 32
 
-// feed reads a recording and shows it to the judges, run by run.
-func feed(r io.Reader, show func(now time.Time, w sensor.Reading)) (trace.Notes, time.Duration, error) {
-	from, err := trace.NewReader(r)
-	if err != nil {
-		return trace.Notes{}, 0, err
-	}
+// source is where samples come from: io.EOF ends it.
+type source func() (sensor.Sample, error)
+
+// feed shows samples to the judges, run by run, and returns the time of the last.
+func feed(next source, show func(now time.Time, w sensor.Reading)) (time.Duration, error) {
 	var last time.Duration
+	n := 0
 	buf := make([]sensor.Sample, 0, chunk)
 	flush := func() {
 		if len(buf) > 0 {
@@ -75,24 +75,36 @@ func feed(r io.Reader, show func(now time.Time, w sensor.Reading)) (trace.Notes,
 			buf = make([]sensor.Sample, 0, chunk)
 		}
 	}
-	for {
-		s, err := from.Next()
+	for ; ; n++ {
+		s, err := next()
 		if errors.Is(err, io.EOF) {
 			flush()
 			break
 		}
 		if err != nil {
-			return from.Notes(), last, err
+			return last, err
 		}
 		last = max(last, s.At)
 		if buf = append(buf, s); len(buf) == chunk {
 			flush()
 		}
 	}
-	if from.Notes().Samples == 0 {
-		return from.Notes(), 0, core.E(core.KindInvalid, "replay", "there is no sample in it").WithHint(`a line is {"t":seconds,"ax":g,"ay":g,"az":g}`)
+	if n == 0 {
+		return 0, core.E(core.KindInvalid, "replay", "there is no sample in it").WithHint(`a line is {"t":seconds,"ax":g,"ay":g,"az":g}`)
 	}
-	return from.Notes(), last, nil
+	return last, nil
+}
+
+// list is a source of samples that are there already.
+func list(samples []sensor.Sample) source {
+	i := 0
+	return func() (sensor.Sample, error) {
+		if i == len(samples) {
+			return sensor.Sample{}, io.EOF
+		}
+		i++
+		return samples[i-1], nil
+	}
 }
 
 // epoch is when recordings begin, for judges that want a time of day.
@@ -100,6 +112,17 @@ var epoch = time.Unix(0, 0).UTC()
 
 // Learn makes a baseline of a recording.
 func Learn(r io.Reader) (*Baseline, error) {
+	from, err := trace.NewReader(r)
+	if err != nil {
+		return nil, err
+	}
+	return learn(from.Next)
+}
+
+// LearnSamples makes a baseline of samples.
+func LearnSamples(samples []sensor.Sample) (*Baseline, error) { return learn(list(samples)) }
+
+func learn(from source) (*Baseline, error) {
 	vib, err := vibration.New(vibration.Config{Learn: 7 * 24 * time.Hour})
 	if err != nil {
 		return nil, err
@@ -108,7 +131,7 @@ func Learn(r io.Reader) (*Baseline, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, _, err = feed(r, func(now time.Time, w sensor.Reading) {
+	_, err = feed(from, func(now time.Time, w sensor.Reading) {
 		vib.Judge(now, w)
 		mot.Judge(now, w)
 	})
@@ -125,16 +148,33 @@ func Learn(r io.Reader) (*Baseline, error) {
 
 // Run shows one recording to fresh judges; base may be nil.
 func Run(name string, r io.Reader, base *Baseline) (Result, error) {
+	from, err := trace.NewReader(r)
+	if err != nil {
+		return Result{}, err
+	}
+	res, err := judgeAll(name, from.Next, base)
+	res.Notes = from.Notes()
+	return res, err
+}
+
+// Samples shows samples to fresh judges; base may be nil.
+func Samples(name string, samples []sensor.Sample, base *Baseline) (Result, error) {
+	res, err := judgeAll(name, list(samples), base)
+	res.Notes = trace.Notes{Samples: len(samples)}
+	return res, err
+}
+
+func judgeAll(name string, from source, base *Baseline) (Result, error) {
 	p, err := newPanel(name, base)
 	if err != nil {
 		return Result{}, err
 	}
-	notes, last, err := feed(r, p.show)
+	last, err := feed(from, p.show)
 	if err != nil {
 		return Result{}, err
 	}
 	p.silence(epoch.Add(last))
-	return p.result(notes, last), nil
+	return p.result(last), nil
 }
 
 // judge is what all three have in common.
@@ -256,8 +296,8 @@ func (p *panel) put(l Line) {
 	p.lines = append(p.lines, l)
 }
 
-func (p *panel) result(notes trace.Notes, last time.Duration) Result {
-	res := Result{Notes: notes, Seconds: last.Seconds(), Compared: p.based}
+func (p *panel) result(last time.Duration) Result {
+	res := Result{Seconds: last.Seconds(), Compared: p.based}
 	for i := range p.lines {
 		l := &p.lines[i]
 		if l.End < 0 {

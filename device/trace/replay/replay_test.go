@@ -2,6 +2,7 @@ package replay_test
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -16,11 +17,7 @@ import (
 
 func run(t *testing.T, samples []sensor.Sample, base *replay.Baseline) replay.Result {
 	t.Helper()
-	var b bytes.Buffer
-	if err := trace.Write(&b, samples); err != nil {
-		t.Fatal(err)
-	}
-	res, err := replay.Run("x", &b, base)
+	res, err := replay.Samples("x", samples, base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,15 +26,29 @@ func run(t *testing.T, samples []sensor.Sample, base *replay.Baseline) replay.Re
 
 func learn(t *testing.T, samples []sensor.Sample) *replay.Baseline {
 	t.Helper()
-	var b bytes.Buffer
-	if err := trace.Write(&b, samples); err != nil {
-		t.Fatal(err)
-	}
-	base, err := replay.Learn(&b)
+	base, err := replay.LearnSamples(samples)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return base
+}
+
+// A recording in a file gives what its samples give.
+func TestFilesAreJudgedAsTheirSamples(t *testing.T) {
+	samples := synth.Make(synth.Config{Length: 20 * time.Second, Events: []synth.Event{{Kind: synth.Lift, At: 8 * time.Second}}})
+	var b bytes.Buffer
+	if err := trace.Write(&b, samples); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	base, err := replay.Learn(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := replay.Run("x", strings.NewReader(text), base)
+	if want := run(t, samples, learn(t, samples)); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
 }
 
 func classes(r replay.Result) (names []string) {

@@ -22,6 +22,9 @@ var defaults = map[Kind]struct {
 	Drill:      {8 * time.Second, 0.12, 45},
 	Drop:       {400 * time.Millisecond, 6, 0},
 	Earthquake: {25 * time.Second, 0.15, 0},
+	Bump:       {3 * time.Second, 0.12, 4},
+	Rumble:     {7 * time.Second, 0.008, 0},
+	Buzz:       {12 * time.Second, 0.02, 160},
 	Fan:        {time.Hour, 0.01, 29.4},
 }
 
@@ -65,6 +68,12 @@ func (e Event) scene(rnd *rand.Rand) scene {
 		return e.drop(rnd)
 	case Earthquake:
 		return e.earthquake(rnd)
+	case Bump:
+		return e.bump(rnd)
+	case Rumble:
+		return e.rumble(rnd)
+	case Buzz:
+		return e.buzz(rnd)
 	case Fan:
 		return e.fan(rnd)
 	}
@@ -217,5 +226,34 @@ func (e Event) fan(rnd *rand.Rand) scene {
 		w := 2 * math.Pi * e.Hertz * t
 		a := e.Level * (math.Sin(w+p) + 0.4*math.Sin(2*w) + 0.15*math.Sin(5*w) + 0.2*rough.at(t))
 		return way.mul(a), 0, 1
+	})
+}
+
+func (e Event) bump(rnd *rand.Rand) scene {
+	hertz, way := e.Hertz*(0.75+0.5*rnd.Float64()), direction(rnd, true)
+	return sceneFunc(func(t float64) (vec, float64, float64) {
+		return way.mul(e.Level * (ring(t, hertz, 0.35) + 0.5*ring(t, 30, 0.03))), 0, 1
+	})
+}
+
+func (e Event) rumble(rnd *rand.Rand) scene {
+	var axes [3]*noise
+	for i := range axes {
+		axes[i] = newNoise(rnd, 8, 20)
+	}
+	span := e.For.Seconds()
+	return sceneFunc(func(t float64) (vec, float64, float64) {
+		near := e.Level * math.Exp(-math.Pow((t/span-0.5)*4, 2)) / 2
+		return vec{near * axes[0].at(t), near * axes[1].at(t), 2 * near * axes[2].at(t)}, 0, 1
+	})
+}
+
+func (e Event) buzz(rnd *rand.Rand) scene {
+	hertz, way := e.Hertz*(0.9+0.2*rnd.Float64()), direction(rnd, false)
+	return sceneFunc(func(t float64) (vec, float64, float64) {
+		if math.Mod(t, 2) > 1 {
+			return vec{}, 0, 1
+		}
+		return way.mul(e.Level * math.Sin(2*math.Pi*hertz*t)), 0, 1
 	})
 }

@@ -27,6 +27,9 @@ const (
 	Drill      Kind = "drill"      // 45 Hz with overtones and noise, 0.12 g
 	Drop       Kind = "drop"       // lifted a little, falls for For, strikes with 6 g
 	Earthquake Kind = "earthquake" // 0.5 to 8 Hz in all directions, 0.15 g at its height
+	Bump       Kind = "bump"       // somebody runs into the desk: it sways at 4 Hz, 0.12 g
+	Rumble     Kind = "rumble"     // a lorry passes: 8 to 20 Hz, 0.008 g
+	Buzz       Kind = "buzz"       // a telephone rings on the desk: 160 Hz, one second in two, 0.02 g
 	Fan        Kind = "fan"        // a machine's tones from Hertz on (29.4), 0.01 g
 )
 

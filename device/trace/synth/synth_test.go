@@ -83,6 +83,9 @@ func TestKinds(t *testing.T) {
 		{synth.Drill, 0.08, 0.6},
 		{synth.Drop, 0.9, 9},
 		{synth.Earthquake, 0.02, 0.3},
+		{synth.Bump, 0.005, 0.2},
+		{synth.Rumble, 0.004, 0.05},
+		{synth.Buzz, 0.004, 0.04},
 		{synth.Fan, 0.004, 0.03},
 	} {
 		most := 0.0
