@@ -59,15 +59,20 @@ type Config struct {
 
 // Place is a point of the earth, in degrees of WGS 84.
 type Place struct {
+	// Lat is the latitude, north is positive.
 	Lat float64 `yaml:"lat"`
+	// Lon is the longitude, east is positive.
 	Lon float64 `yaml:"lon"`
 }
 
 // Circle is a place and what is around it.
 type Circle struct {
-	Lat    float64 `yaml:"lat"`
-	Lon    float64 `yaml:"lon"`
-	Radius float64 `yaml:"radius"` // metres
+	// Lat is the latitude of its middle, north is positive.
+	Lat float64 `yaml:"lat"`
+	// Lon is the longitude of its middle, east is positive.
+	Lon float64 `yaml:"lon"`
+	// Radius is in metres, 10 to 500000.
+	Radius float64 `yaml:"radius"`
 }
 
 const (
