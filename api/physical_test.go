@@ -92,14 +92,15 @@ func TestWhatADeviceSaysOfItself(t *testing.T) {
 	}
 	until := time.Now().Add(time.Hour).UnixMicro()
 	report("status", fmt.Sprintf(`{"mode":"normal","arming":"armed","armed_by":"schedule","version":"0.1","why":{"case":"<b>cut</b>"},"proven":{"case":%d},"spool_lost":3,
-		"bypassed":[{"sensor":"case","from":%[1]d,"until":%d,"begun":true,"reason":"worn","persons":["anna","bert"]}],"latches":"not a number","risk":{"score":42.5,"factors":["a latch",{"what":"fault","points":15}]}}`, at, until), at)
+		"bypassed":[{"sensor":"case","from":%[1]d,"until":%d,"begun":true,"reason":"worn","persons":["anna","bert"]}],"latches":"not a number","risk":{"score":42.5,"factors":[{"what":"a latch","points":27.5},{"what":"fault","points":15}]}}`, at, until), at)
 	report("detail", `{"live":{"case":[{"point":"in0","value":4.97,"unit":"V"}]},"interfaces":[{"sensor":"net","kind":"network-carrier","name":"eth0","state":"up"}]}`, at)
 	report("arming", `{"event":"disarmed","arming":"maintenance","by":"order","ticket":"MT-1","for_s":3600}`, at+1)
-	report("doctor", `{"verdict":"warning","results":[{"sensor":"case","verdict":"skipped","why":"no drive-back"}]}`, at)
+	report("doctor", `{"event":"doctor_report","by":"agent","pass":3,"fail":0,"warning":0,"skipped":1,"checks":[{"group":"sensors","subject":"case","check":"drive-back","result":"skipped","why":"no wire"}]}`, at)
+	report("parts", `{"event":"component_swapped","sensor":"parts","component":"dimm","place":"DIMM 0","from":"a","to":"b","sha256":"`+strings.Repeat("ab", 32)+`"}`, at)
 	d := get[api.Device](r, "/v1/devices/press-7")
 	st := d.Status
 	if st == nil || st.Arming != core.Maintenance || st.Ticket != "MT-1" || st.ArmingUntil.IsZero() || st.SpoolLost != 3 || len(st.Bypasses) != 1 || len(st.Interfaces) != 1 ||
-		st.Doctor == nil || st.Doctor.Verdict != "warning" || len(st.Doctor.Results) != 1 || st.Risk == nil || st.Risk.Score != 42.5 || len(st.Risk.Factors) != 2 {
+		st.Doctor == nil || st.Doctor.Skipped != 1 || len(st.Doctor.Checks) != 1 || st.Parts == nil || st.Parts.Place != "DIMM 0" || st.Risk == nil || st.Risk.Score != 42.5 || len(st.Risk.Factors) != 2 {
 		t.Fatalf("%+v", st)
 	}
 	list := get[api.Page[api.Sensor]](r, "/v1/devices/press-7/sensors").Items
@@ -108,7 +109,7 @@ func TestWhatADeviceSaysOfItself(t *testing.T) {
 	}
 	r.refused("anna", "GET", "/v1/devices/press-8/sensors", "", core.KindNotFound)
 	r.sql(`UPDATE fleet_reports SET body = $1`, []byte(`[1,2`))
-	if d := get[api.Device](r, "/v1/devices/press-7"); d.Status == nil || d.Status.Arming != "" || d.Status.Doctor == nil || d.Status.Doctor.Verdict != "unknown" {
+	if d := get[api.Device](r, "/v1/devices/press-7"); d.Status == nil || d.Status.Arming != "" || d.Status.Doctor == nil || d.Status.Doctor.Fail != 1 {
 		t.Errorf("what can't be read: %+v", d.Status)
 	}
 }
@@ -119,9 +120,9 @@ func TestAWalkTestByTheAPI(t *testing.T) {
 	r.device(press, false)
 	hash := strings.Repeat("cd", 32)
 	r.sql(`INSERT INTO fleet_walk_tests (tenant, device, hash, at, received, simulated, body) VALUES ('main', 'press-7', $1, 1, 1, 0, $2)`, hash,
-		[]byte(`{"by":"anna","sensors":[{"sensor":"lid","triggered":true},{"sensor":"rear","triggered":false}]}`))
+		[]byte(`{"by":"anna","complete":true,"triggered":[{"sensor":"lid","point":"lid","at":7,"type":"case_intrusion"}],"missing":[{"sensor":"rear"}]}`))
 	list := get[api.Page[api.WalkTest]](r, "/v1/devices/press-7/walk-tests").Items
-	if len(list) != 1 || strings.Join(list[0].Triggered, ",") != "lid" || strings.Join(list[0].Missing, ",") != "rear" || !list[0].Signed.IsZero() {
+	if len(list) != 1 || len(list[0].Triggered) != 1 || len(list[0].Missing) != 1 || list[0].Complete || !list[0].Signed.IsZero() {
 		t.Fatalf("%+v", list)
 	}
 	r.refused("vera", "POST", "/v1/devices/press-7/walk-tests/sign", `{"hash":"`+hash+`","note":""}`, core.KindDenied)

@@ -2,12 +2,13 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/identity"
 	"github.com/interlock-security/interlock/policy"
 )
 
@@ -31,6 +32,10 @@ type DeviceStatus struct {
 	DetailAt    time.Time     `json:"detail_at,omitzero"` // of values and interfaces
 	Doctor      *DoctorReport `json:"doctor,omitempty"`
 	Risk        *FeltRisk     `json:"risk,omitempty"`
+	// Baseline is what the device last took for what it is made of, Parts the last
+	// difference to it.
+	Baseline *PartsReport `json:"baseline,omitempty"`
+	Parts    *PartsReport `json:"parts,omitempty"`
 	// Memory is the SHA-256 of what each sensor learned: the baseline in force.
 	Memory map[string]string `json:"memory,omitempty"`
 }
@@ -64,25 +69,52 @@ type Value struct {
 	Unit  string  `json:"unit,omitempty"` // UCUM
 }
 
-// DoctorReport is a device's last self-test.
+// DoctorReport is a device's last self-test. What could not be tested is skipped
+// and no pass.
 type DoctorReport struct {
-	At      time.Time      `json:"at"`
-	Verdict string         `json:"verdict"`
-	Results []DoctorResult `json:"results,omitempty"`
+	At      time.Time     `json:"at"`
+	By      string        `json:"by,omitempty"`
+	Pass    int           `json:"pass"`
+	Fail    int           `json:"fail"`
+	Warning int           `json:"warning"`
+	Skipped int           `json:"skipped"`
+	Checks  []DoctorCheck `json:"checks,omitempty"` // the worst of them
+	LeftOut int           `json:"left_out,omitempty"`
 }
 
-// DoctorResult is one line of it: pass, fail, warning or skipped.
-type DoctorResult struct {
-	Sensor  string    `json:"sensor"`
-	Verdict string    `json:"verdict"`
-	Why     string    `json:"why,omitempty"`
-	Proven  time.Time `json:"proven,omitzero"`
+// DoctorCheck is one line of it.
+type DoctorCheck struct {
+	Group   string `json:"group"`
+	Subject string `json:"subject"` // a sensor, or a part of the agent
+	Check   string `json:"check"`
+	Result  string `json:"result"` // pass fail warning skipped
+	Why     string `json:"why,omitempty"`
 }
 
-// FeltRisk is the risk that a device draws from what it feels.
+// FeltRisk is the risk that a device draws from what it feels, 0 to 100.
 type FeltRisk struct {
-	Score   float64  `json:"score"`
-	Factors []string `json:"factors,omitempty"`
+	Score   float64      `json:"score"`
+	Factors []RiskFactor `json:"factors,omitempty"`
+}
+
+// RiskFactor is a part of a risk.
+type RiskFactor struct {
+	What   string  `json:"what"`
+	Points float64 `json:"points"`
+}
+
+// PartsReport is a difference between what a device is made of and its baseline.
+type PartsReport struct {
+	At     time.Time `json:"at"`
+	Event  string    `json:"event"` // component_removed, firmware_changed, ...
+	Sensor string    `json:"sensor"`
+	// Component is its class: dimm, disk, pci; From and To are identities.
+	Component string `json:"component,omitempty"`
+	Place     string `json:"place,omitempty"`
+	From      string `json:"from,omitempty"`
+	To        string `json:"to,omitempty"`
+	// SHA256 names the inventory as it is now: what an order baseline accepts.
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 // told are the fields of a heartbeat and of the other reports, of which a device
@@ -106,7 +138,7 @@ type told struct {
 	Bypassed    []toldBypass       `json:"bypassed"`
 	Live        map[string][]Value `json:"live"`
 	Interfaces  []Interface        `json:"interfaces"`
-	Risk        *toldRisk          `json:"risk"`
+	Risk        *FeltRisk          `json:"risk"`
 }
 
 type toldBypass struct {
@@ -118,11 +150,6 @@ type toldBypass struct {
 	Reason  string   `json:"reason"`
 	Ticket  string   `json:"ticket"`
 	Persons []string `json:"persons"`
-}
-
-type toldRisk struct {
-	Score   float64           `json:"score"`
-	Factors []json.RawMessage `json:"factors"`
 }
 
 // sensorsOf puts what reports say of sensors beside their states.
@@ -172,7 +199,8 @@ func (a *API) reported(ctx context.Context, tenant core.TenantID, id core.Device
 			Reason: b.Reason, Ticket: b.Ticket, Persons: b.Persons,
 		})
 	}
-	st.Doctor, st.Risk = doctorOf(reports[fleet.ReportDoctor]), riskOf(reports[fleet.ReportRisk], status.Risk)
+	st.Doctor, st.Risk = doctorOf(reports[fleet.ReportDoctor]), status.Risk
+	st.Baseline, st.Parts = partsOf(reports[fleet.ReportBaseline]), partsOf(reports[fleet.ReportParts])
 	return st, nil
 }
 
@@ -207,54 +235,27 @@ func toldIn(r fleet.Report) (t told) {
 	return t
 }
 
+// doctorOf reads a self-test; nil where there was none.
 func doctorOf(r fleet.Report) *DoctorReport {
 	if r.Body == nil {
 		return nil
 	}
-	var said struct {
-		Verdict string `json:"verdict"`
-		Results []struct {
-			Sensor  string `json:"sensor"`
-			Verdict string `json:"verdict"`
-			Why     string `json:"why"`
-			Proven  int64  `json:"proven"`
-		} `json:"results"`
+	d := &DoctorReport{}
+	if json.Unmarshal(r.Body, d) != nil {
+		d = &DoctorReport{Fail: 1, Checks: []DoctorCheck{{Group: "report", Check: "form", Result: "fail", Why: "the report can't be read here"}}}
 	}
-	d := &DoctorReport{At: r.At, Verdict: "unknown"}
-	if json.Unmarshal(r.Body, &said) != nil {
-		return d
-	}
-	if said.Verdict != "" {
-		d.Verdict = said.Verdict
-	}
-	for _, one := range said.Results {
-		line := DoctorResult{Sensor: one.Sensor, Verdict: one.Verdict, Why: one.Why}
-		if one.Proven > 0 {
-			line.Proven = time.UnixMicro(one.Proven).UTC()
-		}
-		d.Results = append(d.Results, line)
-	}
+	d.At = r.At
 	return d
 }
 
-func riskOf(r fleet.Report, inBeat *toldRisk) *FeltRisk {
-	said := toldRisk{}
-	switch {
-	case r.Body != nil && json.Unmarshal(r.Body, &said) == nil:
-	case inBeat != nil:
-		said = *inBeat
-	default:
+// partsOf reads a report of the baseline; nil where there is none.
+func partsOf(r fleet.Report) *PartsReport {
+	p := &PartsReport{}
+	if r.Body == nil || json.Unmarshal(r.Body, p) != nil {
 		return nil
 	}
-	risk := &FeltRisk{Score: said.Score}
-	for _, f := range said.Factors {
-		var text string
-		if json.Unmarshal(f, &text) != nil {
-			text = string(f)
-		}
-		risk.Factors = append(risk.Factors, text)
-	}
-	return risk
+	p.At = r.At
+	return p
 }
 
 // DeviceSensors lists what a device's sensors last said.
@@ -289,47 +290,61 @@ func (a *API) sensors(ctx context.Context, tenant core.TenantID, id core.DeviceI
 	return list, err
 }
 
-// WalkTest is a report of a device that each of its sensors was set off.
+// WalkTest is a report of a device that somebody set off its sensors, each once.
 type WalkTest struct {
 	Hash      string    `json:"hash"` // SHA-256 of the report as it came
 	At        time.Time `json:"at"`
 	Received  time.Time `json:"received"`
 	Simulated bool      `json:"simulated,omitempty"`
-	// Triggered and Missing are sensors that were set off, and those that weren't.
-	Triggered []string        `json:"triggered"`
-	Missing   []string        `json:"missing"`
+	By        string    `json:"by"` // as the device was told
+	// Complete says that nothing is missing and something was set off.
+	Complete  bool            `json:"complete"`
+	Triggered []WalkItem      `json:"triggered" nullable:"false"`
+	Missing   []WalkItem      `json:"missing" nullable:"false"`
 	Report    json.RawMessage `json:"report"`
 	Signed    time.Time       `json:"signed,omitzero"`
 	SignedBy  string          `json:"signed_by,omitempty"`
 	Note      string          `json:"note,omitempty"`
 }
 
-func walkTestOf(w fleet.WalkTest) WalkTest {
-	shown := WalkTest{
-		Hash: w.Hash, At: w.At, Received: w.Received, Simulated: w.Simulated, Report: w.Body, Signed: w.Signed, SignedBy: w.SignedBy, Note: w.Note,
-		Triggered: []string{}, Missing: []string{},
-	}
-	var said struct {
-		Sensors []struct {
-			Sensor    string `json:"sensor"`
-			ID        string `json:"id"`
-			Triggered bool   `json:"triggered"`
-		} `json:"sensors"`
-	}
-	if json.Unmarshal(w.Body, &said) != nil {
-		return shown
-	}
-	for _, s := range said.Sensors {
-		name := s.Sensor + s.ID
-		if s.Triggered {
-			shown.Triggered = append(shown.Triggered, name)
-		} else {
-			shown.Missing = append(shown.Missing, name)
+// WalkItem is a sensor, or one input of it, that was to be set off.
+type WalkItem struct {
+	Sensor string    `json:"sensor"`
+	Point  string    `json:"point,omitempty"`
+	At     time.Time `json:"at,omitzero"`
+	Type   string    `json:"type,omitempty"` // what it said then
+}
+
+type toldWalkItem struct {
+	Sensor string `json:"sensor"`
+	Point  string `json:"point"`
+	At     int64  `json:"at"`
+	Type   string `json:"type"`
+}
+
+func walkItems(list []toldWalkItem) []WalkItem {
+	items := make([]WalkItem, 0, len(list))
+	for _, i := range list {
+		item := WalkItem{Sensor: i.Sensor, Point: i.Point, Type: i.Type}
+		if i.At > 0 {
+			item.At = time.UnixMicro(i.At).UTC()
 		}
+		items = append(items, item)
 	}
-	slices.Sort(shown.Triggered)
-	slices.Sort(shown.Missing)
-	return shown
+	return items
+}
+
+func walkTestOf(w fleet.WalkTest) WalkTest {
+	var said struct {
+		By        string         `json:"by"`
+		Triggered []toldWalkItem `json:"triggered"`
+		Missing   []toldWalkItem `json:"missing"`
+	}
+	_ = json.Unmarshal(w.Body, &said) // what can't be read was not set off
+	return WalkTest{
+		Hash: w.Hash, At: w.At, Received: w.Received, Simulated: w.Simulated, By: said.By, Report: w.Body, Signed: w.Signed, SignedBy: w.SignedBy, Note: w.Note,
+		Triggered: walkItems(said.Triggered), Missing: walkItems(said.Missing), Complete: len(said.Missing) == 0 && len(said.Triggered) > 0,
+	}
 }
 
 // WalkTests lists a device's walk tests, the newest first.
@@ -373,13 +388,25 @@ type SignWalkTestInput struct {
 	Body SignWalkTest
 }
 
-// SignWalkTest signs a walk test off. The Guard is asked where it is signed.
+// WalkTestDigest is what a person confirms who signs a walk test off.
+func WalkTestDigest(device core.DeviceID, in SignWalkTest) [32]byte {
+	b, _ := json.Marshal([]string{device.String(), in.Hash, in.Note}) // strings
+	return identity.ConfirmDigest("walk-test", core.UUID{}, sha256.Sum256(b))
+}
+
+// SignWalkTest signs a walk test off, by a fresh word of the person to exactly
+// this. The Guard is asked where it is signed.
 func (a *API) SignWalkTest(ctx context.Context, in *SignWalkTestInput) (*Out[WalkTest], error) {
 	id, err := core.ParseID[core.DeviceID](in.ID)
 	if err != nil {
 		return nil, err
 	}
-	w, err := a.Registry.SignWalkTest(ctx, a.Guard, principal(ctx), id, in.Body.Hash, in.Body.Note)
+	who := principal(ctx)
+	evidence, err := a.People.Proved(ctx, who, WalkTestDigest(id, in.Body))
+	if err != nil {
+		return nil, err
+	}
+	w, err := a.Registry.SignWalkTest(ctx, a.Guard, who, id, in.Body.Hash, in.Body.Note, evidence)
 	if err != nil {
 		return nil, err
 	}

@@ -29,8 +29,6 @@ const (
 	// its baseline, ReportBaseline the last baseline that it took.
 	ReportParts    ReportKind = "parts"
 	ReportBaseline ReportKind = "baseline"
-	// ReportRisk is the last risk that the device drew from what it feels.
-	ReportRisk ReportKind = "risk"
 )
 
 // The events that are reports.
@@ -38,13 +36,12 @@ const (
 	typeHeartbeat = "heartbeat"
 	typeArmed     = "armed"
 	typeDisarmed  = "disarmed"
-	typeSelfTest  = "self_test"
-	typeRisk      = "risk_changed"
+	typeDoctor    = "doctor_report"
 	typeWalkTest  = "walk_test"
 )
 
 var reportKinds = map[string]ReportKind{
-	typeHeartbeat: ReportStatus, typeArmed: ReportArming, typeDisarmed: ReportArming, typeSelfTest: ReportDoctor, typeRisk: ReportRisk,
+	typeHeartbeat: ReportStatus, typeArmed: ReportArming, typeDisarmed: ReportArming, typeDoctor: ReportDoctor,
 	"component_removed": ReportParts, "component_added": ReportParts, "component_swapped": ReportParts, "firmware_changed": ReportParts,
 	"firmware_not_allowed": ReportParts, "components_changed": ReportParts, "component_restored": ReportParts,
 	"baseline_learned": ReportBaseline, "baseline_accepted": ReportBaseline,

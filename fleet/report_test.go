@@ -76,7 +76,7 @@ func TestAWalkTestIsSignedOff(t *testing.T) {
 			t.Fatalf("%+v", list)
 		}
 		sign := func(who core.Principal, hash string) error {
-			_, err := r.reg.SignWalkTest(ctx, r.guard, who, a.id, hash, "all seen")
+			_, err := r.reg.SignWalkTest(ctx, r.guard, who, a.id, hash, "all seen", "uid 1000")
 			return err
 		}
 		viewer := admin

@@ -77,7 +77,8 @@ func (r *Registry) WalkTests(ctx context.Context, tenant core.TenantID, id core.
 }
 
 // SignWalkTest puts a person's name under exactly the report of this hash.
-func (r *Registry) SignWalkTest(ctx context.Context, g core.Guard, who core.Principal, id core.DeviceID, hash, note string) (WalkTest, error) {
+// Evidence is what proves that it was that person; it goes into the audit log.
+func (r *Registry) SignWalkTest(ctx context.Context, g core.Guard, who core.Principal, id core.DeviceID, hash, note string, evidence any) (WalkTest, error) {
 	if !isHash(hash) || len(note) > maxReason {
 		return WalkTest{}, core.E(core.KindInvalid, "fleet.SignWalkTest", fmt.Sprintf("a walk test is named by its SHA-256, and the note has at most %d bytes", maxReason))
 	}
@@ -93,13 +94,13 @@ func (r *Registry) SignWalkTest(ctx context.Context, g core.Guard, who core.Prin
 	}
 	var w WalkTest
 	err = r.db.Tx(ctx, func(tx *store.Tx) (err error) {
-		w, err = r.signOff(ctx, tx, who, d, hash, note, decision)
+		w, err = r.signOff(ctx, tx, who, d, hash, note, evidence, decision)
 		return err
 	})
 	return w, err
 }
 
-func (r *Registry) signOff(ctx context.Context, tx *store.Tx, who core.Principal, d Device, hash, note string, decision core.Decision) (WalkTest, error) {
+func (r *Registry) signOff(ctx context.Context, tx *store.Tx, who core.Principal, d Device, hash, note string, evidence any, decision core.Decision) (WalkTest, error) {
 	w, err := scanWalkTest(tx.QueryRow(ctx, selectWalkTest+` AND hash = $3`, d.Tenant, d.ID, hash))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -116,7 +117,7 @@ func (r *Registry) signOff(ctx context.Context, tx *store.Tx, who core.Principal
 	}
 	entry := audit.Entry{
 		Type: audit.TypeFact, Time: w.Signed, Actor: who.String(), Action: policy.DeviceSignOff, Object: d.Object(), Outcome: "signed-off", Class: audit.ClassSecurity,
-		Body: map[string]any{"walk_test": hash, "note": note, "report": w.Body},
+		Body: map[string]any{"walk_test": hash, "note": note, "report": w.Body, "evidence": evidence},
 	}
 	if decision.Intent != (core.Position{}) {
 		entry.Intent = &decision.Intent

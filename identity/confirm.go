@@ -125,6 +125,12 @@ func (p *People) freshen(session, passkey string, counter uint32, now time.Time)
 	}
 }
 
+// Proved is [People.proved] for acts of other packages: the digest is the act's
+// [ConfirmDigest].
+func (p *People) Proved(ctx context.Context, who core.Principal, digest [32]byte) (Evidence, error) {
+	return p.proved(ctx, who, digest)
+}
+
 // proved says by what the caller has just proved exactly this act: a
 // confirmation, or being the user at the socket. A session alone does not.
 func (p *People) proved(ctx context.Context, who core.Principal, digest [32]byte) (Evidence, error) {

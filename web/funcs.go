@@ -18,7 +18,7 @@ var funcs = template.FuncMap{
 	"plain": plain, "text": plainText, "clip": clip,
 	"when": when, "clock": clock, "ago": ago, "age": age, "seconds": seconds,
 	"severity": severity, "badge": badge, "tone": toneOf, "label": label,
-	"num": num, "short": short, "plural": plural, "join": strings.Join, "part": PartName, "add": func(a, b int) int { return a + b },
+	"number": number, "unit": unitOf, "num": num, "short": short, "plural": plural, "join": strings.Join, "part": PartName, "add": func(a, b int) int { return a + b },
 	"asset": assetPath, "icon": icon, "dict": dict, "lines": lines, "entryPath": entryPath, "spark": sparkline,
 }
 
@@ -117,8 +117,8 @@ func severity(s core.Severity) template.HTML {
 var tones = map[string]string{
 	"healthy": "ok", "online": "ok", "ok": "ok", "active": "ok", "approved": "ok", "done": "ok", "closed": "ok", "reviewed": "ok", "running": "ok", "normal": "ok", "pass": "ok", "verified": "ok", "confirmed": "ok", "executed": "ok", "succeeded": "ok", "armed": "ok", "quorum": "ok", "intact": "ok",
 	"alarm": "bad", "offline": "bad", "refused": "bad", "fault": "bad", "unhealthy": "bad", "failed": "bad", "fail": "bad", "revoked": "bad", "lost": "bad", "damaged": "bad", "stop-only": "bad", "tampered": "bad", "rejected": "bad", "stopped": "bad", "quarantined": "bad", "suspended": "bad", "broken": "bad", "missing": "bad", "mismatch": "bad",
-	"stale": "warn", "awaiting": "warn", "maintenance": "warn", "signing": "warn", "degraded": "warn", "bypassed": "warn", "waiting": "warn", "pending": "warn", "proposed": "warn", "open": "warn", "new": "warn", "triaged": "warn", "contained": "warn", "eradicating": "warn", "recovering": "warn", "verifying": "warn", "reopened": "warn", "uncertain": "warn", "incomplete": "warn", "requested": "warn", "expired": "warn", "unwitnessed": "warn", "single-operator": "warn", "not-confirmed": "warn",
-	"starting": "info", "queued": "info", "superseded": "info", "used": "info", "sent": "info", "delivered": "info", "acknowledged": "info", "acked": "info", "merged": "info", "simulated": "info", "signed": "info", "calm": "info", "disarmed": "warn", "transport": "warn", "overdue": "warn", "removed": "info", "replaced": "info", "skipped": "info", "retired": "info", "false-positive": "info", "withdrawn": "info",
+	"stale": "warn", "warning": "warn", "awaiting": "warn", "maintenance": "warn", "signing": "warn", "degraded": "warn", "bypassed": "warn", "waiting": "warn", "pending": "warn", "proposed": "warn", "open": "warn", "new": "warn", "triaged": "warn", "contained": "warn", "eradicating": "warn", "recovering": "warn", "verifying": "warn", "reopened": "warn", "uncertain": "warn", "incomplete": "warn", "requested": "warn", "expired": "warn", "unwitnessed": "warn", "single-operator": "warn", "not-confirmed": "warn",
+	"starting": "info", "queued": "info", "superseded": "info", "used": "info", "sent": "info", "delivered": "info", "acknowledged": "info", "acked": "info", "merged": "info", "simulated": "info", "signed": "info", "calm": "info", "disarmed": "warn", "transport": "warn", "overdue": "warn", "removed": "info", "replaced": "info", "skipped": "unknown", "retired": "info", "false-positive": "info", "withdrawn": "info",
 }
 
 // toneOf returns "ok", "bad", "warn", "info" or "unknown".
@@ -163,6 +163,19 @@ func num(v any) string {
 		s = s[:i] + "\u202f" + s[i:]
 	}
 	return s
+}
+
+// number writes a measured value with four digits that count.
+func number(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
+
+// units are UCUM's that people write in another way.
+var units = map[string]string{"Cel": "°C", "[g]": "g", "deg/s": "°/s", "/min": "rpm"}
+
+func unitOf(u string) template.HTML {
+	if text, known := units[u]; known {
+		u = text
+	}
+	return plain(u)
 }
 
 // short is the part of an identifier that people compare.

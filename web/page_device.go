@@ -10,6 +10,7 @@ import (
 
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/fleet"
 	wire "github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/policy"
 )
@@ -26,32 +27,11 @@ func deviceRoutes(c *Console) {
 	c.post("/devices/{id}/admit", policy.DeviceApprove, c.admitDevice)
 	c.post("/devices/enrol", policy.TokenCreate, c.enrolDevice)
 	for _, a := range deviceActs {
-		c.post("/devices/{id}/"+string(a.Type), a.action, c.actOnDevice(a))
+		c.post("/devices/{id}/"+a.Name, a.action, c.actOnDevice(a))
 	}
-}
-
-// deviceAct is an order that a person asks for on a device's page.
-type deviceAct struct {
-	Type   wire.OrderType
-	action core.Action
-	Roles  []string
-	Button string
-	Means  string
-	// Loosens says that the order waits for signatures, which the console can
-	// neither make nor stand in for (TRUST F02).
-	Loosens bool
-}
-
-var (
-	rolesThatAct = []string{core.RoleOperator, core.RoleSecurityOfficer}
-	rolesThatAsk = []string{core.RoleOperator, core.RoleSecurityOfficer, core.RoleAdministrator}
-)
-
-var deviceActs = []deviceAct{
-	{Type: wire.OrderQuarantine, action: policy.DeviceQuarantine, Roles: rolesThatAct, Button: "Quarantine", Means: "Takes effect at once: only the device's link to this server stays. It lasts until persons release it."},
-	{Type: wire.OrderArm, action: policy.DeviceArm, Roles: rolesThatAct, Button: "Arm", Means: "From now on the device treats what it senses as an attack."},
-	{Type: wire.OrderRelease, action: policy.DeviceRelease, Roles: rolesThatAsk, Button: "Ask for a release", Means: "Names every latch that is open now, and no other. Look at the machine first: a release says that a person has.", Loosens: true},
-	{Type: wire.OrderReset, action: policy.DeviceReset, Roles: rolesThatAsk, Button: "Ask for a reset", Means: "Ends the stops that are in force on this device now. It allows outputs again and starts nothing.", Loosens: true},
+	c.post("/devices/{id}/criticality", policy.DeviceCriticality, c.setCriticality)
+	c.post("/devices/{id}/walk-test/begin", policy.DeviceSignOff, c.beginWalkTest)
+	c.post("/devices/{id}/walk-test/finish", policy.DeviceSignOff, c.finishWalkTest)
 }
 
 type devicesView struct {
@@ -111,12 +91,16 @@ type deviceView struct {
 	api.Device
 	// Sensors that are not ok come first.
 	Sensors []api.Sensor
-	Acts    []deviceAct
-	Single  bool // one person and the code of the device instead of several persons
-	Alerts  []api.Alert
-	Open    []api.Incident
-	Waiting []api.Order
-	Stops   []deviceStop
+	// Lively says that a sensor has values, Proofs that one was ever proven.
+	Lively, Proofs bool
+	Seals          []api.Seal
+	Levels         []fleet.Criticality
+	Acts           []deviceAct
+	Single         bool // one person and the code of the device instead of several persons
+	Alerts         []api.Alert
+	Open           []api.Incident
+	Waiting        []api.Order
+	Stops          []deviceStop
 	// Events are the last ones, read only when they are asked for, because that
 	// reading is recorded.
 	Events   []eventLine
@@ -130,6 +114,20 @@ type deviceView struct {
 // not told here.
 func (v deviceView) Outside() bool {
 	return v.State == core.DevicePending || v.State == core.DeviceRetired
+}
+
+// Walked reports whether a person signed off the last walk test.
+func (v deviceView) Walked() bool { return len(v.WalkTests) > 0 && !v.WalkTests[0].Signed.IsZero() }
+
+// Pending is the sensor whose inventory differs from its baseline, "" for none.
+func (v deviceView) Pending() string {
+	if v.Status == nil || v.Status.Parts == nil || v.Status.Parts.Event == "component_restored" {
+		return ""
+	}
+	if b := v.Status.Baseline; b != nil && b.At.After(v.Status.Parts.At) {
+		return ""
+	}
+	return v.Status.Parts.Sensor
 }
 
 // attention lists the devices that somebody should look at.
@@ -158,7 +156,10 @@ func (c *Console) device(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	v.Stops = c.stopsOn(sessionOf(ctx).Principal.Tenant, v.ID)
-	v.Acts = actsFor(out.Body, sessionOf(ctx).Roles)
+	v.Acts, v.Levels = actsFor(out.Body, sessionOf(ctx).Roles), fleet.Criticalities
+	for _, one := range v.Sensors {
+		v.Lively, v.Proofs = v.Lively || len(one.Values) > 0, v.Proofs || !one.Proven.IsZero()
+	}
 	c.deviceParts(ctx, &v)
 	p := page{Title: id, Nav: "devices", Body: v}
 	if !v.Asked { // looking again at events would be recorded again
@@ -199,6 +200,12 @@ func (c *Console) deviceParts(ctx context.Context, v *deviceView) {
 		v.Problems = append(v.Problems, "its incidents could not be read: "+detail(err.Error()))
 	} else {
 		v.Open = open.Body.Items
+	}
+	seals, err := c.API.Seals(ctx, &api.SealsInput{Device: v.ID.String(), Limit: maxShown})
+	if err != nil {
+		v.Problems = append(v.Problems, "its seals could not be read: "+detail(err.Error()))
+	} else {
+		v.Seals = seals.Body.Items
 	}
 	if v.Asked {
 		hits, err := c.API.SearchEvents(ctx, &api.SearchEventsInput{Query: eventsOf(v.ID), Limit: maxShown})
@@ -250,37 +257,6 @@ func sortedSensors(list []api.Sensor) []api.Sensor {
 		return b.Since.Compare(a.Since)
 	})
 	return list
-}
-
-// actsFor lists what a person of these roles may ask of a device as it is.
-func actsFor(d api.Device, roles []string) []deviceAct {
-	if d.State == core.DevicePending || d.State == core.DeviceRetired {
-		return nil
-	}
-	var acts []deviceAct
-	for _, a := range deviceActs {
-		mayAsk := slices.ContainsFunc(a.Roles, func(r string) bool { return slices.Contains(roles, r) })
-		if !mayAsk || a.Type == wire.OrderRelease && len(d.Latches) == 0 {
-			continue
-		}
-		acts = append(acts, a)
-	}
-	return acts
-}
-
-func (c *Console) actOnDevice(a deviceAct) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		id := r.PathValue("id")
-		in := &api.ActInput{ID: id, Body: api.ActRequest{Reason: strings.TrimSpace(form(r, "reason")), Presence: strings.TrimSpace(form(r, "presence"))}}
-		out, err := c.API.ActOnDevice(r.Context(), a.Type, in)
-		if err != nil {
-			return err
-		}
-		if a.Loosens {
-			return c.done(w, r, "/approvals/"+out.Body.ID.String(), "info", "Requested. Nothing has been loosened: it takes effect when enough persons have signed these exact bytes.")
-		}
-		return c.done(w, r, "/devices/"+id, "info", "Ordered: "+string(a.Type)+". The order is "+out.Body.State+"; it is done when the device says so with its signature.")
-	}
 }
 
 // enrolDevice makes the line that a device enrols with. It is shown once, with

@@ -101,9 +101,10 @@ func TestActsFollowRolesAndState(t *testing.T) {
 		want  []wire.OrderType
 	}{
 		{"a viewer", []string{core.RoleViewer}, api.Device{State: core.DeviceOnline}, nil},
-		{"an operator", []string{core.RoleOperator}, api.Device{State: core.DeviceOnline}, []wire.OrderType{wire.OrderQuarantine, wire.OrderArm, wire.OrderReset}},
-		{"with something to release", []string{core.RoleOperator}, api.Device{State: core.DeviceQuarantined, Latches: []api.Latch{{}}}, []wire.OrderType{wire.OrderQuarantine, wire.OrderArm, wire.OrderRelease, wire.OrderReset}},
-		{"an administrator contains nobody", []string{core.RoleAdministrator}, api.Device{State: core.DeviceOnline}, []wire.OrderType{wire.OrderReset}},
+		{"an operator", []string{core.RoleOperator}, api.Device{State: core.DeviceOnline}, []wire.OrderType{wire.OrderQuarantine, wire.OrderArm, wire.OrderDisarm, wire.OrderDisarm, wire.OrderDisarm, wire.OrderReset}},
+		{"with sensors", []string{core.RoleAdministrator}, api.Device{State: core.DeviceOnline, SensorList: []api.Sensor{{}}}, []wire.OrderType{wire.OrderDisarm, wire.OrderDisarm, wire.OrderDisarm, wire.OrderBypass, wire.OrderBaseline, wire.OrderReset}},
+		{"with something to release", []string{core.RoleOperator}, api.Device{State: core.DeviceQuarantined, Latches: []api.Latch{{}}}, []wire.OrderType{wire.OrderQuarantine, wire.OrderArm, wire.OrderRelease, wire.OrderDisarm, wire.OrderDisarm, wire.OrderDisarm, wire.OrderReset}},
+		{"an administrator contains nobody", []string{core.RoleAdministrator}, api.Device{State: core.DeviceOnline}, []wire.OrderType{wire.OrderDisarm, wire.OrderDisarm, wire.OrderDisarm, wire.OrderReset}},
 		{"a waiting device", []string{core.RoleSecurityOfficer}, api.Device{State: core.DevicePending}, nil},
 		{"a retired one", []string{core.RoleSecurityOfficer}, api.Device{State: core.DeviceRetired}, nil},
 	}

@@ -51,5 +51,14 @@ func (v deviceView) version() string {
 	for _, a := range v.Alerts {
 		parts = append(parts, a.ID, a.State)
 	}
-	return version(parts...)
+	for _, s := range v.Seals {
+		parts = append(parts, s.ID, s.State, s.Late)
+	}
+	for _, w := range v.WalkTests {
+		parts = append(parts, w.Hash, w.SignedBy)
+	}
+	if st := v.Status; st != nil {
+		parts = append(parts, st.Arming, len(st.Bypasses), st.Doctor != nil)
+	}
+	return version(append(parts, v.Criticality)...)
 }

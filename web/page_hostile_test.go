@@ -174,7 +174,7 @@ func TestNobodyIsOfferedWhatWouldBeRefused(t *testing.T) {
 	href := regexp.MustCompile(`href="(/(?:devices|alerts|incidents|approvals|audit|stop)[^"]*)"`)
 	allowed := map[string]*regexp.Regexp{
 		"vera": regexp.MustCompile(`^/(sign-out|stop|stop/trips/[^/]+/reason|audit/verify)$`),
-		"otto": regexp.MustCompile(`^/(sign-out|photos|seals|seals/[^/]+/(inspect|remove)|stop|stop/trips/[^/]+/reason|audit/verify|alerts/[^/]+/ack|incidents/[^/]+/move|incidents/[^/]+/runs/[^/]+/start|devices/[^/]+/(quarantine|arm|release|reset))$`),
+		"otto": regexp.MustCompile(`^/(sign-out|photos|seals|seals/[^/]+/(inspect|remove)|stop|stop/trips/[^/]+/reason|audit/verify|alerts/[^/]+/ack|incidents/[^/]+/move|incidents/[^/]+/runs/[^/]+/start|devices/[^/]+/(quarantine|arm|release|reset|disarm|transport|maintenance|bypass|baseline))$`),
 	}
 	for who, fit := range allowed {
 		for _, path := range []string{"/devices", "/devices/press-7", "/devices/oven-9", "/alerts", "/alerts/" + s.alert, "/incidents", "/incidents/" + s.incident.ID.String(), "/approvals", s.release, "/audit", "/audit/entries/3", "/stop", s.trip} {

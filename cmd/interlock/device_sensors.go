@@ -117,18 +117,26 @@ func (c *deviceWalktestShowCmd) Run(e *env) error {
 }
 
 func tellWalkTest(w writer, id string, t api.WalkTest) {
-	_, _ = fmt.Fprintf(w, "walk test of %s, %s\n", id, t.At.Format(time.DateTime))
+	_, _ = fmt.Fprintf(w, "walk test of %s, %s, by %s\n", id, t.At.Format(time.DateTime), printable(t.By))
 	if t.Simulated {
-		_, _ = io.WriteString(w, "SIMULATED: no sensor of a real machine was set off\n")
+		_, _ = io.WriteString(w, "SIMULATED: not every sensor that was set off is a real one\n")
 	}
-	_, _ = fmt.Fprintf(w, "set off      %d: %s\n", len(t.Triggered), printable(strings.Join(t.Triggered, ", ")))
-	_, _ = fmt.Fprintf(w, "NOT set off  %d: %s\n", len(t.Missing), printable(strings.Join(t.Missing, ", ")))
+	_, _ = fmt.Fprintf(w, "set off      %d: %s\n", len(t.Triggered), items(t.Triggered))
+	_, _ = fmt.Fprintf(w, "NOT set off  %d: %s\n", len(t.Missing), items(t.Missing))
 	_, _ = fmt.Fprintf(w, "report       %s\n", t.Hash)
 	if t.Signed.IsZero() {
 		_, _ = fmt.Fprintf(w, "signed       by nobody; sign it off with: interlock device walktest sign %s --report %s\n", id, t.Hash)
 		return
 	}
 	_, _ = fmt.Fprintf(w, "signed       %s by %s%s\n", t.Signed.Format(time.DateTime), t.SignedBy, because(t.Note))
+}
+
+func items(list []api.WalkItem) string {
+	names := make([]string, 0, len(list))
+	for _, i := range list {
+		names = append(names, strings.TrimSpace(i.Sensor+" "+i.Point))
+	}
+	return printable(strings.Join(names, ", "))
 }
 
 type deviceWalktestSignCmd struct {
