@@ -25,6 +25,7 @@ import (
 
 // Config names the doors.
 type Config struct {
+	// Doors are the doors, panels and ports with hours.
 	Doors []Door `yaml:"doors"`
 }
 

@@ -15,6 +15,7 @@ import (
 // through a transistor in the loop, say. It is how a contact that was welded or
 // bridged is found before somebody relies on it.
 type Drive struct {
+	// Chip and Offset are the output line, as those of an input are.
 	Chip   string `yaml:"chip"`
 	Offset uint32 `yaml:"offset"`
 	// Active is the electrical level that opens the loop: high (the default) or
