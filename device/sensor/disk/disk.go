@@ -191,6 +191,9 @@ func (s *Sensor) read(name string) (disk, bool) {
 			}
 		}
 	}
+	if strings.HasPrefix(name, "mmcblk") {
+		d["slot"] = sensor.Text(readSmall(filepath.Join(dir, "device/type"))) // SD, or MMC for what is soldered in
+	}
 	return d, true
 }
 
@@ -232,6 +235,9 @@ func (w *watch) start() error {
 	}
 	if w.sensor.known == nil {
 		w.sensor.known = found
+		for _, d := range found {
+			d["since"] = "start"
+		}
 	}
 	return w.rescan("")
 }
@@ -339,7 +345,9 @@ func (w *watch) removed(name string) {
 		return // software's, or the look by the clock was first
 	}
 	delete(w.sensor.known, name)
-	built, sev := d["removable"] != "1", core.SeverityHigh
+	// A card that was put in while we watched is told by the sd driver; one that was
+	// there at the start may hold the system.
+	built, sev := d["removable"] != "1" && (d["slot"] != "SD" || d["since"] == "start"), core.SeverityHigh
 	if !built {
 		sev = core.SeverityLow
 	}

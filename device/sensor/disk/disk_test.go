@@ -295,3 +295,26 @@ func TestTheSelfTestWarnsOfADiskWithoutAName(t *testing.T) {
 		t.Errorf("findings %v", result)
 	}
 }
+
+func TestACardOfTheMachineIsMissedAndAForeignOneIsNot(t *testing.T) {
+	for _, early := range []bool{true, false} {
+		r := newRig(t)
+		card := map[string]string{"device/type": "SD", "device/cid": "035344", "removable": "0"}
+		if early {
+			r.insert("mmcblk0", place, card)
+		}
+		stop := r.start()
+		r.await(beat)
+		if !early {
+			r.insert("mmcblk0", place, card)
+			r.say("add", "mmcblk0", "disk")
+			r.await("component_added")
+		}
+		r.pull("mmcblk0", place)
+		r.say("remove", "mmcblk0", "disk")
+		if x, _ := r.await("component_removed"); x.Alarm != early {
+			t.Errorf("there from the start %v, alarm %v", early, x.Alarm)
+		}
+		stop()
+	}
+}
