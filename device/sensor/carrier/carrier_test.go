@@ -220,3 +220,24 @@ func TestANameThatNoInterfaceCanHaveIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestTheSelfTestClaimsNothingThatItDidNotTry(t *testing.T) {
+	l := newLab(t, "eth0")
+	l.await("eth0 is up", isLevel("eth0", false))
+	found := make(chan []sensor.Finding, 1)
+	go func() {
+		runtime.LockOSThread()
+		if err := netns.Set(l.ns); err != nil {
+			found <- []sensor.Finding{sensor.Found("namespace", sensor.Fail, err.Error())}
+			return
+		}
+		found <- newDriver(t, core.SystemClock{}, "eth0", "eth7").SelfTest(context.Background())
+	}()
+	got := map[string]sensor.Result{}
+	for _, f := range <-found {
+		got[f.Check] = f.Result
+	}
+	if got["links"] != sensor.Pass || got["eth0"] != sensor.Untried || got["eth7"] != sensor.Fail {
+		t.Errorf("%v", got)
+	}
+}

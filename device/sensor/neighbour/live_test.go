@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -386,4 +387,56 @@ func TestAnInterfaceThatCantBeHeardIsAFault(t *testing.T) {
 	l.must(l.nl.LinkDel(eth0))
 	l.advance()
 	l.await("eth0 is gone", broken("eth0"))
+}
+
+func TestTheSelfTestHearsAndSaysWhereItHeardNothing(t *testing.T) {
+	devicetest.NeedsRoot(t, "a network namespace")
+	l := &lab{t: t}
+	ready, found := make(chan error, 1), make(chan []sensor.Finding, 1)
+	ctx, stop := context.WithTimeout(context.Background(), time.Second)
+	defer stop()
+	go func() {
+		runtime.LockOSThread()
+		err := l.build()
+		ready <- err
+		if err != nil {
+			return
+		}
+		s, err := neighbour.New(sensor.Env{ID: core.MustID[core.SensorID]("net"), Clock: core.SystemClock{}}, neighbour.Config{Interfaces: []string{"eth0", "eth7"}})
+		if err != nil {
+			found <- nil
+			return
+		}
+		quiet := s.SelfTest(ctx)
+		again, stop := context.WithTimeout(context.Background(), 20*time.Second)
+		defer stop()
+		done := make(chan struct{})
+		go l.speak(done)
+		found <- append(quiet, s.SelfTest(again)...)
+		close(done)
+	}()
+	l.must(<-ready)
+	results := map[string][]sensor.Result{}
+	for _, f := range <-found {
+		results[f.Check] = append(results[f.Check], f.Result)
+	}
+	if got := results["eth0"]; !slices.Equal(got, []sensor.Result{sensor.Untried, sensor.Pass}) {
+		t.Errorf("eth0: %v", got)
+	}
+	if got := results["eth7"]; !slices.Equal(got, []sensor.Result{sensor.Fail, sensor.Fail}) {
+		t.Errorf("eth7: %v", got)
+	}
+}
+
+// speak has somebody speak again and again.
+func (l *lab) speak(done <-chan struct{}) {
+	frame := frametest.ARP(mac1, ip("192.0.2.21"), own)
+	for {
+		_, _ = unix.Write(l.segment, frame)
+		select {
+		case <-done:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
