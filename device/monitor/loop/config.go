@@ -14,7 +14,7 @@ import (
 
 // Config configures the judge.
 type Config struct {
-	// Loops are the supervised loops of this sensor, 1 to 12.
+	// Loops are the supervised loops of this sensor, 1 to 10.
 	Loops []Loop `yaml:"loops"`
 }
 
@@ -65,9 +65,9 @@ type Bands struct {
 	Cut []float64 `yaml:"cut,omitempty"`
 }
 
-// maxLoops bounds a configuration: each loop has four points of the sixty-four
+// maxLoops bounds a configuration: each loop has five points of the sixty-four
 // that a sensor may have.
-const maxLoops = 12
+const maxLoops = 10
 
 var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,31}$`)
 

@@ -30,6 +30,7 @@ var Doc = sensor.Doc{
 		{Type: "loop_cut", Severity: core.SeverityCritical, Alarm: true, Meaning: "the wire is cut: no current flows"},
 		{Type: "loop_short", Severity: core.SeverityCritical, Alarm: true, Meaning: "the wire is shorted: it has no resistance"},
 		{Type: "loop_tamper", Severity: core.SeverityCritical, Alarm: true, Meaning: "the loop has a resistance that it should never have, or a voltage from elsewhere"},
+		{Type: "loop_unsteady", Severity: core.SeverityMedium, Meaning: "the loop leaves its state again and again, too shortly to count: somebody works on the wire, or it is bad"},
 		{Type: "loop_restored", Severity: core.SeverityInfo, Meaning: "the loop can be read again; a latch stays"},
 	},
 	Tested: []sensor.Tested{sensor.TestedKernel, sensor.TestedSimulator},
@@ -73,6 +74,8 @@ type loop struct {
 	refAt     time.Time
 	blindFrom time.Time // since when it can't be judged
 	broken    bool      // and that was told
+	out       bool      // the last sample meant another state
+	unsteady  []time.Time
 }
 
 // New returns a judge for the loops.
@@ -123,15 +126,44 @@ func (l *loop) judge(now time.Time, volt float64) []sensor.Reading {
 	fraction := volt / supply
 	current, known := l.state.Now()
 	seen := l.classify(fraction, current)
+	said := l.steady(now, known && seen != current)
 	changed := l.state.See(now, seen, l.need(seen))
 	if !changed && known && l.state.Away(now) > 2*l.Hold {
 		l.state.Set(tamper) // it means one thing and then another, and never what it should
 		changed = current != tamper
 	}
 	if _, known := l.state.Now(); !known || !changed && !l.broken && l.told {
+		return said
+	}
+	return append(said, l.tell(volt, supply)...)
+}
+
+// A loop that leaves its state so often within that time is one that somebody
+// works on, however short each time is.
+const (
+	maxExcursions = 20
+	excursionTime = time.Minute
+)
+
+// steady counts how often the loop leaves its state.
+func (l *loop) steady(now time.Time, out bool) []sensor.Reading {
+	left := out && !l.out
+	if l.out = out; !left {
 		return nil
 	}
-	return l.tell(volt, supply)
+	l.unsteady = append(l.unsteady, now)
+	for now.Sub(l.unsteady[0]) > excursionTime {
+		l.unsteady = l.unsteady[1:]
+	}
+	n := len(l.unsteady)
+	if n < maxExcursions {
+		return nil
+	}
+	l.unsteady = nil
+	return []sensor.Reading{{
+		Kind: sensor.Pulse, Point: l.Name + "/unsteady", Type: "loop_unsteady", Severity: core.SeverityMedium,
+		Fields: sensor.Fields(map[string]any{"loop": l.Name, "times": n, "window_ms": excursionTime.Milliseconds()}),
+	}}
 }
 
 // supply is what the loop hangs on, or why that is not known.

@@ -27,6 +27,7 @@ type bench struct {
 	levels map[string]bool // by type and point
 	broken bool
 	heard  []sensor.Reading
+	pulses []string
 }
 
 // deol has two resistors of the pull-up's size: all five states.
@@ -63,8 +64,12 @@ func (b *bench) hold(ohm float64, samples int) (alarms []string) {
 func (b *bench) volt(point string, v float64) (alarms []string) {
 	for _, r := range b.j.Judge(b.now, sensor.Reading{Kind: sensor.Measure, Point: point, Value: v, Unit: sensor.UnitVolt}) {
 		b.heard = append(b.heard, r)
-		if r.Kind == sensor.Broken {
+		switch r.Kind {
+		case sensor.Broken:
 			b.broken = true
+			continue
+		case sensor.Pulse:
+			b.pulses = append(b.pulses, r.Type)
 			continue
 		}
 		if b.broken = false; r.Active && !b.levels[r.Type] {
@@ -227,8 +232,29 @@ func TestNoiseAtABorderDoesNotChatter(t *testing.T) {
 	told := len(b.heard)
 	b.wobble = 0.02 * 3.3 // more than the hysteresis
 	b.hold(border, 600)
-	if n := len(b.heard) - told; n > 4 {
+	if n := len(b.heard) - len(b.pulses) - told; n > 4 {
 		t.Errorf("a minute of strong noise told %d levels", n)
+	}
+}
+
+func TestALoopThatIsTriedAgainAndAgainIsTold(t *testing.T) {
+	b := newBench(t, deol())
+	b.hold(2200, 10)
+	for range 25 {
+		if got := b.hold(4400, 1); got != nil {
+			t.Fatalf("one sample: %v", got)
+		}
+		b.hold(2200, 9)
+	}
+	if len(b.pulses) != 1 || b.pulses[0] != "loop_unsteady" {
+		t.Errorf("25 tries in as many seconds: %v", b.pulses)
+	}
+	for range 25 { // a spike every ten seconds
+		b.hold(4400, 1)
+		b.hold(2200, 99)
+	}
+	if len(b.pulses) != 1 {
+		t.Errorf("a spike now and then: %v", b.pulses)
 	}
 }
 

@@ -37,6 +37,8 @@ var Doc = sensor.Doc{
 		{Type: "battery_critical", Severity: core.SeverityHigh, Alarm: true, Meaning: "a battery is nearly empty: soon nothing is sensed"},
 		{Type: "battery_eased", Severity: core.SeverityInfo, Meaning: "it is low and no longer nearly empty"},
 		{Type: "battery_ok", Severity: core.SeverityInfo, Meaning: "it is charged again"},
+		{Type: "battery_failing", Severity: core.SeverityMedium, Meaning: "a battery says of itself that it is too hot, too cold, worn or dead"},
+		{Type: "battery_good", Severity: core.SeverityInfo, Meaning: "it no longer does"},
 		{Type: "throttled", Severity: core.SeverityMedium, Meaning: "the processor is slowed for its heat or its supply"},
 		{Type: "throttle_over", Severity: core.SeverityInfo, Meaning: "it no longer is"},
 	},
@@ -135,6 +137,8 @@ func (j *Judge) judgedAs(r sensor.Reading) judged {
 		return &battery{judge: j, source: source}
 	case what == "capacity":
 		return newCharge(j.cfg)
+	case what == "unhealthy":
+		return &flag{kind: "battery_failing", clear: "battery_good"}
 	case r.Point == "throttle/undervoltage":
 		return &flag{kind: "voltage_sag", clear: "voltage_normal", alarm: true}
 	case source == "throttle":

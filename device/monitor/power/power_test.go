@@ -180,6 +180,7 @@ func TestABatteryWarnsThenAlarms(t *testing.T) {
 	s := newScope(t)
 	s.want("down", s.wave("BAT0/capacity", sensor.UnitPercent, 100, func(i int) float64 { return float64(100 - i) }), "battery_low", "battery_critical")
 	s.want("up", s.wave("BAT0/capacity", sensor.UnitPercent, 100, func(i int) float64 { return float64(i) }), "-battery_critical", "-battery_low")
+	s.want("worn", s.is("BAT0/unhealthy", sensor.UnitNone, 1), "battery_failing")
 	edge := newScope(t)
 	edge.want("at the limit", edge.wave("BAT0/capacity", sensor.UnitPercent, 500, func(i int) float64 { return float64(19 + i%3) }), "battery_low")
 }

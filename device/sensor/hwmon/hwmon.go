@@ -109,6 +109,16 @@ type input struct {
 	name                    string // "intrusion0_alarm", "temp1"
 	label                   string
 	quantity                *quantity // nil for a switch
+	fault                   bool      // the chip says whether its probe is broken
+}
+
+// faulty asks the chip about its probe. A broken one has a value too.
+func (in input) faulty() bool {
+	if !in.fault {
+		return false
+	}
+	text, err := sysfs.Read(filepath.Join(in.dir, in.name+"_fault"))
+	return err != nil || text != "0"
 }
 
 func (in input) place() string { return sensor.Text(in.chip + "@" + in.device) }
@@ -169,6 +179,8 @@ func (s *Sensor) inputsOf(chip, dir string) (list []input) {
 			if in, ok := s.inputOf(e.Name()); ok {
 				in.chip, in.device, in.dir = chip, device, d
 				in.label, _ = sysfs.Read(filepath.Join(d, in.name+"_label")) // most have none
+				_, err := os.Stat(filepath.Join(d, in.name+"_fault"))
+				in.fault = err == nil
 				list = append(list, in)
 			}
 		}

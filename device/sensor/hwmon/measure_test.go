@@ -153,3 +153,20 @@ func TestAConfigurationThatCannotBeMeantIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// A probe that is broken has a value all the same.
+func TestAProbeThatTheChipCallsBrokenIsBroken(t *testing.T) {
+	r := newRigWith(t, Config{Measures: []string{"temp", "fan"}})
+	dir := board(r)
+	r.write(filepath.Join(dir, "temp1_fault"), "0")
+	stop, wait := r.start()
+	const chip = "nct6775@nct6775.656/"
+	r.await("warm", isMeasure(chip+"temp1", 41.5))
+	r.write(filepath.Join(dir, "temp1_fault"), "1")
+	r.await("broken", isBroken(chip+"temp1"))
+	r.await("the fan goes on", isMeasure(chip+"fan1", 1204))
+	r.write(filepath.Join(dir, "temp1_fault"), "0")
+	r.await("well again", isMeasure(chip+"temp1", 41.5))
+	stop()
+	r.must(wait())
+}

@@ -44,6 +44,9 @@ func (in input) test() sensor.Finding {
 	if err != nil {
 		return sensor.Found(check, sensor.Fail, err.Error())
 	}
+	if in.faulty() {
+		return sensor.Found(check, sensor.Fail, "the chip says that its probe is broken")
+	}
 	v *= in.quantity.factor
 	switch why := fmt.Sprintf("%.4g %s", v, in.quantity.unit); {
 	case in.quantity.unit == sensor.UnitRPM && v == 0:

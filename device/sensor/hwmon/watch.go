@@ -177,6 +177,9 @@ func (w *watch) measure(in input, text string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", in.point(), err)
 	}
+	if in.faulty() {
+		return core.E(core.KindUnavailable, "hwmon.Run", in.point()+": the chip says that its probe is broken")
+	}
 	r := sensor.Reading{Kind: sensor.Measure, Point: in.point(), Value: v * in.quantity.factor, Unit: in.quantity.unit}
 	if in.label != "" {
 		r.Fields = sensor.Fields(map[string]string{"label": sensor.Text(in.label)})

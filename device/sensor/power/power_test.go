@@ -109,7 +109,7 @@ func laptop() map[string]string {
 	return map[string]string{
 		class + "AC/type": "Mains", class + "AC/online": "1",
 		class + "BAT0/type": "Battery", class + "BAT0/status": "Full", class + "BAT0/capacity": "98", class + "BAT0/voltage_now": "12480000",
-		class + "BAT0/current_now": "1500000", class + "BAT0/temp": "314", class + "BAT0/serial_number": "17\x1b[2J", class + "BAT0/present": "1",
+		class + "BAT0/current_now": "1500000", class + "BAT0/temp": "314", class + "BAT0/serial_number": "17\x1b[2J", class + "BAT0/present": "1", class + "BAT0/health": "Overheat",
 		"proc/sys/kernel/random/boot_id": "0e1d", "sys/class/watchdog/watchdog0/bootstatus": "32",
 	}
 }
@@ -132,6 +132,7 @@ func TestSuppliesAndBatteriesComeInTheirUnits(t *testing.T) {
 	r.await("charge", at("BAT0/capacity", 98))
 	r.await("heat", at("BAT0/temp", 31.4))
 	r.await("calm", at("BAT0/discharging", 0))
+	r.await("too hot", at("BAT0/unhealthy", 1))
 	stop()
 	r.must(wait())
 }

@@ -58,6 +58,9 @@ func (s *Sensor) readSupplies() (all []number) {
 		if text, err := sysfs.Read(s.supply(name, "status")); err == nil {
 			all = append(all, number{point: name + "/discharging", value: flag(text == "Discharging")})
 		}
+		if text, err := sysfs.Read(s.supply(name, "health")); err == nil {
+			all = append(all, number{point: name + "/unhealthy", value: flag(text != "Good" && text != "Unknown")})
+		}
 	}
 	return all
 }
