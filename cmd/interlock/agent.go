@@ -13,8 +13,11 @@ import (
 
 // agentCmd is the agent and what is asked of it.
 type agentCmd struct {
-	Run    agentRunCmd    `cmd:"" default:"withargs" help:"Run it. This is what 'interlock agent' alone does."`
-	Replay agentReplayCmd `cmd:"" help:"Show recordings of motion to the judges that the agent runs."`
+	Run      agentRunCmd     `cmd:"" default:"withargs" help:"Run it. This is what 'interlock agent' alone does."`
+	Doctor   agentDoctorCmd  `cmd:"" help:"Test what this device senses with, and say what could not be tested."`
+	Sensors  agentSensorsCmd `cmd:"" help:"What its sensors say now."`
+	WalkTest agentWalkCmd    `cmd:"" name:"walk-test" help:"Set off each sensor once, and have that reported."`
+	Replay   agentReplayCmd  `cmd:"" help:"Show recordings of motion to the judges that the agent runs."`
 }
 
 type agentRunCmd struct {

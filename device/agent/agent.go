@@ -94,6 +94,7 @@ type Agent struct {
 	equipped []sensor.Sensor
 	kinds    map[core.SensorID]string
 	ports    ports
+	walk     walk
 	testing  sync.Mutex    // held during a self-test
 	detailed time.Duration // when a heartbeat last had everything; of the housekeeping
 	waiting  map[core.UUID]*link.Verified

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/device/monitor"
 	"github.com/interlock-security/interlock/device/monitor/schedule"
 	"github.com/interlock-security/interlock/link"
 )
@@ -219,6 +220,17 @@ func (a *Agent) endGrants() {
 		return
 	}
 	_ = a.rearm("the time of the disarming is over", func() error { return nil })
+	var gone []grant
+	a.view(func(_ string, b *body) {
+		for _, g := range b.Bypassed {
+			if ended(g) {
+				gone = append(gone, g)
+			}
+		}
+	})
+	for _, g := range gone {
+		a.cutBypass(g)
+	}
 	a.later(func(b *body) error {
 		if b.Disarmed != nil && ended(*b.Disarmed) {
 			b.Disarmed = nil
@@ -226,6 +238,17 @@ func (a *Agent) endGrants() {
 		b.Bypassed = slices.DeleteFunc(b.Bypassed, ended)
 		return nil
 	})
+}
+
+// cutBypass ends a bypass that the monitor still has: its clock stood while the
+// machine slept, and the grant's did not.
+func (a *Agent) cutBypass(g grant) {
+	for _, s := range a.mon.Statuses() {
+		same := func(b monitor.Bypassed) bool { return b.Point == g.Point && b.Ticket == g.Ticket }
+		if s.ID == g.Sensor && slices.ContainsFunc(s.Bypassed, same) {
+			_ = a.mon.SetBypass(monitor.Bypass{Sensor: g.Sensor, Point: g.Point, Ticket: g.Ticket, For: 1}) // it is one that was taken before
+		}
+	}
 }
 
 // planBypass takes a sensor or a point out of service. One that watches around

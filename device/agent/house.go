@@ -24,6 +24,7 @@ func (a *Agent) keepHouse(ctx context.Context) {
 		a.dueRoot()
 		a.endGrants()
 		a.keepTime()
+		a.watchWalk()
 		a.mend()
 		a.refusals.flush(a)
 		if now := a.cfg.Clock.Now(); now.Sub(beat) >= a.cfg.Heartbeat || now.Before(beat) {

@@ -185,6 +185,9 @@ func (a *Agent) serveLocal(ctx context.Context, l net.Listener) error {
 	mux.HandleFunc("POST /v1/quarantine", a.localEffect("quarantine", a.quarantineLocally))
 	mux.HandleFunc("POST /v1/order", a.localOrder)
 	mux.HandleFunc("POST /v1/doctor", a.localDoctor)
+	mux.HandleFunc("POST /v1/walk-test", a.localWalk(a.startWalk))
+	mux.HandleFunc("GET /v1/walk-test", a.localWalk(func(*http.Request) (*WalkTest, error) { return a.walking() }))
+	mux.HandleFunc("POST /v1/walk-test/end", a.localWalk(func(*http.Request) (*WalkTest, error) { return a.endWalk("somebody ended it") }))
 	mux.HandleFunc("/", a.localRefused)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
@@ -248,50 +251,6 @@ func (a *Agent) localDoctor(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answerLocal(w, http.StatusOK, report)
-}
-
-// Ask reads the status of the agent that listens at a socket.
-func Ask(ctx context.Context, socket string) (*Status, error) {
-	s := new(Status)
-	return s, call(ctx, http.MethodGet, socket, "/v1/status", 10*time.Second, s)
-}
-
-// Doctor has the agent that listens at a socket test itself.
-func Doctor(ctx context.Context, socket string) (*Report, error) {
-	r := new(Report)
-	return r, call(ctx, http.MethodPost, socket, "/v1/doctor", 2*testLimit, r)
-}
-
-// call asks an agent for something and reads the answer into v.
-func call(ctx context.Context, method, socket, path string, limit time.Duration, v any) error {
-	c := &http.Client{Timeout: limit, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
-	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, nil)
-	if err != nil {
-		return core.Wrap(core.KindInternal, "agent.Ask", err)
-	}
-	res, err := c.Do(req)
-	if err != nil {
-		return &core.Error{Kind: core.KindUnavailable, Op: "agent.Ask", Msg: "no agent answers at " + socket, Err: err, Hint: "is it running, and are you its owner?"}
-	}
-	defer res.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(res.Body, 4<<20))
-	if err != nil {
-		return core.Wrap(core.KindUnavailable, "agent.Ask", err)
-	}
-	if res.StatusCode != http.StatusOK {
-		var said struct{ Error string }
-		_ = json.Unmarshal(raw, &said) // what is no object said nothing
-		return core.E(core.KindConflict, "agent.Ask", "the agent says: "+sensor.Text(said.Error))
-	}
-	if err := json.Unmarshal(raw, v); err != nil {
-		return core.Wrap(core.KindInvalid, "agent.Ask", err)
-	}
-	return nil
 }
 
 // removeStale removes a socket that a killed agent left.

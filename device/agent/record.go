@@ -213,7 +213,7 @@ func (a *Agent) event(kind string, sev core.Severity, fields map[string]any) lin
 	now := a.cfg.Clock.Now()
 	return link.DeviceEvent{
 		ID: core.NewUUID(now), Time: max(0, now.UnixMicro()), Mono: a.cfg.Elapsed().Microseconds(), Type: kind, Class: core.ClassDeviceState,
-		Severity: sev, Fields: sensor.Fields(fields),
+		Severity: sev, Fields: boundFields(sensor.Fields(fields)),
 	}
 }
 
@@ -225,6 +225,7 @@ func (a *Agent) tell(kind string, sev core.Severity, fields map[string]any) {
 // sink takes the monitor's events: the effect of a latch first, then the record.
 func (a *Agent) sink(e monitor.Event) {
 	a.ports.note(a.kinds[e.Sensor], e)
+	a.tick(e)
 	out := link.DeviceEvent{
 		ID: core.NewUUID(e.At), Time: max(0, e.At.UnixMicro()), Mono: a.cfg.Elapsed().Microseconds(), Type: e.Type, Class: e.Class,
 		Severity: e.Severity, Sensor: e.Sensor.String(), State: e.State, Simulated: e.Simulated, Fields: boundFields(e.Fields),
