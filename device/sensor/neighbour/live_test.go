@@ -106,6 +106,24 @@ func (l *lab) build() error {
 	return l.plug(segment)
 }
 
+// emptyLab is a lab without a driver in it.
+func emptyLab(t *testing.T) *lab {
+	t.Helper()
+	l := &lab{t: t}
+	ready := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the runtime throws the thread away
+		ready <- l.build()
+	}()
+	l.must(<-ready)
+	t.Cleanup(func() {
+		_ = unix.Close(l.segment)
+		l.nl.Close()
+		_ = l.device.Close()
+	})
+	return l
+}
+
 // quiet keeps the device's kernel from speaking IPv6, so that whatever leaves it
 // is the driver's.
 func quiet(path string) { _ = os.WriteFile(path, []byte("1"), 0o600) }
