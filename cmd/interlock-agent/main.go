@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,8 +21,14 @@ import (
 	"github.com/interlock-security/interlock/platform/config"
 )
 
-// cli are the flags. Those that the configuration file has too win over it.
+// cli is the command line.
 type cli struct {
+	Run    runCmd    `cmd:"" default:"withargs" help:"Run the agent. This is what interlock-agent alone does."`
+	Doctor doctorCmd `cmd:"" help:"Test what this device senses with, and say what could not be tested."`
+}
+
+// runCmd are the flags. Those that the configuration file has too win over it.
+type runCmd struct {
 	Config    string   `help:"Configuration file (YAML); without one, the defaults of a machine with its own sensors." type:"path"`
 	DataDir   string   `help:"Where keys, state and spool are kept." type:"path" placeholder:"DIR"`
 	RunDir    string   `help:"Where the local socket is." type:"path" placeholder:"DIR"`
@@ -39,7 +46,13 @@ type cli struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	var found failures
+	switch {
+	case errors.As(err, &found):
+		stop()
+		os.Exit(found.code)
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "interlock-agent:", err)
 		if hint := core.HintOf(err); hint != "" {
 			fmt.Fprintln(os.Stderr, "hint:", hint)
@@ -47,7 +60,13 @@ func main() {
 		stop()
 		os.Exit(2)
 	}
+	stop()
 }
+
+// failures ends a doctor who found something.
+type failures struct{ code int }
+
+func (f failures) Error() string { return "" }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var c cli
@@ -58,10 +77,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return core.Wrap(core.KindInternal, "main", err)
 	}
-	if _, err := parser.Parse(args); err != nil {
+	verb, err := parser.Parse(args)
+	if err != nil {
 		return core.Wrap(core.KindInvalid, "", err)
 	}
 	_ = os.Unsetenv("INTERLOCK_ENROL") // no child of ours needs the secret
+	if verb.Command() == "doctor" {
+		return c.Doctor.examine(ctx, stdout)
+	}
+	return c.Run.start(ctx, stdout, stderr)
+}
+
+// start runs the agent, or does the one thing that was asked for.
+func (c *runCmd) start(ctx context.Context, stdout, stderr io.Writer) error {
 	cfg, err := c.configure()
 	if err != nil {
 		return err
@@ -78,14 +106,51 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return agent.Main(ctx, cfg)
 }
 
-func (c *cli) level() slog.Level {
+// doctorCmd tests the device: its running agent, or the configuration's sensors
+// where none runs. Exit code 0 when everything passed, 1 when something failed, 2
+// when something could not be tested or needs a person.
+type doctorCmd struct {
+	Config string `help:"Configuration file (YAML)." type:"path"`
+	RunDir string `help:"Where the local socket is." type:"path" placeholder:"DIR"`
+	JSON   bool   `help:"Machine-readable output." name:"json"`
+}
+
+func (c *doctorCmd) examine(ctx context.Context, stdout io.Writer) error {
+	cfg := agent.Default()
+	if c.Config != "" {
+		if err := config.Load(c.Config, &cfg); err != nil {
+			return err
+		}
+	}
+	if c.RunDir != "" {
+		cfg.RunDir = c.RunDir
+	}
+	r, err := agent.Doctor(ctx, cfg.SocketPath())
+	if core.KindOf(err) == core.KindUnavailable {
+		r, err = agent.Examine(ctx, cfg)
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = printJSON(stdout, r)
+	} else {
+		err = r.Write(stdout, false)
+	}
+	if code := r.Code(); err == nil && code != 0 {
+		return failures{code}
+	}
+	return err
+}
+
+func (c *runCmd) level() slog.Level {
 	if c.Verbose {
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
 }
 
-func (c *cli) configure() (agent.Config, error) {
+func (c *runCmd) configure() (agent.Config, error) {
 	cfg := agent.Default()
 	if c.Config != "" {
 		if err := config.Load(c.Config, &cfg); err != nil {
@@ -121,7 +186,11 @@ func printStatus(ctx context.Context, w io.Writer, socket string) error {
 	if err != nil {
 		return err
 	}
+	return printJSON(w, st)
+}
+
+func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	return enc.Encode(st)
+	return enc.Encode(v)
 }

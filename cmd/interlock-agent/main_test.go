@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +45,34 @@ func TestFlags(t *testing.T) {
 		if core.KindOf(err) != r.kind || (err == nil) != (r.kind == core.KindInternal) || !strings.Contains(out.String(), r.want) {
 			t.Errorf("%s: %v\n%s", r.name, err, out.String())
 		}
+	}
+}
+
+// What could not be tested is no pass, and the exit code says so.
+func TestTheDoctorsExitCode(t *testing.T) {
+	dir := t.TempDir()
+	for _, row := range []struct {
+		sensors, want string
+		code          int
+	}{
+		{"sensors: []\n", "SKIPPED", 2},
+		{"sensors: [{id: lid, driver: gpio, lines: [{name: lid, chip: no-such-chip, offset: 1}]}]\n", "FAIL", 1},
+	} {
+		file := filepath.Join(dir, "agent.yaml")
+		if err := os.WriteFile(file, []byte(row.sensors), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range [][]string{{}, {"--json"}} {
+			var out, log bytes.Buffer
+			err := run(t.Context(), append([]string{"doctor", "--config", file, "--run-dir", dir}, format...), &out, &log)
+			var found failures
+			if !errors.As(err, &found) || found.code != row.code || !strings.Contains(strings.ToUpper(out.String()), row.want) {
+				t.Errorf("%v %v\n%s", err, format, out.String())
+			}
+		}
+	}
+	if err := run(t.Context(), []string{"doctor", "--config", filepath.Join(dir, "none.yaml")}, io.Discard, io.Discard); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("no file: %v", err)
 	}
 }
 

@@ -31,7 +31,7 @@ a second one, ` + "`next:`" + `, with what to do. Flags win over environment var
 		verb, text, _ := strings.Cut(section, "\n")
 		fmt.Fprintf(&page, "\n## %s\n\n```text\n%s\n```\n", strings.TrimSpace(verb), strings.TrimSpace(text))
 	}
-	agent := exec.Command(filepath.Join(built(t), "interlock-agent"), "--help")
+	agent := exec.Command(filepath.Join(built(t), "interlock-agent"), "run", "--help")
 	agent.Env = append(os.Environ(), "COLUMNS=80")
 	out, err := agent.Output()
 	if err != nil {
