@@ -10,7 +10,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
 )
 
@@ -160,19 +159,4 @@ func (inv inventory) pages() []page {
 		all[n].parts, all[n].size = append(all[n].parts, p), all[n].size+len(b)
 	}
 	return all
-}
-
-// answer is what the TPM said when it was last asked.
-type answer struct {
-	parts []sensor.Part
-	err   error
-}
-
-// tpm asks the TPM, or repeats what it said.
-func (s *Sensor) tpm() ([]sensor.Part, error) {
-	if s.asked == nil || core.KindOf(s.asked.err) == core.KindUnavailable {
-		parts, err := s.tpms()
-		s.asked = &answer{parts, err}
-	}
-	return s.asked.parts, s.asked.err
 }

@@ -85,8 +85,9 @@ type Sensor struct {
 	// permanent and openTPM ask this machine's kernel; a test has others.
 	permanent func() (map[string]string, error)
 	openTPM   func(path string) (transport.TPMCloser, error)
-	// asked is what the TPM said: it is slow, and asked when it may have changed.
-	asked *answer
+	// asked is what the TPM said, asking a question that it has not answered yet.
+	asked  *answer
+	asking chan answer
 }
 
 // New returns a driver that reads the environment's /sys, /proc and /dev.

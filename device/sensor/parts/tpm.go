@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
@@ -25,25 +27,65 @@ const (
 	chunk          = 512 // every TPM gives as much at once
 )
 
-// tpms is the TPM, by the key that its maker gave it. A machine without one has
-// none; one that is there and can't be asked is an error.
-func (s *Sensor) tpms() ([]sensor.Part, error) {
+// patience is how long a TPM may take to answer. One that hangs is broken, and
+// keeps nobody from seeing the other parts.
+const patience = 20 * time.Second
+
+// answer is what the TPMs said when they were last asked.
+type answer struct {
+	parts []sensor.Part
+	err   error
+}
+
+// tpm is the TPM, by the key that its maker gave it, or what it said the last
+// time: it is slow. A machine without one has none; one that is there and can't
+// be asked is an error.
+func (s *Sensor) tpm() ([]sensor.Part, error) {
 	names, err := s.tree.list("class/tpm")
 	if err != nil {
 		return nil, err
 	}
-	var parts []sensor.Part
-	for _, name := range names {
-		if strings.HasPrefix(name, "tpmrm") {
-			continue
+	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(n, "tpmrm") })
+	if len(names) == 0 || s.asked != nil && s.asked.err == nil {
+		return s.asked.told(len(names))
+	}
+	if s.asking == nil {
+		s.asking = make(chan answer, 1)
+		go func(out chan<- answer) { out <- s.askAll(names) }(s.asking)
+	}
+	select {
+	case a := <-s.asking:
+		s.asking, s.asked = nil, &a
+	case <-s.env.Clock.After(patience):
+		return nil, core.E(core.KindUnavailable, "parts.tpm", fmt.Sprintf("no answer in %s", patience))
+	}
+	return s.asked.parts, s.asked.err
+}
+
+// told is the answer while there are TPMs at all.
+func (a *answer) told(n int) ([]sensor.Part, error) {
+	if a == nil || n == 0 {
+		return nil, nil
+	}
+	return a.parts, a.err
+}
+
+// askAll asks each TPM. It runs on a goroutine of its own, where a panic would
+// end the agent.
+func (s *Sensor) askAll(names []string) (a answer) {
+	defer func() {
+		if p := recover(); p != nil {
+			a = answer{err: core.E(core.KindInternal, "parts.tpm", fmt.Sprintf("its answer broke us: %v", p))}
 		}
+	}()
+	for _, name := range names {
 		p, err := s.tpmPart(name)
 		if err != nil {
-			return nil, err
+			return answer{err: err}
 		}
-		parts = append(parts, p)
+		a.parts = append(a.parts, p)
 	}
-	return parts, nil
+	return a
 }
 
 func (s *Sensor) tpmPart(name string) (sensor.Part, error) {

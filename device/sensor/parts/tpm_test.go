@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 	"github.com/google/go-tpm/tpm2/transport/linuxudstpm"
+
+	"github.com/interlock-security/interlock/core/clocktest"
 )
 
 // power starts a real TPM 2.0 in software on the state in a folder.
@@ -159,5 +162,39 @@ func TestATPMThatCannotBeAskedIsBrokenAndNotMissing(t *testing.T) {
 	s.asked = nil
 	if inv := s.scan(); inv.broken["tpm"] == "" {
 		t.Errorf("broken %v, missing %v", inv.broken, inv.missing)
+	}
+}
+
+// A TPM that takes a question and says nothing must not hide the other parts.
+func TestATPMThatHangsIsBrokenAndTheOthersAreCounted(t *testing.T) {
+	s := withTPM(t, "/nowhere")
+	clock, _ := s.env.Clock.(*clocktest.Clock)
+	hang, asked := make(chan struct{}), make(chan struct{}, 10)
+	s.openTPM = func(string) (transport.TPMCloser, error) {
+		asked <- struct{}{}
+		<-hang
+		panic("and then this")
+	}
+	for range 2 { // the second look waits for the first question
+		done := make(chan inventory, 1)
+		go func() { done <- s.scan() }()
+		deadline := time.Now().Add(20 * time.Second)
+		for clock.Waiters() == 0 {
+			if time.Now().After(deadline) {
+				t.Fatal("it does not wait")
+			}
+			runtime.Gosched()
+		}
+		clock.Advance(patience)
+		if inv := <-done; inv.broken["tpm"] == "" || inv.counts["pci"] != 6 {
+			t.Errorf("broken %v, counts %v", inv.broken, inv.counts)
+		}
+	}
+	if len(asked) != 1 {
+		t.Errorf("asked %d times", len(asked))
+	}
+	close(hang)
+	if inv := s.scan(); inv.broken["tpm"] == "" {
+		t.Errorf("broken %v", inv.broken)
 	}
 }
