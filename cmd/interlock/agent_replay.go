@@ -63,7 +63,7 @@ func (c *agentReplayCmd) Run(e *env) error {
 
 func (c *agentReplayCmd) learn(e *env) (base *replay.Baseline, err error) {
 	if c.Baseline == "" {
-		return nil, nil //nolint:nilnil // no baseline is no error
+		return base, nil
 	}
 	err = openTrace(e, c.Baseline, func(r io.Reader) error {
 		base, err = replay.Learn(r)

@@ -57,7 +57,7 @@ func Classify(c Config, f Features) Verdict {
 		}
 	}
 	return Verdict{Class: ClassDisturbed, Score: 0.3, Why: fmt.Sprintf("moved by %.3f g rms for %.1f s, peak %.2f g, turned %.1f° (less than %.1f°): too weak or too mixed to name",
-		f.RMS, f.Duration, f.Peak, f.Tilt, c.Tilt)}
+		f.RMS, f.Duration, f.Peak, f.Tilt, tiltFrom(c, f))}
 }
 
 func round(v float64, digits int) float64 {
@@ -100,8 +100,9 @@ func whyDrop(c Config, f Features) string {
 // Steps are 1.2 to 2.6 a second; who runs makes more, and harder ones.
 func isWalked(c Config, f Features) bool {
 	pace := f.Step >= 0.7 && (f.Step <= 2.4 || f.Step <= 3.4 && f.RMS >= 0.6)
-	byHand := f.Tilt >= c.Tilt/2 || f.RMS >= 6*c.Handling
-	slow := f.LowShare >= 0.5 || f.Tilt >= c.Tilt && f.LowShare >= 0.3
+	byHand := f.Tilt >= c.Tilt/2+f.Unsure || f.RMS >= 6*c.Handling ||
+		f.Linear && f.Stepping >= 0.6 && f.Low >= 2*c.Handling
+	slow := f.LowShare >= 0.5 || turned(c, f) && f.LowShare >= 0.3
 	return pace && byHand && slow && f.Stepping >= 0.4 && f.Duration >= 3 && f.Low >= 1.6*c.Handling
 }
 
@@ -114,7 +115,11 @@ func whyWalked(c Config, f Features) string {
 		f.Step, f.Low, c.Handling, f.Duration, f.Tilt)
 }
 
-func turned(c Config, f Features) bool { return !f.Linear && f.Tilt >= c.Tilt }
+func turned(c Config, f Features) bool { return !f.Linear && f.Tilt >= tiltFrom(c, f) }
+
+// tiltFrom is the angle from which it was turned: more where it was already
+// moving when it was first felt, so that nobody knows how it stood.
+func tiltFrom(c Config, f Features) float64 { return c.Tilt + f.Unsure }
 
 func isLifted(c Config, f Features) bool {
 	return turned(c, f) && f.Low >= c.Handling && f.Duration < 8 && f.LowShare >= 0.3
@@ -130,12 +135,12 @@ func scoreTurned(c Config, f Features) float64 { return over(f.Tilt, c.Tilt*0.8)
 
 func whyLifted(c Config, f Features) string {
 	return fmt.Sprintf("gravity turned by up to %.1f° (%.1f° at the end, %.1f° are a tilt) while it moved with %.2f g below 6 Hz (a hand's from %.2f g) for %.1f s",
-		f.Tilt, f.Net, c.Tilt, f.Low, c.Handling, f.Duration)
+		f.Tilt, f.Net, tiltFrom(c, f), f.Low, c.Handling, f.Duration)
 }
 
 func whyTilted(c Config, f Features) string {
 	return fmt.Sprintf("gravity turned by up to %.1f° (%.1f° at the end) against where it was, %.1f° for %.0f s are a tilt; it moved with only %.3f g below 6 Hz",
-		f.Tilt, f.Net, c.Tilt, c.TiltHold.Seconds(), f.Low)
+		f.Tilt, f.Net, tiltFrom(c, f), c.TiltHold.Seconds(), f.Low)
 }
 
 // A machine's vibration is steady and faster than anything a hand does.
@@ -143,7 +148,8 @@ func isDrill(c Config, f Features) bool {
 	if f.Duration < drillTime(c, f) || f.Median < drillLevel(c, f) {
 		return false
 	}
-	return f.Steady >= 0.3 && f.Busy >= 0.75 && f.LowShare <= slowOfNoise(f) && f.Low < 1.5*c.Handling+0.2*f.RMS && f.Hertz >= min(8, 0.19*f.Rate)
+	steady := f.Steady >= 0.3 || f.Steady >= 0.15 && f.Duration >= 2*drillTime(c, f) // who saws pulls and pushes
+	return steady && f.Busy >= 0.75 && f.LowShare <= slowOfNoise(f) && f.Low < 1.5*c.Handling+0.2*f.RMS && f.Hertz >= min(8, 0.19*f.Rate)
 }
 
 // A sensor too slow to see how fast it vibrates still sees that no hand and no
@@ -213,16 +219,16 @@ func whyShaken(c Config, f Features) string {
 // afterwards as it stood.
 func isQuake(c Config, f Features) bool {
 	bumps := float64(f.Shocks) > 1+0.4*f.Duration
-	return f.Duration >= 4 && f.LowShare >= 0.35 && f.Low >= c.Still*0.7 && (f.Linear || f.Tilt < c.Tilt) && !bumps
+	return f.Duration >= 4 && f.LowShare >= 0.35 && f.Low >= max(c.Still/4, 2*f.Floor) && !turned(c, f) && !bumps
 }
 
 func scoreQuake(_ Config, f Features) float64 {
-	return 0.3 + 0.4*f.LowShare*min(1, f.Duration/10) - 0.3*f.Stepping
+	return 0.3 + 0.4*f.LowShare*min(1, f.Duration/10) - 0.2*f.Stepping + 0.2*over(f.RMS, 0.02)
 }
 
 func whyQuake(c Config, f Features) string {
 	return fmt.Sprintf("shaken for %.0f s with %.3f g, %.0f %% of it below 6 Hz, and not turned (%.1f°, less than %.1f°): a quake would shake the neighbours too",
-		f.Duration, f.RMS, 100*f.LowShare, f.Tilt, c.Tilt)
+		f.Duration, f.RMS, 100*f.LowShare, f.Tilt, tiltFrom(c, f))
 }
 
 func isFootsteps(c Config, f Features) bool {
@@ -236,7 +242,7 @@ func whyFootsteps(_ Config, f Features) string {
 }
 
 func isKnock(c Config, f Features) bool {
-	if f.Peak >= 1 && f.Duration < 3 && f.Tilt < c.Tilt {
+	if f.Peak >= 1 && f.Duration < 3 && !turned(c, f) {
 		return true // a hand that heaves stays well below
 	}
 	short := f.LowShare < 0.6 || f.Median < f.RMS/2.5

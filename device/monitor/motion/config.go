@@ -30,7 +30,7 @@ type Config struct {
 	// Knock is the peak in g from which a short shock is told. Default 0.08.
 	Knock float64 `yaml:"knock_g"`
 	// Blow is the peak in g of a knock that counts as an attack once there were
-	// Blows of them within a minute. Defaults 2 and 5.
+	// Blows of them within a minute. Defaults 4 and 5.
 	Blow  float64 `yaml:"blow_g"`
 	Blows int     `yaml:"blows"`
 	// Tilt is how far gravity must have turned, in degrees, and TiltHold for how
@@ -66,7 +66,7 @@ func (c Config) withDefaults() Config {
 		{&c.Still, 0.012},
 		{&c.Handling, 0.05},
 		{&c.Knock, 0.08},
-		{&c.Blow, 2},
+		{&c.Blow, 4},
 		{&c.Tilt, 2},
 		{&c.Drift, 0.25},
 		{&c.FallG, 0.35},

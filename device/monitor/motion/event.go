@@ -19,6 +19,7 @@ func (j *Judge) open(h hopSum, slowly bool) {
 		e.Start -= j.c.TiltHold
 	}
 	e.Start = max(e.Start, 0)
+	e.Unsure = j.unsure
 	e.Floor, e.Learned, e.Linear = j.floor.Value, j.floor.Learned >= 3, j.linear
 	e.Began = h.start < startSpan+hop
 	j.ep = e
@@ -73,7 +74,7 @@ func (j *Judge) decide(at time.Duration, held float64) {
 	case at-e.Start >= longest:
 	case !quiet:
 		return
-	case held >= j.c.Tilt/2 && !j.settled() && at-e.End < time.Minute:
+	case held >= (j.c.Tilt+j.unsure)/2 && !j.settled() && at-e.End < time.Minute:
 		return
 	}
 	j.finish()
@@ -99,11 +100,12 @@ func (j *Judge) finish() {
 		// What was short has no three seconds to hold a tilt: where gravity
 		// points once it is quiet again counts as well.
 		f.Net = signal.Angle(j.gravity(), j.anchor)
-		if j.bins.Len() >= second && j.last.At-e.End >= j.c.Quiet-hop {
+		calm := j.bins.Len() >= second && j.last.At-e.End >= j.c.Quiet-hop
+		if calm {
 			f.Tilt = max(f.Tilt, f.Net)
 		}
-		if f.Net >= j.c.Tilt {
-			j.anchor = j.gravity()
+		if f.Net >= j.c.Tilt+j.unsure || calm && j.unsure > 0 {
+			j.anchor, j.unsure = j.gravity(), 0
 			clear(j.angles)
 		}
 	}
@@ -192,7 +194,7 @@ func (j *Judge) fields(f Features, v Verdict, over bool) map[string]any {
 		"rms_g": round(f.RMS, 4), "peak_g": round(f.Peak, 3), "tilt_degrees": round(f.Net, 1), "hertz": round(f.Hertz, 1),
 	}
 	switch {
-	case v.Class == ClassEarthquake, v.Class == ClassHandling && f.Tilt < j.c.Tilt:
+	case v.Class == ClassEarthquake, v.Class == ClassHandling && !turned(j.c, f):
 		m["fleet"] = "ask"
 	case v.Class == ClassDrill:
 		j.offer = memory{1, round(f.Median, 6)}

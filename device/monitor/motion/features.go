@@ -29,6 +29,7 @@ type Features struct {
 	Falls      int     // how often it weighed nothing for an instant
 	Tilt       float64 // degrees, the largest that lasted
 	Net        float64 // degrees, at the end
+	Unsure     float64 // degrees by which it is not known how it stood before
 	Step       float64 // Hz, of what repeats itself; 0 for nothing
 	Stepping   float64 // share of the looks at which it repeated itself like that
 	Rhythm     float64 // Hz, of the repetition of shocks

@@ -117,12 +117,22 @@ func (j *Judge) calibrate() {
 	if len(samples) == 0 {
 		return
 	}
-	mean, size, rms := spread(samples)
-	j.setScale(mean, size, rms)
-	j.anchor = mean.Mul(j.scale)
+	first := survey(samples)
+	j.setScale(first)
+	j.anchor = first.mean.Mul(j.scale)
 	j.mean.Put(j.anchor, 1)
 	if j.floor.Learned == 0 {
-		j.floor.Value = min(rms*j.scale, 0.8*j.c.Still)
+		most := 0.8 * j.c.Still
+		if first.white {
+			most = noisiest
+		}
+		j.floor.Value = min(first.rms*j.scale, most)
+	}
+	if !j.linear {
+		j.unsure = min(math.Atan2(first.sway, first.mean.Len())*180/math.Pi, 6)
+		if j.unsure < 1.5 {
+			j.unsure = 0
+		}
 	}
 	j.last = signal.Sample{At: samples[0].At, V: samples[0].V.Mul(j.scale)}
 	for _, s := range samples {
@@ -130,16 +140,59 @@ func (j *Judge) calibrate() {
 	}
 }
 
-// spread returns the mean vector, the mean length and how far samples scatter.
-func spread(samples []signal.Sample) (mean signal.Vec, size, rms float64) {
+// noisiest is the most noise, in g, that a sensor at rest is believed to have of
+// its own: old telephones come near it.
+const noisiest = 0.06
+
+// first is what the first second tells.
+type first struct {
+	mean signal.Vec
+	size float64 // mean length
+	rms  float64 // how far the samples scatter
+	sway float64 // how far the means of fifths of it do
+	// white says that they scatter as noise of the sensor does: from sample to
+	// sample, alike on all axes, without outliers.
+	white bool
+}
+
+func survey(samples []signal.Sample) (f first) {
 	n := 1 / float64(len(samples))
 	for _, s := range samples {
-		mean, size = mean.Add(s.V.Mul(n)), size+s.V.Len()*n
+		f.mean, f.size = f.mean.Add(s.V.Mul(n)), f.size+s.V.Len()*n
 	}
-	for _, s := range samples {
-		rms += s.V.Sub(mean).Square() * n
+	var axes signal.Vec
+	var turn, far float64
+	for i, s := range samples {
+		d := s.V.Sub(f.mean)
+		axes = axes.Add(signal.Vec{X: d.X * d.X, Y: d.Y * d.Y, Z: d.Z * d.Z})
+		far = max(far, d.Square())
+		if i > 0 {
+			turn += s.V.Sub(samples[i-1].V).Square() / 2
+		}
 	}
-	return mean, size, math.Sqrt(rms)
+	sum := axes.X + axes.Y + axes.Z
+	f.rms = math.Sqrt(sum * n)
+	f.sway = swaying(samples, f.mean)
+	least, most := min(axes.X, axes.Y, axes.Z), max(axes.X, axes.Y, axes.Z)
+	f.white = len(samples) >= 15 && turn > 0.75*sum && turn < 1.25*sum && most < 5*least && far*n < 16*sum*n*n
+	return f
+}
+
+// swaying is how far the means of the fifths of the samples scatter.
+func swaying(samples []signal.Sample, mean signal.Vec) float64 {
+	part := len(samples) / 5
+	if part == 0 {
+		return 0
+	}
+	sum := 0.0
+	for k := range 5 {
+		var m signal.Vec
+		for _, s := range samples[k*part : (k+1)*part] {
+			m = m.Add(s.V.Mul(1 / float64(part)))
+		}
+		sum += m.Sub(mean).Square() / 5
+	}
+	return math.Sqrt(sum)
 }
 
 // units are what sensors are known to speak by mistake.
@@ -155,11 +208,11 @@ var units = []struct {
 // setScale judges the length of gravity. A few percent are the tolerance of
 // cheap sensors; beyond it the numbers are not in g, which is a fault of the
 // installation and no theft.
-func (j *Judge) setScale(mean signal.Vec, size, rms float64) {
-	still := rms < 0.1*mean.Len()
-	if size < 0.3 {
+func (j *Judge) setScale(f first) {
+	still, size := f.rms < 0.1*f.mean.Len(), f.size
+	if f.mean.Len() < 0.3 && (size < 0.3 || f.mean.Len() < 0.35*size) {
 		j.linear = true
-		j.doubt("calibration", fmt.Sprintf("it weighs %.2f g at the start: the sensor leaves gravity out (linear acceleration), so tilts and falls can't be seen", size))
+		j.doubt("calibration", fmt.Sprintf("it weighs %.2f g at the start: the sensor leaves gravity out (linear acceleration), so tilts can't be seen", f.mean.Len()))
 		return
 	}
 	for _, u := range units {

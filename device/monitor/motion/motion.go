@@ -46,6 +46,7 @@ type Judge struct {
 	shocks  *signal.Ring // X: the largest departure within the bin
 	mean    signal.Low   // gravity as it is about now
 	anchor  signal.Vec   // gravity as it should be
+	unsure  float64      // degrees by which that may be wrong
 	angles  []float64    // of the last hops, a ring
 	angleAt int
 	floor   signal.Floor
@@ -144,7 +145,7 @@ func (j *Judge) Tick(now time.Time) []sensor.Reading {
 // SetArming tells how the device is armed.
 func (j *Judge) SetArming(_ time.Time, a core.Arming) []sensor.Reading {
 	if a == core.Armed && j.arming != core.Armed && j.ready && j.ep == nil && j.bins.Len() >= second {
-		j.anchor = j.gravity() // what was done while disarmed was allowed
+		j.anchor, j.unsure = j.gravity(), 0 // what was done while disarmed was allowed
 	}
 	j.arming = a
 	return nil
@@ -266,8 +267,8 @@ func (j *Judge) endHop(at time.Duration) {
 	active := level >= j.threshold()
 	switch {
 	case j.ep != nil:
-	case active, held >= j.c.Tilt, j.sustained(level):
-		j.open(h, !active && held >= j.c.Tilt)
+	case active, held >= j.c.Tilt+j.unsure, j.sustained(level):
+		j.open(h, !active && held >= j.c.Tilt+j.unsure)
 	default:
 		j.rest(level, angle)
 		return
@@ -295,7 +296,7 @@ func (j *Judge) threshold() float64 {
 // sustained says that a vibration too weak to be noticed at once has gone on for
 // some time. It needs a floor that was seen.
 func (j *Judge) sustained(level float64) bool {
-	if j.floor.Learned < 5 || level < max(j.c.Drill/4, 3.5*j.floor.Value) {
+	if j.floor.Learned < 5 || level < max(j.c.Still/3, 3.5*j.floor.Value) {
 		j.sustain = 0
 		return false
 	}
@@ -309,6 +310,10 @@ func (j *Judge) rest(level, angle float64) {
 		j.floor.Put(level, hop.Seconds())
 	}
 	if j.linear || angle == 0 {
+		return
+	}
+	if j.unsure > 0 && j.past.Len() > 2 && signal.Angle(j.past.At(0), j.past.At(2)) < 0.3 {
+		j.anchor, j.unsure = j.gravity(), 0
 		return
 	}
 	// Temperature turns the anchor, but only so fast: whoever tilts the device

@@ -288,6 +288,31 @@ func TestClipping(t *testing.T) {
 	}
 }
 
+// An old telephone's sensor is noisy from the first sample on, and is still.
+func TestNoisySensor(t *testing.T) {
+	for _, rate := range []float64{20, 50, 100, 200} {
+		for _, noise := range []float64{0.005, 0.01, 0.02, 0.03} {
+			all := show(t, judge(t, motion.Config{}), synth.Make(synth.Config{Seed: uint64(rate), Rate: rate, Noise: noise, Step: 0.004, Jitter: 0.3, Length: 30 * time.Second, Turned: true}))
+			if len(all) != 0 {
+				t.Errorf("%g Hz, %g g of noise: %s: %s", rate, noise, classes(all), all[0].Why)
+			}
+		}
+	}
+}
+
+// A recording that begins while a door swings does not know how it stood before.
+func TestBeginsInMotion(t *testing.T) {
+	samples := synth.Make(synth.Config{Rate: 104, Length: 12 * time.Second})
+	for i := range samples {
+		if at := samples[i].At.Seconds(); at < 1.8 {
+			samples[i].X += 0.12 * math.Sin(math.Pi*(at+0.4)/1.1) * math.Exp(-at/2)
+		}
+	}
+	if all := show(t, judge(t, motion.Config{}), samples); alarms(all) {
+		t.Errorf("called %s: %s", classes(all), all[len(all)-1].Why)
+	}
+}
+
 // A fault of the installation is told as that, and the judge goes on.
 func TestWrongScale(t *testing.T) {
 	for _, c := range []struct {
