@@ -25,7 +25,7 @@ func BenchmarkLook(b *testing.B) {
 		b.Fatal(list, err)
 	}
 	clock := clocktest.New(time.Unix(0, 0))
-	l := &looking{sensor: &Sensor{env: sensor.Env{Clock: clock}}, list: list, emit: func(sensor.Reading) {}, told: map[string]time.Time{}}
+	l := newLooking(&Sensor{env: sensor.Env{Clock: clock}}, list, func(sensor.Reading) {})
 	for b.Loop() {
 		if err := l.once(clock.Now()); err != nil {
 			b.Fatal(err)

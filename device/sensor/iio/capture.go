@@ -69,7 +69,7 @@ func (c *capture) run(ctx context.Context, emit func(sensor.Reading)) error {
 	defer stop()
 	r := &recording{capture: c, emit: emit, came: c.sensor.since(), spreads: make([]spread, len(c.elements))}
 	if c.sensor.named() && len(c.beside) > 0 {
-		r.around = &looking{sensor: c.sensor, list: c.beside, emit: emit, told: map[string]time.Time{}}
+		r.around = newLooking(c.sensor, c.beside, emit)
 	}
 	buf := make([]byte, 32<<10)
 	for ctx.Err() == nil {

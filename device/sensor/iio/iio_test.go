@@ -584,3 +584,30 @@ func TestABufferThatCanNoLongerBeHadIsTold(t *testing.T) {
 	stop()
 	r.must(wait())
 }
+
+// Beside acceleration what is slow is read once a second, and of what turns the
+// extremes of each chunk are told.
+func TestWhatIsSlowIsReadSlowlyBesideAcceleration(t *testing.T) {
+	r := newRig(t)
+	files := mma8452()
+	files["in_temp_raw"], files["in_temp_scale"] = "20", "1000"
+	files["in_anglvel_z_raw"], files["in_anglvel_scale"] = "100", "0.001"
+	r.device("iio:device0", "1-001c", files)
+	stop, wait := r.start(Config{Device: "mma8452", Mode: ModePoll})
+	samples, temps, turns := 0, 0, 0
+	for samples < 100 {
+		switch x := r.await("a reading", func(sensor.Reading) bool { return true }); {
+		case x.Kind == sensor.Waveform:
+			samples += len(x.Wave.Samples)
+		case x.Point == "temp":
+			temps++
+		case x.Point == "anglvel_z":
+			turns++
+		}
+	}
+	if temps < 2 || temps > samples/10 || turns < 2 || turns > samples/5 {
+		t.Errorf("%d samples, %d temperatures, %d rates of turn", samples, temps, turns)
+	}
+	stop()
+	r.must(wait())
+}

@@ -2,6 +2,7 @@ package iio
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/interlock-security/interlock/device/sensor"
@@ -20,11 +21,17 @@ type looking struct {
 	wave   []sensor.Sample
 	told   map[string]time.Time // broken channels
 	beat   time.Time
+	due    map[string]time.Time // slow channels beside fast ones
+	turns  map[string]*spread   // rates of turn since the last chunk
 }
+
+// slowly is how often a slow channel is read beside a fast one.
+const slowly = time.Second
 
 // look reads every channel, at the configured rate, until ctx ends.
 func (s *Sensor) look(ctx context.Context, list []channel, emit func(sensor.Reading)) error {
-	l := &looking{sensor: s, list: list, emit: emit, full: s.full(list), told: map[string]time.Time{}}
+	l := newLooking(s, list, emit)
+	l.full = s.full(list)
 	period := time.Duration(float64(time.Second) / s.cfg.rate(list, false))
 	for {
 		if err := l.once(s.env.Clock.Now()); err != nil {
@@ -38,13 +45,34 @@ func (s *Sensor) look(ctx context.Context, list []channel, emit func(sensor.Read
 	}
 }
 
+func newLooking(s *Sensor, list []channel, emit func(sensor.Reading)) *looking {
+	return &looking{sensor: s, list: list, emit: emit, told: map[string]time.Time{}, due: map[string]time.Time{}, turns: map[string]*spread{}}
+}
+
+// waits says that a channel need not be read now: what is slow does not get
+// faster by being looked at as often as acceleration.
+func (l *looking) waits(now time.Time, c channel) bool {
+	if c.quantity.motion || c.quantity.fast || !slices.ContainsFunc(l.list, func(o channel) bool { return o.quantity.motion }) {
+		return false
+	}
+	if next := l.due[c.name]; now.Before(next) && next.Sub(now) <= slowly {
+		return true
+	}
+	l.due[c.name] = now.Add(slowly)
+	return false
+}
+
 // once reads every channel one time. A channel that fails is broken at its point
 // and the others go on; if all fail, the device does.
 func (l *looking) once(now time.Time) error {
 	var last error
-	failed, axes := 0, 0
+	failed, axes, asked := 0, 0, 0
 	sample := sensor.Sample{At: now.Sub(l.sensor.base)}
 	for _, c := range l.list {
+		if l.waits(now, c) {
+			continue
+		}
+		asked++
 		v, err := l.read(c)
 		switch {
 		case sysfs.Gone(err):
@@ -55,11 +83,13 @@ func (l *looking) once(now time.Time) error {
 		case c.axis() >= 0:
 			setAxis(&sample, c.axis(), v)
 			axes++
+		case c.quantity.motion:
+			l.turned(c, v)
 		default:
-			l.emit(sensor.Reading{Kind: sensor.Measure, Point: c.name, Value: v, Unit: c.quantity.unit, Lively: c.lively(l.sensor.cfg), Fields: labelled(c)})
+			l.number(c, v)
 		}
 	}
-	if failed == len(l.list) {
+	if failed == asked {
 		return last
 	}
 	if axes > 0 && axes == axesOf(l.list) {
@@ -77,12 +107,36 @@ func (l *looking) read(c channel) (float64, error) {
 	return c.value(raw)
 }
 
-// flush tells the wave once it is a chunk long.
+// flush tells the wave, and what turned, once a chunk is over.
 func (l *looking) flush(now time.Time) {
-	if n := len(l.wave); n > 0 && (l.wave[n-1].At-l.wave[0].At >= chunk || l.beat.IsZero() || now.Sub(l.beat) >= chunk) {
-		l.emit(sensor.Reading{Kind: sensor.Waveform, Point: pointAccel, Lively: livelyAxes(l.list, l.sensor.cfg), Wave: &sensor.Wave{Full: l.full, Samples: l.wave}})
-		l.wave, l.beat = nil, now
+	if !l.beat.IsZero() && now.Sub(l.beat) < chunk && now.After(l.beat) {
+		return
 	}
+	l.beat = now
+	if len(l.wave) > 0 {
+		l.emit(sensor.Reading{Kind: sensor.Waveform, Point: pointAccel, Lively: livelyAxes(l.list, l.sensor.cfg), Wave: &sensor.Wave{Full: l.full, Samples: l.wave}})
+		l.wave = nil
+	}
+	for _, c := range l.list {
+		if s := l.turns[c.name]; s != nil {
+			for _, v := range s.take() {
+				l.number(c, v)
+			}
+		}
+	}
+}
+
+func (l *looking) number(c channel, v float64) {
+	l.emit(sensor.Reading{Kind: sensor.Measure, Point: c.name, Value: v, Unit: c.quantity.unit, Lively: c.lively(l.sensor.cfg), Fields: labelled(c)})
+}
+
+// turned keeps a rate of turn for the chunk: of each the smallest and the largest
+// is told.
+func (l *looking) turned(c channel, v float64) {
+	if l.turns[c.name] == nil {
+		l.turns[c.name] = &spread{}
+	}
+	l.turns[c.name].add(v)
 }
 
 func (l *looking) broken(now time.Time, c channel, err error) {
