@@ -164,6 +164,7 @@ func (c *Core) lifecycle(now time.Time, in *input, kind string, sev core.Severit
 }
 
 func (c *Core) event(now time.Time, in *input, point string, r sensor.Reading, class int) Event {
+	in.touch()
 	if r.Severity == "" {
 		r.Severity = core.SeverityInfo
 	}
@@ -217,8 +218,7 @@ func (c *Core) endAlarm(now time.Time, in *input) {
 
 // tellActivity reports what went on at latched points, once a window.
 func (c *Core) tellActivity(now time.Time, in *input) {
-	for _, name := range in.names {
-		p := in.points[name]
+	for _, p := range in.list {
 		if p.activity.count == 0 || now.Sub(p.activity.first) < c.rules.Window {
 			continue
 		}
@@ -227,7 +227,7 @@ func (c *Core) tellActivity(now time.Time, in *input) {
 			fields["latched"] = p.latch.ID
 		}
 		p.activity = tally{}
-		c.out = append(c.out, c.event(now, in, name, sensor.Reading{
+		c.out = append(c.out, c.event(now, in, p.name, sensor.Reading{
 			Type: "latch_activity", Severity: core.SeverityMedium, Simulated: in.simulated, Fields: sensor.Fields(fields),
 		}, core.ClassDeviceState))
 	}

@@ -52,6 +52,7 @@ func (c *Core) Bypass(now time.Time, b Bypass) ([]Event, error) {
 		return nil, core.E(core.KindInvalid, op, "a bypass lasts longer than nothing and begins now or later")
 	}
 	c.advance(now)
+	in.touch()
 	in.bypasses = slices.DeleteFunc(in.bypasses, func(x Bypassed) bool { return x.Point == b.Point && x.Ticket == b.Ticket })
 	if len(in.bypasses) >= maxBypasses {
 		return c.take(now), core.E(core.KindTooLarge, op, fmt.Sprintf("sensor %s has %d bypasses already", b.Sensor, maxBypasses))
@@ -68,6 +69,7 @@ func (c *Core) Bypass(now time.Time, b Bypass) ([]Event, error) {
 func (c *Core) Slept(now time.Time, d time.Duration) []Event {
 	for _, id := range c.order {
 		in := c.inputs[id]
+		in.touch()
 		for i := range in.bypasses {
 			b := &in.bypasses[i]
 			b.From, b.Until = b.From.Add(-d), b.Until.Add(-d)
@@ -93,8 +95,8 @@ func (c *Core) turnBypasses(now time.Time, in *input) {
 	for _, b := range ended {
 		c.lifecycle(now, in, "bypass_ended", core.SeverityInfo, b.fields())
 	}
-	for _, name := range in.names {
-		c.resume(now, in, in.points[name])
+	for _, p := range in.list {
+		c.resume(now, in, p)
 	}
 }
 
@@ -149,16 +151,6 @@ func (in *input) bypassUntil() time.Time {
 		}
 	}
 	return until
-}
-
-func (in *input) bypassDeadlines(all []time.Time) []time.Time {
-	for _, b := range in.bypasses {
-		if !b.Begun {
-			all = append(all, b.From)
-		}
-		all = append(all, b.Until)
-	}
-	return all
 }
 
 func (in *input) listBypasses() []Bypassed {

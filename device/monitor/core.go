@@ -207,6 +207,7 @@ func (c *Core) Skipped(now time.Time, id core.SensorID, reason string) []Event {
 	if in == nil {
 		return nil
 	}
+	in.touch()
 	in.skipped = reason
 	c.lifecycle(now, in, "sensor_skipped", core.SeverityLow, map[string]any{"why": sensor.Text(reason)})
 	return c.take(now)
@@ -219,6 +220,7 @@ func (c *Core) Failed(now time.Time, id core.SensorID, why string, panicked bool
 	if in == nil {
 		return nil
 	}
+	in.touch()
 	in.running, in.stale, in.fault = false, "", sensor.Text(why)
 	in.settle()
 	c.lifecycle(now, in, "sensor_lost", core.SeverityHigh, map[string]any{"why": in.fault, "panic": panicked, "failures": in.fail()})
@@ -235,6 +237,7 @@ func (c *Core) Read(now time.Time, id core.SensorID, r sensor.Reading) []Event {
 	// that ends it came before the tick.
 	c.advance(now)
 	r.Simulated = r.Simulated || in.spec.Caps.Simulated
+	in.touch()
 	c.alive(now, in, r)
 	c.observe(now, in, r)
 	c.handle(now, in, r)
@@ -292,9 +295,13 @@ func (c *Core) Tick(now time.Time) []Event {
 func (c *Core) advance(now time.Time) {
 	for _, id := range c.order {
 		in := c.inputs[id]
+		if due := c.due(in); due.IsZero() || now.Before(due) {
+			continue
+		}
+		in.touch()
 		c.turnBypasses(now, in)
-		for _, name := range in.names {
-			if p := in.points[name]; p.pending != nil && now.Sub(p.pending.since) >= c.debounce(in) {
+		for _, p := range in.list {
+			if p.pending != nil && now.Sub(p.pending.since) >= c.debounce(in) {
 				c.accept(now, in, p)
 			}
 		}
@@ -339,15 +346,15 @@ func (c *Core) silence(now time.Time, in *input) {
 // Next returns when Tick has something to do, the zero time for never.
 func (c *Core) Next() time.Time {
 	var next time.Time
-	for _, in := range c.inputs {
-		for _, t := range in.deadlines(c.debounce(in), c.rules.Window) {
-			if next.IsZero() || t.Before(next) {
-				next = t
-			}
+	for _, id := range c.order {
+		if t := c.due(c.inputs[id]); !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
 		}
 	}
 	return next
 }
+
+func (c *Core) due(in *input) time.Time { return in.nextDue(c.debounce(in), c.rules.Window) }
 
 // Release clears the named latches and returns the ids that were set. An input
 // that is still active latches anew at once, under another id: a release is for
@@ -355,15 +362,15 @@ func (c *Core) Next() time.Time {
 func (c *Core) Release(now time.Time, ids []string) (released []string, events []Event) {
 	for _, sensorID := range c.order {
 		in := c.inputs[sensorID]
-		for _, name := range in.names {
-			p := in.points[name]
+		in.touch()
+		for _, p := range in.list {
 			if p.latch == nil || !slices.Contains(ids, p.latch.ID) {
 				continue
 			}
 			id := p.latch.ID
 			fields := sensor.Fields(map[string]any{"released": id, "coalesced": p.activity.fields()})
 			released, p.latch, p.activity = append(released, id), nil, tally{}
-			c.out = append(c.out, c.event(now, in, name, sensor.Reading{Type: "latch_released", Severity: core.SeverityMedium, Simulated: in.simulated, Fields: fields}, core.ClassDeviceState))
+			c.out = append(c.out, c.event(now, in, p.name, sensor.Reading{Type: "latch_released", Severity: core.SeverityMedium, Simulated: in.simulated, Fields: fields}, core.ClassDeviceState))
 			c.relatch(now, in, p)
 		}
 	}
@@ -386,8 +393,9 @@ func (c *Core) SetArming(now time.Time, a core.Arming) []Event {
 	if a == core.Armed && was != core.Armed {
 		for _, id := range c.order {
 			in := c.inputs[id]
-			for _, name := range in.names {
-				c.relatch(now, in, in.points[name])
+			in.touch()
+			for _, p := range in.list {
+				c.relatch(now, in, p)
 			}
 		}
 	}

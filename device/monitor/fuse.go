@@ -42,9 +42,10 @@ func (c *Core) fuse() {
 func (c *Core) weigh(now time.Time) {
 	for _, id := range c.order {
 		in := c.inputs[id]
-		if in.spec.Fusion == nil {
+		if in.spec.Fusion == nil || !c.newsFor(in) {
 			continue
 		}
+		in.touch() // for the fusions of it
 		was := in.ailing
 		in.ailing, in.seen = c.ailing(in)
 		if !in.seen {
@@ -60,6 +61,14 @@ func (c *Core) weigh(now time.Time) {
 		}
 		c.tellAiling(now, in, was)
 	}
+	for _, in := range c.inputs {
+		in.touched = false
+	}
+}
+
+// newsFor says whether anything about the sensors of a fusion may have changed.
+func (c *Core) newsFor(in *input) bool {
+	return slices.ContainsFunc(in.spec.Of, func(id core.SensorID) bool { return c.inputs[id].touched })
 }
 
 func (c *Core) tellAiling(now time.Time, in *input, was map[core.SensorID]core.SensorState) {
@@ -150,8 +159,8 @@ func (in *input) owner(r sensor.Reading) *input {
 func (c *Core) disown(now time.Time, in *input) {
 	for _, id := range in.spec.Of {
 		of := c.inputs[id]
-		for _, name := range of.names {
-			if p := of.points[name]; p.latch == nil {
+		for _, p := range of.list {
+			if p.latch == nil {
 				c.relatch(now, of, p)
 			}
 		}

@@ -176,6 +176,9 @@ func (h *history) holds() {
 			h.t.Fatalf("latch %+v was never told", l)
 		}
 	}
+	if next, anew := h.core.Next(), h.core.NextAnew(); !next.Equal(anew) {
+		h.t.Fatalf("the next deadline is %s, and reckoned anew %s", next.Sub(epoch), anew.Sub(epoch))
+	}
 	states := map[core.SensorID]core.SensorState{}
 	for _, s := range h.core.Statuses() {
 		states[s.ID] = s.State

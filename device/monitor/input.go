@@ -36,7 +36,10 @@ type input struct {
 	cutAt       time.Time // when its driver was last cut for silence
 	alarmed     time.Time // when a pulse last alarmed without a latch, zero once that was ended
 	points      map[string]*point
-	names       []string // keys of points, in order of appearance
+	list        []*point // the same, in order of appearance
+	touched     bool     // something about it may have changed since the fusions were told
+	staleDue    bool     // and since due was reckoned
+	due         time.Time
 	readings    budget
 	lifecycle   budget
 }
@@ -65,7 +68,27 @@ type change struct {
 	since   time.Time
 }
 
-func newInput(s Spec) *input { return &input{spec: s, points: map[string]*point{}} }
+func newInput(s Spec) *input {
+	return &input{spec: s, points: map[string]*point{}, touched: true, staleDue: true}
+}
+
+// touch says that something about the sensor may have changed. Whoever changes
+// anything calls it: a device with nothing going on reckons nothing.
+func (in *input) touch() { in.touched, in.staleDue = true, true }
+
+// nextDue is when something about the sensor is due, the zero time for never.
+func (in *input) nextDue(debounce, window time.Duration) time.Time {
+	if !in.staleDue {
+		return in.due
+	}
+	in.staleDue, in.due = false, time.Time{}
+	in.deadlines(debounce, window, func(t time.Time) {
+		if !t.IsZero() && (in.due.IsZero() || t.Before(in.due)) {
+			in.due = t
+		}
+	})
+	return in.due
+}
 
 func (in *input) point(name string) *point {
 	if p, ok := in.points[name]; ok {
@@ -79,7 +102,7 @@ func (in *input) point(name string) *point {
 	}
 	p := &point{name: name}
 	in.points[name] = p
-	in.names = append(in.names, name)
+	in.list = append(in.list, p)
 	return p
 }
 
@@ -92,6 +115,7 @@ func (in *input) quietSince() time.Time {
 }
 
 func (in *input) restore(l Latch) {
+	in.touch()
 	p := in.point(l.Point)
 	p.latch, p.types = &l, []string{l.Type}
 	in.simulated = in.simulated || l.Simulated
@@ -100,7 +124,7 @@ func (in *input) restore(l Latch) {
 // settle drops what was about to change: after a failure the driver tells the
 // levels anew.
 func (in *input) settle() {
-	for _, p := range in.points {
+	for _, p := range in.list {
 		p.pending = nil
 	}
 }
@@ -112,8 +136,8 @@ func (in *input) fail() int {
 
 func (in *input) latches() []Latch {
 	var all []Latch
-	for _, name := range in.names {
-		if l := in.points[name].latch; l != nil {
+	for _, p := range in.list {
+		if l := p.latch; l != nil {
 			all = append(all, *l)
 		}
 	}
@@ -152,6 +176,7 @@ func (in *input) amiss(name, why string) {
 
 // start begins a run of the driver: every silence is counted from here.
 func (in *input) start(now time.Time) {
+	in.touch()
 	in.running, in.lastSeen, in.sampleMoved, in.sampled = true, now, now, false
 	in.grace(now)
 }
@@ -159,7 +184,7 @@ func (in *input) start(now time.Time) {
 // grace gives each point its time anew: while the driver said nothing, no point
 // could.
 func (in *input) grace(now time.Time) {
-	for _, p := range in.points {
+	for _, p := range in.list {
 		p.stream.saw, p.stream.moved = now, now
 	}
 }
@@ -170,9 +195,9 @@ func (in *input) activePoints() []string {
 
 func (in *input) pointsWhere(is func(p *point) bool) []string {
 	var all []string
-	for _, name := range in.names {
-		if is(in.points[name]) {
-			all = append(all, name)
+	for _, p := range in.list {
+		if is(p) {
+			all = append(all, p.name)
 		}
 	}
 	return all
@@ -195,13 +220,12 @@ func (in *input) troubles() (fault, stale string) {
 	for _, j := range in.spec.Judges {
 		fault = cmp.Or(fault, in.unreadable[j.Name])
 	}
-	for _, name := range in.names {
-		p := in.points[name]
+	for _, p := range in.list {
 		if why := cmp.Or(p.broken, p.denied); why != "" {
-			fault = cmp.Or(fault, pointed(name, why))
+			fault = cmp.Or(fault, pointed(p.name, why))
 		}
 		if p.stream.stale != "" {
-			stale = cmp.Or(stale, pointed(name, p.stream.stale))
+			stale = cmp.Or(stale, pointed(p.name, p.stream.stale))
 		}
 	}
 	return fault, stale
@@ -233,46 +257,44 @@ func (in *input) state() core.SensorState {
 	return in.health()
 }
 
-func (in *input) deadlines(debounce, window time.Duration) []time.Time {
-	var all []time.Time
-	all = in.bypassDeadlines(all)
+// deadlines hands over each instant at which the sensor has to be looked at.
+// Whatever the core does by time alone stands here.
+func (in *input) deadlines(debounce, window time.Duration, due func(time.Time)) {
+	for _, b := range in.bypasses {
+		if !b.Begun {
+			due(b.From)
+		}
+		due(b.Until)
+	}
 	if in.running {
 		quiet := in.quietSince()
 		if in.cutAt.After(quiet) {
 			quiet = in.cutAt
 		}
-		all = append(all, quiet.Add(in.spec.Caps.MaxSilence+1))
+		due(quiet.Add(in.spec.Caps.MaxSilence + 1))
 	}
 	if !in.alarmed.IsZero() {
-		all = append(all, in.alarmed.Add(window))
+		due(in.alarmed.Add(window))
 	}
 	for name, mind := range in.minds() {
 		if next, ok := mind.(interface{ Next() time.Time }); ok && !in.retired[name] {
-			all = appendSet(all, next.Next())
+			due(next.Next())
 		}
 	}
-	for _, p := range in.points {
+	for _, p := range in.list {
 		if p.broken == "" {
-			all = appendSet(all, p.stream.next(in))
+			due(p.stream.next(in))
 		}
 		if p.pending != nil {
-			all = append(all, p.pending.since.Add(debounce))
+			due(p.pending.since.Add(debounce))
 		}
 		if p.activity.count > 0 {
-			all = append(all, p.activity.first.Add(window))
+			due(p.activity.first.Add(window))
 		}
 	}
 	for _, b := range []*budget{&in.readings, &in.lifecycle} {
 		if len(b.over) > 0 {
-			all = append(all, b.since.Add(window))
+			due(b.since.Add(window))
 		}
 	}
-	return all
-}
-
-func appendSet(all []time.Time, t time.Time) []time.Time {
-	if t.IsZero() {
-		return all
-	}
-	return append(all, t)
 }

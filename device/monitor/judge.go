@@ -136,6 +136,7 @@ func (c *Core) judge(now time.Time, in *input, r sensor.Reading) {
 // conclude takes what a judge says. What follows from something simulated is
 // simulated.
 func (c *Core) conclude(now time.Time, in *input, said []sensor.Reading, simulated bool) {
+	in.touch() // whatever was asked may have another deadline now
 	for _, r := range said {
 		r.Simulated = r.Simulated || simulated || in.simulated || in.spec.Caps.Simulated
 		c.judged(now, in, r)

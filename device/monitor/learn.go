@@ -21,6 +21,7 @@ func (c *Core) Recall(now time.Time, memory map[core.SensorID]map[string][]byte)
 			if !ok {
 				continue
 			}
+			in.touch()
 			c.guard(now, in, name, func() []sensor.Reading {
 				if err := l.Recall(memory[id][name]); err != nil {
 					why := sensor.Text(fmt.Sprintf("%s can't read its memory: %v", name, err))
@@ -50,6 +51,7 @@ func (c *Core) Memory(now time.Time, id core.SensorID) (memory map[string][]byte
 		if in.unreadable[name] != "" {
 			return nil, false
 		}
+		in.touch()
 		c.guard(now, in, name, func() []sensor.Reading {
 			m, fresh := l.Memory()
 			memory[name], changed = m, changed || fresh
@@ -77,6 +79,7 @@ func (c *Core) Accept(now time.Time, id core.SensorID, sha256 string) ([]Event, 
 		return nil, core.E(core.KindNotFound, "monitor.Accept", fmt.Sprintf("there is no sensor %s", id))
 	}
 	c.advance(now)
+	in.touch()
 	accepted, refused := 0, []error(nil)
 	for name, mind := range in.minds() {
 		l, ok := mind.(Learner)

@@ -159,8 +159,7 @@ func (c *Core) wellAgain(now time.Time, in *input, p *point) {
 // quietPoints tells of the points that fell silent or stand still while their
 // driver goes on.
 func (c *Core) quietPoints(now time.Time, in *input) {
-	for _, name := range in.names {
-		p := in.points[name]
+	for _, p := range in.list {
 		s := &p.stream
 		if next := s.next(in); p.broken != "" || next.IsZero() || now.Before(next) {
 			continue
@@ -169,7 +168,7 @@ func (c *Core) quietPoints(now time.Time, in *input) {
 		if quiet := s.quietAt(in); quiet.IsZero() || now.Before(quiet) {
 			s.stale = "its value stands still for more than " + in.spec.Caps.MaxSilence.String()
 		}
-		c.lifecycle(now, in, "sensor_lost", core.SeverityHigh, map[string]any{"why": s.stale, "point": name})
+		c.lifecycle(now, in, "sensor_lost", core.SeverityHigh, map[string]any{"why": s.stale, "point": p.name})
 	}
 }
 

@@ -68,8 +68,8 @@ func (c *Core) status(in *input) Status {
 	for _, l := range in.latches() {
 		s.Latches = append(s.Latches, l.ID)
 	}
-	for _, name := range in.names {
-		if v := in.points[name].value; v != nil {
+	for _, p := range in.list {
+		if v := p.value; v != nil {
 			s.Values = append(s.Values, *v)
 		}
 	}
