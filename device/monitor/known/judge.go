@@ -1,6 +1,7 @@
 package known
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -34,9 +35,7 @@ func (j *Judge) Judge(now time.Time, r sensor.Reading) []sensor.Reading {
 	if r.Kind != sensor.Sighting || len(r.Parts) != 1 || r.Parts[0].Identity == "" {
 		return said
 	}
-	p := r.Parts[0]
-	p.Class, p.Place, p.Identity = sensor.Text(p.Class), sensor.Text(p.Place), sensor.Text(p.Identity)
-	return append(said, j.sight(p)...)
+	return append(said, j.sight(tidy(r.Parts[0]))...)
 }
 
 // sight takes one identity that showed itself.
@@ -120,7 +119,7 @@ func (j *Judge) tellFlood(place string) sensor.Reading {
 func (j *Judge) tellNew(p sensor.Part) sensor.Reading {
 	fields := map[string]any{"class": p.Class, "place": p.Place, "identity": p.Identity, "sha256": j.sum()}
 	for k, v := range p.About {
-		fields["about_"+sensor.Text(k)] = sensor.Text(v)
+		fields["about_"+k] = v
 	}
 	r := sensor.Reading{
 		Kind: sensor.Pulse, Point: p.Place, Type: "identity_new", Severity: core.SeverityMedium, Alarm: j.cfg.Alarm, Fields: sensor.Fields(fields),
@@ -138,22 +137,28 @@ func (j *Judge) tellNew(p sensor.Part) sensor.Reading {
 }
 
 // list is the list as it stands: how many are known, and the newcomers by name.
-// The known are too many to name in each event.
+// The known are too many to name in each event. What newcomers say of themselves
+// is left out where it would not fit: it could be meant not to.
 func (j *Judge) list() sensor.Reading {
+	fields := j.listFields(true)
+	if len(fields) > maxList {
+		fields = j.listFields(false)
+	}
+	return sensor.Reading{Kind: sensor.Inventory, Point: "known", Type: "inventory", Severity: core.SeverityInfo, Fields: fields}
+}
+
+func (j *Judge) listFields(about bool) json.RawMessage {
 	parts := make([]sensor.Part, 0, len(j.memory.New))
-	for _, k := range j.all() {
-		if e, ok := j.memory.New[k]; ok {
-			p := partOf(k)
-			p.About = e.About
-			parts = append(parts, p)
+	for _, k := range sortedKeys(j.memory.New) {
+		p := partOf(k)
+		if about {
+			p.About = j.memory.New[k].About
 		}
+		parts = append(parts, p)
 	}
-	return sensor.Reading{
-		Kind: sensor.Inventory, Point: "known", Type: "inventory", Severity: core.SeverityInfo,
-		Fields: sensor.Fields(map[string]any{
-			"kind": "known", "learned": j.memory.Learned, "known": len(j.memory.Known), "new": parts, "sha256": j.sum(),
-		}),
-	}
+	return sensor.Fields(map[string]any{
+		"kind": "known", "learned": j.memory.Learned, "known": len(j.memory.Known), "new": parts, "sha256": j.sum(),
+	})
 }
 
 // altered notes that the list is another one: it is told in a while, and kept.

@@ -56,8 +56,14 @@ type Config struct {
 const (
 	maxRoom  = 1024
 	maxBurst = 256
-	// newRoom is how many newcomers are remembered singly.
-	newRoom = 64
+	// newRoom is how many newcomers are remembered singly. The list names each, so
+	// that people know what they accept, and has to fit in one event.
+	newRoom = 32
+	// maxIdentity bounds an identity, maxShown what is shown beside it, maxList the
+	// list in bytes.
+	maxIdentity = 96
+	maxShown    = 48
+	maxList     = 10 << 10
 )
 
 // Validate says what is wrong with the configuration.
@@ -236,6 +242,35 @@ func (j *Judge) Memory() ([]byte, bool) {
 		j.kept = j.memory.At
 	}
 	return b, changed
+}
+
+// tidy makes a sighting fit to be remembered. An identity that is too long, which
+// none of a network card is, goes by its beginning and its SHA-256.
+func tidy(p sensor.Part) sensor.Part {
+	t := sensor.Part{Class: clip(p.Class), Place: clip(p.Place), Identity: sensor.Text(p.Identity), About: map[string]string{}}
+	if b, err := json.Marshal(t.Identity); err != nil || len(b) > maxIdentity {
+		sum := sha256.Sum256([]byte(t.Identity))
+		t.Identity = strings.Map(plain, clip(t.Identity)) + " " + hex.EncodeToString(sum[:8])
+	}
+	for _, k := range []string{"ip", "host", "vendor", "via", "randomised"} {
+		if v := p.About[k]; v != "" {
+			t.About[k] = clip(v)
+		}
+	}
+	return t
+}
+
+// plain drops what is long once it is written down.
+func plain(r rune) rune {
+	if r >= 0x80 || strings.ContainsRune(`<>&"\`, r) {
+		return -1
+	}
+	return r
+}
+
+func clip(s string) string {
+	s = sensor.Text(s)
+	return strings.ToValidUTF8(s[:min(len(s), maxShown)], "")
 }
 
 // key names an identity: the same one at another place is another one.

@@ -358,3 +358,25 @@ func FuzzRecall(f *testing.F) {
 		}
 	})
 }
+
+func TestTheListFitsInOneEventWhateverNewcomersCallThemselves(t *testing.T) {
+	d := learned(t, known.Config{Burst: 256})
+	for i := range 100 { // more than there is room for
+		p := sensor.Part{
+			Class: "switch-port", Place: "eth0", Identity: fmt.Sprint(i) + strings.Repeat("<", 250),
+			About: map[string]string{"host": strings.Repeat("<", 256), "vendor": strings.Repeat("\x00", 256), "other": strings.Repeat("x", 9999)},
+		}
+		d.said = append(d.said, d.j.Judge(d.now, sensor.Reading{Kind: sensor.Sighting, Parts: []sensor.Part{p}})...)
+	}
+	d.pass(time.Hour)
+	most := 0
+	for _, r := range d.take() {
+		most = max(most, len(r.Fields))
+	}
+	if most > 12<<10 {
+		t.Errorf("an event of %d bytes", most)
+	}
+	if b, _ := d.j.Memory(); len(b) > 64<<10 {
+		t.Errorf("%d bytes are remembered", len(b))
+	}
+}

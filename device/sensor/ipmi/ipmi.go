@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -107,7 +108,7 @@ func invalid(format string, args ...any) error {
 func (c Config) endpoint() (string, error) {
 	host, port, err := net.SplitHostPort(c.Address)
 	if err != nil {
-		host, port = c.Address, defaultPort
+		host, port = strings.Trim(c.Address, "[]"), defaultPort
 	}
 	if host == "" || port == "" || sensor.Text(c.Address) != c.Address {
 		return "", invalid("address %q; a host, and a port where it isn't %s", sensor.Text(c.Address), defaultPort)
