@@ -230,6 +230,8 @@ func (r *recording) pending() bool {
 // largest value in the order in which they came, so that no dip is averaged away.
 func (r *recording) flush() {
 	if len(r.wave) > 0 {
+		last := r.wave[len(r.wave)-1]
+		r.sensor.felt.Store(&felt{r.sensor.env.Clock.Now(), math.Sqrt(last.X*last.X + last.Y*last.Y + last.Z*last.Z)})
 		r.emit(sensor.Reading{Kind: sensor.Waveform, Point: pointAccel, Lively: r.lively, Wave: &sensor.Wave{Full: r.full, Samples: r.wave}})
 		r.wave = nil
 	}

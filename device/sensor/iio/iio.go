@@ -20,6 +20,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -44,6 +45,14 @@ type Sensor struct {
 	// buffered says that the buffer is what it is read by: people named a trigger,
 	// or it was so before.
 	buffered bool
+	// felt is the last of a wave, for a self-test beside a run: a device that
+	// records can't be asked.
+	felt atomic.Pointer[felt]
+}
+
+type felt struct {
+	at time.Time
+	g  float64 // how much, whichever way
 }
 
 // New returns a driver for one device.

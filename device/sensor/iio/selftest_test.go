@@ -3,6 +3,7 @@ package iio
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/interlock-security/interlock/device/sensor"
 )
@@ -47,4 +48,26 @@ func TestASelfTestClaimsOnlyWhatItRead(t *testing.T) {
 	if f := s.(*Sensor).SelfTest(t.Context()); len(f) != 1 || f[0].Result != sensor.Fail || !strings.Contains(f[0].Why, "none") {
 		t.Errorf("a device that is not there: %+v", f)
 	}
+}
+
+func TestADeviceThatRecordsIsNotAskedBeside(t *testing.T) {
+	r := withTrigger(t)
+	stop, wait := r.start(Config{Device: "mma8452", Trigger: "t0", Rate: 100})
+	r.await("inventory", isType("inventory"))
+	var all []byte
+	for i := range 60 { // one chunk, and the beginning of the next
+		all = append(all, record(0, -512, 1024, int64(1e9+i*1e7))...)
+	}
+	_, err := r.fifo.Write(all)
+	r.must(err)
+	r.await("a wave", isKind(sensor.Waveform, "accel"))
+	if f := r.sensor.SelfTest(t.Context()); len(f) != 2 || f[0].Check != "accel: records" || f[0].Result != sensor.Pass || f[1].Result != sensor.Pass {
+		t.Errorf("%+v", f)
+	}
+	r.clock.Advance(time.Minute)
+	if f := r.sensor.SelfTest(t.Context()); len(f) == 0 || f[0].Check == "accel: records" {
+		t.Errorf("a minute after the last sample: %+v", f)
+	}
+	stop()
+	r.must(wait())
 }
