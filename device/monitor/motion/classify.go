@@ -245,6 +245,9 @@ func isKnock(c Config, f Features) bool {
 	if f.Peak >= 1 && f.Duration < 3 && !turned(c, f) {
 		return true // a hand that heaves stays well below
 	}
+	if f.Shocks >= 3 && float64(f.Shocks) >= 0.8*f.Duration && f.LowShare < 0.6 {
+		return f.Peak >= c.Knock && f.Peak >= 2*f.RMS
+	}
 	short := f.LowShare < 0.6 || f.Median < f.RMS/2.5
 	return f.Peak >= c.Knock && f.Peak >= 3*f.RMS*min(1, f.Duration) && short && (f.Duration < 3 || f.Shocks > 0)
 }
@@ -264,7 +267,7 @@ func isDoor(_ Config, f Features) bool {
 
 // What hangs in its hinges swings sideways and stands again as it stood.
 func isSwung(c Config, f Features) bool {
-	return f.Duration < 6 && f.Vertical < 0.35 && f.Peak < 0.6 && f.Low < 3*c.Handling && f.Peak >= c.Knock/2
+	return !f.Linear && f.Duration < 6 && f.Vertical < 0.35 && f.Peak < 0.6 && f.Low < 3*c.Handling && f.Peak >= c.Knock/2
 }
 
 func scoreDoor(_ Config, f Features) float64 { return 0.4 + 0.3*(1-f.Vertical) }

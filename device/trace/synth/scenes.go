@@ -119,7 +119,8 @@ func (e Event) footsteps(rnd *rand.Rand) scene {
 	pace, hertz := e.Hertz*(0.9+0.2*rnd.Float64()), 15+10*rnd.Float64()
 	return sceneFunc(func(t float64) (vec, float64, float64) {
 		// Somebody comes near and goes away again.
-		near := math.Exp(-math.Pow((t/e.For.Seconds()-0.5)*3, 2))
+		off := (t/e.For.Seconds() - 0.5) * 3
+		near := math.Exp(-off * off)
 		a := e.Level * near * ring(math.Mod(t, 1/pace), hertz, 0.04)
 		return vec{0.3 * a, 0.2 * a, a}, 0, 1
 	})
@@ -243,7 +244,8 @@ func (e Event) rumble(rnd *rand.Rand) scene {
 	}
 	span := e.For.Seconds()
 	return sceneFunc(func(t float64) (vec, float64, float64) {
-		near := e.Level * math.Exp(-math.Pow((t/span-0.5)*4, 2)) / 2
+		off := (t/span - 0.5) * 4
+		near := e.Level * math.Exp(-off*off) / 2
 		return vec{near * axes[0].at(t), near * axes[1].at(t), 2 * near * axes[2].at(t)}, 0, 1
 	})
 }
