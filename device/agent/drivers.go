@@ -21,6 +21,7 @@ import (
 	"github.com/interlock-security/interlock/device/sensor/display"
 	"github.com/interlock-security/interlock/device/sensor/gpio"
 	"github.com/interlock-security/interlock/device/sensor/gpsd"
+	"github.com/interlock-security/interlock/device/sensor/hwmon"
 	"github.com/interlock-security/interlock/device/sensor/iio"
 	"github.com/interlock-security/interlock/device/sensor/ipmi"
 	"github.com/interlock-security/interlock/device/sensor/neighbour"
@@ -53,7 +54,7 @@ var registry = []entryOf{
 	driver(clock.Doc, clock.New),
 	driver(disk.Doc, disk.New),
 	driver(gpio.Doc, gpio.New),
-	driver(hwmonDoc, newHwmon),
+	driver(hwmon.Doc, hwmon.New),
 	acting(driver(usb.Doc, usb.New)),
 	driverOn(simDoc, newSim),
 	driver(gpsd.Doc, gpsd.New),

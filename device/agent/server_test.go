@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -149,20 +150,17 @@ func typesOf(batches []link.Batch) string {
 // find returns the first event that fits; call it within await or lock.
 func (s *server) find(kind string, words ...string) *link.DeviceEvent {
 	for _, b := range s.batches {
-	next:
 		for i, e := range b.Events {
-			if e.Type != kind {
-				continue
+			if e.Type == kind && contains(string(e.Fields), words) {
+				return &b.Events[i]
 			}
-			for _, w := range words {
-				if !strings.Contains(string(e.Fields), w) {
-					continue next
-				}
-			}
-			return &b.Events[i]
 		}
 	}
 	return nil
+}
+
+func contains(text string, words []string) bool {
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
 }
 
 func (s *server) event(kind string, words ...string) link.DeviceEvent {
@@ -545,10 +543,15 @@ func (m *machine) stop() {
 // sense plays one step on the simulated sensor.
 func (m *machine) sense(step string) {
 	m.t.Helper()
+	m.senseAt(m.simPath, step)
+}
+
+func (m *machine) senseAt(socket, step string) {
+	m.t.Helper()
 	var c net.Conn
 	var err error
 	for deadline := time.Now().Add(20 * time.Second); ; {
-		if c, err = net.Dial("unix", m.simPath); err == nil {
+		if c, err = net.Dial("unix", socket); err == nil {
 			break
 		}
 		if time.Now().After(deadline) {

@@ -6,15 +6,8 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
-	"github.com/interlock-security/interlock/device/sensor/hwmon"
 	"github.com/interlock-security/interlock/device/sensor/sim"
 )
-
-// The drivers that don't bring Config, Doc and New themselves.
-
-var hwmonDoc = hwmon.Doc
-
-func newHwmon(env sensor.Env, c hwmon.Config) (*hwmon.Sensor, error) { return hwmon.New(env, c) }
 
 // SimConfig configures a simulated sensor.
 type SimConfig struct {
