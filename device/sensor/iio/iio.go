@@ -98,6 +98,9 @@ func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
 	if err != nil {
 		return s.ended(d, emit, err)
 	}
+	if s.had != "" && s.had != d.place { // one of the same name, which may be another one
+		_ = s.removed(emit, s.had, "another one is at "+d.place)
+	}
 	s.had = d.place
 	var c *capture
 	why := "mode: poll"

@@ -611,3 +611,21 @@ func TestWhatIsSlowIsReadSlowlyBesideAcceleration(t *testing.T) {
 	stop()
 	r.must(wait())
 }
+
+func TestADeviceThatIsReplacedElsewhereIsTampering(t *testing.T) {
+	r := newRig(t)
+	r.device("iio:device0", "1-001c", mma8452())
+	stop, wait := r.start(Config{Device: "mma8452", Mode: ModePoll})
+	r.await("a wave", isKind(sensor.Waveform, "accel"))
+	stop()
+	r.must(wait())
+	r.remove("iio:device0", "1-001c")
+	r.device("iio:device1", "3-001c", mma8452())
+	stop, wait = r.start(Config{})
+	if x := r.await("tampering", isType("sensor_removed")); !strings.Contains(string(x.Fields), `"place":"1-001c"`) || !strings.Contains(string(x.Fields), "3-001c") {
+		t.Errorf("fields %s", x.Fields)
+	}
+	r.await("the other is read", isKind(sensor.Waveform, "accel"))
+	stop()
+	r.must(wait())
+}
