@@ -69,9 +69,19 @@ console %s
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+	ended := make(chan struct{})
+	go func() {
 		_ = cmd.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		select {
+		case <-ended:
+			t.Errorf("ipmi_sim ended by itself: %s\n%s", cmd.ProcessState, said.tail(2000))
+		default:
+		}
+		_ = cmd.Process.Kill()
+		<-ended
 	})
 	if err := await(t.Context(), func() error { return b.say(t.Context(), "") }); err != nil {
 		t.Fatalf("ipmi_sim: %v\n%s", err, said.tail(2000))

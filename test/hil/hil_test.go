@@ -72,13 +72,20 @@ func TestHardwareInTheLoop(t *testing.T) {
 		{"the incident is proved", l.proven},
 		{"200 trips, edge → journal → contained", l.measured},
 		{"everything that can be sensed is configured at once", l.sensing},
+		{"`interlock agent sensors --json`", l.live},
+		{"`interlock agent doctor --json`", l.doctor},
+		{"what the agent costs", l.cost},
 		{"a panel bounces, then it is open for 60 ms", l.panel},
 		{"two more mainboards' case switches", l.switches},
+		{"a case behind a management controller", l.controller},
+		{"the machine is tilted, then drilled at", l.handled},
+		{"a supply sags and is raised, a fan stops, the board is hot", l.rails},
 		{"the clock is set forward, then back", l.clock},
 		{"a supervised loop opens, is cut, shorted, tampered with", l.supervised},
-		{"light falls into the case, which then is frozen", l.air},
+		{"light falls into the case, and it is frozen", l.air},
 		{"one file freezes", l.frozen},
 		{"one chip is torn out", l.unplugged},
+		{"one case of all its switches", l.enclosure},
 		{"the parts of the machine", l.identified},
 		{"a card is put into a slot", l.card},
 		{"a memory module is put in", l.memory},
@@ -154,7 +161,7 @@ func bring(t *testing.T) *loop {
 	if err := build(ctx, programs, "../../cmd/interlock", "../../cmd/interlock-agent", "./guest", "./proofcheck"); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(image(ctx, filepath.Join(dir, "initramfs"), folder, programs), disk(ctx, filepath.Join(dir, "state.img"))); err != nil {
+	if err := errors.Join(image(ctx, filepath.Join(dir, "initramfs"), folder, programs), disk(ctx, filepath.Join(dir, "state.img"), filepath.Join(programs, "interlock"))); err != nil {
 		t.Fatal(err)
 	}
 	l := &loop{peer: peer(t), bmc: startBMC(t, dir), checker: filepath.Join(programs, "proofcheck")}

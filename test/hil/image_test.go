@@ -133,9 +133,18 @@ func pad(w *bytes.Buffer) {
 	}
 }
 
-// disk makes an empty ext4 filesystem for the agent's state.
-func disk(ctx context.Context, path string) error {
-	out, err := exec.CommandContext(ctx, "mke2fs", "-q", "-t", "ext4", "-m", "0", path, "96M").CombinedOutput()
+// disk makes an ext4 filesystem for the agent's state. The whole program lies on
+// it, for the verbs that people use at the machine: it is too large for the
+// guest's memory.
+func disk(ctx context.Context, path, program string) error {
+	content := path + ".d"
+	if err := os.MkdirAll(filepath.Join(content, "bin"), 0o755); err != nil {
+		return err
+	}
+	if err := os.Link(program, filepath.Join(content, "bin", "interlock")); err != nil {
+		return err
+	}
+	out, err := exec.CommandContext(ctx, "mke2fs", "-q", "-t", "ext4", "-m", "0", "-d", content, path, "256M").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("mke2fs: %w\n%s", err, out)
 	}

@@ -115,8 +115,7 @@ func (l *loop) behind(ctx context.Context) (string, error) {
 			return await(ctx, func() error { return l.m.do(ctx, "read", control.File{Path: port}, nil) })
 		},
 		func() error { return l.m.do(ctx, "agent.start", control.Start{}, nil) },
-		// The first keyboard's port has its latch already and tells nothing new.
-		func() (err error) { found, err = l.awaitEvents(ctx, "usb_blocked"); return err },
+		func() (err error) { found, err = l.blocked(ctx, "second"); return err },
 		func() error { return l.watching(ctx) },
 		func() error { return l.m.do(ctx, "read", control.File{Path: port}, &authorized) },
 		func() (err error) { after, err = l.list(ctx, "/dev/input/event*"); return err },
@@ -124,13 +123,28 @@ func (l *loop) behind(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if f, err := fieldsOf(found[0]); err != nil || f.Serial != "second" {
-		return "", fmt.Errorf("%s: %w", found[0].Fields, err)
-	}
 	if strings.TrimSpace(authorized.Text) != "0" || !slices.Equal(before, after) {
 		return "", fmt.Errorf("authorized is %q, input devices were %v and are %v", authorized.Text, before, after)
 	}
 	return fmt.Sprintf("event %d, %s, authorized=0, no input device", found[0].Sequence, found[0].Severity), nil
+}
+
+// blocked waits until the agent that starts tells of one device that it blocked,
+// once. Of what was blocked before it tells again, as of what it found.
+func (l *loop) blocked(ctx context.Context, serial string) ([]core.Event, error) {
+	var found []core.Event
+	err := await(ctx, func() error {
+		list, err := l.ofSensor(ctx, "usb")
+		found = slices.DeleteFunc(list, func(e core.Event) bool {
+			f, err := fieldsOf(e)
+			return err != nil || e.Type != "usb_blocked" || f.Serial != serial
+		})
+		if err == nil && len(found) != 1 {
+			err = fmt.Errorf("%d events of %s", len(found), serial)
+		}
+		return err
+	})
+	return found, err
 }
 
 // disk takes a disk out.

@@ -2,7 +2,6 @@ package hil
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -159,7 +158,7 @@ func (l *loop) mains(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("event %d, %s: %s; the plug is back and so is the source", list[0].Sequence, list[0].Severity, list[0].Fields), nil
+	return fmt.Sprintf("source_failover, event %d, %s; the plug is back and so is the source", list[0].Sequence, list[0].Severity), nil
 }
 
 // swapped: while no agent ran the data disk was replaced by one of another serial
@@ -193,18 +192,12 @@ func (l *loop) swapDisk(ctx context.Context) error {
 // tpmGone ends the software TPM in the middle of everything, as somebody does who
 // pulls it from its header.
 func (l *loop) tpmGone(ctx context.Context) (string, error) {
-	if err := errors.Join(l.m.tpm.Process.Kill()); err != nil {
+	if err := l.m.tpm.Process.Kill(); err != nil {
 		return "", err
 	}
-	list, err := l.ofSensor(ctx, "tpm")
-	err = errors.Join(err, await(ctx, func() error {
-		if list, err = l.ofSensor(ctx, "tpm"); err == nil && len(list) == 0 {
-			err = errors.New("the tpm told of nothing")
-		}
-		return err
-	}))
+	list, err := l.awaitOf(ctx, "tpm", "sensor_lost")
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("event %d, %s, %s", list[0].Sequence, list[0].Type, list[0].Severity), nil
+	return fmt.Sprintf("event %d, %s, %s: %s", list[0].Sequence, list[0].Type, list[0].Severity, whyOf(list[0])), nil
 }

@@ -59,9 +59,25 @@ judges:
 	{"power", `driver: power
 judges:
   power: {}`},
+	{"bmc", `driver: ipmi
+poll: 2s`},
+	{"enclosure", `driver: enclosure
+of: [boards, bmc]`},
+	{"rails", `driver: hwmon
+chips: [adm9240]
+measures: [in, fan, temp]
+switch: false
+judges:
+  environment: {}
+  power:
+    rails:
+      - {point: in3, nominal: 5}`},
 	{"imu", `driver: iio
 device: mma8452
-trigger: interlock`},
+trigger: interlock
+judges:
+  motion: {}
+  orientation: {}`},
 	{"imu2", `driver: iio
 device: bmc150_accel
 channels: [accel]
@@ -110,7 +126,7 @@ func (l *loop) sensing(ctx context.Context) (string, error) {
 		func() error {
 			return l.m.do(ctx, "chip.make", control.Listing{Names: []string{"w83792d", "w83793", "mma8452", "bmc150_accel", "kxcjk1013", "ads1015", "bme280", "tsl2560"}}, &shown)
 		},
-		func() error { return l.m.do(ctx, "trigger.make", control.Trigger{Name: "interlock", Hz: 50}, nil) },
+		func() error { return l.m.do(ctx, "trigger.make", control.Trigger{Name: "interlock", Hz: 100}, nil) },
 		func() error { return l.configure(ctx, slices.Concat(guard, others)) },
 		func() error { return l.m.do(ctx, "agent.start", control.Start{}, nil) },
 		func() error { return l.watching(ctx) },
@@ -283,7 +299,11 @@ func (l *loop) supervised(ctx context.Context) (string, error) {
 
 // world sets a quantity that the chips feel.
 func (l *loop) world(ctx context.Context, name string, value float64) error {
-	return l.m.do(ctx, "world.set", control.Quantities{Values: map[string]float64{name: value}}, nil)
+	return l.felt(ctx, map[string]float64{name: value})
+}
+
+func (l *loop) felt(ctx context.Context, values map[string]float64) error {
+	return l.m.do(ctx, "world.set", control.Quantities{Values: values}, nil)
 }
 
 // quiet waits until no input of a sensor is active.

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,6 +36,8 @@ type server struct {
 	cmd     *exec.Cmd
 	out     *output
 	api     *client.Client
+	journal []core.Event // of the device, as far as it was read
+	cursor  string       // where that ends
 }
 
 func (s *server) data() string { return filepath.Join(s.dir, "data") }
@@ -116,18 +120,28 @@ func page[T any](ctx context.Context, s *server, path string) ([]T, error) {
 	return p.Items, err
 }
 
-// events are the device's newest events as the journal has them, in its order.
+// events are the device's events as the journal has them, in its order. What was
+// read once is kept: the checks ask again and again.
 func (s *server) events(ctx context.Context) ([]core.Event, error) {
-	var list []core.Event
-	err := s.api.Stream(ctx, "/v1/events?last=2000", func(line []byte) error {
-		var e core.Event
-		err := json.Unmarshal(line, &e)
-		if e.Device == device && e.Type != "device_batch" {
-			list = append(list, e)
+	path := "/v1/events?last=10000&cursors=true"
+	if s.cursor != "" {
+		path = "/v1/events?after=" + url.QueryEscape(s.cursor)
+	}
+	err := s.api.Stream(ctx, path, func(line []byte) error {
+		var r struct {
+			Cursor string     `json:"cursor"`
+			Event  core.Event `json:"event"`
 		}
-		return err
+		if err := json.Unmarshal(line, &r); err != nil {
+			return err
+		}
+		s.cursor = r.Cursor
+		if r.Event.Device == device && r.Event.Type != "device_batch" {
+			s.journal = append(s.journal, r.Event)
+		}
+		return nil
 	})
-	return list, err
+	return slices.Clone(s.journal), err
 }
 
 // output collects what a process prints while others read it.

@@ -35,6 +35,7 @@ const (
 	AgentConfig = StateDir + "/agent.yaml"
 	DataDir     = StateDir + "/agent"
 	RunDir      = "/run/interlock-agent"
+	Program     = StateDir + "/bin/interlock" // the verbs for people
 )
 
 // Network addresses as the guest sees them. The host's loopback is reached by
