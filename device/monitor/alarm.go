@@ -81,10 +81,21 @@ func (c *Core) accept(now time.Time, in *input, p *point) {
 	}
 }
 
-// wayBack is the reading of a level that ended.
+// wayBack is the reading of a level that ended: its words change places.
 func wayBack(r sensor.Reading) sensor.Reading {
-	r.Type, r.Severity = r.Clear, core.SeverityInfo
+	r.Type, r.Clear, r.Severity = r.Clear, r.Type, core.SeverityInfo
 	return r
+}
+
+// levelWord is the word for becoming active, of a level in either direction.
+func levelWord(r sensor.Reading) string {
+	switch {
+	case r.Kind != sensor.Level:
+		return ""
+	case r.Active:
+		return r.Type
+	}
+	return r.Clear
 }
 
 // alarms says whether what the sensor notices counts as an attack now, and as one
@@ -184,7 +195,7 @@ func (c *Core) event(now time.Time, in *input, point string, r sensor.Reading, c
 	return Event{
 		At: now, Type: r.Type, Class: class, Severity: r.Severity, Sensor: in.spec.ID, Point: point,
 		State: in.state(), Simulated: r.Simulated, Fields: with(r.Fields, extra),
-		Kind: r.Kind, Active: r.Active, Alarm: r.Alarm, Attack: r.Alarm && !in.bypassed(point) && c.armed(in), Bypassed: in.bypassed(point),
+		Kind: r.Kind, Active: r.Active, Level: levelWord(r), Alarm: r.Alarm, Attack: r.Alarm && !in.bypassed(point) && c.armed(in), Bypassed: in.bypassed(point),
 	}
 }
 

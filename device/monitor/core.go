@@ -78,6 +78,9 @@ type Event struct {
 	// Inventory; a Beat where the event is about the sensor itself.
 	Kind   sensor.Kind
 	Active bool
+	// Level is the word for becoming active, also where Type is that for the way
+	// back.
+	Level string
 	// Alarm says that the sensor is there to notice this, Attack that it counts
 	// as one now: armed and not bypassed.
 	Alarm, Attack bool

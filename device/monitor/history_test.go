@@ -51,9 +51,9 @@ func anyHistory(t *testing.T, r *rand.Rand) {
 	doors := access.Config{Doors: []access.Door{{Name: "x", Input: "c/x", Schedule: shopHours("UTC"), Requests: []string{"d/y"}, Held: 5 * time.Second}}}
 	specs = append(
 		specs,
-		fused("case", must[*enclosure.Fusion](t)(enclosure.New(enclosure.Config{Disagree: 3 * time.Second})), "a", "b"),
+		fused("case", must[*enclosure.Fusion](t)(enclosure.New(enclosure.Config{Disagree: 3 * time.Second, Types: []string{"opened"}})), "a", "b"),
 		fused("doors", must[*access.Fusion](t)(access.New(doors)), "c", "d"),
-		fused("room", must[*confirm.Fusion](t)(confirm.New(confirm.Config{Window: 30 * time.Second, Tamper: []string{}})), "case", "doors", "b"),
+		fused("room", must[*confirm.Fusion](t)(confirm.New(confirm.Config{Window: 30 * time.Second, Types: []string{"opened", "case_intrusion", "motion_detected", "access_denied_window"}})), "case", "doors", "b"),
 		fused("hasty", must[*rapid.Rapid](t)(rapid.New(rapid.Config{Changes: 3, Window: 20 * time.Second})), "a", "room"),
 	)
 	h.core = monitor.NewCore(monitor.Rules{}, specs...)

@@ -5,9 +5,9 @@
 // The first detector makes an unverified alarm, which is told and latches
 // nothing. A detector of another sensor within the window makes it verified: that
 // latches. Detectors may weigh more or less than one. A detector that speaks
-// twice confirms nothing, and neither does one that is bypassed or disarmed.
-// Tampering waits for nobody: its sensors alarm for themselves, at once, and it
-// is never counted.
+// twice confirms nothing, and neither does one that is bypassed or disarmed. Only
+// what detects people is confirmed: tampering and fire wait for nobody, their
+// sensors alarm for themselves, at once, and are never counted.
 package confirm
 
 import (
@@ -36,16 +36,15 @@ type Config struct {
 	// Points counts each point of a sensor as a detector of its own, for several
 	// motion detectors at one chip.
 	Points bool `yaml:"points,omitempty"`
-	// Tamper are the event types that are never counted, in place of
-	// [TamperTypes].
-	Tamper []string `yaml:"tamper,omitempty"`
+	// Types are the events that have to be confirmed, in place of
+	// [DetectorTypes].
+	Types []string `yaml:"types,omitempty"`
 }
 
-// TamperTypes are the events that somebody who attacks the sensors themselves
-// causes.
-var TamperTypes = []string{
-	"case_intrusion", "seal_broken", "loop_cut", "loop_short", "loop_tamper", "chip_removed", "voltage_tamper", "component_removed",
-	"component_swapped", "clock_stepped", "rapid_transitions",
+// DetectorTypes are the events of detectors of people. Everything else that its
+// sensors notice, tampering and fire first of all, they alarm about themselves.
+var DetectorTypes = []string{
+	"motion_detected", "motion_seen", "vibration", "glass_broken", "access_denied_window", "access_forced", "light_in_case",
 }
 
 const (
@@ -62,8 +61,8 @@ func (c Config) Validate() error {
 		return invalid("window: %s; allowed are 0 (for %s) to %s", c.Window, defaultWindow, maxWindow)
 	case !(c.Score >= 0 && c.Score <= 100):
 		return invalid("score: %v; allowed are 0 (for %d) to 100", c.Score, defaultScore)
-	case len(c.Weights) > maxEntries || len(c.Tamper) > maxEntries:
-		return invalid("%d weights and %d tamper types; at most %d each", len(c.Weights), len(c.Tamper), maxEntries)
+	case len(c.Weights) > maxEntries || len(c.Types) > maxEntries:
+		return invalid("%d weights and %d types; at most %d each", len(c.Weights), len(c.Types), maxEntries)
 	}
 	for name, w := range c.Weights {
 		if _, err := core.ParseID[core.SensorID](name); err != nil || !(w >= 0 && w <= 100) {
@@ -123,8 +122,8 @@ func New(c Config) (*Fusion, error) {
 	}
 	c.Window = cmp.Or(c.Window, defaultWindow)
 	c.Score = cmp.Or(c.Score, defaultScore)
-	if c.Tamper == nil {
-		c.Tamper = TamperTypes
+	if c.Types == nil {
+		c.Types = DetectorTypes
 	}
 	return &Fusion{cfg: c}, nil
 }
@@ -134,10 +133,9 @@ func (*Fusion) Capabilities() sensor.Capabilities {
 	return sensor.Capabilities{Provenance: core.ProvenanceLocal, Latency: sensor.LatencyEvent, Latches: true}
 }
 
-// Owns implements [monitor.Owner]: a detector alone alarms nobody. Tampering is
-// never owned, nor is what weighs nothing.
+// Owns implements [monitor.Owner]: a detector alone alarms nobody.
 func (f *Fusion) Owns(id core.SensorID, r sensor.Reading) bool {
-	return r.Alarm && f.weight(id) > 0 && !slices.Contains(f.cfg.Tamper, r.Type)
+	return r.Alarm && f.weight(id) > 0 && slices.Contains(f.cfg.Types, r.Type)
 }
 
 func (f *Fusion) weight(id core.SensorID) float64 {
@@ -151,7 +149,7 @@ func (f *Fusion) weight(id core.SensorID) float64 {
 func (f *Fusion) Event(now time.Time, e monitor.Event) []sensor.Reading {
 	w := f.weight(e.Sensor)
 	begins := e.Kind == sensor.Pulse || (e.Kind == sensor.Level && e.Active)
-	if !begins || !e.Attack || w == 0 || slices.Contains(f.cfg.Tamper, e.Type) {
+	if !begins || !e.Attack || w == 0 || !slices.Contains(f.cfg.Types, e.Type) {
 		return nil
 	}
 	d := detector{sensor: e.Sensor, kind: e.Type, at: now, weight: w, simulated: e.Simulated}

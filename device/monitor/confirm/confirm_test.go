@@ -116,12 +116,23 @@ func TestTamperingIsSeparateAndAtOnceAndCountsForNothing(t *testing.T) {
 	}
 }
 
+func TestFireWaitsForNobody(t *testing.T) {
+	r := newRig(t, confirm.Config{})
+	if got := r.seen("pir", "smoke_detected").said(); got != "pir:smoke_detected" {
+		t.Errorf("smoke: %s", got)
+	}
+	own := newRig(t, confirm.Config{Types: []string{"case_intrusion"}})
+	if got := own.seen("pir", "case_intrusion").seen("glass", "motion_detected").said(); got != "room:alarm_unverified glass:motion_detected" {
+		t.Errorf("other types: %s", got)
+	}
+}
+
 func TestWeights(t *testing.T) {
 	r := newRig(t, confirm.Config{Score: 3, Weights: map[string]float64{"glass": 2.5, "door": 0}})
 	if got := r.seen("glass", "vibration").said(); got != "room:alarm_unverified" {
 		t.Errorf("2.5 of 3: %s", got)
 	}
-	if got := r.seen("door", "access").said(); got != "door:access" {
+	if got := r.seen("door", "access_forced").said(); got != "door:access_forced" {
 		t.Errorf("one that weighs nothing alarms for itself: %s", got)
 	}
 	if got := r.seen("pir", "motion_detected").said(); got != "room:alarm_verified" {
@@ -151,7 +162,7 @@ func TestDisarmedOrBypassedDetectorsConfirmNothing(t *testing.T) {
 	r.core.SetArming(r.now, core.Disarmed)
 	r.seen("pir", "motion_detected").seen("glass", "vibration")
 	r.core.SetArming(r.now, core.Armed)
-	if got := r.seen("door", "opened").said(); got != "room:alarm_unverified" {
+	if got := r.seen("door", "access_forced").said(); got != "room:alarm_unverified" {
 		t.Errorf("seen while disarmed: %s", got)
 	}
 	b := newRig(t, confirm.Config{})
@@ -182,7 +193,7 @@ func TestBadConfigurations(t *testing.T) {
 		{Weights: map[string]float64{"": 1}},
 		{Weights: map[string]float64{"a": -1}},
 		{Weights: map[string]float64{"a": math.Inf(1)}},
-		{Tamper: make([]string, 65)},
+		{Types: make([]string, 65)},
 	} {
 		if _, err := confirm.New(c); core.KindOf(err) != core.KindInvalid {
 			t.Errorf("%+v: %v", c, err)

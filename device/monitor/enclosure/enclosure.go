@@ -26,9 +26,15 @@ type Config struct {
 	// the mainboard is read from a cache that is up to 3 s old, a BMC is asked
 	// every ten.
 	Disagree time.Duration `yaml:"disagree,omitempty"`
+	// Types are the events that mean an open case, in place of [CaseTypes]. What
+	// else its sensors notice, heat or a cut loop, they alarm about themselves.
+	Types []string `yaml:"types,omitempty"`
 	// Ignore are inputs that belong to another case or to none, as sensor/point.
 	Ignore []string `yaml:"ignore,omitempty"`
 }
+
+// CaseTypes are the events that mean an open case.
+var CaseTypes = []string{"case_intrusion", "case_opened", "light_in_case"}
 
 const (
 	defaultDisagree = 30 * time.Second
@@ -41,8 +47,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.Disagree < 0 || c.Disagree > maxDisagree:
 		return core.E(core.KindInvalid, "enclosure.New", fmt.Sprintf("disagree: %s; allowed are 0 (for %s) to %s", c.Disagree, defaultDisagree, maxDisagree))
-	case len(c.Ignore) > maxIgnore:
-		return core.E(core.KindInvalid, "enclosure.New", fmt.Sprintf("ignore: %d inputs; at most %d", len(c.Ignore), maxIgnore))
+	case len(c.Ignore) > maxIgnore || len(c.Types) > maxIgnore:
+		return core.E(core.KindInvalid, "enclosure.New", fmt.Sprintf("ignore, types: %d and %d; at most %d each", len(c.Ignore), len(c.Types), maxIgnore))
 	}
 	return nil
 }
@@ -104,6 +110,9 @@ func New(c Config) (*Fusion, error) {
 		return nil, err
 	}
 	c.Disagree = cmp.Or(c.Disagree, defaultDisagree)
+	if c.Types == nil {
+		c.Types = CaseTypes
+	}
 	return &Fusion{cfg: c, inputs: map[input]*open{}}, nil
 }
 
@@ -115,10 +124,15 @@ func (*Fusion) Capabilities() sensor.Capabilities {
 // Owns implements [monitor.Owner]: the case alarms for its switches. What is
 // over in an instant, a chip that is pulled out, stays their own.
 func (f *Fusion) Owns(id core.SensorID, r sensor.Reading) bool {
-	return r.Kind == sensor.Level && r.Alarm && !f.ignored(input{id, r.Point})
+	return r.Kind == sensor.Level && r.Alarm && slices.Contains(f.cfg.Types, r.Type) && !f.ignored(input{id, r.Point})
 }
 
 func (f *Fusion) ignored(i input) bool { return slices.Contains(f.cfg.Ignore, i.String()) }
+
+// switches says whether an event is a switch of the case, one way or the other.
+func (f *Fusion) switches(i input, e monitor.Event) bool {
+	return e.Kind == sensor.Level && e.Alarm && slices.Contains(f.cfg.Types, e.Level) && !f.ignored(i)
+}
 
 // maxInputs bounds what the fusion remembers.
 const maxInputs = 128
@@ -133,7 +147,7 @@ func (f *Fusion) Event(now time.Time, e monitor.Event) []sensor.Reading {
 		return nil
 	}
 	i := input{e.Sensor, e.Point}
-	if e.Kind != sensor.Level || !e.Alarm || f.ignored(i) {
+	if !f.switches(i, e) {
 		return nil
 	}
 	if _, known := f.inputs[i]; !known {

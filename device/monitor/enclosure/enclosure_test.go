@@ -176,6 +176,14 @@ func TestWhatIsIgnoredAlarmsForItself(t *testing.T) {
 	}
 }
 
+func TestHeatInTheCaseIsNoOpenCase(t *testing.T) {
+	r := newRig(t, enclosure.Config{}, "lid", "board")
+	r.events = r.core.Read(r.now, id("board"), sensor.Reading{Kind: sensor.Level, Point: "temp1", Active: true, Settled: true, Alarm: true, Type: "temperature_critical", Clear: "temperature_eased", Severity: core.SeverityCritical})
+	if got := r.said(); got != "board:temperature_critical" || len(r.core.Latches()) != 1 || r.core.Latches()[0].Sensor != id("board") {
+		t.Errorf("%s, latches %+v", got, r.core.Latches())
+	}
+}
+
 func TestASensorThatCannotBeDisarmedLosesNothingToACaseThatCan(t *testing.T) {
 	f, err := enclosure.New(enclosure.Config{})
 	if err != nil {
