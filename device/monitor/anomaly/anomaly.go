@@ -234,7 +234,7 @@ func (j *Judge) Accept(now time.Time, sum string) ([]sensor.Reading, error) {
 	for _, point := range slices.Sorted(maps.Keys(j.signals)) {
 		if s := j.signals[point]; s.unusual(j.cfg) >= contributes {
 			s.Level += s.value - s.expected(now, j.cfg)
-			s.score = 0
+			s.score, s.quick = 0, 0
 		}
 	}
 	j.active, j.changed = false, true

@@ -110,6 +110,16 @@ func TestAnEventNamesTheSignalsThatMadeIt(t *testing.T) {
 	}
 }
 
+// What is far from usual is told within half an hour; figures of synthetic noise.
+func TestWhatIsFarAwayIsToldSoon(t *testing.T) {
+	o := newOffice(t, Config{Season: SeasonDaily}, 6)
+	o.pass(20 * day)
+	o.offset["fan1"] = -1200
+	if told := o.pass(30 * time.Minute); len(told) != 1 {
+		t.Errorf("a fan stands still for half an hour: %v", told)
+	}
+}
+
 func TestShortSpikesAndGapsAreNothing(t *testing.T) {
 	o := newOffice(t, Config{Season: SeasonDaily}, 2)
 	o.pass(20 * day)

@@ -24,7 +24,7 @@ type Config struct {
 	Level  time.Duration `yaml:"level,omitempty"`
 	Spread time.Duration `yaml:"spread,omitempty"`
 	// Smooth is how long something must be unusual, roughly; 6 h if left out. What
-	// is far away counts sooner.
+	// is more than twice as far away as the threshold counts after a twelfth of it.
 	Smooth time.Duration `yaml:"smooth,omitempty"`
 	// Season is daily where the hour of the day matters, or none, which it is if
 	// left out.

@@ -18,6 +18,10 @@ const (
 	// meanToSigma makes a standard deviation of a mean absolute one.
 	meanToSigma = 1.25
 	hours       = 24
+	// quicker is by how much faster what is far away counts, and quickShare what it
+	// counts for: more than twice as far for a twelfth of the time.
+	quicker    = 12
+	quickShare = 2.5 / 6
 	// seasonShare is how much of a deviation the hour of the day takes.
 	seasonShare = 0.5
 )
@@ -33,6 +37,7 @@ type signal struct {
 	known bool
 	at    time.Time // of the last step
 	score float64   // signed, smoothed
+	quick float64   // the same over a shorter time
 	value float64   // of the last step
 	// of the step that is not over
 	sum   float64
@@ -86,6 +91,7 @@ func (s *signal) step(now time.Time, v float64, c Config) {
 	away := v - s.expected(now, c)
 	sigma := s.sigma()
 	s.score += part(passed, c.Smooth) * (clamp(away/sigma, far) - s.score)
+	s.quick += part(passed, c.Smooth/quicker) * (clamp(away/sigma, far) - s.quick)
 	level, spread := c.Level, c.Spread
 	if s.Learned < c.Learn { // quickly at first
 		level, spread = min(level, max(s.Learned/3, gap)), min(spread, max(s.Learned/2, gap))
@@ -105,7 +111,7 @@ func (s *signal) unusual(c Config) float64 {
 	if s.Learned < c.Learn {
 		return 0
 	}
-	return math.Abs(s.score)
+	return max(math.Abs(s.score), quickShare*math.Abs(s.quick))
 }
 
 // part is how much of the way an average goes in that time.
