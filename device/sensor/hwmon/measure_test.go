@@ -135,10 +135,14 @@ func TestASensorThatMeasuresIsNoCaseSwitch(t *testing.T) {
 	both := newRigWith(t, Config{Measures: []string{"temp"}, Switch: new(true), Chips: []string{"coretemp"}})
 	dir := both.chip("hwmon0", "coretemp", "coretemp.0")
 	both.write(filepath.Join(dir, "temp1_input"), "40000")
-	_, wait := both.start()
-	if err := wait(); core.KindOf(err) != core.KindNotFound {
-		t.Errorf("a switch that people asked for is not there: %v", err)
-	}
+	stop, wait := both.start()
+	both.await("the switch that people asked for is missing", isBroken(pointSwitch))
+	both.await("the rest goes on", isMeasure("coretemp@coretemp.0/temp1", 40))
+	both.write(filepath.Join(dir, "intrusion0_alarm"), "0")
+	both.await("there at last", isType("chip_added"))
+	both.await("and read", isLevel("coretemp@coretemp.0/intrusion0_alarm", false))
+	stop()
+	both.must(wait())
 }
 
 func TestAConfigurationThatCannotBeMeantIsRefused(t *testing.T) {

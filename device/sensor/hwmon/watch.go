@@ -80,7 +80,7 @@ func (w *watch) list() (err error) {
 func (w *watch) missed() error {
 	for _, name := range w.sensor.cfg.Chips {
 		if slices.ContainsFunc(slices.Collect(maps.Values(w.inputs)), func(in input) bool { return in.chip == name }) {
-			w.appeared(name)
+			w.appeared("chip:"+name, name)
 			continue
 		}
 		err := core.E(core.KindNotFound, "hwmon.Run", fmt.Sprintf("no chip %q with %s in %s", name, w.sensor.wanted(), w.sensor.class())).
@@ -90,22 +90,29 @@ func (w *watch) missed() error {
 		}
 		w.breaks("chip:"+name, err)
 	}
-	if len(w.inputs) == 0 || w.sensor.cfg.reads() && !anySwitch(w.inputs) {
-		return core.E(core.KindNotFound, "hwmon.Run", fmt.Sprintf("no chip with %s in %s", w.sensor.wanted(), w.sensor.class()))
+	switch err := core.E(core.KindNotFound, "hwmon.Run", fmt.Sprintf("no chip with %s in %s", w.sensor.wanted(), w.sensor.class())); {
+	case len(w.inputs) == 0:
+		return err
+	case w.sensor.cfg.reads() && !anySwitch(w.inputs):
+		w.breaks(pointSwitch, err)
+	default:
+		w.appeared(pointSwitch, "")
 	}
 	return nil
 }
 
-// appeared tells that a chip that people named and that was missing is there.
-func (w *watch) appeared(name string) {
-	point := "chip:" + name
+// pointSwitch stands for a case switch that no chip has.
+const pointSwitch = "switch"
+
+// appeared tells that what people named and what was missing is there.
+func (w *watch) appeared(point, chip string) {
 	if _, missing := w.broken[point]; !missing {
 		return
 	}
 	delete(w.broken, point)
 	w.emit(sensor.Reading{
 		Kind: sensor.Pulse, Point: sensor.Text(point), Type: "chip_added", Severity: core.SeverityInfo,
-		Fields: sensor.Fields(map[string]string{"chip": sensor.Text(name)}),
+		Fields: sensor.Fields(map[string]string{"chip": sensor.Text(chip)}),
 	})
 }
 
