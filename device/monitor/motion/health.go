@@ -134,6 +134,7 @@ func (j *Judge) calibrate() {
 			j.unsure = 0
 		}
 	}
+	j.step = (samples[len(samples)-1].At - samples[0].At).Seconds() / float64(max(len(samples)-1, 1))
 	j.last = signal.Sample{At: samples[0].At, V: samples[0].V.Mul(j.scale)}
 	for _, s := range samples {
 		j.feel(s)

@@ -54,6 +54,7 @@ type Judge struct {
 	offer   memory        // the floor that accepting the last drilling would make
 	all     signal.Levels // of all hops
 	last    signal.Sample
+	step    float64 // seconds from sample to sample, on the whole
 	hop     hopSum
 	fall    fallWatch
 	ep      *episode
@@ -154,8 +155,8 @@ func (j *Judge) SetArming(_ time.Time, a core.Arming) []sensor.Reading {
 // take takes one sample as the sensor gave it.
 func (j *Judge) take(s sensor.Sample) {
 	v := signal.Vec{X: s.X, Y: s.Y, Z: s.Z}
-	if !v.Finite() {
-		j.doubt("values", "a sample is no number")
+	if !v.Sane() {
+		j.doubt("values", "a sample is no number that a sensor could have measured")
 		return
 	}
 	at, verdict := j.clock.Put(s.At)
@@ -183,7 +184,11 @@ func (j *Judge) feel(s signal.Sample) {
 	s.V = s.V.Mul(j.scale)
 	dt := (s.At - j.last.At).Seconds()
 	if dt > 0 && dt < maxGap.Seconds() {
-		j.hop.turn += s.V.Sub(j.last.V).Square() / (dt * dt)
+		// Samples that come in bursts have times of the burst: a slope is taken
+		// over half the mean interval at least.
+		j.step += (dt - j.step) * 0.02
+		run := max(dt, j.step/2)
+		j.hop.turn += s.V.Sub(j.last.V).Square() / (run * run)
 	}
 	away := s.V.Sub(j.mean.Value)
 	j.hop.energy, j.hop.n = j.hop.energy+away.Square(), j.hop.n+1

@@ -241,7 +241,7 @@ func (j *Judge) Judge(_ time.Time, r sensor.Reading) []sensor.Reading {
 	for _, s := range r.Wave.Samples {
 		v := signal.Vec{X: s.X, Y: s.Y, Z: s.Z}
 		at, verdict := j.clock.Put(s.At)
-		if !v.Finite() || verdict == signal.Stale {
+		if !v.Sane() || verdict == signal.Stale {
 			continue
 		}
 		if j.grid.Put(signal.Sample{At: at, V: v}) {

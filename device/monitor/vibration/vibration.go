@@ -118,7 +118,7 @@ func (j *Judge) Judge(now time.Time, r sensor.Reading) []sensor.Reading {
 	for _, s := range r.Wave.Samples {
 		v := signal.Vec{X: s.X, Y: s.Y, Z: s.Z}
 		at, verdict := j.clock.Put(s.At)
-		if !v.Finite() || verdict == signal.Stale {
+		if !v.Sane() || verdict == signal.Stale {
 			continue
 		}
 		if bands := j.spectrum.Put(signal.Sample{At: at, V: v}); bands != nil {

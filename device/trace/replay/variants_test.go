@@ -31,6 +31,7 @@ var variants = []variant{
 		return each(s, func(x sensor.Sample) sensor.Sample { x.X, x.Y, x.Z = x.X*1.04+0.02, x.Y*1.04-0.02, x.Z*1.04; return x })
 	}},
 	{"uneven times", jittered},
+	{"read in bursts of eight", bursts},
 	{"a tenth of the samples lost", lossy},
 	{"only the second half", func(s []sensor.Sample) []sensor.Sample { return s[len(s)/2:] }},
 	{"only six seconds of the middle", middle},
@@ -101,6 +102,16 @@ func jittered(in []sensor.Sample) []sensor.Sample {
 	out := slices.Clone(in)
 	for i := 1; i+1 < len(out); i++ {
 		out[i].At += time.Duration(0.45 * (2*rnd.Float64() - 1) * float64(in[i+1].At-in[i].At))
+	}
+	return out
+}
+
+// bursts gives eight samples at a time the times of their reading.
+func bursts(in []sensor.Sample) []sensor.Sample {
+	out := slices.Clone(in)
+	for i := range out {
+		first := i - i%8
+		out[i].At = in[first].At + time.Duration(i%8)*100*time.Microsecond
 	}
 	return out
 }

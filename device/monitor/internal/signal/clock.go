@@ -19,6 +19,10 @@ const (
 // is a sample that was overtaken.
 const restart = time.Second
 
+// farthest is the most that a time is believed, to either side: beyond it sums of
+// times would run over, and no machine is up for thirty years.
+const farthest = time.Duration(1e18)
+
 // Clock makes a sensor's times rise for ever. A clock that stands still does not
 // get past it, one that jumps back goes on where it was.
 type Clock struct {
@@ -36,6 +40,9 @@ type Clock struct {
 // Put takes a sample's time and returns it as it counts here.
 func (c *Clock) Put(at time.Duration) (time.Duration, Verdict) {
 	switch {
+	case at > farthest || at < -farthest || c.shift > farthest:
+		c.Still++
+		return c.Now, Stale
 	case !c.begun:
 		c.begun = true
 	case at > c.raw:

@@ -9,7 +9,6 @@ package signal
 
 import (
 	"math"
-	"time"
 )
 
 // Vec is a vector of acceleration, in g.
@@ -33,9 +32,13 @@ func (a Vec) Square() float64 { return a.Dot(a) }
 // Len returns the length.
 func (a Vec) Len() float64 { return math.Sqrt(a.Square()) }
 
-// Finite says that no component is infinite or no number.
-func (a Vec) Finite() bool {
-	return !math.IsNaN(a.X+a.Y+a.Z) && !math.IsInf(a.X+a.Y+a.Z, 0)
+// most is the largest value of an axis that is believed, whatever its unit: the
+// square of more would not stay a number for long.
+const most = 1e6
+
+// Sane says that each component is a number that a sensor could have measured.
+func (a Vec) Sane() bool {
+	return math.Abs(a.X) <= most && math.Abs(a.Y) <= most && math.Abs(a.Z) <= most
 }
 
 // Angle returns the angle between two vectors in degrees, 0 where one of them
@@ -48,9 +51,6 @@ func Angle(a, b Vec) float64 {
 	}
 	return math.Atan2(cross.Len(), a.Dot(b)) * 180 / math.Pi
 }
-
-// Seconds returns d in seconds.
-func Seconds(d time.Duration) float64 { return d.Seconds() }
 
 // Low is a low-pass of first order that steps by time.
 type Low struct {

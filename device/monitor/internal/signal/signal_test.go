@@ -96,6 +96,32 @@ func TestClock(t *testing.T) {
 	}
 }
 
+// Times that would run over are no times.
+func TestClockBelievesNoCenturies(t *testing.T) {
+	var c signal.Clock
+	for _, at := range []time.Duration{math.MaxInt64, math.MinInt64, 1e18 + 1} {
+		if _, verdict := c.Put(at); verdict != signal.Stale {
+			t.Errorf("%d is believed", at)
+		}
+	}
+	for range 5 {
+		c.Put(1e18)
+		if now, _ := c.Put(-1e18); now < 0 {
+			t.Fatalf("ran over to %d", now)
+		}
+	}
+}
+
+// A sensor that is read in bursts has the rate of its samples, not of the bursts.
+func TestSpectrumOfBursts(t *testing.T) {
+	var s signal.Spectrum
+	for i := range 600 {
+		at := time.Duration(i/10)*100*time.Millisecond + time.Duration(i%10)*50*time.Microsecond
+		s.Put(signal.Sample{At: at, V: signal.Vec{Z: 1}})
+	}
+	near(t, "the rate", s.Rate, 100, 25) // four bursts and a bit tell no more
+}
+
 func TestLevels(t *testing.T) {
 	var l signal.Levels
 	if l.Quantile(0.5) != 0 {

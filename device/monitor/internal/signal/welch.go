@@ -43,6 +43,7 @@ const (
 	measured       = 48 // intervals
 	segment        = 2.0
 	longestSegment = 16384
+	bridged        = 64 // samples that may be missing in a row
 )
 
 // Put takes a sample, the times of which must rise, and returns the energies in
@@ -64,12 +65,26 @@ func (s *Spectrum) measure(x Sample) {
 	if len(s.intervals) < measured {
 		return
 	}
-	slices.Sort(s.intervals)
-	s.begin(1 / s.intervals[len(s.intervals)/2])
+	s.begin(1 / interval(s.intervals))
 	for _, e := range s.early {
 		s.put(e)
 	}
 	s.early, s.intervals = nil, nil
+}
+
+// interval is the sampling interval behind a number of them: their median, which
+// holes and stragglers do not touch, or where samples come in bursts, with times
+// of the burst, their mean.
+func interval(all []float64) float64 {
+	slices.Sort(all)
+	mean := 0.0
+	for _, d := range all {
+		mean += d / float64(len(all))
+	}
+	if median := all[len(all)/2]; median > mean/4 {
+		return median
+	}
+	return mean
 }
 
 // begin sets everything up for a rate.
@@ -80,7 +95,7 @@ func (s *Spectrum) begin(rate float64) {
 		n *= 2
 	}
 	width := time.Duration(float64(time.Second) / s.Rate)
-	s.grid = NewGrid(width, max(time.Second, 4*width))
+	s.grid = NewGrid(width, bridged*width)
 	for k := range s.ring {
 		s.ring[k] = make([]float64, n)
 	}
