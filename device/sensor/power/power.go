@@ -228,16 +228,22 @@ func (s *Sensor) supply(elem ...string) string {
 	return filepath.Join(append([]string{s.env.Path("sys/class/power_supply")}, elem...)...)
 }
 
-// names lists the supplies that are there and wanted.
+// names lists the supplies that are there and wanted. The battery of a mouse comes
+// and goes with the mouse and feeds nothing of ours, unless people named it.
 func (s *Sensor) names() (names []string) {
 	entries, err := os.ReadDir(s.supply())
 	if err != nil {
 		return nil // a kernel without the class has none
 	}
 	for _, e := range entries {
-		if len(s.cfg.Supplies) == 0 || slices.Contains(s.cfg.Supplies, e.Name()) {
-			names = append(names, e.Name())
+		named := slices.Contains(s.cfg.Supplies, e.Name())
+		if len(s.cfg.Supplies) > 0 && !named {
+			continue
 		}
+		if scope, err := sysfs.Read(s.supply(e.Name(), "scope")); err == nil && scope == "Device" && !named {
+			continue
+		}
+		names = append(names, e.Name())
 	}
 	return names[:min(len(names), maxSupplies)]
 }

@@ -137,6 +137,18 @@ func TestSuppliesAndBatteriesComeInTheirUnits(t *testing.T) {
 	r.must(wait())
 }
 
+func TestTheBatteryOfAMouseIsNoneOfOurs(t *testing.T) {
+	files := map[string]string{"sys/class/power_supply/hidpp_battery_0/scope": "Device", "sys/class/power_supply/hidpp_battery_0/capacity": "50"}
+	if p := newRig(t, Config{}, files).sensor.Probe(); p.Present {
+		t.Errorf("probe %+v", p)
+	}
+	r := newRig(t, Config{Supplies: []string{"hidpp_battery_0"}}, files)
+	stop, wait := r.start()
+	r.await("people named it", at("hidpp_battery_0/capacity", 50))
+	stop()
+	r.must(wait())
+}
+
 // The clock stands still: only the kernel's word can make the driver look.
 func TestTheKernelTellsOfMainsThatFails(t *testing.T) {
 	r := newRig(t, Config{}, laptop())
