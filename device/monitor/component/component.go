@@ -27,6 +27,8 @@ const (
 	// maxPoints bounds the findings that have a level and a latch of their own.
 	// The others share one.
 	maxPoints = 40
+	// maxWith is how many names one event holds.
+	maxWith = 20
 	// maxLearn is how long a machine may take to be set up.
 	maxLearn = 30 * 24 * time.Hour
 	// more is the point of what is beyond that.

@@ -57,7 +57,7 @@ func (f finding) level(point, digest string, active bool) sensor.Reading {
 		fields["allowed"] = f.allowed
 	}
 	if len(f.with) > 0 {
-		fields["with"], fields["with_count"] = f.with[:min(len(f.with), maxPoints)], len(f.with)
+		fields["with"], fields["with_count"] = f.with[:min(len(f.with), maxWith)], len(f.with)
 	}
 	r.Fields = sensor.Fields(fields)
 	return r

@@ -23,6 +23,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
 	"github.com/interlock-security/interlock/device/sensor/internal/identity"
+	"github.com/interlock-security/interlock/device/sensor/internal/inventory"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
 )
 
@@ -225,7 +226,7 @@ func readSmall(path string) string {
 type watch struct {
 	sensor *Sensor
 	emit   func(sensor.Reading)
-	told   string // what the last inventory said
+	teller inventory.Teller
 }
 
 func (w *watch) start() error {
@@ -242,23 +243,19 @@ func (w *watch) start() error {
 	return w.rescan("")
 }
 
-// tellInventory tells what is there if it is not what was told last. A judge can
-// hold the parts against a baseline; see device/monitor/component.
+// tellInventory tells what is there. A judge can hold it against a baseline; see
+// device/monitor/component. A medium that is made to be pulled out belongs into
+// none, and is counted.
 func (w *watch) tellInventory() {
-	parts, list := []sensor.Part{}, []map[string]any{}
+	parts, media := []sensor.Part{}, 0
 	for _, name := range names(w.sensor.known) {
-		d := w.sensor.known[name]
-		list = append(list, describe(name, d))
-		if d["removable"] != "1" {
+		if d := w.sensor.known[name]; d["removable"] != "1" {
 			parts = append(parts, d.part(name))
+		} else {
+			media++
 		}
 	}
-	fields := sensor.Fields(map[string]any{"kind": "disks", "disks": list})
-	if string(fields) == w.told {
-		return
-	}
-	w.told = string(fields)
-	w.emit(sensor.Reading{Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo, Parts: parts, Fields: fields})
+	w.teller.Tell(w.emit, parts, map[string]any{"kind": "disks", "count": len(parts), "removable_media": media})
 }
 
 // part is the disk as one of the machine's parts. One that says neither serial
@@ -276,7 +273,7 @@ func (d disk) part(name string) sensor.Part {
 	if id == "" {
 		id = "says nothing of itself"
 	}
-	return sensor.Part{Class: "disk", Place: place, Identity: id, About: map[string]string{"name": name}}
+	return sensor.Part{Class: "disk", Place: place, Identity: id, About: map[string]string{"name": name, "sectors": d["size"]}}
 }
 
 // change takes one message. It says that a disk came or went, and which; what is

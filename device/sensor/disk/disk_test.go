@@ -112,8 +112,8 @@ func TestADiskThatIsPulledOutAlarmsWithItsSerialAndPlace(t *testing.T) {
 	stop := r.start()
 	defer stop()
 	inv, _ := r.await("inventory")
-	if !strings.Contains(string(inv.Fields), `"serial":"CASEDISK1"`) || strings.Contains(string(inv.Fields), "loop0") {
-		t.Errorf("inventory %s", inv.Fields)
+	if len(inv.Parts) != 1 || !strings.Contains(inv.Parts[0].Identity, "serial=CASEDISK1") {
+		t.Errorf("inventory %+v", inv.Parts)
 	}
 	r.await(beat)
 	r.say("remove", "sda1", "partition") // a partition is no disk

@@ -7,6 +7,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/inventory"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
 )
 
@@ -14,7 +15,7 @@ import (
 type watch struct {
 	sensor *Sensor
 	emit   func(sensor.Reading)
-	told   string
+	teller inventory.Teller
 }
 
 func (w *watch) change(u uevent.Event) error {
@@ -86,22 +87,16 @@ func (w *watch) broken(name, why string) {
 	w.emit(sensor.Reading{Kind: sensor.Broken, Point: name, Severity: core.SeverityHigh, Fields: sensor.Fields(map[string]string{"why": sensor.Text(why)})})
 }
 
-// inventory tells the connectors if they are not what was told last.
+// inventory tells the connectors: a screen is a part.
 func (w *watch) inventory(found map[string]screen) {
-	parts, all := []sensor.Part{}, []map[string]string{}
+	parts, status := []sensor.Part{}, map[string]string{}
 	for _, name := range names(found) {
-		c := found[name]
-		all = append(all, map[string]string{"connector": name, "status": c.status, "edid": c.edid})
-		if c.status == "connected" {
-			parts = append(parts, sensor.Part{Class: "screen", Place: name, Identity: "edid=" + c.edid})
+		status[name] = found[name].status
+		if found[name].status == "connected" {
+			parts = append(parts, sensor.Part{Class: "screen", Place: name, Identity: "edid=" + found[name].edid})
 		}
 	}
-	fields := sensor.Fields(map[string]any{"kind": "connectors", "connectors": all})
-	if string(fields) == w.told {
-		return
-	}
-	w.told = string(fields)
-	w.emit(sensor.Reading{Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo, Parts: parts, Fields: fields})
+	w.teller.Tell(w.emit, parts, map[string]any{"kind": "connectors", "count": len(parts), "connectors": status})
 }
 
 func names(m map[string]screen) []string { return slices.Sorted(maps.Keys(m)) }

@@ -13,12 +13,8 @@ import (
 	"github.com/interlock-security/interlock/device/sensor"
 )
 
-const (
-	// maxParts bounds an inventory. What is more is told as one part.
-	maxParts = 512
-	// maxPage is what the parts of one event may take.
-	maxPage = 13 << 10
-)
+// maxParts bounds an inventory. What is more is told as one part.
+const maxParts = 512
 
 // readers read a class each.
 var readers = map[string]func(*Sensor) ([]sensor.Part, error){
@@ -29,8 +25,8 @@ var readers = map[string]func(*Sensor) ([]sensor.Part, error){
 // classes are the names under which the configuration has them.
 var classes = slices.Sorted(maps.Keys(readers))
 
-// inventory is what one look found.
-type inventory struct {
+// findings are what one look found.
+type findings struct {
 	parts   []sensor.Part
 	counts  map[string]int    // by class of the configuration
 	missing map[string]string // classes that this machine does not have, and why
@@ -38,8 +34,8 @@ type inventory struct {
 }
 
 // scan reads every class.
-func (s *Sensor) scan() inventory {
-	inv := inventory{counts: map[string]int{}, missing: map[string]string{}, broken: map[string]string{}}
+func (s *Sensor) scan() findings {
+	inv := findings{counts: map[string]int{}, missing: map[string]string{}, broken: map[string]string{}}
 	for _, class := range s.classes {
 		found, err := readers[class](s)
 		switch {
@@ -130,33 +126,4 @@ func bounded(sorted []sensor.Part) []sensor.Part {
 	return append(sorted[:maxParts-1:maxParts-1], sensor.Part{
 		Class: "overflow", Place: "*", Identity: fmt.Sprintf("%d parts sha256=%s", len(rest), hex.EncodeToString(sum[:])),
 	})
-}
-
-// page is as many parts of a class as fit into one event.
-type page struct {
-	name  string
-	parts []sensor.Part
-	size  int
-}
-
-func (inv inventory) pages() []page {
-	var all []page
-	number := map[string]int{}
-	for _, p := range inv.parts {
-		b, err := json.Marshal(p)
-		if err != nil {
-			continue // strings alone always marshal
-		}
-		n := len(all) - 1
-		if n < 0 || all[n].parts[0].Class != p.Class || all[n].size+len(b) > maxPage {
-			name := p.Class
-			if number[name]++; number[name] > 1 {
-				name = fmt.Sprintf("%s %d", name, number[name])
-			}
-			all = append(all, page{name: name})
-			n++
-		}
-		all[n].parts, all[n].size = append(all[n].parts, p), all[n].size+len(b)
-	}
-	return all
 }

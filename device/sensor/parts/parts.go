@@ -23,6 +23,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/inventory"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
 )
 
@@ -145,7 +146,8 @@ type watch struct {
 	// changed is when the kernel last told of a part.
 	changed time.Time
 	at      time.Time
-	last    inventory
+	last    findings
+	teller  inventory.Teller
 }
 
 // subsystems are those of the kernel whose messages can mean another part.
@@ -183,7 +185,7 @@ func (w *watch) look(why string) error {
 	}
 	if due || w.stale || why != "" || len(w.last.broken) > 0 {
 		w.last, w.at, w.stale = w.sensor.scan(), now, false
-		w.last.tell(w.emit)
+		w.last.tell(&w.teller, w.emit)
 	}
 	w.last.count(w.sensor.classes, w.emit)
 	w.emit(sensor.Reading{Kind: sensor.Beat})
@@ -201,15 +203,8 @@ func (s *Sensor) booting() bool {
 	return err == nil && up < bootTime.Seconds()
 }
 
-// tell emits the inventory: the parts in pages that fit into an event each, then
-// the summary, with which it is whole.
-func (inv inventory) tell(emit func(sensor.Reading)) {
-	for _, p := range inv.pages() {
-		emit(sensor.Reading{
-			Kind: sensor.Inventory, Point: p.name, Type: "inventory", Severity: core.SeverityInfo, Parts: p.parts,
-			Fields: sensor.Fields(map[string]any{"kind": "parts", "count": len(p.parts)}),
-		})
-	}
+// tell emits the inventory.
+func (inv findings) tell(t *inventory.Teller, emit func(sensor.Reading)) {
 	number := map[string]int{}
 	for _, p := range inv.parts {
 		number[p.Class]++
@@ -218,11 +213,11 @@ func (inv inventory) tell(emit func(sensor.Reading)) {
 	if len(inv.broken) > 0 {
 		fields["unreadable"] = inv.broken
 	}
-	emit(sensor.Reading{Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo, Fields: sensor.Fields(fields)})
+	t.Tell(emit, inv.parts, fields)
 }
 
 // count says for each class how many parts it has, or that it can't be read.
-func (inv inventory) count(enabled []string, emit func(sensor.Reading)) {
+func (inv findings) count(enabled []string, emit func(sensor.Reading)) {
 	for _, class := range enabled {
 		if why, broken := inv.broken[class]; broken {
 			emit(sensor.Reading{Kind: sensor.Broken, Point: class, Severity: core.SeverityHigh, Fields: sensor.Fields(map[string]string{"why": why})})

@@ -176,7 +176,7 @@ func TestATPMThatHangsIsBrokenAndTheOthersAreCounted(t *testing.T) {
 		panic("and then this")
 	}
 	for range 2 { // the second look waits for the first question
-		done := make(chan inventory, 1)
+		done := make(chan findings, 1)
 		go func() { done <- s.scan() }()
 		deadline := time.Now().Add(20 * time.Second)
 		for clock.Waiters() == 0 {

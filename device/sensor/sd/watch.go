@@ -7,6 +7,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/inventory"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
 )
 
@@ -14,7 +15,7 @@ import (
 type watch struct {
 	sensor *Sensor
 	emit   func(sensor.Reading)
-	told   string
+	teller inventory.Teller
 }
 
 func (w *watch) start() error {
@@ -110,20 +111,15 @@ func (c card) fields(slot string) map[string]string {
 	return f
 }
 
-// inventory tells the slots if they are not what was told last.
+// inventory tells the cards, and which slots are empty.
 func (w *watch) inventory() {
-	parts, all := []sensor.Part{}, []map[string]string{}
+	parts, empty := []sensor.Part{}, []string{}
 	for _, slot := range slices.Sorted(maps.Keys(w.sensor.known)) {
-		c := w.sensor.known[slot]
-		all = append(all, c.fields(slot))
-		if c.id != "" {
-			parts = append(parts, sensor.Part{Class: "card", Place: slot, Identity: c.id})
+		if c := w.sensor.known[slot]; c.id != "" {
+			parts = append(parts, sensor.Part{Class: "card", Place: slot, Identity: c.id, About: c.fields(slot)})
+		} else {
+			empty = append(empty, slot)
 		}
 	}
-	fields := sensor.Fields(map[string]any{"kind": "card-slots", "slots": all})
-	if string(fields) == w.told {
-		return
-	}
-	w.told = string(fields)
-	w.emit(sensor.Reading{Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo, Parts: parts, Fields: fields})
+	w.teller.Tell(w.emit, parts, map[string]any{"kind": "card-slots", "count": len(parts), "empty": empty[:min(len(empty), 32)]})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/inventory"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
 )
 
@@ -17,7 +18,7 @@ type watch struct {
 	sensor *Sensor
 	emit   func(sensor.Reading)
 	at     time.Time // of the last look at the ports
-	told   string
+	teller inventory.Teller
 	lines  []line
 }
 
@@ -130,12 +131,7 @@ func (w *watch) inventory() {
 	for _, name := range slices.Sorted(maps.Keys(w.sensor.known)) {
 		parts = append(parts, sensor.Part{Class: "serial", Place: name, Identity: w.sensor.known[name]})
 	}
-	fields := sensor.Fields(map[string]any{"kind": "serial-ports", "ports": w.sensor.known})
-	if string(fields) == w.told {
-		return
-	}
-	w.told = string(fields)
-	w.emit(sensor.Reading{Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo, Parts: parts, Fields: fields})
+	w.teller.Tell(w.emit, parts, map[string]any{"kind": "serial-ports", "count": len(parts)})
 }
 
 // line says whether a cable is in. A port that can't be asked is broken, and

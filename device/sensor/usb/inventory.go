@@ -1,6 +1,8 @@
 package usb
 
 import (
+	"strconv"
+
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
 	"github.com/interlock-security/interlock/device/sensor/internal/identity"
@@ -21,29 +23,22 @@ var Doc = sensor.Doc{
 	}, uevent.Doc...),
 }
 
-// tellInventory tells what is on the bus if it is not what was told last. A judge
-// can hold the parts against a baseline; see device/monitor/component.
+// tellInventory tells what is on the bus. A judge can hold it against a baseline;
+// see device/monitor/component.
 func (w *watch) tellInventory() {
-	parts := make([]sensor.Part, 0, len(w.devices))
-	list := make([]map[string]any, 0, len(w.devices))
+	parts := []sensor.Part{}
 	for _, port := range ports(w.devices) {
 		d := w.devices[port]
-		parts = append(parts, d.part(port))
-		fields := describe(port, d)
+		p := d.part(port)
 		if w.sensor.policy != PolicyObserve {
-			fields["listed"] = w.sensor.allowed(port, d)
+			p.About["listed"] = strconv.FormatBool(w.sensor.allowed(port, d))
 		}
 		if w.sensor.policy == PolicyLearn {
-			fields["entry"] = entryOf(port, d)
+			p.About["entry"] = entryOf(port, d)
 		}
-		list = append(list, fields)
+		parts = append(parts, p)
 	}
-	fields := sensor.Fields(map[string]any{"kind": "usb-devices", "policy": w.sensor.policy, "devices": list})
-	if string(fields) == w.told {
-		return
-	}
-	w.told = string(fields)
-	w.emit(sensor.Reading{Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo, Parts: parts, Fields: fields})
+	w.teller.Tell(w.emit, parts, map[string]any{"kind": "usb-devices", "policy": w.sensor.policy, "count": len(parts)})
 }
 
 // part is the device as one of the machine's parts: what it says of itself, and
@@ -52,10 +47,13 @@ func (d device) part(port string) sensor.Part {
 	id := identity.Of(
 		"id", hexWord(d["idVendor"])+":"+hexWord(d["idProduct"]), "descriptors", d["descriptors"], "interfaces", d["interfaces"], "serial", d["serial"],
 	)
-	return sensor.Part{
-		Class: "usb", Place: port, Identity: id,
-		About: map[string]string{"maker": d["manufacturer"], "product": d["product"], "looks_like": d["looks_like"]},
+	p := sensor.Part{Class: "usb", Place: port, Identity: id, About: map[string]string{}}
+	for _, k := range []string{"manufacturer", "product", "looks_like", "authorized", "malformed"} {
+		if d[k] != "" {
+			p.About[k] = d[k]
+		}
 	}
+	return p
 }
 
 func describe(port string, d device) map[string]any {

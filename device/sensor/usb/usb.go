@@ -23,6 +23,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/inventory"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
 )
 
@@ -103,7 +104,7 @@ type watch struct {
 	devices  map[string]device
 	baseline map[string]device
 	closed   map[string]bool // controllers that we closed
-	told     string          // what the last inventory said
+	teller   inventory.Teller
 }
 
 func (w *watch) start() error {

@@ -127,8 +127,8 @@ func TestAPluggedKeyboardAlarmsAndIsDescribed(t *testing.T) {
 	b.plug("1-2", map[string]string{"idVendor": "1d6b", "product": "our dongle"})
 	stop := b.start()
 	defer stop()
-	if inv := b.await("inventory"); !strings.Contains(string(inv.Fields), `"our dongle"`) {
-		t.Errorf("inventory %s", inv.Fields)
+	if inv := b.await("inventory"); len(inv.Parts) != 1 || inv.Parts[0].About["product"] != "our dongle" {
+		t.Errorf("inventory %+v", inv.Parts)
 	}
 	b.await(beat)
 	b.plug("1-1", keyboard)
