@@ -61,9 +61,10 @@ func (*Fusion) Capabilities() sensor.Capabilities {
 }
 
 // Owns implements [monitor.Owner]: whether the opening of a door is an alarm is
-// decided here.
+// decided here, and to ask is none.
 func (f *Fusion) Owns(id core.SensorID, r sensor.Reading) bool {
-	return r.Kind == sensor.Level && slices.ContainsFunc(f.doors, func(d *door) bool { return d.at == input{id.String(), r.Point} })
+	at := input{id.String(), r.Point}
+	return r.Kind == sensor.Level && slices.ContainsFunc(f.doors, func(d *door) bool { return d.at == at || slices.Contains(d.requests, at) })
 }
 
 // Event implements [monitor.Fusion].

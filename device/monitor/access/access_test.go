@@ -197,6 +197,24 @@ func TestADoorWithABadgeReaderNeedsABadge(t *testing.T) {
 	}
 }
 
+// A reader at a GPIO line says what every contact there says.
+func TestToAskIsNoAlarm(t *testing.T) {
+	d := front
+	d.Requests = []string{"reader/in"}
+	r := newRig(t, d)
+	r.keep(r.core.Read(r.now, id("reader"), sensor.Reading{
+		Kind: sensor.Level, Point: "in", Active: true, Settled: true, Alarm: true, Type: "case_intrusion", Clear: "case_closed", Severity: core.SeverityCritical,
+	}))
+	for _, e := range r.events {
+		if e.Class == core.ClassDetectionFinding {
+			t.Errorf("an alarm: %+v", e)
+		}
+	}
+	if got := r.door(true).said(); got != "access_opened" {
+		t.Errorf("after it: %s", got)
+	}
+}
+
 func TestAWindowForOneJobNamesItsTicket(t *testing.T) {
 	r := newRig(t, front).until(22, 0)
 	events, err := r.core.Bypass(r.now, monitor.Bypass{Sensor: id("doors"), Point: "front", For: time.Hour, Ticket: "M-7"})
