@@ -18,21 +18,19 @@ const (
 	netApp     = 0x06
 	netStorage = 0x0a
 
-	commandChassisStatus = 0x01 // chassis
-	commandReading       = 0x2d // sensor
-	commandDeviceID      = 0x01 // app
-	commandCloseSession  = 0x3c
-	commandReserveSDR    = 0x22 // storage
-	commandGetSDR        = 0x23
-	commandLogInfo       = 0x40
-	commandLogEntry      = 0x43
+	commandReading      = 0x2d // sensor
+	commandDeviceID     = 0x01 // app
+	commandCloseSession = 0x3c
+	commandReserveSDR   = 0x22 // storage
+	commandGetSDR       = 0x23
+	commandLogInfo      = 0x40
+	commandLogEntry     = 0x43
 )
 
 // sensorIntrusion is the sensor type of physical security, and discrete the kind
 // of event whose states the type lists.
 const (
 	sensorIntrusion = 0x05
-	sensorLog       = 0x10
 	sensorSpecific  = 0x6f
 )
 

@@ -63,6 +63,10 @@ type Config struct {
 	// Sensors are the numbers of the sensors to read. None means each of type 05h
 	// (physical security) in the controller's repository.
 	Sensors []int `yaml:"sensors,omitempty"`
+	// Settings says that the controller's accounts and what it boots next are read
+	// too, each minute, as parts for the judge component. In the network the
+	// controller tells them to an account of the level operator alone.
+	Settings bool `yaml:"settings,omitempty"`
 	// Poll is how often it looks, 5s where it is left out.
 	Poll time.Duration `yaml:"poll,omitempty"`
 }
@@ -181,7 +185,11 @@ func (s *Sensor) dial(ctx context.Context) (controller, error) {
 	if err != nil {
 		return nil, err
 	}
-	return dialLAN(ctx, endpoint, with, suites[s.cfg.Suite])
+	role := byte(roleUser)
+	if s.cfg.Settings {
+		role = roleOperator
+	}
+	return dialLAN(ctx, endpoint, with, suites[s.cfg.Suite], role)
 }
 
 // Run implements [sensor.Sensor].

@@ -180,6 +180,54 @@ func TestClearingTheLogIsTold(t *testing.T) {
 	}
 }
 
+func partsOf(all []sensor.Reading, class string) (text string) {
+	for _, r := range all {
+		for _, p := range r.Parts {
+			if p.Class == class {
+				text += p.Place + ": " + p.Identity + p.About["unreadable"] + "; "
+			}
+		}
+	}
+	return text
+}
+
+func TestAccountsAndTheBootOrderAreParts(t *testing.T) {
+	b := ipmitest.Start(t)
+	r := start(t, ipmi.Config{Address: b.Address, Credentials: credentials(t, ipmitest.Admin, ipmitest.Password), Suite: 3, Settings: true})
+	first := r.round()
+	if got := partsOf(first, "bmc-account"); !strings.Contains(got, `account 2: "monitor" user`) || strings.Contains(got, "mallory") {
+		t.Errorf("accounts %s", got)
+	}
+	if got := partsOf(first, "bmc-boot"); got != "next boot: no override; " {
+		t.Errorf("boot %s", got)
+	}
+	ipmi.BootFromNetwork(t, b.Address, ipmitest.Admin, ipmitest.Password)
+	ipmi.AddAccount(t, b.Address, ipmitest.Admin, ipmitest.Password, "mallory")
+	then := r.next()
+	if got := partsOf(then, "bmc-boot"); !strings.Contains(got, "network valid=") {
+		t.Errorf("boot %s", got)
+	}
+	if got := partsOf(then, "bmc-account"); !strings.Contains(got, `account 4: "mallory"`) {
+		t.Errorf("accounts %s", got)
+	}
+}
+
+func TestSettingsThatTheControllerDoesNotTellAreAFaultOfTheirOwn(t *testing.T) {
+	b := ipmitest.Start(t)
+	b.BreakBoot()
+	r := start(t, ipmi.Config{Address: b.Address, Credentials: credentials(t, ipmitest.Admin, ipmitest.Password), Suite: 3, Settings: true})
+	said := r.round()
+	if got := partsOf(said, "bmc-boot"); !strings.HasPrefix(got, "*: the controller refuses") {
+		t.Errorf("boot %s", got)
+	}
+	if got := partsOf(said, "bmc-account"); !strings.Contains(got, "monitor") {
+		t.Errorf("accounts %s", got)
+	}
+	if l := find(said, sensor.Level, "case_intrusion"); len(l) != 1 {
+		t.Errorf("%+v", said)
+	}
+}
+
 func TestASensorThatTheControllerCantReadIsAFaultOfItsOwn(t *testing.T) {
 	b := ipmitest.Start(t)
 	r := start(t, ipmi.Config{Address: b.Address, Credentials: credentials(t, ipmitest.User, ipmitest.Password), Suite: 3, Sensors: []int{9, 1}})

@@ -28,8 +28,8 @@ type lan struct {
 }
 
 // dialLAN makes a session with the controller.
-func dialLAN(ctx context.Context, address string, with credential.Credential, s suite) (*lan, error) {
-	keys, err := newSession(with, s)
+func dialLAN(ctx context.Context, address string, with credential.Credential, s suite, role byte) (*lan, error) {
+	keys, err := newSession(with, s, role)
 	if err != nil {
 		return nil, err
 	}
@@ -38,11 +38,20 @@ func dialLAN(ctx context.Context, address string, with credential.Credential, s 
 		return nil, core.Wrap(core.KindUnavailable, "ipmi.dial", err)
 	}
 	l := &lan{conn: conn, session: keys}
-	if err := l.handshake(ctx); err != nil {
+	if err := l.begin(ctx); err != nil {
 		keys.wipe()
 		return nil, errors.Join(err, conn.Close())
 	}
 	return l, nil
+}
+
+// begin makes the session. One begins as a user's.
+func (l *lan) begin(ctx context.Context) error {
+	if err := l.handshake(ctx); err != nil || l.session.role == roleUser {
+		return err
+	}
+	_, err := l.ask(ctx, netApp, commandPrivilege, l.session.role)
+	return err
 }
 
 func (l *lan) handshake(ctx context.Context) error {

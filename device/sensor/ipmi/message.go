@@ -24,8 +24,8 @@ type refused struct {
 const (
 	codeNoSensor     = 0xcb // no such sensor or record
 	codeNotSupported = 0xc1
+	codeInvalid      = 0xcc
 	codePrivilege    = 0xd4
-	codeReservation  = 0xc5 // it was cancelled: the repository changed
 )
 
 func (r refused) Error() string {

@@ -47,6 +47,7 @@ const (
 	flagsProtected   = 0xc0 // encrypted and authenticated
 	formatRMCPPlus   = 0x06
 	roleUser         = 0x02
+	roleOperator     = 0x03
 	roleNameOnly     = 0x10
 	headerLength     = 4 + 12
 	controllerAddr   = 0x20
@@ -76,7 +77,7 @@ type session struct {
 	out, in    uint32 // numbers of the last message each way
 }
 
-func newSession(with credential.Credential, s suite) (*session, error) {
+func newSession(with credential.Credential, s suite, role byte) (*session, error) {
 	if len(with.User) > maxName || len(with.Password.Reveal()) > maxPassword {
 		return nil, core.E(core.KindInvalid, "ipmi.dial", fmt.Sprintf("IPMI has names of at most %d bytes and passwords of %d", maxName, maxPassword))
 	}
@@ -85,7 +86,7 @@ func newSession(with credential.Credential, s suite) (*session, error) {
 	key := make([]byte, maxPassword)
 	copy(key, with.Password.Reveal())
 	return &session{
-		suite: s, user: with.User, role: roleUser, key: key, random: random[:rakpRandomLength], console: binary.LittleEndian.Uint32(random[rakpRandomLength:]) | 1,
+		suite: s, user: with.User, role: role, key: key, random: random[:rakpRandomLength], console: binary.LittleEndian.Uint32(random[rakpRandomLength:]) | 1,
 	}, nil
 }
 

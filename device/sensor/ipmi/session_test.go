@@ -53,7 +53,7 @@ func TestTheStrongerSuiteIsSpoken(t *testing.T) {
 	address := otherController(t)
 	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
 	defer stop()
-	l, err := dialLAN(ctx, address, account(), suites[17])
+	l, err := dialLAN(ctx, address, account(), suites[17], roleUser)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestTheStrongerSuiteIsSpoken(t *testing.T) {
 	}
 	wrong := account()
 	wrong.Password = core.NewSecret([]byte("hunter3"))
-	if _, err := dialLAN(ctx, address, wrong, suites[17]); core.KindOf(err) != core.KindUnauthenticated && core.KindOf(err) != core.KindDenied {
+	if _, err := dialLAN(ctx, address, wrong, suites[17], roleUser); core.KindOf(err) != core.KindUnauthenticated && core.KindOf(err) != core.KindDenied {
 		t.Errorf("%v", err)
 	}
 }
@@ -132,7 +132,7 @@ func TestLiesBesideTheAnswersChangeNothing(t *testing.T) {
 	address := liar(t, b.Address)
 	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	defer stop()
-	l, err := dialLAN(ctx, address, account(), suites[3])
+	l, err := dialLAN(ctx, address, account(), suites[3], roleUser)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestLiesBesideTheAnswersChangeNothing(t *testing.T) {
 }
 
 func TestAControllerThatOffersLessIsRefused(t *testing.T) {
-	s, err := newSession(account(), suites[17])
+	s, err := newSession(account(), suites[17], roleUser)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestNamesAndPasswordsThatIPMICantHaveAreRefused(t *testing.T) {
 		{User: "a-name-of-17-byte", Password: core.NewSecret([]byte("x"))},
 		{User: "a", Password: core.NewSecret(bytes.Repeat([]byte("x"), 21))},
 	} {
-		if _, err := newSession(c, suites[3]); core.KindOf(err) != core.KindInvalid {
+		if _, err := newSession(c, suites[3], roleUser); core.KindOf(err) != core.KindInvalid {
 			t.Errorf("%s: %v", c.User, err)
 		}
 	}
@@ -171,7 +171,7 @@ func TestNamesAndPasswordsThatIPMICantHaveAreRefused(t *testing.T) {
 // standing is a session as it is once its keys are there.
 func standing(t testing.TB) *session {
 	t.Helper()
-	s, err := newSession(account(), suites[17])
+	s, err := newSession(account(), suites[17], roleUser)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,9 @@ type watch struct {
 	sensor     *Sensor
 	controller controller
 	emit       func(sensor.Reading)
+	id         deviceID
 	sensors    []described
+	settledAt  time.Time     // when the settings were last read
 	open       map[byte]bool // the sensors that read open now
 }
 
@@ -34,8 +36,8 @@ type logPlace struct {
 
 // find says what the controller is and which of its sensors are read.
 func (w *watch) find(ctx context.Context) error {
-	id, err := askDeviceID(ctx, w.controller)
-	if err != nil {
+	var err error
+	if w.id, err = askDeviceID(ctx, w.controller); err != nil {
 		return err
 	}
 	for _, n := range w.sensor.cfg.Sensors {
@@ -53,22 +55,37 @@ func (w *watch) find(ctx context.Context) error {
 	if len(w.sensors) > maxSensors {
 		w.sensors = w.sensors[:maxSensors]
 	}
-	w.emit(w.inventory(id))
+	return w.tellInventory(ctx)
+}
+
+// tellInventory says what the controller is and, where that is asked for, how it
+// is set. The core tells it again if it changed.
+func (w *watch) tellInventory(ctx context.Context) error {
+	var settings []sensor.Part
+	if w.sensor.cfg.Settings {
+		var err error
+		if settings, err = w.settings(ctx); err != nil {
+			return err
+		}
+	}
+	w.settledAt = w.sensor.env.Clock.Now()
+	w.emit(w.inventory(settings))
 	return nil
 }
 
 func point(number byte) string { return fmt.Sprintf("sensor-%d", number) }
 
-func (w *watch) inventory(id deviceID) sensor.Reading {
+func (w *watch) inventory(settings []sensor.Part) sensor.Reading {
+	id := w.id
 	list := []map[string]any{}
 	for _, s := range w.sensors {
 		list = append(list, map[string]any{"point": point(s.number), "name": s.name})
 	}
 	return sensor.Reading{
 		Kind: sensor.Inventory, Type: "inventory", Severity: core.SeverityInfo,
-		Parts: []sensor.Part{{
+		Parts: append([]sensor.Part{{
 			Class: "bmc", Place: "bmc", Identity: fmt.Sprintf("%06x %04x", id.Manufacturer, id.Product), About: map[string]string{"firmware": id.Firmware},
-		}},
+		}}, settings...),
 		Fields: sensor.Fields(map[string]any{"kind": "bmc", "firmware": id.Firmware, "manufacturer": id.Manufacturer, "product": id.Product, "sensors": list}),
 	}
 }
@@ -85,6 +102,11 @@ func (w *watch) look(ctx context.Context) error {
 	}
 	if err := w.readLog(ctx); err != nil {
 		return err
+	}
+	if w.sensor.cfg.Settings && w.sensor.env.Clock.Now().Sub(w.settledAt) >= settingsEvery {
+		if err := w.tellInventory(ctx); err != nil {
+			return err
+		}
 	}
 	w.emit(sensor.Reading{Kind: sensor.Beat})
 	return nil

@@ -29,6 +29,7 @@ const (
 // BMC is a controller that runs.
 type BMC struct {
 	t       testing.TB
+	dir     string
 	Address string // of its IPMI port
 	console net.Conn
 	kill    func()
@@ -48,6 +49,22 @@ set_working_mc 0x20
   user 2 true "` + User + `" "` + Password + `" user 10 none md2 md5 straight
   user 3 true "` + Admin + `" "` + Password + `" admin 10 none md2 md5 straight
 console 127.0.0.1 %s
+chassis_control "%s"
+`
+
+// chassis is what the controller has to do the machine's booting: it keeps what
+// it is told in a file beside it.
+const chassis = `#!/bin/sh
+kept="$(dirname "$0")/boot"
+op="$1"
+shift
+while [ $# -gt 0 ]; do
+  case "$op" in
+    get) echo "$1:$(cat "$kept" 2>/dev/null || echo none)"; shift ;;
+    set) echo "$2" >"$kept"; shift 2 ;;
+    *) shift 2 ;;
+  esac
+done
 `
 
 // emulation is a controller with sensor 1 of physical security, which its
@@ -83,7 +100,11 @@ func Start(t testing.TB) *BMC {
 	}
 	dir := t.TempDir()
 	port, console := freePort(t, "udp"), freePort(t, "tcp")
-	write(t, filepath.Join(dir, "lan.conf"), fmt.Sprintf(lan, port, console))
+	write(t, filepath.Join(dir, "lan.conf"), fmt.Sprintf(lan, port, console, filepath.Join(dir, "chassis")))
+	write(t, filepath.Join(dir, "chassis"), chassis)
+	if err := os.Chmod(filepath.Join(dir, "chassis"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	write(t, filepath.Join(dir, "bmc.emu"), fmt.Sprintf(emulation, sdr(2, 1, 1, "Inlet"), sdr(1, 5, 0x6f, "Lid")))
 	var said bytes.Buffer
 	cmd := exec.Command("ipmi_sim", "-c", filepath.Join(dir, "lan.conf"), "-f", filepath.Join(dir, "bmc.emu"), "-s", dir, "-n")
@@ -92,7 +113,7 @@ func Start(t testing.TB) *BMC {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	b := &BMC{t: t, Address: net.JoinHostPort("127.0.0.1", port)}
+	b := &BMC{t: t, dir: dir, Address: net.JoinHostPort("127.0.0.1", port)}
 	b.kill = sync.OnceFunc(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = cmd.Wait()
@@ -186,6 +207,12 @@ func (b *BMC) Lid(open bool) {
 		bit = 1
 	}
 	b.Do(fmt.Sprintf("sensor_set_bit 0x20 0 1 0 %d 1", bit))
+}
+
+// BreakBoot has the controller tell nothing of what the machine boots.
+func (b *BMC) BreakBoot() {
+	b.t.Helper()
+	write(b.t, filepath.Join(b.dir, "chassis"), "#!/bin/sh\nexit 1\n")
 }
 
 // Kill ends the controller.
