@@ -95,6 +95,7 @@ type Agent struct {
 	kinds    map[core.SensorID]string
 	ports    ports
 	walk     walk
+	toldTest time.Duration // when one was last told
 	testing  sync.Mutex    // held during a self-test
 	detailed time.Duration // when a heartbeat last had everything; of the housekeeping
 	waiting  map[core.UUID]*link.Verified

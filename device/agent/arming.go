@@ -102,7 +102,8 @@ func (a *Agent) rearm(why string, change func() error) error {
 	return nil
 }
 
-// tellArming tells a change. a.arm is locked.
+// tellArming tells a change, some times a minute one by one: bounds of the time
+// that waver must not fill the record. a.arm is locked.
 func (a *Agent) tellArming(was core.Arming, why string) {
 	fields := map[string]any{"arming": a.arm.now, "was": was, "by": a.arm.by}
 	if why != "" {
@@ -116,10 +117,10 @@ func (a *Agent) tellArming(was core.Arming, why string) {
 		fields["for_s"] = int64(g.left(a.store.Continuity().Boot, a.cfg.Elapsed()).Seconds())
 	}
 	if a.arm.now == core.Armed {
-		a.tell("armed", core.SeverityInfo, fields)
+		a.refusals.tell(a, "armed", core.SeverityInfo, fields)
 		return
 	}
-	a.tell("disarmed", core.SeverityMedium, fields)
+	a.refusals.tell(a, "disarmed", core.SeverityMedium, fields)
 }
 
 // armNow arms against every grant there is: the count comes first, so that an

@@ -103,7 +103,8 @@ const (
 	provenAtAll = 90 * 24 * time.Hour
 )
 
-// doctor tests everything that this device has. One runs at a time.
+// doctor tests everything that this device has. One runs at a time. Those that
+// somebody at the machine asks for are told once a minute at most.
 func (a *Agent) doctor(ctx context.Context, by string) (*Report, error) {
 	if !a.testing.TryLock() {
 		return nil, core.E(core.KindConflict, "agent.doctor", "a self-test is running")
@@ -121,7 +122,10 @@ func (a *Agent) doctor(ctx context.Context, by string) (*Report, error) {
 	}
 	r.uncovered()
 	a.testSelf(r)
-	a.tellDoctor(r, by)
+	if now := a.cfg.Elapsed(); by != "local" || a.toldTest == 0 || now-a.toldTest >= time.Minute {
+		a.toldTest = max(now, 1)
+		a.tellDoctor(r, by)
+	}
 	return r, ctx.Err()
 }
 

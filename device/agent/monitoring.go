@@ -64,37 +64,38 @@ func (a *Agent) memory() map[core.SensorID]map[string][]byte {
 }
 
 // keepMemory keeps what the judges of a sensor learned. What is over the bound is
-// not kept, and told of: after a restart that sensor learns anew. Memory of a
-// sensor that is no longer configured goes first.
+// not kept, and told of: after a restart that sensor learns anew.
 func (a *Agent) keepMemory(id core.SensorID, memory map[string][]byte) {
-	size := sizeOf(memory)
-	configured := map[string]bool{}
-	for _, s := range a.cfg.Sensors {
-		configured[s.ID] = true
-	}
-	err := a.update(func(b *body) error {
-		kept := map[string]map[string][]byte{}
-		others := 0
-		for other, m := range b.Memory {
-			if other != id.String() && configured[other] {
-				kept[other] = m
-				others += sizeOf(m)
-			}
-		}
-		if others+size > maxMemory {
-			return core.E(core.KindTooLarge, "agent.memory", fmt.Sprintf("%d bytes beside %d of other sensors, at most %d are kept", size, others, maxMemory))
-		}
-		kept[id.String()] = maps.Clone(memory)
-		b.Memory = kept
-		return nil
-	})
+	err := a.update(func(b *body) error { return b.remember(id.String(), memory, a.cfg.has) })
 	switch {
 	case err == nil:
 	case core.KindOf(err) == core.KindTooLarge:
-		a.refusals.tell(a, "memory_refused", core.SeverityMedium, map[string]any{"sensor": id, "bytes": size, "why": err.Error()})
+		a.refusals.tell(a, "memory_refused", core.SeverityMedium, map[string]any{"sensor": id, "bytes": sizeOf(memory), "why": err.Error()})
 	default:
 		a.cfg.Log.Error("what a sensor learned was not kept", slog.Any("sensor", id), slog.Any("error", err))
 	}
+}
+
+// has says whether a sensor is configured.
+func (c *Config) has(id string) bool {
+	return slices.ContainsFunc(c.Sensors, func(s SensorConfig) bool { return s.ID == id })
+}
+
+// remember takes the memory of one sensor in place of what was kept of it. That
+// of sensors that are no longer configured goes.
+func (b *body) remember(id string, memory map[string][]byte, configured func(id string) bool) error {
+	kept, others := map[string]map[string][]byte{id: maps.Clone(memory)}, 0
+	for other, m := range b.Memory {
+		if other != id && configured(other) {
+			kept[other] = m
+			others += sizeOf(m)
+		}
+	}
+	if size := sizeOf(memory); others+size > maxMemory {
+		return core.E(core.KindTooLarge, "agent.memory", fmt.Sprintf("%d bytes beside %d of other sensors, at most %d are kept", size, others, maxMemory))
+	}
+	b.Memory = kept
+	return nil
 }
 
 func sizeOf(memory map[string][]byte) (n int) {
