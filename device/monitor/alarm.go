@@ -101,7 +101,8 @@ func levelWord(r sensor.Reading) string {
 // alarms says whether what the sensor notices counts as an attack now, and as one
 // of its own: what a fusion owns, the fusion alarms about.
 func (c *Core) alarms(in *input, r sensor.Reading) bool {
-	return !in.bypassed(r.Point) && c.armed(in) && in.owner(r) == nil
+	armed := c.armed(in) || r.Transport && c.arming == core.Transport
+	return !in.bypassed(r.Point) && armed && in.owner(r) == nil
 }
 
 func (c *Core) armed(in *input) bool { return in.spec.Caps.Always || c.arming == core.Armed }

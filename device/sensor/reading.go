@@ -52,6 +52,8 @@ type Reading struct {
 	Settled bool
 	// Alarm says that this is what the sensor is there to notice.
 	Alarm bool
+	// Transport says that it alarms in transport as well: a fall, not a lift.
+	Transport bool
 	// Unlatched says that an alarm at this point ends with its level although
 	// the sensor latches: a door that people use.
 	Unlatched bool

@@ -148,6 +148,7 @@ const (
 // Events of the judge.
 const (
 	EventMotion     = "motion_detected"
+	EventOver       = "motion_over"
 	EventVibration  = "vibration"
 	EventKnock      = "knock_felt"
 	EventEarthquake = "earthquake_suspected"
@@ -162,6 +163,7 @@ var Doc = sensor.Doc{
 	Latency:   sensor.LatencyEvent,
 	Events: []sensor.EventDoc{
 		{Type: EventMotion, Severity: core.SeverityHigh, Alarm: true, Meaning: "the device was lifted, carried, handled, tilted or dropped (field class); in transport only a drop alarms"},
+		{Type: EventOver, Severity: core.SeverityInfo, Meaning: "what alarmed is over: class, length and features of the whole of it (event is the same number)"},
 		{Type: EventVibration, Severity: core.SeverityHigh, Alarm: true, Meaning: "somebody drills or cuts at the device (class drill)"},
 		{Type: EventKnock, Severity: core.SeverityLow, Meaning: "a knock, a slammed door, footsteps, a disturbance; repeated knocks are medium, repeated blows are motion_detected"},
 		{Type: EventEarthquake, Severity: core.SeverityMedium, Meaning: "shaken for long without being turned: fields say fleet=ask, the neighbours tell a quake from a theft"},

@@ -67,7 +67,7 @@ func (j *Judge) decide(at time.Duration, held float64) {
 	e := j.ep
 	f := e.look()
 	if v := Classify(j.c, f); v.early && rank(v.Class) > e.toldRank {
-		j.tell(f, v, false)
+		j.tell(e, f, v)
 	}
 	quiet := at-e.End >= j.c.Quiet
 	switch {
@@ -119,7 +119,7 @@ func (j *Judge) finish() {
 			j.blows = append(within(j.blows, f.End), f.End)
 		}
 	}
-	j.tell(f, v, true)
+	j.tell(e, f, v)
 	j.tellClipping(f)
 }
 
@@ -136,18 +136,14 @@ func rank(c Class) int {
 }
 
 // tell says what the event is: an alarm once it is one, and in any case when it
-// is over.
-func (j *Judge) tell(f Features, v Verdict, over bool) {
-	e := j.ep
-	if over {
-		e = nil
-	}
+// is over. What alarmed already does not do so again by ending.
+func (j *Judge) tell(e *episode, f Features, v Verdict) {
 	r := j.reading(v)
-	fields := j.fields(f, v, over)
-	if e != nil {
-		e.told, e.toldRank = v, rank(v.Class)
+	if f.Over && e.toldRank > 0 && rank(v.Class) <= e.toldRank {
+		r.Type, r.Severity, r.Alarm = EventOver, core.SeverityInfo, false
 	}
-	r.Fields = sensor.Fields(fields)
+	r.Fields = sensor.Fields(j.fields(f, v))
+	e.told, e.toldRank = v, rank(v.Class)
 	j.out = append(j.out, r)
 }
 
@@ -156,7 +152,7 @@ func (j *Judge) reading(v Verdict) sensor.Reading {
 	r := sensor.Reading{Kind: sensor.Pulse, Point: string(v.Class), Type: EventKnock, Severity: core.SeverityLow}
 	switch v.Class {
 	case ClassDrop:
-		r.Type, r.Severity, r.Alarm = EventMotion, core.SeverityCritical, true
+		r.Type, r.Severity, r.Alarm, r.Transport = EventMotion, core.SeverityCritical, true, true
 	case ClassTilt, ClassLift, ClassCarry:
 		r.Type, r.Severity, r.Alarm = EventMotion, core.SeverityHigh, j.arming != core.Transport
 	case ClassHandling:
@@ -187,9 +183,9 @@ func (j *Judge) repeated(r *sensor.Reading) {
 }
 
 // fields are what an event carries.
-func (j *Judge) fields(f Features, v Verdict, over bool) map[string]any {
+func (j *Judge) fields(f Features, v Verdict) map[string]any {
 	m := map[string]any{
-		"event": j.count, "class": v.Class, "score": v.Score, "why": v.Why, "over": over,
+		"event": j.count, "class": v.Class, "score": v.Score, "why": v.Why, "over": f.Over,
 		"start": round(f.Start.Seconds(), 3), "end": round(f.End.Seconds(), 3),
 		"rms_g": round(f.RMS, 4), "peak_g": round(f.Peak, 3), "tilt_degrees": round(f.Net, 1), "hertz": round(f.Hertz, 1),
 	}

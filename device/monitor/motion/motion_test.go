@@ -175,7 +175,10 @@ func TestAnEventExplainsItself(t *testing.T) {
 	if len(all) != 2 || all[0].Over || !all[1].Over || all[0].Event != all[1].Event {
 		t.Fatalf("want one word while it lasts and one when it is over: %+v", all)
 	}
-	e := all[1]
+	if all[1].Type != motion.EventOver || all[1].Alarm || all[1].End < all[0].End {
+		t.Errorf("over: %+v", all[1])
+	}
+	e := all[0]
 	if e.Type != motion.EventMotion || e.Severity != core.SeverityHigh || e.Start < 4.5 || e.Start > 5.5 || e.End <= e.Start || e.Score < 0.5 || e.Score > 1 {
 		t.Errorf("got %+v", e)
 	}
@@ -413,7 +416,7 @@ func TestHole(t *testing.T) {
 			samples[i].At += time.Hour
 		}
 	}
-	if got := events(show(t, judge(t, motion.Config{}), samples)); len(got) != 2 || !got[0].Alarm || !got[1].Alarm || got[1].Start < 3600 {
+	if got := events(show(t, judge(t, motion.Config{}), samples)); len(got) != 2 || got[0].Type != motion.EventOver || got[1].Type != motion.EventOver || got[1].Start < 3600 {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -288,7 +288,9 @@ func (p *panel) put(l Line) {
 	for i := range p.lines {
 		was := &p.lines[i]
 		if l.event > 0 && was.event == l.event && was.Judge == l.Judge {
-			l.Alarm = l.Alarm || was.Alarm
+			if was.Alarm && !l.Alarm {
+				l.Alarm, l.Type, l.Severity = true, was.Type, was.Severity // it ended
+			}
 			*was = l
 			return
 		}
