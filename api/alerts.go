@@ -82,7 +82,11 @@ func (a *API) Alert(ctx context.Context, in *IDInput) (*Out[Alert], error) {
 	if err != nil {
 		return nil, err
 	}
-	return out(alertOf(found)), nil
+	shown := alertOf(found)
+	if shown.Shaken, err = a.shaken(ctx, who.Tenant, found); err != nil {
+		return nil, err
+	}
+	return out(shown), nil
 }
 
 func (a *API) findAlert(ctx context.Context, tenant core.TenantID, text string) (found alert.Alert, err error) {

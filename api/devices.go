@@ -143,7 +143,14 @@ func (a *API) around(ctx context.Context, tenant core.TenantID, id core.DeviceID
 		return err
 	}
 	asset, err := a.Registry.Asset(ctx, tenant, id)
+	if err != nil {
+		return err
+	}
 	d.Criticality = string(asset.Criticality)
+	risks, err := a.risks(ctx, tenant, id)
+	if len(risks) == 1 {
+		d.Risk = &risks[0]
+	}
 	return err
 }
 

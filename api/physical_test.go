@@ -13,6 +13,8 @@ import (
 
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/store"
+	"github.com/interlock-security/interlock/siem/alert"
 )
 
 // TestOrdersOfPersons: what loosens takes its parameters with it, waits for
@@ -176,4 +178,67 @@ func TestSealsByTheAPI(t *testing.T) {
 	}
 	r.refused("anna", "GET", "/v1/seals?state=lost", "", core.KindInvalid, "state is one of")
 	r.refused("anna", "GET", "/v1/seals?due=401", "", core.KindInvalid)
+}
+
+// TestWhoIsLookedAtFirst: open alerts and exposure, weighed by what depends on the
+// device; simulated alerts count for nothing.
+func TestWhoIsLookedAtFirst(t *testing.T) {
+	r := newRig(t)
+	r.device(press, false)
+	saw := core.MustID[core.DeviceID]("saw-1")
+	r.device(saw, false)
+	r.device(core.MustID[core.DeviceID]("oven-9"), true) // waits, and has no part in it
+	r.reports(press)
+	r.raise()
+	r.sql(`INSERT INTO fleet_sensors (tenant, device, sensor, state, since, simulated) VALUES ('main', 'saw-1', 'lid', 'stale', 1, 0), ('main', 'saw-1', 'door', 'bypassed', 1, 0)`)
+	list := get[api.Page[api.DeviceRisk]](r, "/v1/risks").Items
+	if len(list) != 2 || list[0].Device != press || list[0].Score <= list[1].Score || !strings.Contains(list[0].Factors[0].What, "alert (high)") {
+		t.Fatalf("%+v", list)
+	}
+	before := list[1].Score
+	send[api.Device](r, "POST", "/v1/devices/saw-1/criticality", `{"criticality":"critical","reason":"the only one"}`)
+	d := get[api.Device](r, "/v1/devices/saw-1")
+	if d.Risk == nil || d.Risk.Weight != 2 || d.Risk.Score < before*1.9 {
+		t.Errorf("before %v, now %+v", before, d.Risk)
+	}
+	if list := get[api.Page[api.DeviceRisk]](r, "/v1/risks?site=hall-x"); list.Total != 0 {
+		t.Errorf("%+v", list)
+	}
+	if d := get[api.Device](r, "/v1/devices/oven-9"); d.Risk != nil {
+		t.Errorf("%+v", d.Risk)
+	}
+}
+
+// TestAnEarthquakeIsTold: a device that says it is moved, in the minute in which
+// its whole site was shaken, is told as such; a day later it is not.
+func TestAnEarthquakeIsTold(t *testing.T) {
+	r := newRig(t)
+	r.device(press, false)
+	now := time.Now()
+	raise := func(rule string, group map[string]string, device core.DeviceID, at time.Time) (found alert.Alert) {
+		r.must(r.state.Tx(t.Context(), func(tx *store.Tx) (err error) {
+			found, err = r.alerts.Raise(t.Context(), tx, alert.Raise{
+				Tenant: tenant, Rule: alert.Rule{Name: rule, ID: rule, Title: rule, Author: "Interlock"}, Severity: core.SeverityHigh, Key: fmt.Sprint(rule, at), Group: group, Device: device,
+				Provenance: core.ProvenanceDevice, Events: []alert.Event{{ID: core.NewUUID(at), At: at, Source: "device/press-7"}}, Now: at,
+			})
+			return err
+		}))
+		return found
+	}
+	quake := raise("interlock-site-shaken", map[string]string{"site": "hall-a"}, core.DeviceID{}, now)
+	raise("interlock-site-shaken", map[string]string{"site": "hall-b"}, core.DeviceID{}, now.Add(24*time.Hour))
+	for name, row := range map[string]struct {
+		rule string
+		at   time.Time
+		told bool
+	}{
+		"in it":          {"interlock-device-moved", now.Add(30 * time.Second), true},
+		"a day later":    {"interlock-device-moved", now.Add(24 * time.Hour), false},
+		"something else": {"interlock-device-tampered", now, false},
+	} {
+		a := get[api.Alert](r, "/v1/alerts/"+raise(row.rule, nil, press, row.at).ID.String())
+		if told := a.Shaken != nil; told != row.told || told && a.Shaken.Alert != quake.ID {
+			t.Errorf("%s: %+v", name, a.Shaken)
+		}
+	}
 }

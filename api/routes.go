@@ -52,6 +52,7 @@ func (a *API) detection() {
 func (a *API) fleet() {
 	Register(a, policy.DeviceList, get("devices", "/v1/devices", "Devices by name"), a.Devices)
 	Register(a, policy.DeviceList, get("sites", "/v1/sites", "Where devices stand"), a.Sites)
+	Register(a, policy.DeviceList, get("risks", "/v1/risks", "The devices that somebody should look at first, and why"), a.Risks)
 	Register(a, policy.DeviceShow, get("device", "/v1/devices/{id}", "One device with sensors, latches and orders"), a.Device)
 	Register(a, policy.DeviceApprove, post("approve-device", "/v1/devices/{id}/approve", "Take in a device that waits"), a.ApproveDevice)
 	Register(a, policy.DeviceShow, get("device-sensors", "/v1/devices/{id}/sensors", "What a device's sensors last said"), a.DeviceSensors)

@@ -97,6 +97,9 @@ type Device struct {
 	// Criticality is how much depends on it, as people say: low, medium, high or
 	// critical.
 	Criticality string `json:"criticality,omitempty"`
+	// Risk is null for a device that has no part in the fleet yet or any more,
+	// and in a list.
+	Risk *DeviceRisk `json:"risk,omitempty"`
 }
 
 // Sensor is what a device last said of one of its sensors.
@@ -172,6 +175,9 @@ type Alert struct {
 	References  []string          `json:"references,omitempty"`
 	// FalsePositives are what the rule's author knows to set it off in error.
 	FalsePositives []string `json:"false_positives,omitempty"`
+	// Shaken says that the whole site was shaken at that time, so that a device
+	// that says it is moved may not be alone; not in a list.
+	Shaken *Shaken `json:"shaken,omitempty"`
 }
 
 // Incident is an incident with its timeline.

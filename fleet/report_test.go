@@ -148,3 +148,36 @@ func TestHowMuchDependsOnADevice(t *testing.T) {
 		}
 	})
 }
+
+// TestExposures: what makes a device easier to get at, each counted where it is
+// known, for all devices and for one.
+func TestExposures(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		a := r.enrolled(r.serve(), "press-7")
+		a.send(
+			link.DeviceEvent{Type: "case_intrusion", Sensor: "lid", State: core.SensorAlarm, Latch: strings.Repeat("ab", 16)},
+			beat(`{"arming":"armed","spool_lost":3,"sensors":{"lid":"alarm","net":"stale","fan":"fault","door":"bypassed"}}`),
+		)
+		seen := r.catchUp(0)
+		r.clock.Advance(time.Minute)
+		a.send(link.DeviceEvent{Type: "disarmed", Fields: json.RawMessage(`{"arming":"transport"}`)}, link.DeviceEvent{Type: "walk_test", Fields: json.RawMessage(`{}`)})
+		r.catchUp(seen)
+		_, err := r.reg.SetCriticality(ctx, r.guard, admin, a.id, fleet.CriticalityHigh, "x")
+		r.must(err)
+		for _, only := range []core.DeviceID{{}, a.id} {
+			list, err := r.reg.Exposures(ctx, tenant, only)
+			r.must(err)
+			if len(list) != 1 {
+				t.Fatalf("%d devices", len(list))
+			}
+			e := list[0]
+			if e.Device.ID != a.id || e.Faults != 2 || e.Bypassed != 1 || e.Latches != 1 || e.Arming != core.Transport || !e.LostEvents || e.Walked || e.Criticality != fleet.CriticalityHigh {
+				t.Errorf("%+v", e)
+			}
+		}
+		if list, err := r.reg.Exposures(ctx, tenant, core.MustID[core.DeviceID]("press-8")); err != nil || len(list) != 0 {
+			t.Errorf("%v, %v", list, err)
+		}
+	})
+}

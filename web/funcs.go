@@ -18,7 +18,7 @@ var funcs = template.FuncMap{
 	"plain": plain, "text": plainText, "clip": clip,
 	"when": when, "clock": clock, "ago": ago, "age": age, "seconds": seconds,
 	"severity": severity, "badge": badge, "tone": toneOf, "label": label,
-	"number": number, "unit": unitOf, "num": num, "short": short, "plural": plural, "join": strings.Join, "part": PartName, "add": func(a, b int) int { return a + b },
+	"number": number, "unit": unitOf, "riskTone": riskTone, "num": num, "short": short, "plural": plural, "join": strings.Join, "part": PartName, "add": func(a, b int) int { return a + b },
 	"asset": assetPath, "icon": icon, "dict": dict, "lines": lines, "entryPath": entryPath, "spark": sparkline,
 }
 

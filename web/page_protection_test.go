@@ -107,3 +107,21 @@ func TestOrdersWithAnEndAreAskedFor(t *testing.T) {
 		t.Error("the criticality is not kept")
 	}
 }
+
+// TestWhoToLookAtFirst: the list and the device's own page say the same, and why.
+func TestWhoToLookAtFirst(t *testing.T) {
+	p := newPlant(t)
+	if text := visibleText(p.page("vera", "/risks")); !strings.Contains(text, "No device yet") {
+		t.Error(text)
+	}
+	story(p)
+	p.says()
+	body := p.page("vera", "/risks")
+	harmless(t, "/risks", body)
+	if text := visibleText(body); !strings.Contains(text, "press-7") || !strings.Contains(text, "alert (high): The case of a device was opened") || strings.Index(text, "press-7") > strings.Index(text, "saw-1") {
+		t.Error(text)
+	}
+	if text := visibleText(p.page("vera", "/devices/press-7")); !strings.Contains(text, "Risk here") || !strings.Contains(text, "it is in maintenance") {
+		t.Error(text)
+	}
+}
