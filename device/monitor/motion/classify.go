@@ -84,7 +84,7 @@ func isDrop(c Config, f Features) bool {
 	if f.Fall >= 2*least {
 		return true
 	}
-	return f.Peak >= 1 && f.Falls < 4 && (f.Over || f.Since >= 2)
+	return f.Peak >= 1 && f.Falls < 4 && f.Stepping < 0.5 && (f.Over || f.Since >= 2)
 }
 
 func scoreDrop(c Config, f Features) float64 { return over(f.Fall, c.Fall.Seconds()*0.8) }
@@ -103,7 +103,8 @@ func isWalked(c Config, f Features) bool {
 	byHand := f.Tilt >= c.Tilt/2+f.Unsure || f.RMS >= 6*c.Handling ||
 		f.Linear && f.Stepping >= 0.6 && f.Low >= 2*c.Handling
 	slow := f.LowShare >= 0.5 || turned(c, f) && f.LowShare >= 0.3
-	return pace && byHand && slow && f.Stepping >= 0.4 && f.Duration >= 3 && f.Low >= 1.6*c.Handling
+	long := f.Duration >= 5 || turned(c, f) && f.Duration >= 3
+	return pace && byHand && slow && long && f.Stepping >= 0.4 && f.Low >= 1.6*c.Handling
 }
 
 func scoreWalked(c Config, f Features) float64 {
@@ -149,7 +150,7 @@ func isDrill(c Config, f Features) bool {
 		return false
 	}
 	steady := f.Steady >= 0.3 || f.Steady >= 0.15 && f.Duration >= 2*drillTime(c, f) // who saws pulls and pushes
-	return steady && f.Busy >= 0.75 && f.LowShare <= slowOfNoise(f) && f.Low < 1.5*c.Handling+0.2*f.RMS && f.Hertz >= min(8, 0.19*f.Rate)
+	return steady && f.Busy >= 0.75 && f.LowShare <= slowOfNoise(f) && f.Low < 1.5*c.Handling+0.2*f.RMS && f.Hertz >= min(12, 0.19*f.Rate)
 }
 
 // A sensor too slow to see how fast it vibrates still sees that no hand and no
@@ -194,12 +195,13 @@ func whyDrill(c Config, f Features) string {
 func isDriven(c Config, f Features) bool {
 	hums := f.LowShare < 0.75 && f.Hertz >= min(9, 0.2*f.Rate)
 	goesOn := f.Duration >= 30 || f.Duration >= 20 && f.Steady >= 0.4 // a quake swells and fades
-	return f.Duration >= 5 && f.Low >= 1.5*c.Handling && f.Median >= 2*c.Handling && f.Steady >= 0.3 && (hums || goesOn)
+	long := f.Duration >= 10 || f.Over && f.Duration >= 5
+	return long && f.Low >= 1.5*c.Handling && f.Median >= 2*c.Handling && f.Steady >= 0.3 && (hums || goesOn)
 }
 
 // A hand that shakes keeps its rhythm, and shakes harder than the ground does.
 func isShaken(c Config, f Features) bool {
-	return f.Duration >= 3 && f.Low >= 4*c.Handling && f.Stepping >= 0.5 && f.Steady >= 0.25
+	return f.Duration >= 4 && f.Low >= 4*c.Handling && f.Stepping >= 0.5 && f.Steady >= 0.25
 }
 
 func scoreDriven(c Config, f Features) float64 {

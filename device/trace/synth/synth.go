@@ -78,6 +78,12 @@ type scene interface {
 	at(t float64) (force vec, degrees float64, weight float64)
 }
 
+// placed is a scene and when it is on.
+type placed struct {
+	scene
+	from, to float64
+}
+
 // Make makes the recording.
 func Make(c Config) []sensor.Sample {
 	c = c.withDefaults()
@@ -87,11 +93,23 @@ func Make(c Config) []sensor.Sample {
 	if c.Turned {
 		askew = rnd.Float64() * 180
 	}
-	type placed struct {
-		scene
-		from, to float64
+	scenes := c.scenes()
+	n := int(c.Length.Seconds() * c.Rate)
+	all := make([]sensor.Sample, 0, n)
+	for i := range n {
+		t := (float64(i) + c.Jitter*(rnd.Float64()-0.5)) / c.Rate
+		force, degrees := c.at(scenes, t)
+		all = append(all, c.sense(t, force.turn(axis, degrees).turn(mount, askew), rnd))
+		if c.Frozen > 0 && t >= c.Frozen.Seconds() && i > 0 {
+			was := all[i-1]
+			all[i].X, all[i].Y, all[i].Z = was.X, was.Y, was.Z
+		}
 	}
-	var scenes []placed
+	return all
+}
+
+// scenes places the events in time.
+func (c Config) scenes() (all []placed) {
 	for i, e := range c.Events {
 		e = e.withDefaults()
 		to := e.At + e.For
@@ -101,32 +119,26 @@ func Make(c Config) []sensor.Sample {
 		case Drop:
 			to += time.Second // the blow comes behind the fall
 		}
-		scenes = append(scenes, placed{e.scene(rand.New(rand.NewPCG(c.Seed, uint64(i)+2))), e.At.Seconds(), to.Seconds()})
-	}
-	n := int(c.Length.Seconds() * c.Rate)
-	all := make([]sensor.Sample, 0, n)
-	for i := range n {
-		t := (float64(i) + c.Jitter*(rnd.Float64()-0.5)) / c.Rate
-		force, degrees, weight := vec{}, 0.0, 1.0
-		for _, s := range scenes {
-			if t >= s.from && t < s.to {
-				f, d, w := s.at(t - s.from)
-				force, degrees, weight = force.add(f), degrees+d, weight*w
-			}
-		}
-		if !c.Linear {
-			force[2] += weight
-		} else {
-			force[2] += weight - 1
-		}
-		v := force.turn(axis, degrees).turn(mount, askew)
-		all = append(all, c.sense(t, v, rnd))
-		if c.Frozen > 0 && t >= c.Frozen.Seconds() && i > 0 {
-			was := all[i-1]
-			all[i].X, all[i].Y, all[i].Z = was.X, was.Y, was.Z
-		}
+		all = append(all, placed{e.scene(rand.New(rand.NewPCG(c.Seed, uint64(i)+2))), e.At.Seconds(), to.Seconds()})
 	}
 	return all
+}
+
+// at is the force on the device at a time, in the world's axes, and by how much
+// it is turned.
+func (c Config) at(scenes []placed, t float64) (force vec, degrees float64) {
+	weight := 1.0
+	for _, s := range scenes {
+		if t >= s.from && t < s.to {
+			f, d, w := s.at(t - s.from)
+			force, degrees, weight = force.add(f), degrees+d, weight*w
+		}
+	}
+	if c.Linear {
+		weight--
+	}
+	force[2] += weight
+	return force, degrees
 }
 
 // sense is what the sensor makes of a vector.
