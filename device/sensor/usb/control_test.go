@@ -277,6 +277,28 @@ func TestADeviceThatChangesInPlaceIsReadAgain(t *testing.T) {
 	}
 }
 
+// A device that is read while it goes away has lost some of its attributes.
+func TestADeviceThatWasReadInHalvesIsNoOtherOne(t *testing.T) {
+	b := controlled(t, PolicyObserve)
+	b.plugRaw("1-1", described("46f4:0001", stickDescriptors, "1"))
+	var said []sensor.Reading
+	w := &watch{sensor: b.sensor, emit: func(r sensor.Reading) { said = append(said, r) }, closed: map[string]bool{}}
+	if err := w.start(); err != nil {
+		t.Fatal(err)
+	}
+	said = nil
+	w.attached("1-1", device{"idVendor": "46f4", "idProduct": "0001"})
+	b.unplug("1-1")
+	w.attached("1-1", device{"idVendor": "46f4"})
+	if len(said) != 0 {
+		t.Errorf("said %+v", said)
+	}
+	w.removed("1-1")
+	if len(said) != 1 || said[0].Type != "usb_removed" {
+		t.Errorf("said %+v", said)
+	}
+}
+
 func TestTheInventoryHasPartsAndIsToldAnewWhenTheBusIsQuiet(t *testing.T) {
 	b := controlled(t, PolicyObserve)
 	stop := b.start()

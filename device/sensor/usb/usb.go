@@ -18,6 +18,7 @@ import (
 	"context"
 	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -214,7 +215,15 @@ func (w *watch) rescan(why string) error {
 // only held as the list wants it: the look by the clock saw it before its
 // message came, or nothing happened at all.
 func (w *watch) attached(port string, d device) {
-	if was, known := w.devices[port]; known && was.same(d) {
+	was, known := w.devices[port]
+	if known && !was.same(d) {
+		// It may have been read in halves while it went away: the second look finds
+		// it whole, or gone, which is told by a message of its own.
+		if d = read(filepath.Join(w.sensor.devices(), port)); d["idVendor"] == "" {
+			return
+		}
+	}
+	if known && was.same(d) {
 		w.hold(port, d)
 		return
 	}
