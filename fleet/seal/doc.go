@@ -14,7 +14,7 @@
 //   - A seal that was found broken, missing or another one does not become whole
 //     by a later word. It is replaced, with a reason.
 //   - What is wrong, and what nobody looked at in time, becomes an event in the
-//     journal, where rules find it; see the constants named Event.
+//     journal, where rules find it; see the constants named Type.
 //   - The Guard's permit stands in the audit log before anything changes, and a
 //     fact after it.
 package seal

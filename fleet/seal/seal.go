@@ -85,13 +85,13 @@ var Results = []Result{ResultOK, ResultBroken, ResultMissing, ResultMismatch}
 
 // The events that the registry makes.
 const (
-	EventApplied   = "seal_applied"
-	EventInspected = "seal_inspected"
-	EventBroken    = "seal_broken"
-	EventMissing   = "seal_missing"
-	EventMismatch  = "seal_mismatch"
-	EventOverdue   = "seal_overdue"
-	EventRemoved   = "seal_removed"
+	TypeApplied   = "seal_applied"
+	TypeInspected = "seal_inspected"
+	TypeBroken    = "seal_broken"
+	TypeMissing   = "seal_missing"
+	TypeMismatch  = "seal_mismatch"
+	TypeOverdue   = "seal_overdue"
+	TypeRemoved   = "seal_removed"
 )
 
 // Seal is a seal on a machine, or one that was there.

@@ -156,7 +156,7 @@ func TestALifeOfASeal(t *testing.T) {
 		if s.ID != "IL0017" || s.State != seal.Intact || !s.Due.Equal(start.AddDate(0, 0, 30)) || s.Site != site || s.AppliedBy != "person/otto" {
 			t.Fatalf("%+v", s)
 		}
-		if e := r.sent(); e.Type != seal.EventApplied || e.Device != press || e.Source != fleet.Source {
+		if e := r.sent(); e.Type != seal.TypeApplied || e.Device != press || e.Source != fleet.Source {
 			t.Errorf("%+v", e)
 		}
 		r.clock.Advance(48 * time.Hour)
@@ -168,7 +168,7 @@ func TestALifeOfASeal(t *testing.T) {
 		r.clock.Advance(time.Second)
 		s, err = r.seals.Inspect(ctx, otto, seal.Look{Seal: "IL0017", Result: seal.ResultMismatch, Photo: r.photo(3)})
 		r.must(err)
-		if e := r.sent(); s.State != seal.Mismatch || e.Type != seal.EventMismatch || e.Severity != core.SeverityHigh {
+		if e := r.sent(); s.State != seal.Mismatch || e.Type != seal.TypeMismatch || e.Severity != core.SeverityHigh {
 			t.Errorf("%+v, %+v", s, e)
 		}
 		if _, err = r.seals.Inspect(ctx, otto, seal.Look{Seal: "IL0017", Result: seal.ResultOK, Photo: r.photo(2)}); core.KindOf(err) != core.KindConflict {
@@ -218,7 +218,7 @@ func TestOverdueIsToldOnce(t *testing.T) {
 		sweep(0)
 		r.clock.Advance(25 * time.Hour)
 		sweep(1)
-		if e := r.sent(); e.Type != seal.EventOverdue || e.Device != press || !bytes.Contains(e.Fields, []byte(`"days_late":1`)) {
+		if e := r.sent(); e.Type != seal.TypeOverdue || e.Device != press || !bytes.Contains(e.Fields, []byte(`"days_late":1`)) {
 			t.Errorf("%+v %s", e, e.Fields)
 		}
 		sweep(0)
@@ -235,7 +235,7 @@ func TestOverdueIsToldOnce(t *testing.T) {
 		r.must(err)
 		r.clock.Advance(31 * 24 * time.Hour)
 		sweep(0) // what is wrong already is not late as well
-		if e := r.sent(); e.Type != seal.EventMissing {
+		if e := r.sent(); e.Type != seal.TypeMissing {
 			t.Errorf("%+v", e)
 		}
 	})
@@ -324,7 +324,7 @@ func TestWhatIsRefused(t *testing.T) {
 		r.clock.Advance(time.Second)
 		_, err := r.seals.Remove(ctx, otto, "A1", "machine was rebuilt", nil)
 		r.must(err)
-		if e := r.sent(); e.Type != seal.EventRemoved || e.Severity != core.SeverityMedium {
+		if e := r.sent(); e.Type != seal.TypeRemoved || e.Severity != core.SeverityMedium {
 			t.Errorf("%+v", e)
 		}
 		if _, err := r.seals.Inspect(ctx, otto, seal.Look{Seal: "A1", Result: seal.ResultMissing}); core.KindOf(err) != core.KindConflict {

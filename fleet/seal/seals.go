@@ -97,7 +97,7 @@ func (s *Seals) apply(ctx context.Context, tx *store.Tx, who core.Principal, d f
 	if err := insert(ctx, tx, made); err != nil {
 		return Seal{}, err
 	}
-	return made, s.tell(ctx, tx, who, made, policy.SealApply, decision, EventApplied, core.SeverityInfo, map[string]any{"every_days": a.EveryDays})
+	return made, s.tell(ctx, tx, who, made, policy.SealApply, decision, TypeApplied, core.SeverityInfo, map[string]any{"every_days": a.EveryDays})
 }
 
 // Inspect records what a person found.
@@ -128,10 +128,10 @@ var verdicts = map[Result]struct {
 	event    string
 	severity core.Severity
 }{
-	ResultOK:       {Intact, EventInspected, core.SeverityInfo},
-	ResultBroken:   {Broken, EventBroken, core.SeverityHigh},
-	ResultMissing:  {Missing, EventMissing, core.SeverityHigh},
-	ResultMismatch: {Mismatch, EventMismatch, core.SeverityHigh},
+	ResultOK:       {Intact, TypeInspected, core.SeverityInfo},
+	ResultBroken:   {Broken, TypeBroken, core.SeverityHigh},
+	ResultMissing:  {Missing, TypeMissing, core.SeverityHigh},
+	ResultMismatch: {Mismatch, TypeMismatch, core.SeverityHigh},
 }
 
 func (s *Seals) inspect(ctx context.Context, tx *store.Tx, who core.Principal, id ID, l Look, decision core.Decision) (Seal, error) {
@@ -229,7 +229,7 @@ func (s *Seals) remove(ctx context.Context, tx *store.Tx, who core.Principal, id
 	if next != "" {
 		severity = core.SeverityInfo
 	}
-	return seal, s.tell(ctx, tx, who, seal, policy.SealRemove, decision, EventRemoved, severity,
+	return seal, s.tell(ctx, tx, who, seal, policy.SealRemove, decision, TypeRemoved, severity,
 		map[string]any{"was": was, "reason": reason, "replaced_by": next})
 }
 
@@ -300,7 +300,7 @@ func (s *Seals) sweep(ctx context.Context, tx *store.Tx) (int, error) {
 		}
 		fields := about(seal)
 		fields["days_late"] = int(now.Sub(seal.Due) / day)
-		if err := s.raise(ctx, tx, seal, EventOverdue, core.SeverityMedium, fields); err != nil {
+		if err := s.raise(ctx, tx, seal, TypeOverdue, core.SeverityMedium, fields); err != nil {
 			return 0, err
 		}
 	}
