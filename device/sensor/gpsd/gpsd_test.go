@@ -13,61 +13,17 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
 	"github.com/interlock-security/interlock/device/sensor/gpsd"
 	"github.com/interlock-security/interlock/device/sensor/gpsd/gpsdtest"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 )
 
 var start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-// asked is a driver that runs, and what it said.
-type asked struct {
-	t        *testing.T
-	clock    *clocktest.Clock
-	readings chan sensor.Reading
-	ended    chan error
-	stop     context.CancelFunc
-}
-
-func ask(t *testing.T, c gpsd.Config) *asked {
+func ask(t *testing.T, c gpsd.Config) *sensortest.Run {
 	t.Helper()
-	a := &asked{t: t, clock: clocktest.New(start), readings: make(chan sensor.Reading, 4096), ended: make(chan error, 1)}
-	s, err := gpsd.New(sensor.Env{ID: core.MustID[core.SensorID]("gps"), Clock: a.clock}, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	a.stop = stop
-	go func() { a.ended <- s.Run(ctx, func(r sensor.Reading) { a.readings <- r }) }()
-	t.Cleanup(stop)
-	return a
-}
-
-func (a *asked) await(kind sensor.Kind) sensor.Reading {
-	a.t.Helper()
-	deadline := time.After(30 * time.Second)
-	for {
-		select {
-		case r := <-a.readings:
-			if r.Kind == kind {
-				return r
-			}
-		case <-deadline:
-			a.t.Fatalf("no reading of kind %d", kind)
-		}
-	}
-}
-
-func (a *asked) end() error {
-	a.t.Helper()
-	select {
-	case err := <-a.ended:
-		return err
-	case <-time.After(30 * time.Second):
-		a.t.Fatal("it runs on")
-		return nil
-	}
+	return sensortest.Start(t, func(env sensor.Env) (*gpsd.Sensor, error) { return gpsd.New(env, c) })
 }
 
 // fake is a gpsd that says what the test wants, once it was asked.
@@ -114,7 +70,7 @@ func TestARealGpsdIsFollowed(t *testing.T) {
 	a := ask(t, gpsd.Config{Address: address})
 	var last *sensor.Fix
 	for range 20 {
-		r := a.await(sensor.Position)
+		r := a.Await(sensor.Position)
 		if r.Point != "position" || r.Fix == nil {
 			t.Fatalf("%+v", r)
 		}
@@ -138,7 +94,7 @@ func TestARealGpsdIsFollowed(t *testing.T) {
 		t.Errorf("time %v", last.Time)
 	}
 	kill()
-	if err := a.end(); core.KindOf(err) != core.KindUnavailable {
+	if err := a.End(); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("gpsd ended, and the driver: %v", err)
 	}
 }
@@ -151,7 +107,7 @@ func TestARealReceiverWithoutAFixSaysSo(t *testing.T) {
 	address, _ := gpsdtest.Start(t, gpsdtest.NMEA(start, track...))
 	a := ask(t, gpsd.Config{Address: address})
 	for range 3 {
-		if r := a.await(sensor.Position); r.Fix.Mode != 0 {
+		if r := a.Await(sensor.Position); r.Fix.Mode != 0 {
 			t.Errorf("%+v", r.Fix)
 		}
 	}
@@ -180,30 +136,30 @@ func TestNoGpsdIsAFault(t *testing.T) {
 	}
 	address := l.Addr().String()
 	_ = l.Close()
-	if err := ask(t, gpsd.Config{Address: address}).end(); core.KindOf(err) != core.KindUnavailable || core.HintOf(err) == "" {
+	if err := ask(t, gpsd.Config{Address: address}).End(); core.KindOf(err) != core.KindUnavailable || core.HintOf(err) == "" {
 		t.Errorf("%v", err)
 	}
 }
 
 func TestAGpsdWithoutAReceiverIsAFaultOfItsPosition(t *testing.T) {
 	a := ask(t, gpsd.Config{Address: says(t, hello+`{"class":"DEVICES","devices":[]}`+"\n")})
-	a.await(sensor.Inventory)
-	a.clock.Advance(time.Minute)
-	if r := a.await(sensor.Broken); r.Point != "position" || !strings.Contains(string(r.Fields), "no receiver") {
+	a.Await(sensor.Inventory)
+	a.Pass(time.Minute)
+	if r := a.Await(sensor.Broken); r.Point != "position" || !strings.Contains(string(r.Fields), "no receiver") {
 		t.Errorf("%+v", r)
 	}
 }
 
 func TestASilentReceiverSaysNothing(t *testing.T) {
 	a := ask(t, gpsd.Config{Address: says(t, hello+`{"class":"DEVICES","devices":[{"path":"/dev/ttyS0"}]}`+"\n")})
-	a.await(sensor.Inventory)
-	a.clock.Advance(time.Hour)
-	a.stop()
-	if err := a.end(); err != nil {
+	a.Await(sensor.Inventory)
+	a.Pass(time.Hour)
+	a.Stop()
+	if err := a.End(); err != nil {
 		t.Errorf("told to end: %v", err)
 	}
-	if len(a.readings) > 0 {
-		t.Errorf("nothing came from the receiver, and the driver says %+v", <-a.readings)
+	if len(a.Readings) > 0 {
+		t.Errorf("nothing came from the receiver, and the driver says %+v", <-a.Readings)
 	}
 }
 
@@ -216,7 +172,7 @@ func TestWhatIsNoGpsdEndsTheRun(t *testing.T) {
 		"half a line":    hello + `{"class":"TPV","mode":3,"lat":1`,
 	} {
 		address := fake(t, func(conn net.Conn) { _, _ = io.WriteString(conn, text) })
-		if err := ask(t, gpsd.Config{Address: address}).end(); err == nil || core.KindOf(err) == core.KindInternal {
+		if err := ask(t, gpsd.Config{Address: address}).End(); err == nil || core.KindOf(err) == core.KindInternal {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -224,7 +180,7 @@ func TestWhatIsNoGpsdEndsTheRun(t *testing.T) {
 
 func TestAnImpossiblePositionIsAFault(t *testing.T) {
 	a := ask(t, gpsd.Config{Address: says(t, hello+`{"class":"TPV","device":"a","mode":3,"lat":99.0,"lon":1.0}`+"\n")})
-	if r := a.await(sensor.Broken); !strings.Contains(string(r.Fields), "impossible") {
+	if r := a.Await(sensor.Broken); !strings.Contains(string(r.Fields), "impossible") {
 		t.Errorf("%s", r.Fields)
 	}
 }
@@ -237,7 +193,7 @@ func TestTwoReceiversAreNotMixed(t *testing.T) {
 	for receiver, lat := range map[string]float64{"": 1, "b": 2} {
 		a := ask(t, gpsd.Config{Address: says(t, text), Receiver: receiver})
 		for range 3 {
-			r := a.await(sensor.Position)
+			r := a.Await(sensor.Position)
 			if r.Fix.Lat != lat || lat == 2 && (r.Fix.Error != 5 || r.Fix.Mode != 2) {
 				t.Errorf("receiver %q: %+v", receiver, r.Fix)
 			}
@@ -250,10 +206,10 @@ func TestAReceiverThatIsPulledOutMakesRoomForTheNext(t *testing.T) {
 		`{"class":"TPV","device":"a","mode":3,"lat":1.0,"lon":1.0}`+"\n"+
 		`{"class":"DEVICE","path":"a","activated":0}`+"\n"+
 		`{"class":"TPV","device":"b","mode":3,"lat":2.0,"lon":2.0}`+"\n")})
-	if r := a.await(sensor.Position); r.Fix.Lat != 1 {
+	if r := a.Await(sensor.Position); r.Fix.Lat != 1 {
 		t.Errorf("%+v", r.Fix)
 	}
-	if r := a.await(sensor.Position); r.Fix.Lat != 2 {
+	if r := a.Await(sensor.Position); r.Fix.Lat != 2 {
 		t.Errorf("%+v", r.Fix)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 	"github.com/interlock-security/interlock/device/sensor/ipmi"
 	"github.com/interlock-security/interlock/device/sensor/ipmi/ipmitest"
 )
@@ -24,74 +24,9 @@ func credentials(t *testing.T, user, password string) string {
 	return path
 }
 
-type run struct {
-	t        *testing.T
-	clock    *clocktest.Clock
-	readings chan sensor.Reading
-	ended    chan error
-	stop     context.CancelFunc
-	sensor   *ipmi.Sensor
-}
-
-func start(t *testing.T, c ipmi.Config) *run {
+func start(t *testing.T, c ipmi.Config) *sensortest.Run {
 	t.Helper()
-	r := &run{t: t, clock: clocktest.New(time.Unix(1_800_000_000, 0))}
-	s, err := ipmi.New(sensor.Env{ID: core.MustID[core.SensorID]("bmc"), Clock: r.clock}, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.sensor = s
-	r.again()
-	t.Cleanup(func() { r.stop() })
-	return r
-}
-
-// again starts the driver as the monitor does after it ended.
-func (r *run) again() {
-	r.readings, r.ended = make(chan sensor.Reading, 4096), make(chan error, 1)
-	ctx, stop := context.WithCancel(context.Background())
-	r.stop = stop
-	ended, readings := r.ended, r.readings
-	go func() { ended <- r.sensor.Run(ctx, func(x sensor.Reading) { readings <- x }) }()
-}
-
-// round returns what is said until the next beat.
-func (r *run) round() (all []sensor.Reading) {
-	r.t.Helper()
-	for {
-		select {
-		case x := <-r.readings:
-			if x.Kind == sensor.Beat {
-				return all
-			}
-			all = append(all, x)
-		case err := <-r.ended:
-			r.t.Fatalf("it ended: %v", err)
-		case <-time.After(60 * time.Second):
-			r.t.Fatal("no beat")
-		}
-	}
-}
-
-func (r *run) next() []sensor.Reading {
-	r.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for r.clock.Waiters() == 0 && time.Now().Before(deadline) {
-		<-time.After(time.Millisecond)
-	}
-	r.clock.Advance(time.Minute)
-	return r.round()
-}
-
-func (r *run) end() error {
-	r.t.Helper()
-	select {
-	case err := <-r.ended:
-		return err
-	case <-time.After(90 * time.Second):
-		r.t.Fatal("it runs on")
-		return nil
-	}
+	return sensortest.Start(t, func(env sensor.Env) (*ipmi.Sensor, error) { return ipmi.New(env, c) })
 }
 
 func find(all []sensor.Reading, kind sensor.Kind, word string) (found []sensor.Reading) {
@@ -106,7 +41,7 @@ func find(all []sensor.Reading, kind sensor.Kind, word string) (found []sensor.R
 func TestARealControllersLidIsFollowed(t *testing.T) {
 	b := ipmitest.Start(t)
 	r := start(t, ipmi.Config{Address: b.Address, Credentials: credentials(t, ipmitest.User, ipmitest.Password), Suite: 3})
-	first := r.round()
+	first := r.Round()
 	if inv := first[0]; inv.Kind != sensor.Inventory || inv.Parts[0].Identity != "001291 0f02" || !strings.Contains(string(inv.Fields), `"name":"Lid"`) {
 		t.Errorf("%+v %s", inv, inv.Fields)
 	}
@@ -114,7 +49,7 @@ func TestARealControllersLidIsFollowed(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	b.Lid(true)
-	open := r.next()
+	open := r.Next()
 	if l := find(open, sensor.Level, "case_intrusion"); len(l) != 1 || !l[0].Active || !l[0].Alarm || l[0].Severity != core.SeverityCritical {
 		t.Errorf("%+v", open)
 	}
@@ -122,20 +57,20 @@ func TestARealControllersLidIsFollowed(t *testing.T) {
 		t.Errorf("the log's entry is told %d times", len(e))
 	}
 	b.Lid(false)
-	if l := find(r.next(), sensor.Level, "case_intrusion"); len(l) != 1 || l[0].Active {
+	if l := find(r.Next(), sensor.Level, "case_intrusion"); len(l) != 1 || l[0].Active {
 		t.Errorf("%+v", l)
 	}
-	r.stop()
-	if err := r.end(); err != nil {
+	r.Stop()
+	if err := r.End(); err != nil {
 		t.Error(err)
 	}
 }
 
-func lab(t *testing.T) (*ipmitest.BMC, *run) {
+func lab(t *testing.T) (*ipmitest.BMC, *sensortest.Run) {
 	t.Helper()
 	b := ipmitest.Start(t)
 	r := start(t, ipmi.Config{Address: b.Address, Credentials: credentials(t, ipmitest.User, ipmitest.Password), Suite: 3})
-	r.round()
+	r.Round()
 	return b, r
 }
 
@@ -143,22 +78,22 @@ func TestWhatOpenedAndClosedBetweenTwoLooksIsInTheLogAndToldOnce(t *testing.T) {
 	b, r := lab(t)
 	b.Lid(true)
 	b.Lid(false)
-	said := r.next()
+	said := r.Next()
 	if p := find(said, sensor.Pulse, "case_intrusion"); len(p) != 1 || !p[0].Alarm || p[0].Point != "sensor-1" || !strings.Contains(string(p[0].Fields), `"where":"chassis"`) {
 		t.Errorf("%+v", said)
 	}
-	if said := r.next(); len(find(said, sensor.Pulse, "case_intrusion")) != 0 {
+	if said := r.Next(); len(find(said, sensor.Pulse, "case_intrusion")) != 0 {
 		t.Errorf("told again: %+v", said)
 	}
 	// What is logged while the driver is down is told when it is back.
-	r.stop()
-	if err := r.end(); err != nil {
+	r.Stop()
+	if err := r.End(); err != nil {
 		t.Fatal(err)
 	}
 	b.Lid(true)
 	b.Lid(false)
-	r.again()
-	if p := find(r.round(), sensor.Pulse, "case_intrusion"); len(p) != 1 {
+	r.Again()
+	if p := find(r.Round(), sensor.Pulse, "case_intrusion"); len(p) != 1 {
 		t.Errorf("%+v", p)
 	}
 }
@@ -167,15 +102,15 @@ func TestClearingTheLogIsTold(t *testing.T) {
 	b, r := lab(t)
 	b.Lid(true)
 	b.Lid(false)
-	r.next()
+	r.Next()
 	ipmi.ClearLog(t, b.Address, ipmitest.Admin, ipmitest.Password)
-	said := r.next()
+	said := r.Next()
 	if c := find(said, sensor.Pulse, "bmc_log_cleared"); len(c) != 1 || !c[0].Alarm {
 		t.Errorf("%+v", said)
 	}
 	b.Lid(true)
 	b.Lid(false)
-	if p := find(r.next(), sensor.Pulse, "case_intrusion"); len(p) != 1 {
+	if p := find(r.Next(), sensor.Pulse, "case_intrusion"); len(p) != 1 {
 		t.Errorf("after it was cleared: %+v", p)
 	}
 }
@@ -194,7 +129,7 @@ func partsOf(all []sensor.Reading, class string) (text string) {
 func TestAccountsAndTheBootOrderAreParts(t *testing.T) {
 	b := ipmitest.Start(t)
 	r := start(t, ipmi.Config{Address: b.Address, Credentials: credentials(t, ipmitest.Admin, ipmitest.Password), Suite: 3, Settings: true})
-	first := r.round()
+	first := r.Round()
 	if got := partsOf(first, "bmc-account"); !strings.Contains(got, `account 2: "monitor" user`) || strings.Contains(got, "mallory") {
 		t.Errorf("accounts %s", got)
 	}
@@ -203,7 +138,7 @@ func TestAccountsAndTheBootOrderAreParts(t *testing.T) {
 	}
 	ipmi.BootFromNetwork(t, b.Address, ipmitest.Admin, ipmitest.Password)
 	ipmi.AddAccount(t, b.Address, ipmitest.Admin, ipmitest.Password, "mallory")
-	then := r.next()
+	then := r.Next()
 	if got := partsOf(then, "bmc-boot"); !strings.Contains(got, "network valid=") {
 		t.Errorf("boot %s", got)
 	}
@@ -216,7 +151,7 @@ func TestSettingsThatTheControllerDoesNotTellAreAFaultOfTheirOwn(t *testing.T) {
 	b := ipmitest.Start(t)
 	b.BreakBoot()
 	r := start(t, ipmi.Config{Address: b.Address, Credentials: credentials(t, ipmitest.Admin, ipmitest.Password), Suite: 3, Settings: true})
-	said := r.round()
+	said := r.Round()
 	if got := partsOf(said, "bmc-boot"); !strings.HasPrefix(got, "*: the controller refuses") {
 		t.Errorf("boot %s", got)
 	}
@@ -231,7 +166,7 @@ func TestSettingsThatTheControllerDoesNotTellAreAFaultOfTheirOwn(t *testing.T) {
 func TestASensorThatTheControllerCantReadIsAFaultOfItsOwn(t *testing.T) {
 	b := ipmitest.Start(t)
 	r := start(t, ipmi.Config{Address: b.Address, Credentials: credentials(t, ipmitest.User, ipmitest.Password), Suite: 3, Sensors: []int{9, 1}})
-	said := r.round()
+	said := r.Round()
 	var broken, levels []string
 	for _, x := range said {
 		switch x.Kind {
@@ -249,25 +184,16 @@ func TestASensorThatTheControllerCantReadIsAFaultOfItsOwn(t *testing.T) {
 func TestAControllerThatIsGoneIsAFault(t *testing.T) {
 	b, r := lab(t)
 	b.Kill()
-	r.clock.Advance(time.Minute)
-	for done := false; !done; {
-		select {
-		case <-r.readings:
-		case err := <-r.ended:
-			if core.KindOf(err) != core.KindUnavailable {
-				t.Errorf("%v", err)
-			}
-			done = true
-		case <-time.After(60 * time.Second):
-			t.Fatal("it runs on")
-		}
+	r.Pass(time.Minute)
+	if err := r.End(); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("%v", err)
 	}
 }
 
 func TestWhoHasNotThePasswordGetsNothing(t *testing.T) {
 	b := ipmitest.Start(t)
 	for user, password := range map[string]string{ipmitest.User: "hunter3", "nobody": ipmitest.Password} {
-		err := start(t, ipmi.Config{Address: b.Address, Credentials: credentials(t, user, password), Suite: 3}).end()
+		err := start(t, ipmi.Config{Address: b.Address, Credentials: credentials(t, user, password), Suite: 3}).End()
 		if err == nil || strings.Contains(err.Error(), "hunter") || core.KindOf(err) == core.KindInternal {
 			t.Errorf("%s: %v", user, err)
 		}

@@ -174,11 +174,12 @@ func (s *Sensor) watches(l netlink.Link) bool {
 	return len(s.cfg.Interfaces) == 0 && l.Type() == "device" && a.Flags&net.FlagLoopback == 0 && len(a.HardwareAddr) == 6
 }
 
-func (s *Sensor) facts(place string) *facts {
-	f := s.segments[place]
+// facts are what is believed of the segment at an interface.
+func (s *Sensor) facts(name string) *facts {
+	f := s.segments[name]
 	if f == nil {
-		f = newFacts(place, s.cfg)
-		s.segments[place] = f
+		f = newFacts(sensor.Text(name), s.cfg)
+		s.segments[name] = f
 	}
 	return f
 }

@@ -163,9 +163,9 @@ func (w *watch) kernel(u netlink.NeighUpdate) {
 }
 
 // take tells what contradicts what is believed, and who was seen.
-func (w *watch) take(place string, h heard) {
-	now := w.sensor.clock.Now()
-	for _, r := range w.sensor.facts(place).take(now, h) {
+func (w *watch) take(name string, h heard) {
+	now, place := w.sensor.clock.Now(), sensor.Text(name)
+	for _, r := range w.sensor.facts(name).take(now, h) {
 		w.emit(r)
 	}
 	if h.port != "" {

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 	"github.com/interlock-security/interlock/device/sensor/redfish"
 	"github.com/interlock-security/interlock/digital/pki/verify"
 )
@@ -91,66 +91,9 @@ func file(t *testing.T, text string) string {
 	return path
 }
 
-type run struct {
-	t        *testing.T
-	clock    *clocktest.Clock
-	readings chan sensor.Reading
-	ended    chan error
-	stop     context.CancelFunc
-}
-
-func start(t *testing.T, c redfish.Config) *run {
+func start(t *testing.T, c redfish.Config) *sensortest.Run {
 	t.Helper()
-	r := &run{t: t, clock: clocktest.New(time.Unix(1_800_000_000, 0)), readings: make(chan sensor.Reading, 4096), ended: make(chan error, 1)}
-	s, err := redfish.New(sensor.Env{ID: core.MustID[core.SensorID]("bmc"), Clock: r.clock}, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	r.stop = stop
-	t.Cleanup(stop)
-	go func() { r.ended <- s.Run(ctx, func(x sensor.Reading) { r.readings <- x }) }()
-	return r
-}
-
-// round returns what is said until the next beat.
-func (r *run) round() (all []sensor.Reading) {
-	r.t.Helper()
-	for {
-		select {
-		case x := <-r.readings:
-			if x.Kind == sensor.Beat {
-				return all
-			}
-			all = append(all, x)
-		case err := <-r.ended:
-			r.t.Fatalf("it ended: %v", err)
-		case <-time.After(20 * time.Second):
-			r.t.Fatal("no beat")
-		}
-	}
-}
-
-// next lets the driver ask again.
-func (r *run) next() []sensor.Reading {
-	r.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for r.clock.Waiters() == 0 && time.Now().Before(deadline) {
-		<-time.After(time.Millisecond)
-	}
-	r.clock.Advance(time.Minute)
-	return r.round()
-}
-
-func (r *run) end() error {
-	r.t.Helper()
-	select {
-	case err := <-r.ended:
-		return err
-	case <-time.After(30 * time.Second):
-		r.t.Fatal("it runs on")
-		return nil
-	}
+	return sensortest.Start(t, func(env sensor.Env) (*redfish.Sensor, error) { return redfish.New(env, c) })
 }
 
 func level(t *testing.T, all []sensor.Reading) sensor.Reading {
@@ -167,7 +110,7 @@ func level(t *testing.T, all []sensor.Reading) sensor.Reading {
 func TestTheSwitchIsFollowed(t *testing.T) {
 	b := newBMC(t)
 	r := start(t, b.config(t))
-	first := r.round()
+	first := r.Round()
 	if first[0].Kind != sensor.Inventory || len(first[0].Parts) != 2 || first[0].Parts[0].Identity != "Contoso 3500RX 437XR1138R2" {
 		t.Errorf("%+v", first[0])
 	}
@@ -176,18 +119,18 @@ func TestTheSwitchIsFollowed(t *testing.T) {
 	}
 	for _, word := range []string{"HardwareIntrusion", "TamperingDetected"} {
 		b.set("/redfish/v1/Chassis/1U", tray(`"`+word+`"`))
-		l := level(t, r.next())
+		l := level(t, r.Next())
 		if !l.Active || !l.Alarm || l.Severity != core.SeverityCritical || l.Type != "case_intrusion" ||
 			!strings.Contains(string(l.Fields), word) || !strings.Contains(string(l.Fields), `"rearm":"Manual"`) {
 			t.Errorf("%+v %s", l, l.Fields)
 		}
 	}
 	b.set("/redfish/v1/Chassis/1U", tray(`"Normal"`))
-	if l := level(t, r.next()); l.Active {
+	if l := level(t, r.Next()); l.Active {
 		t.Errorf("%+v", l)
 	}
-	r.stop()
-	if err := r.end(); err != nil {
+	r.Stop()
+	if err := r.End(); err != nil {
 		t.Error(err)
 	}
 }
@@ -195,16 +138,16 @@ func TestTheSwitchIsFollowed(t *testing.T) {
 func TestWhatIsNoneOfTheThreeWordsIsAFaultAndNotCalm(t *testing.T) {
 	b := newBMC(t)
 	r := start(t, b.config(t))
-	r.round()
+	r.Round()
 	for _, page := range []string{tray(`null`), tray(`"normal"`), tray(`""`), tray("\"Normal\\u0000\""), `{"Id":"1U"}`, `{"Id":"1U","PhysicalSecurity":{}}`} {
 		b.set("/redfish/v1/Chassis/1U", page)
-		said := r.next()
+		said := r.Next()
 		if len(said) != 1 || said[0].Kind != sensor.Broken || said[0].Point != "1U" {
 			t.Errorf("%s: %+v", page, said)
 		}
 	}
 	b.set("/redfish/v1/Chassis", `{"Members":[{"@odata.id":"/redfish/v1/Chassis/Shelf"}]}`)
-	if said := r.next(); len(said) != 1 || said[0].Kind != sensor.Broken || said[0].Point != "1U" {
+	if said := r.Next(); len(said) != 1 || said[0].Kind != sensor.Broken || said[0].Point != "1U" {
 		t.Errorf("the chassis is gone: %+v", said)
 	}
 }
@@ -232,7 +175,7 @@ func TestAControllerThatCantBeAskedIsAFault(t *testing.T) {
 			b := newBMC(t)
 			c := b.config(t)
 			spoil(b, &c)
-			err := start(t, c).end()
+			err := start(t, c).End()
 			if err == nil || core.KindOf(err) == core.KindInternal || strings.Contains(err.Error(), "hunter") {
 				t.Errorf("%v", err)
 			}
@@ -245,7 +188,7 @@ func TestACertificateThatSomebodyVouchesForIsBelieved(t *testing.T) {
 	c := b.config(t)
 	c.Pin, c.CA = "", file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.Certificate().Raw})))
 	c.Chassis = []string{"1U"}
-	if l := level(t, start(t, c).round()); l.Active {
+	if l := level(t, start(t, c).Round()); l.Active {
 		t.Errorf("%+v", l)
 	}
 }
@@ -256,7 +199,7 @@ func TestMeasuresAreReadBesideTheSwitch(t *testing.T) {
 	c.Measures = true
 	r := start(t, c)
 	got := map[string]string{}
-	for _, x := range r.round() {
+	for _, x := range r.Round() {
 		switch x.Kind {
 		case sensor.Measure:
 			got[x.Point] = fmt.Sprint(x.Value, x.Unit)
@@ -270,7 +213,7 @@ func TestMeasuresAreReadBesideTheSwitch(t *testing.T) {
 		}
 	}
 	b.set("/redfish/v1/Chassis/1U/Thermal", "no JSON")
-	if l := level(t, r.next()); l.Active {
+	if l := level(t, r.Next()); l.Active {
 		t.Errorf("%+v", l)
 	}
 }
