@@ -49,7 +49,7 @@ set_working_mc 0x20
   user 2 true "` + User + `" "` + Password + `" user 10 none md2 md5 straight
   user 3 true "` + Admin + `" "` + Password + `" admin 10 none md2 md5 straight
 console 127.0.0.1 %s
-chassis_control "%s"
+chassis_control "/bin/sh %s"
 `
 
 // chassis is what the controller has to do the machine's booting: it keeps what
@@ -102,9 +102,6 @@ func Start(t testing.TB) *BMC {
 	port, console := freePort(t, "udp"), freePort(t, "tcp")
 	write(t, filepath.Join(dir, "lan.conf"), fmt.Sprintf(lan, port, console, filepath.Join(dir, "chassis")))
 	write(t, filepath.Join(dir, "chassis"), chassis)
-	if err := os.Chmod(filepath.Join(dir, "chassis"), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	write(t, filepath.Join(dir, "bmc.emu"), fmt.Sprintf(emulation, sdr(2, 1, 1, "Inlet"), sdr(1, 5, 0x6f, "Lid")))
 	var said bytes.Buffer
 	cmd := exec.Command("ipmi_sim", "-c", filepath.Join(dir, "lan.conf"), "-f", filepath.Join(dir, "bmc.emu"), "-s", dir, "-n")
@@ -138,14 +135,14 @@ func freePort(t testing.TB, network string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		addr = c.LocalAddr()
 	} else {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
+		defer func() { _ = l.Close() }()
 		addr = l.Addr()
 	}
 	_, port, _ := net.SplitHostPort(addr.String())
