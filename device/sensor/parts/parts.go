@@ -40,6 +40,8 @@ const (
 	// longer quiet.
 	bootTime  = time.Minute
 	bootQuiet = 5 * time.Second
+	// maxTries is how often a machine that never looks the same is looked at anew.
+	maxTries = 5
 	// debounce is how long a finding must hold. A bus that is scanned anew takes
 	// its parts away and gives them back within that.
 	debounce = 5 * time.Second
@@ -131,6 +133,7 @@ func (s *Sensor) Probe() sensor.Presence {
 // Run implements [sensor.Sensor]. Nothing is said before the kernel has been
 // quiet for a moment: half a machine is no inventory.
 func (s *Sensor) Run(ctx context.Context, emit func(sensor.Reading)) error {
+	s.asked = nil
 	w := &watch{sensor: s, emit: emit, stale: true, changed: s.env.Clock.Now()}
 	return uevent.Follow(ctx, uevent.Handler{
 		Clock: s.env.Clock, Open: s.open, Every: beatEvery, Settle: settle, Emit: emit,
@@ -147,6 +150,7 @@ type watch struct {
 	changed time.Time
 	at      time.Time
 	last    findings
+	tries   int // looks in a row that differed
 	teller  inventory.Teller
 }
 
@@ -179,17 +183,49 @@ func (w *watch) look(why string) error {
 	if w.at.IsZero() && w.sensor.booting() && now.Sub(w.changed) < bootQuiet {
 		return uevent.ErrLook
 	}
-	due := w.at.IsZero() || now.Sub(w.at) >= rescanEvery || now.Before(w.at)
-	if due {
+	hour := !w.at.IsZero() && (now.Sub(w.at) >= rescanEvery || now.Before(w.at))
+	if hour {
 		w.sensor.asked = nil
 	}
-	if due || w.stale || why != "" || len(w.last.broken) > 0 {
-		w.last, w.at, w.stale = w.sensor.scan(), now, false
-		w.last.tell(&w.teller, w.emit)
+	if !hour && !w.stale && why == "" && len(w.last.broken) == 0 {
+		w.alive()
+		return nil
 	}
+	return w.read(now)
+}
+
+// read looks at every part. What differs from the look before is looked at once
+// more: a device that is just coming or going is read in halves. Until two looks
+// agree there is no first inventory; a later one is told at once, and a finding
+// that the next look takes back never holds long enough.
+func (w *watch) read(now time.Time) error {
+	was := w.last.parts
+	w.last = w.sensor.scan()
+	w.stale = w.tries < maxTries && !slices.EqualFunc(was, w.last.parts, samePart)
+	if w.stale {
+		w.tries++
+	} else {
+		w.tries = 0
+	}
+	if w.at.IsZero() && w.stale {
+		return uevent.ErrLook
+	}
+	w.at = now
+	w.last.tell(&w.teller, w.emit)
+	w.alive()
+	if w.stale {
+		return uevent.ErrLook
+	}
+	return nil
+}
+
+func (w *watch) alive() {
 	w.last.count(w.sensor.classes, w.emit)
 	w.emit(sensor.Reading{Kind: sensor.Beat})
-	return nil
+}
+
+func samePart(a, b sensor.Part) bool {
+	return a.Class == b.Class && a.Place == b.Place && a.Identity == b.Identity && a.About["firmware"] == b.About["firmware"]
 }
 
 // booting says whether the machine has only just been started.
