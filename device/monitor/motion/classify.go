@@ -149,14 +149,18 @@ func isDrill(c Config, f Features) bool {
 	if f.Duration < drillTime(c, f) || f.Median < drillLevel(c, f) {
 		return false
 	}
+	folded := 0.2
+	if f.Rate < 60 {
+		folded = 0.65
+	}
 	steady := f.Steady >= 0.3 || f.Steady >= 0.15 && f.Duration >= 2*drillTime(c, f) // who saws pulls and pushes
-	return steady && f.Busy >= 0.75 && f.LowShare <= slowOfNoise(f) && f.Low < 1.5*c.Handling+0.2*f.RMS && f.Hertz >= min(12, 0.19*f.Rate)
+	return steady && f.Busy >= 0.75 && f.LowShare <= slowOfNoise(f) && f.Low < 1.5*c.Handling+folded*f.RMS && f.Hertz >= min(12, 0.19*f.Rate)
 }
 
 // A sensor too slow to see how fast it vibrates still sees that no hand and no
 // ground is that even.
 func isFolded(c Config, f Features) bool {
-	return f.Rate < 120 && f.Steady >= 0.8 && f.Busy >= 0.75 && f.Duration >= 2*c.DrillTime.Seconds() && f.Median >= drillLevel(c, f) && f.Low < 3*c.Handling
+	return f.Rate < 120 && f.Steady >= 0.7 && f.Busy >= 0.9 && !turned(c, f) && f.Duration >= 2*c.DrillTime.Seconds() && f.Median >= drillLevel(c, f) && f.Low < 3*c.Handling
 }
 
 func drillLevel(c Config, f Features) float64 {
@@ -166,7 +170,7 @@ func drillLevel(c Config, f Features) float64 {
 	case f.Began:
 		return max(c.Drill, 1.5*f.Floor)
 	}
-	return max(c.Drill/3, min(4*f.Floor, 1.5*f.Floor+c.Drill))
+	return max(c.Drill/3, min(2.5*f.Floor, 1.5*f.Floor+c.Drill))
 }
 
 // slowOfNoise is how much of a fast vibration may seem slow. Sampled at a low
@@ -196,12 +200,15 @@ func isDriven(c Config, f Features) bool {
 	hums := f.LowShare < 0.75 && f.Hertz >= min(9, 0.2*f.Rate)
 	goesOn := f.Duration >= 30 || f.Duration >= 20 && f.Steady >= 0.4 // a quake swells and fades
 	long := f.Duration >= 10 || f.Over && f.Duration >= 5
+	if f.Duration >= 30 && f.Steady >= 0.4 && f.Low >= 0.6*c.Handling && f.LowShare < 0.9 {
+		return true // a good car on a good road
+	}
 	return long && f.Low >= 1.5*c.Handling && f.Median >= 2*c.Handling && f.Steady >= 0.3 && (hums || goesOn)
 }
 
 // A hand that shakes keeps its rhythm, and shakes harder than the ground does.
 func isShaken(c Config, f Features) bool {
-	return f.Duration >= 4 && f.Low >= 4*c.Handling && f.Stepping >= 0.5 && f.Steady >= 0.25
+	return f.Duration >= 4 && f.Low >= 4*c.Handling && f.Stepping >= 0.5 && f.Uneven <= 0.15 && f.Steady >= 0.25
 }
 
 func scoreDriven(c Config, f Features) float64 {

@@ -46,7 +46,7 @@ type Config struct {
 	FallG float64       `yaml:"fall_g"`
 	// Drill is the level in g of a steady vibration that is told as drilling,
 	// DrillTime how long it must last. Defaults 0.03 and 3 s. Where quiet was
-	// learned before, four times the noise floor and a third of Drill suffice
+	// learned before, 2.5 times the noise floor and a third of Drill suffice
 	// if it lasts twice as long.
 	Drill     float64       `yaml:"drill_g"`
 	DrillTime time.Duration `yaml:"drill_time"`

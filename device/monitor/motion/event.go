@@ -52,7 +52,8 @@ func (j *Judge) repeats(e *episode) {
 		e.looks++
 		if lag, strength := signal.Period(j.lows, 4*second, 3, second+10); strength >= 0.45 {
 			e.stepping++
-			e.stepSum += second / float64(lag)
+			hertz := second / float64(lag)
+			e.stepSum, e.stepSq = e.stepSum+hertz, e.stepSq+hertz*hertz
 		}
 	}
 	e.shockLooks++
@@ -190,7 +191,7 @@ func (j *Judge) fields(f Features, v Verdict) map[string]any {
 		"rms_g": round(f.RMS, 4), "peak_g": round(f.Peak, 3), "tilt_degrees": round(f.Net, 1), "hertz": round(f.Hertz, 1),
 	}
 	switch {
-	case v.Class == ClassEarthquake, v.Class == ClassHandling && !turned(j.c, f):
+	case v.Class == ClassEarthquake, (v.Class == ClassHandling || v.Class == ClassCarry) && !turned(j.c, f):
 		m["fleet"] = "ask"
 	case v.Class == ClassDrill:
 		j.offer = memory{1, round(f.Median, 6)}

@@ -32,6 +32,7 @@ type Features struct {
 	Unsure     float64 // degrees by which it is not known how it stood before
 	Step       float64 // Hz, of what repeats itself; 0 for nothing
 	Stepping   float64 // share of the looks at which it repeated itself like that
+	Uneven     float64 // by how much of itself Step varies from look to look
 	Rhythm     float64 // Hz, of the repetition of shocks
 	Floor      float64 // what the sensor reads when nothing goes on
 	Learned    bool    // the floor was seen, not assumed
@@ -54,7 +55,7 @@ type episode struct {
 	turn              float64 // energy of the raw signal's slope, (g/s)²
 	levels            signal.Levels
 	looks, stepping   int
-	stepSum           float64
+	stepSum, stepSq   float64
 	shockLooks, beats int
 	beatSum           float64
 	told              Verdict
@@ -85,6 +86,7 @@ func (e *episode) look() Features {
 	f.Steady = e.levels.Quantile(0.2) / max(e.levels.Quantile(0.8), 1e-6)
 	if e.stepping > 0 {
 		f.Step = e.stepSum / float64(e.stepping)
+		f.Uneven = root(e.stepSq/float64(e.stepping)-f.Step*f.Step) / f.Step
 		f.Stepping = float64(e.stepping) / float64(e.looks)
 	}
 	if e.beats > 0 && 2*e.beats >= e.shockLooks {

@@ -301,7 +301,7 @@ func (j *Judge) threshold() float64 {
 // sustained says that a vibration too weak to be noticed at once has gone on for
 // some time. It needs a floor that was seen.
 func (j *Judge) sustained(level float64) bool {
-	if j.floor.Learned < 5 || level < max(j.c.Still/3, 3.5*j.floor.Value) {
+	if j.floor.Learned < 5 || level < max(j.c.Still/3, 2.2*j.floor.Value) {
 		j.sustain = 0
 		return false
 	}

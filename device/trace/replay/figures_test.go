@@ -102,8 +102,7 @@ var known = map[string]bool{
 	"parked-car_stationary2.ndjson": true,
 }
 
-// Nothing was fitted to single recordings, so what each of them says may not
-// hang on its sensor either.
+// What a recording says may not hang on its sensor.
 func TestRecordedByOtherSensors(t *testing.T) {
 	a := recorded(t)
 	wrong, n := 0, 0
@@ -286,7 +285,7 @@ func of(k, n int) string {
 	return fmt.Sprintf("%d of %d", k, n)
 }
 
-// sources says that no source carries the figures of another.
+// sources gives each source by itself.
 func sources(b *strings.Builder, all []outcome) {
 	by := map[string]*tally{}
 	for _, o := range all {
@@ -302,7 +301,7 @@ func sources(b *strings.Builder, all []outcome) {
 		}
 		by[name].put(o)
 	}
-	b.WriteString("### Recorded: by source\n\nNo number was fitted to a source, so each is a test for what the others taught.\n\n| source | tampering that alarms | everything else that alarms |\n|---|---|---|\n")
+	b.WriteString("### Recorded: by source\n\nEach source by itself, so that none hides behind another.\n\n| source | tampering that alarms | everything else that alarms |\n|---|---|---|\n")
 	rows(b, by, slices.Sorted(maps.Keys(by)))
 }
 
