@@ -228,6 +228,9 @@ func (w *watch) attached(port string, d device) {
 		return
 	}
 	grew := d.grewOver(w.sensor.last[port])
+	if len(w.sensor.last) > 4*maxDevices { // ports of controllers that came and went
+		w.sensor.last = maps.Clone(w.devices)
+	}
 	w.devices[port], w.sensor.last[port] = d, d
 	done, err := w.judge(port, d)
 	fields := describe(port, d)
