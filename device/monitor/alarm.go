@@ -101,11 +101,9 @@ func levelWord(r sensor.Reading) string {
 // alarms says whether what the sensor notices counts as an attack now, and as one
 // of its own: what a fusion owns, the fusion alarms about.
 func (c *Core) alarms(in *input, r sensor.Reading) bool {
-	armed := c.armed(in) || r.Transport && c.arming == core.Transport
+	armed := in.armed() || r.Transport && c.arming == core.Transport
 	return !in.bypassed(r.Point) && armed && in.owner(r) == nil
 }
-
-func (c *Core) armed(in *input) bool { return in.spec.Caps.Always || c.arming == core.Armed }
 
 // alarm sets a latch, or counts further activity at one that is set. Its event
 // says alarm, also where nothing latches and the sensor is well again at once.
@@ -196,7 +194,7 @@ func (c *Core) event(now time.Time, in *input, point string, r sensor.Reading, c
 	return Event{
 		At: now, Type: r.Type, Class: class, Severity: r.Severity, Sensor: in.spec.ID, Point: point,
 		State: in.state(), Simulated: r.Simulated, Fields: with(r.Fields, extra),
-		Kind: r.Kind, Active: r.Active, Level: levelWord(r), Alarm: r.Alarm, Attack: r.Alarm && !in.bypassed(point) && c.armed(in), Bypassed: in.bypassed(point),
+		Kind: r.Kind, Active: r.Active, Level: levelWord(r), Alarm: r.Alarm, Attack: r.Alarm && !in.bypassed(point) && in.armed(), Bypassed: in.bypassed(point),
 	}
 }
 

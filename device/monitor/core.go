@@ -138,7 +138,7 @@ func NewCore(rules Rules, specs ...Spec) *Core {
 		c.risk, _ = risk.New(risk.Config{}) // New refused it; a score decides nothing
 	}
 	for _, s := range specs {
-		in := newInput(s)
+		in := newInput(s, &c.arming)
 		for _, id := range s.Of {
 			c.fused[id] = true
 			if of := c.inputs[id]; of != nil {
@@ -179,7 +179,7 @@ func (c *Core) Restore(latches []Latch) {
 	for _, l := range latches {
 		in, ok := c.inputs[l.Sensor]
 		if !ok {
-			in = newInput(Spec{ID: l.Sensor, Caps: sensor.Capabilities{Kind: "missing", Latches: true, MaxSilence: time.Hour}})
+			in = newInput(Spec{ID: l.Sensor, Caps: sensor.Capabilities{Kind: "missing", Latches: true, MaxSilence: time.Hour}}, &c.arming)
 			in.fault = "no longer configured, and latched"
 			c.inputs[l.Sensor] = in
 			c.order = append(c.order, l.Sensor)

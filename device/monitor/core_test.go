@@ -191,6 +191,10 @@ func TestDisarmedReportsWithoutAlarmAndArmingAlarmsAtOnce(t *testing.T) {
 	if b.types() != "case_opened" || len(b.core.Latches()) != 0 || b.events[0].Severity != core.SeverityLow || !strings.Contains(string(b.events[0].Fields), `"arming":"disarmed"`) {
 		t.Fatalf("disarmed: %q %+v", b.types(), b.events)
 	}
+	// Open and disarmed is no alarm, and shown as open.
+	if s := b.core.Statuses()[0]; s.State != core.SensorOK || b.events[0].State != core.SensorOK || len(s.Active) != 1 || s.Armed {
+		t.Errorf("disarmed and open: %+v", s)
+	}
 	b.keep(b.core.SetArming(b.now, core.Armed))
 	if len(b.core.Latches()) != 1 {
 		t.Error("armed with the case open, and no latch")

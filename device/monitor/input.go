@@ -12,6 +12,7 @@ import (
 
 // input is what the core knows of one sensor.
 type input struct {
+	arming      *core.Arming // the core's
 	spec        Spec
 	running     bool
 	seen        bool   // it has read at least once
@@ -68,9 +69,12 @@ type change struct {
 	since   time.Time
 }
 
-func newInput(s Spec) *input {
-	return &input{spec: s, points: map[string]*point{}, touched: true, staleDue: true}
+func newInput(s Spec, arming *core.Arming) *input {
+	return &input{spec: s, arming: arming, points: map[string]*point{}, touched: true, staleDue: true}
 }
+
+// armed says whether what the sensor notices counts as an attack.
+func (in *input) armed() bool { return in.spec.Caps.Always || *in.arming == core.Armed }
 
 // touch says that something about the sensor may have changed. Whoever changes
 // anything calls it: a device with nothing going on reckons nothing.
@@ -203,9 +207,13 @@ func (in *input) pointsWhere(is func(p *point) bool) []string {
 	return all
 }
 
-// alarming returns the points that are active with what the sensor is there to
-// notice, read and in service. What a fusion owns is the fusion's alarm.
+// alarming returns the points that are active with what counts as an attack now:
+// what the sensor is there to notice, armed, read and in service. What a fusion
+// owns is the fusion's alarm.
 func (in *input) alarming() []string {
+	if !in.armed() {
+		return nil
+	}
 	return in.pointsWhere(func(p *point) bool {
 		return p.active && p.last.Alarm && p.broken == "" && !in.bypassed(p.name) && in.owner(p.last) == nil
 	})

@@ -55,7 +55,7 @@ func (c *Core) status(in *input) Status {
 	s := Status{
 		ID: in.spec.ID, Kind: in.spec.Caps.Kind, State: in.state(), Why: in.why(), Skipped: in.skipped != "",
 		Simulated: in.simulated || in.spec.Caps.Simulated, Active: in.activePoints(),
-		Armed: c.armed(in) && !in.whollyBypassed(), Always: in.spec.Caps.Always, Of: in.spec.Of,
+		Armed: in.armed() && !in.whollyBypassed(), Always: in.spec.Caps.Always, Of: in.spec.Of,
 		Proven: in.proven, BypassUntil: in.bypassUntil(), Bypassed: in.listBypasses(),
 		OverBudget: in.readings.pending() + in.lifecycle.pending(), Failures: in.failures,
 	}
