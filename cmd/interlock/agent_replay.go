@@ -124,7 +124,7 @@ func (c *agentReplayCmd) tell(e *env, name string, res replay.Result) error {
 // notes tells what was odd about a recording; it is judged all the same.
 func notes(w io.Writer, name string, res replay.Result) {
 	if n := res.Notes; n.Duplicate+n.Backward > 0 {
-		_, _ = fmt.Fprintf(w, "%s: %d times are not later than the one before (%d equal, %d earlier), first in line %d; such samples are left out\n",
+		_, _ = fmt.Fprintf(w, "%s: %d times are not later than the one before (%d equal, %d earlier), first in line %d; samples of one time are taken as read together, earlier ones are left out\n",
 			printable(name), n.Duplicate+n.Backward, n.Duplicate, n.Backward, n.OddLine)
 	}
 	if res.Short {

@@ -135,6 +135,9 @@ func (j *Judge) calibrate() {
 		}
 	}
 	j.step = (samples[len(samples)-1].At - samples[0].At).Seconds() / float64(max(len(samples)-1, 1))
+	if j.step > 1.0/slowest {
+		j.doubt("rate", fmt.Sprintf("it measures %.1f times a second: a knock, a fall and a drill take %d", 1/j.step, slowest))
+	}
 	j.last = signal.Sample{At: samples[0].At, V: samples[0].V.Mul(j.scale)}
 	for _, s := range samples {
 		j.feel(s)
@@ -144,6 +147,9 @@ func (j *Judge) calibrate() {
 // noisiest is the most noise, in g, that a sensor at rest is believed to have of
 // its own: old telephones come near it.
 const noisiest = 0.06
+
+// slowest is the rate, in samples a second, below which much goes unseen.
+const slowest = 18
 
 // first is what the first second tells.
 type first struct {

@@ -374,6 +374,16 @@ func TestTimeThatStandsStill(t *testing.T) {
 	}
 }
 
+// A sensor too slow to see a knock is not taken for calm.
+func TestTooSlow(t *testing.T) {
+	for rate, want := range map[float64]int{1: 1, 5: 1, 12: 1, 20: 0} {
+		all := show(t, judge(t, motion.Config{}), synth.Make(synth.Config{Rate: rate, Length: 20 * time.Second}))
+		if len(all) != want || want == 1 && (all[0].Class != "rate" || all[0].Type != motion.EventDoubt) {
+			t.Errorf("%g Hz: %+v", rate, all)
+		}
+	}
+}
+
 func TestTimeThatJumpsBack(t *testing.T) {
 	samples := synth.Make(synth.Config{Rate: 50, Length: 60 * time.Second, Events: []synth.Event{{Kind: synth.Carry, At: 40 * time.Second}}})
 	for i := 1000; i < len(samples); i++ {

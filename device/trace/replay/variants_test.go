@@ -32,6 +32,9 @@ var variants = []variant{
 	}},
 	{"uneven times", jittered},
 	{"read in bursts of eight", bursts},
+	{"times in tenths of a second", func(s []sensor.Sample) []sensor.Sample {
+		return each(s, func(x sensor.Sample) sensor.Sample { x.At = x.At.Truncate(100 * time.Millisecond); return x })
+	}},
 	{"a tenth of the samples lost", lossy},
 	{"only the second half", func(s []sensor.Sample) []sensor.Sample { return s[len(s)/2:] }},
 	{"only six seconds of the middle", middle},

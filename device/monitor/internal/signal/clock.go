@@ -37,6 +37,10 @@ type Clock struct {
 	begun bool
 }
 
+// together is how many samples may have one time: a sensor that is read in
+// bursts, a clock that counts hundredths. They follow each other by a microsecond.
+const together = 64
+
 // Put takes a sample's time and returns it as it counts here.
 func (c *Clock) Put(at time.Duration) (time.Duration, Verdict) {
 	switch {
@@ -45,22 +49,26 @@ func (c *Clock) Put(at time.Duration) (time.Duration, Verdict) {
 		return c.Now, Stale
 	case !c.begun:
 		c.begun = true
+		c.raw, c.Now = at, at
+		return c.Now, Rising
 	case at > c.raw:
 		c.Still = 0
+		c.raw = at
+		c.Now = max(at+c.shift, c.Now+time.Microsecond)
+		return c.Now, Rising
 	case c.raw-at >= restart:
 		c.shift += c.raw - at + time.Millisecond
-		c.raw = at
-		c.Now = at + c.shift
+		c.raw, c.Now, c.Still = at, at+c.shift, 0
 		c.Back++
-		c.Still = 0
 		return c.Now, Restarted
-	default:
+	case at == c.raw && c.Still < together:
 		c.Still++
-		if at < c.raw {
-			c.Back++
-		}
-		return c.Now, Stale
+		c.Now += time.Microsecond
+		return c.Now, Rising
 	}
-	c.raw, c.Now = at, at+c.shift
-	return c.Now, Rising
+	c.Still++
+	if at < c.raw {
+		c.Back++
+	}
+	return c.Now, Stale
 }

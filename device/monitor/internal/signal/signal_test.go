@@ -79,7 +79,7 @@ func TestClock(t *testing.T) {
 	}{
 		{5 * time.Second, signal.Rising, true},
 		{6 * time.Second, signal.Rising, true},
-		{6 * time.Second, signal.Stale, false},
+		{6 * time.Second, signal.Rising, true}, // read together
 		{5900 * time.Millisecond, signal.Stale, false},
 		{7 * time.Second, signal.Rising, true},
 		{0, signal.Restarted, true},
@@ -93,6 +93,23 @@ func TestClock(t *testing.T) {
 	}
 	if c.Back != 2 || c.Now != 8*time.Second+time.Millisecond {
 		t.Errorf("%d times back, now %v", c.Back, c.Now)
+	}
+}
+
+// Some samples may have one time, not all that come.
+func TestClockThatStandsStill(t *testing.T) {
+	var c signal.Clock
+	rose := 0
+	for range 500 {
+		if _, verdict := c.Put(time.Second); verdict == signal.Rising {
+			rose++
+		}
+	}
+	if rose > 70 || c.Still != 499 || c.Now > time.Second+time.Millisecond {
+		t.Errorf("%d rose, %d stood still, now %v", rose, c.Still, c.Now)
+	}
+	if now, verdict := c.Put(time.Second + 1); verdict != signal.Rising || now <= time.Second || c.Still != 0 {
+		t.Errorf("afterwards: %v, %v", now, verdict)
 	}
 }
 
