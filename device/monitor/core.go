@@ -391,7 +391,18 @@ func (c *Core) relatch(now time.Time, in *input, p *point) {
 func (c *Core) SetArming(now time.Time, a core.Arming) []Event {
 	c.advance(now)
 	was := c.arming
+	var alarming []*input
+	for _, id := range c.order {
+		if in := c.inputs[id]; in.state() == core.SensorAlarm {
+			alarming = append(alarming, in)
+		}
+	}
 	c.arming = a
+	for _, in := range alarming {
+		if in.state() != core.SensorAlarm { // whoever goes by the last word hears of it
+			c.lifecycle(now, in, "alarm_over", core.SeverityInfo, map[string]any{"why": "the device is " + string(a)})
+		}
+	}
 	c.tellArming(now)
 	if a == core.Armed && was != core.Armed {
 		for _, id := range c.order {

@@ -199,6 +199,11 @@ func TestDisarmedReportsWithoutAlarmAndArmingAlarmsAtOnce(t *testing.T) {
 	if len(b.core.Latches()) != 1 {
 		t.Error("armed with the case open, and no latch")
 	}
+	door := newBench(func(c *sensor.Capabilities) { c.Latches = false }).level(true).at(time.Second)
+	door.keep(door.core.SetArming(door.now, core.Disarmed))
+	if door.types() != "case_opened alarm_over" || door.state() != core.SensorOK {
+		t.Errorf("disarmed while open: %q %s", door.types(), door.state())
+	}
 	always := newBench(func(c *sensor.Capabilities) { c.Always = true })
 	always.core.SetArming(always.now, core.Disarmed)
 	if always.level(true).at(time.Second); len(always.core.Latches()) != 1 {
