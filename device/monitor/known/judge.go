@@ -3,6 +3,7 @@ package known
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -82,37 +83,56 @@ func (j *Judge) noRoom() []sensor.Reading {
 // newcomer tells of an identity that is not known, or counts it as one of a
 // flood.
 func (j *Judge) newcomer(k string, p sensor.Part) []sensor.Reading {
-	b := &j.burst
-	if !b.on || j.memory.At-b.began >= hour {
-		*b = burst{began: j.memory.At, on: true}
+	b := j.bursts[p.Class]
+	if b == nil {
+		if len(j.bursts) >= maxClasses {
+			return j.noRoom()
+		}
+		b = &burst{began: j.memory.At}
+		j.bursts[p.Class] = b
 	}
 	b.count++
-	if b.count > j.cfg.Burst || len(j.memory.New) >= newRoom {
-		return j.flood(p)
+	if b.count > j.cfg.Burst || j.newOf(p.Class) >= roomFor(p.Class) || len(j.memory.New) >= maxNew {
+		return b.flood(p)
 	}
 	j.memory.New[k] = entry{Seen: j.memory.At, Told: j.memory.At, About: p.About}
 	j.altered()
 	return []sensor.Reading{j.tellNew(p)}
 }
 
+func roomFor(class string) int {
+	if class == "neighbour" {
+		return newRoom
+	}
+	return roleRoom
+}
+
+// newOf is how many newcomers of a class there are.
+func (j *Judge) newOf(class string) (count int) {
+	for k := range j.memory.New {
+		if partOf(k).Class == class {
+			count++
+		}
+	}
+	return count
+}
+
 // flood counts newcomers beyond those that are told singly. The first is told at
 // once, how many there were when the hour is over.
-func (j *Judge) flood(p sensor.Part) []sensor.Reading {
-	b := &j.burst
+func (b *burst) flood(p sensor.Part) []sensor.Reading {
 	b.over++
 	b.last = p.Identity
 	if b.over > 1 {
 		return nil
 	}
 	b.first = p.Identity
-	return []sensor.Reading{j.tellFlood(p.Place)}
+	return []sensor.Reading{b.tell(p.Class, p.Place)}
 }
 
-func (j *Judge) tellFlood(place string) sensor.Reading {
-	b := j.burst
+func (b *burst) tell(class, place string) sensor.Reading {
 	return sensor.Reading{
 		Kind: sensor.Pulse, Point: place, Type: "identity_flood", Severity: core.SeverityHigh, Alarm: true,
-		Fields: sensor.Fields(map[string]any{"count": b.over, "first": b.first, "last": b.last, "told_singly": j.cfg.Burst, "room": newRoom}),
+		Fields: sensor.Fields(map[string]any{"class": class, "count": b.over, "first": b.first, "last": b.last, "room": roomFor(class)}),
 	}
 }
 
@@ -129,6 +149,12 @@ func (j *Judge) tellNew(p sensor.Part) sensor.Reading {
 		r.Type = "neighbour_new"
 	case "switch-port":
 		r.Type = "switch_port_new"
+	case "gateway":
+		r.Type, r.Severity = "gateway_new", core.SeverityHigh
+	case "dhcp-server":
+		r.Type, r.Severity = "dhcp_server_new", core.SeverityHigh
+	case "router":
+		r.Type, r.Severity = "router_new", core.SeverityHigh
 	}
 	if j.cfg.Randomised == "low" && p.About["randomised"] == "true" {
 		r.Severity, r.Alarm = core.SeverityLow, false
@@ -191,15 +217,17 @@ func (j *Judge) Tick(now time.Time) []sensor.Reading {
 
 // endFlood tells how many newcomers a flood had, at the end of its hour.
 func (j *Judge) endFlood() []sensor.Reading {
-	b := j.burst
-	if !b.on || j.memory.At-b.began < hour {
-		return nil
-	}
 	var said []sensor.Reading
-	if b.over > 1 {
-		said = append(said, j.tellFlood(""))
+	for _, class := range slices.Sorted(maps.Keys(j.bursts)) {
+		b := j.bursts[class]
+		if j.memory.At-b.began < hour {
+			continue
+		}
+		if b.over > 1 {
+			said = append(said, b.tell(class, ""))
+		}
+		delete(j.bursts, class)
 	}
-	j.burst = burst{}
 	return said
 }
 
@@ -228,12 +256,7 @@ func (j *Judge) expire() []sensor.Reading {
 }
 
 func sortedKeys(m map[string]entry) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
+	return slices.Sorted(maps.Keys(m))
 }
 
 // Next implements monitor.Judge: an hour is fine enough for days, and the end of

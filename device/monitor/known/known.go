@@ -56,9 +56,14 @@ type Config struct {
 const (
 	maxRoom  = 1024
 	maxBurst = 256
-	// newRoom is how many newcomers are remembered singly. The list names each, so
-	// that people know what they accept, and has to fit in one event.
-	newRoom = 32
+	// newRoom is how many new neighbours are remembered singly, roleRoom how many
+	// newcomers of each other class: a flood of stations must not hide another
+	// gateway. The list names each, so that people know what they accept, and has to
+	// fit in one event.
+	newRoom    = 24
+	roleRoom   = 4
+	maxClasses = 8
+	maxNew     = newRoom + maxClasses*roleRoom
 	// maxIdentity bounds an identity, maxShown what is shown beside it, maxList the
 	// list in bytes.
 	maxIdentity = 96
@@ -109,11 +114,14 @@ func (c Config) withDefaults() Config {
 
 // Doc describes the judge.
 var Doc = sensor.Doc{
-	Name: "known", Senses: "identities that were not there before: neighbours, a switch's port",
+	Name: "known", Senses: "identities that were not there before: neighbours, gateways, DHCP servers, a switch's port",
 	Interface: "sightings", Latency: sensor.LatencyEvent,
 	Events: []sensor.EventDoc{
 		{Type: "neighbour_new", Severity: core.SeverityMedium, Alarm: true, Meaning: "a station that is not known; an alarm where the configuration says so"},
 		{Type: "switch_port_new", Severity: core.SeverityMedium, Alarm: true, Meaning: "the cable is in another socket; likewise"},
+		{Type: "gateway_new", Severity: core.SeverityHigh, Alarm: true, Meaning: "another network card has the gateway's address; likewise"},
+		{Type: "dhcp_server_new", Severity: core.SeverityHigh, Alarm: true, Meaning: "a DHCP server that is not known; likewise"},
+		{Type: "router_new", Severity: core.SeverityHigh, Alarm: true, Meaning: "an IPv6 router that is not known; likewise"},
 		{Type: "identity_new", Severity: core.SeverityMedium, Alarm: true, Meaning: "something else that is not known; likewise"},
 		{Type: "identity_flood", Severity: core.SeverityHigh, Alarm: true, Meaning: "more newcomers than are told singly"},
 		{Type: "identity_expired", Severity: core.SeverityInfo, Meaning: "a known one was unseen for so long that it is known no more"},
@@ -130,8 +138,8 @@ type Judge struct {
 	changed bool
 	last    time.Time // of the call before
 	kept    time.Duration
-	burst   burst
-	full    time.Duration // when it was last told that there is no room
+	bursts  map[string]*burst // by class
+	full    time.Duration     // when it was last told that there is no room
 	wasFull bool
 	swept   time.Duration // when it last looked for what is to be forgotten
 	listAt  time.Duration // when the list is to be told, if listDue
@@ -157,10 +165,9 @@ type entry struct {
 	About map[string]string `json:"about,omitempty"`
 }
 
-// burst counts newcomers within an hour.
+// burst counts newcomers of a class within an hour.
 type burst struct {
 	began time.Duration
-	on    bool
 	count int
 	over  int // beyond what is told singly
 	first string
@@ -185,7 +192,7 @@ func New(c Config) (*Judge, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	j := &Judge{cfg: c.withDefaults()}
+	j := &Judge{cfg: c.withDefaults(), bursts: map[string]*burst{}}
 	j.forgetAll()
 	return j, nil
 }
@@ -212,7 +219,7 @@ func (j *Judge) Recall(kept []byte) error {
 	} else {
 		err = json.Unmarshal(kept, &m)
 	}
-	if err == nil && (m.V != 1 || m.At < 0 || len(m.Known) > maxRoom || len(m.New) > newRoom) {
+	if err == nil && (m.V != 1 || m.At < 0 || len(m.Known) > maxRoom || len(m.New) > maxNew) {
 		err = core.E(core.KindDamaged, "known.Recall", "the list is none of this judge's")
 	}
 	if err != nil {

@@ -138,6 +138,16 @@ func TestTheSameStationElsewhereIsNew(t *testing.T) {
 	}
 }
 
+func TestAnotherGatewayIsMoreThanAnotherStation(t *testing.T) {
+	for class, want := range map[string]string{"gateway": "gateway_new", "dhcp-server": "dhcp_server_new", "router": "router_new", "access-point": "identity_new"} {
+		d := learned(t, known.Config{})
+		said := d.j.Judge(d.now, sensor.Reading{Kind: sensor.Sighting, Parts: []sensor.Part{{Class: class, Place: "eth0", Identity: "x"}}})
+		if len(said) != 1 || said[0].Type != want || (said[0].Severity == core.SeverityHigh) != (class != "access-point") {
+			t.Errorf("%s: %+v", class, said)
+		}
+	}
+}
+
 func TestAnOrderAcceptsTheListThatPeopleSawAndNoOther(t *testing.T) {
 	d := learned(t, known.Config{})
 	first := field(t, d.sight("mac2").wants("neighbour_new")[0], "sha256").(string)
@@ -208,6 +218,26 @@ func TestAFloodIsToldAsOneAndPushesNobodyOut(t *testing.T) {
 		t.Errorf("the room for newcomers is full and nobody was told: %v", got)
 	}
 	d.sight("mac1").wants()
+}
+
+func TestAFloodOfStationsHidesNoGateway(t *testing.T) {
+	d := learned(t, known.Config{})
+	for i := range 5000 {
+		d.sight(fmt.Sprintf("made-up-%d", i))
+	}
+	d.take()
+	p := sensor.Part{Class: "gateway", Place: "eth0", Identity: "192.0.2.1 mac2"}
+	said := d.j.Judge(d.now, sensor.Reading{Kind: sensor.Sighting, Parts: []sensor.Part{p}})
+	if got := types(said); !slices.Equal(got, []string{"gateway_new"}) {
+		t.Errorf("%v", got)
+	}
+	for i := range 100 {
+		p := sensor.Part{Class: fmt.Sprintf("class-%d", i), Place: "eth0", Identity: "x"}
+		d.said = append(d.said, d.j.Judge(d.now, sensor.Reading{Kind: sensor.Sighting, Parts: []sensor.Part{p}})...)
+	}
+	if b, _ := d.j.Memory(); len(b) > 32<<10 || len(d.take()) > 20 {
+		t.Errorf("it remembers %d bytes", len(b))
+	}
 }
 
 func TestAFullListSaysSo(t *testing.T) {

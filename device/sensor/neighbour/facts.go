@@ -109,6 +109,26 @@ func (f *facts) take(now time.Time, h heard) (said []sensor.Reading) {
 	return append(said, f.claim(now, h)...)
 }
 
+// roles are what a message makes its sender beside a station. They are sighted as
+// identities of their own, so that the judge, which remembers across restarts,
+// knows another gateway when the device starts beside it.
+func (f *facts) roles(h heard) []part {
+	var all []part
+	if h.port != "" {
+		all = append(all, part{class: "switch-port", identity: h.port})
+	}
+	if h.server.IsValid() {
+		all = append(all, part{class: "dhcp-server", identity: h.server.String()})
+	}
+	if h.router {
+		all = append(all, part{class: "router", identity: h.mac})
+	}
+	if _, is := f.gateways[h.ip]; is {
+		all = append(all, part{class: "gateway", identity: h.ip.String() + " " + h.owner()})
+	}
+	return all
+}
+
 // server judges a DHCP server that offers, or that a client chose.
 func (f *facts) server(now time.Time, h heard) []sensor.Reading {
 	if len(f.servers) == 0 && !f.pinned {

@@ -270,6 +270,18 @@ func TestTheSwitchSaysWhichSocketThisIs(t *testing.T) {
 	}
 }
 
+func TestGatewaysServersAndRoutersAreSightedAsSuch(t *testing.T) {
+	l := newLab(t, neighbour.Config{Interfaces: []string{"eth0"}})
+	l.send(frametest.ARP(mac1, gateway, own))
+	l.send(frametest.DHCPOffer(mac1, gateway, mac2))
+	l.send(frametest.RouterAdvert(mac1, ip("fe80::1"), 1800))
+	for _, want := range []string{"gateway 192.0.2.1 " + mac1.String(), "dhcp-server 192.0.2.1", "router " + mac1.String()} {
+		l.await(want, func(r sensor.Reading) bool {
+			return r.Kind == sensor.Sighting && r.Parts[0].Class+" "+r.Parts[0].Identity == want
+		})
+	}
+}
+
 func TestASecondDHCPServerIsAnAlarm(t *testing.T) {
 	for name, c := range map[string]neighbour.Config{
 		"the first is believed":      {Interfaces: []string{"eth0"}},

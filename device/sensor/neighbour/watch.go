@@ -168,8 +168,9 @@ func (w *watch) take(name string, h heard) {
 	for _, r := range w.sensor.facts(name).take(now, h) {
 		w.emit(r)
 	}
-	if h.port != "" {
-		w.see(now, part{class: "switch-port", place: place, identity: h.port}, heard{via: h.via, host: h.host})
+	for _, p := range w.sensor.facts(name).roles(h) {
+		p.place = place
+		w.see(now, p, heard{via: h.via, host: h.host})
 	}
 	w.see(now, part{class: "neighbour", place: place, identity: h.mac}, h)
 }
