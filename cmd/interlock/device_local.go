@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/interlock-security/interlock/app"
 	"github.com/interlock-security/interlock/device/agent"
@@ -44,8 +45,15 @@ func tellLocal(w io.Writer, s *agent.Status) {
 	line("code", "%s; for a release now: %s", s.Code, s.Presence)
 	line("contained", "%v, enforcement %s", s.Contained, s.Enforce)
 	line("stopped", "%v", s.Stopped)
+	line("armed by", "%s, risk %.0f", s.ArmedBy, s.Risk.Score)
 	for _, x := range s.Sensors {
 		line("sensor", "%s %s%s", x.ID, x.State, because(x.Why))
+	}
+	for _, b := range s.Bypassed {
+		line("bypassed", "%s %s until %s%s", b.Sensor, b.Point, time.UnixMicro(b.Until).Format(time.RFC3339), because(b.Reason))
+	}
+	for _, i := range s.Interfaces {
+		line("interface", "%s %s %s %s", i.Kind, i.Name, i.State, i.What)
 	}
 	for _, l := range s.Latches {
 		line("latch", "%s %s %s", l.ID, l.Sensor, l.Type)

@@ -95,9 +95,10 @@ type Agent struct {
 	kinds    map[core.SensorID]string
 	ports    ports
 	walk     walk
-	toldTest time.Duration // when one was last told
-	testing  sync.Mutex    // held during a self-test
-	detailed time.Duration // when a heartbeat last had everything; of the housekeeping
+	toldTest time.Duration  // when one was last told
+	testing  sync.Mutex     // held during a self-test
+	lastMode core.AgentMode // of the housekeeping
+	detailed time.Duration  // when a heartbeat last had everything; of the housekeeping
 	waiting  map[core.UUID]*link.Verified
 	queued   chan line
 	renew    chan struct{} // the server says that the certificate ran out

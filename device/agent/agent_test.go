@@ -406,7 +406,7 @@ func TestARestartComesBackContainedBeforeItSpeaks(t *testing.T) {
 	s.await("quarantine without a server", func() bool { return m.fw.isOn() })
 	var st *agent.Status
 	s.await("status", func() bool { var err error; st, err = agent.Ask(t.Context(), m.cfg.SocketPath()); return err == nil })
-	if len(st.Latches) != 1 || st.Latches[0].ID != latch || st.Mode != core.ModeAutonomous {
+	if len(st.Latches) != 1 || st.Latches[0].ID != latch || st.Mode != core.ModeSafe {
 		t.Errorf("status %+v", st)
 	}
 	s.down.Store(false)

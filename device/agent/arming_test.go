@@ -159,6 +159,17 @@ func TestTheHeartbeatTellsArmingBypassesAndRisk(t *testing.T) {
 	s.event("heartbeat", `"bypassed":[{"sensor":"case"`, `"sensors":{"case":"bypassed"}`)
 }
 
+// It senses and reports in every mode; only what holds it back differs.
+func TestTheModeIsToldWhenItChanges(t *testing.T) {
+	s := newServer(t, link.ModeQuorum)
+	m := newMachine(t, s, func(c *agent.Config) { c.Heartbeat = time.Second }).start()
+	s.event("heartbeat", `"mode":"normal"`)
+	m.opened()
+	s.event("mode_changed", `"mode":"safe"`)
+	m.sense(`{"do":"pulse","point":"door","type":"door_opened","severity":"low"}`)
+	s.event("door_opened")
+}
+
 // What the local socket is not asked for by its own program is refused as ever.
 func TestTheWalkTestTakesNothingButAName(t *testing.T) {
 	s := newServer(t, link.ModeQuorum)

@@ -252,7 +252,7 @@ func (a *Agent) testSelf(r *Report) {
 	r.add(GroupSecurity, "spool", is(st.Lost == 0 && st.Bytes < st.Limit*3/4, sensor.Warning), "room",
 		"%d of %d bytes, %d events lost since the start", st.Bytes, st.Limit, st.Lost)
 	r.disk(a.cfg.DataDir)
-	r.add(GroupSecurity, "server", is(a.mode() == core.ModeNormal, sensor.Warning), "in touch", "mode %s", a.mode())
+	r.add(GroupSecurity, "server", is(a.inTouch(), sensor.Warning), "in touch", "mode %s", a.mode())
 	r.add(GroupSecurity, "trust root", is(a.trust.Load().Witnessed(), sensor.Warning), "outside witness", "version %d", a.trust.Load().Root().Version)
 	if !slices.ContainsFunc(a.cfg.Sensors, func(s SensorConfig) bool { return s.Driver == "watchdog" }) {
 		r.add(GroupSecurity, "watchdog", sensor.Untried, "configured", "no hardware watchdog: an agent that was killed is noticed by the server alone")

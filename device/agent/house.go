@@ -25,6 +25,7 @@ func (a *Agent) keepHouse(ctx context.Context) {
 		a.endGrants()
 		a.keepTime()
 		a.watchWalk()
+		a.tellMode()
 		a.mend()
 		a.refusals.flush(a)
 		if now := a.cfg.Clock.Now(); now.Sub(beat) >= a.cfg.Heartbeat || now.Before(beat) {
@@ -50,9 +51,31 @@ func (a *Agent) mend() {
 // itself autonomous. The stream says something every 15 seconds.
 const outOfTouch = 60 * time.Second
 
+// inTouch says whether the server was heard a short while ago.
+func (a *Agent) inTouch() bool {
+	at := a.contact.Load()
+	return at > 0 && a.cfg.Elapsed()-time.Duration(at) < outOfTouch
+}
+
+// mode is how the agent runs. It senses, records and reports in all of them:
+// safe while it holds the device back (a quarantine, a stop) until persons
+// release it, autonomous while it has no server, else normal.
 func (a *Agent) mode() core.AgentMode {
-	if at := a.contact.Load(); at > 0 && a.cfg.Elapsed()-time.Duration(at) < outOfTouch {
+	held := a.reflex.Contained()
+	a.view(func(_ string, b *body) { held = held || b.Stopped })
+	switch {
+	case held:
+		return core.ModeSafe
+	case a.inTouch():
 		return core.ModeNormal
 	}
 	return core.ModeAutonomous
+}
+
+// tellMode tells that the mode changed. How it starts is no change.
+func (a *Agent) tellMode() {
+	was := a.lastMode
+	if a.lastMode = a.mode(); was != "" && was != a.lastMode {
+		a.refusals.tell(a, "mode_changed", core.SeverityInfo, map[string]any{"mode": a.lastMode, "was": was})
+	}
 }

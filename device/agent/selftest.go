@@ -20,7 +20,7 @@ const (
 
 // selfTests tests until ctx ends.
 func (a *Agent) selfTests(ctx context.Context) {
-	next := firstTest + rand.N(time.Hour)
+	next := firstTest + rand.N(keepProven-firstTest)
 	for {
 		select {
 		case <-ctx.Done():
