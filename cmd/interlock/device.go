@@ -31,6 +31,7 @@ type deviceCmd struct {
 	Baseline    deviceBaselineCmd    `cmd:"" help:"Ask that what a machine is made of now is what is expected."`
 	Walktest    deviceWalktestCmd    `cmd:"" help:"Walk tests: each sensor set off once, signed off by a person."`
 	Criticality deviceCriticalityCmd `cmd:"" help:"Say how much depends on a device."`
+	Risk        deviceRiskCmd        `cmd:"" help:"The devices that somebody should look at first, and why."`
 }
 
 type deviceListCmd struct {

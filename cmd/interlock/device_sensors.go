@@ -162,3 +162,45 @@ func (c *deviceWalktestSignCmd) Run(e *env) error {
 	}
 	return e.show(t, func(w writer) { tellWalkTest(w, c.ID, t) })
 }
+
+type deviceRiskCmd struct {
+	Limit int    `help:"At most this many." short:"n" default:"50"`
+	Site  string `help:"Only devices of this site."`
+}
+
+// Help implements kong's long help.
+func (deviceRiskCmd) Help() string {
+	return `What is open about a device and how exposed it is, times how much depends on it, 0 to 100. It decides nothing.
+
+Example:
+  interlock device risk -n 10
+  interlock device risk --json | jq '.[] | select(.score > 60)'`
+}
+
+// Run lists devices by risk.
+func (c *deviceRiskCmd) Run(e *env) error {
+	q := filter("site", c.Site)
+	q.Set("limit", strconv.Itoa(c.Limit))
+	var page api.Page[api.DeviceRisk]
+	if err := e.client().Get(e.ctx, "/v1/risks", q, &page); err != nil {
+		return err
+	}
+	return e.show(page.Items, func(w writer) {
+		if len(page.Items) == 0 {
+			none(w, "devices")
+			return
+		}
+		rows := make([][]string, 0, len(page.Items))
+		for _, r := range page.Items {
+			why := "-"
+			if len(r.Factors) > 0 {
+				why = r.Factors[0].What
+			}
+			if more := len(r.Factors) - 1; more > 0 {
+				why += fmt.Sprintf(", and %d more", more)
+			}
+			rows = append(rows, []string{r.Device.String(), strconv.FormatFloat(r.Score, 'f', 1, 64), r.Criticality, why})
+		}
+		table(w, "DEVICE RISK CRITICALITY WHY", rows)
+	})
+}
