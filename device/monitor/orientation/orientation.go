@@ -285,14 +285,18 @@ func (j *Judge) bin(b signal.Bin) {
 		j.begin(mean)
 		return
 	}
-	angle := signal.Angle(mean, j.from)
-	far := j.turned[0].holds(angle > j.c.Degrees, b.At, j.c.For)
-	slow := j.turned[1].holds(j.c.Persistent > 0 && angle > j.c.Persistent, b.At, j.c.PersistentFor)
+	j.weigh(b.At, signal.Angle(mean, j.from))
+}
+
+// weigh decides by the angle between now and as it should be.
+func (j *Judge) weigh(at time.Duration, angle float64) {
+	far := j.turned[0].holds(angle > j.c.Degrees, at, j.c.For)
+	slow := j.turned[1].holds(j.c.Persistent > 0 && angle > j.c.Persistent, at, j.c.PersistentFor)
 	limit := j.c.Degrees
 	if j.c.Persistent > 0 {
 		limit = j.c.Persistent
 	}
-	restored := j.level.holds(angle < back*limit, b.At, j.c.For)
+	restored := j.level.holds(angle < back*limit, at, j.c.For)
 	switch {
 	case !j.active && (far || slow):
 		j.active, j.to = true, j.down()

@@ -3,6 +3,7 @@ package vibration
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/interlock-security/interlock/device/monitor/internal/signal"
@@ -27,25 +28,11 @@ type Finding struct {
 // rate is compared as far as both hear.
 func compare(c Config, base *baseline, now []float64) (f Finding, differs bool) {
 	n := min(len(base.Mean), len(now))
-	floor := signal.Decibel(c.Floor * c.Floor)
-	f.Level = total(now[:n]) - total(base.Mean[:n])
+	was, is := base.Mean[:n], now[:n]
+	f.Level = total(is) - total(was)
 	strength := 0.0
 	for b := range n {
-		was, is := max(base.Mean[b], floor), max(now[b], floor)
-		if was == floor && is == floor {
-			continue
-		}
-		f.usable++
-		delta := is - was
-		limit := max(c.Change, c.Spread*base.Spread[b])
-		strength += min(math.Abs(delta)/limit, 3)
-		if math.Abs(delta) > math.Abs(f.Worst) {
-			f.Worst, f.At = delta, signal.Hertz(b)
-		}
-		if math.Abs(delta) >= limit {
-			f.bands++
-			f.tone(base, now, b, delta, n)
-		}
+		strength += f.band(c, was, is, b, base.Spread[b])
 	}
 	if f.usable == 0 {
 		return f, false
@@ -54,20 +41,58 @@ func compare(c Config, base *baseline, now []float64) (f Finding, differs bool) 
 	f.score = min(0.4+0.4*strength/float64(f.usable)+f.Share/2, 1)
 	f.name()
 	f.told = max(c.Change/2, c.Spread*base.Level)
-	loudness := math.Abs(f.Level) >= f.told
 	tones := len(f.Came)+len(f.Went) > 0
-	return f, loudness || f.bands > 0 && (f.Share >= c.Share || tones)
+	return f, math.Abs(f.Level) >= f.told || f.bands > 0 && (f.Share >= c.Share || tones)
+}
+
+// band compares one band and returns by how much of its limit it differs.
+func (f *Finding) band(c Config, was, is []float64, b int, spread float64) float64 {
+	floor := signal.Decibel(c.Floor * c.Floor)
+	if was[b] <= floor && is[b] <= floor {
+		return 0
+	}
+	f.usable++
+	delta := differ(was, is, b, floor)
+	if math.Abs(delta) > math.Abs(f.Worst) {
+		f.Worst, f.At = delta, signal.Hertz(b)
+	}
+	limit := max(c.Change, c.Spread*spread)
+	if math.Abs(delta) >= limit {
+		f.bands++
+		f.tone(was, is, b, delta)
+	}
+	return min(math.Abs(delta)/limit, 3)
+}
+
+// differ is by how many dB a band rose or fell. A machine's speed wanders by some
+// percent, and a tone at the edge of a band with it into the next: what moved
+// there is neither new nor lost.
+func differ(was, is []float64, b int, floor float64) float64 {
+	up := max(is[b], floor) - max(around(was, b), floor)
+	down := max(was[b], floor) - max(around(is, b), floor)
+	switch {
+	case up > 0 && up >= down:
+		return up
+	case down > 0:
+		return -down
+	}
+	return 0
+}
+
+// around is the highest of a band and its neighbours.
+func around(db []float64, b int) float64 {
+	return slices.Max(db[max(b-1, 0):min(b+2, len(db))])
 }
 
 // tone notes a band that rises out of its neighbours now or did before, and
 // that matters in the whole.
-func (f *Finding) tone(base *baseline, now []float64, b int, delta float64, n int) {
+func (f *Finding) tone(was, is []float64, b int, delta float64) {
 	const rises, matters = 5.0, 20.0 // dB over the neighbours, below the whole
 	hertz := math.Round(signal.Hertz(b)*10) / 10
-	if delta > 0 && peak(now[:n], b) >= rises && now[b] >= total(now[:n])-matters {
+	if delta > 0 && peak(is, b) >= rises && is[b] >= total(is)-matters {
 		f.Came = append(f.Came, hertz)
 	}
-	if delta < 0 && peak(base.Mean[:n], b) >= rises && base.Mean[b] >= total(base.Mean[:n])-matters {
+	if delta < 0 && peak(was, b) >= rises && was[b] >= total(was)-matters {
 		f.Went = append(f.Went, hertz)
 	}
 }

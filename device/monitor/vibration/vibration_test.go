@@ -91,6 +91,8 @@ func TestChanges(t *testing.T) {
 		{"the same", normal, ""},
 		{"the same and a knock", append(fan(0.02, 31), synth.Event{Kind: synth.Knock, At: 20 * time.Second, Level: 3}), ""},
 		{"the same and a slammed door", append(fan(0.02, 31), synth.Event{Kind: synth.Door, At: 20 * time.Second, Level: 0.3}), ""},
+		{"three percent slower", fan(0.02, 30.1), ""},
+		{"three percent faster", fan(0.02, 31.9), ""},
 		{"half as strong", fan(0.01, 31), "quieter"},
 		{"twice as strong", fan(0.04, 31), "louder"},
 		{"off", nil, "stopped"},

@@ -305,7 +305,7 @@ func (p *panel) result(last time.Duration) Result {
 		if l.End < 0 {
 			l.End = last.Seconds()
 		}
-		l.Duration = math.Round((l.End-l.T)*1000) / 1000
+		l.T, l.End, l.Duration = milli(l.T), milli(l.End), milli(l.End-l.T)
 	}
 	res.Lines = slices.DeleteFunc(p.lines, p.told)
 	slices.SortStableFunc(res.Lines, func(a, b Line) int {
@@ -322,6 +322,8 @@ func (p *panel) result(last time.Duration) Result {
 	}
 	return res
 }
+
+func milli(seconds float64) float64 { return math.Round(seconds*1000) / 1000 }
 
 // told says that another judge's event tells the same and more: the motion's of
 // a device that was turned, the vibration's where there is a baseline.
