@@ -28,10 +28,10 @@ func (w Window) parse() (p window, err error) {
 	default:
 		return p, fmt.Errorf("arming: %.32q can't be given by a schedule; disarmed and transport can", w.Arming)
 	}
-	switch {
-	case p.from == p.to:
+	switch p.from {
+	case p.to:
 		return p, fmt.Errorf("to: a window that begins and ends at %s is none; write 00:00 to 24:00 for a whole day", w.From)
-	case p.from == dayEnd:
+	case dayEnd:
 		return p, fmt.Errorf("from: a window begins on its own day; write 00:00 of the next")
 	}
 	return p, nil
