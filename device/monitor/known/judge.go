@@ -101,8 +101,11 @@ func (j *Judge) newcomer(k string, p sensor.Part) []sensor.Reading {
 }
 
 func roomFor(class string) int {
-	if class == "neighbour" {
+	switch class {
+	case "neighbour":
 		return newRoom
+	case "access-point":
+		return 2 * roleRoom
 	}
 	return roleRoom
 }
@@ -149,6 +152,8 @@ func (j *Judge) tellNew(p sensor.Part) sensor.Reading {
 		r.Type = "neighbour_new"
 	case "switch-port":
 		r.Type = "switch_port_new"
+	case "access-point":
+		r.Type = "access_point_new"
 	case "gateway":
 		r.Type, r.Severity = "gateway_new", core.SeverityHigh
 	case "dhcp-server":

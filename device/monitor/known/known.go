@@ -114,11 +114,12 @@ func (c Config) withDefaults() Config {
 
 // Doc describes the judge.
 var Doc = sensor.Doc{
-	Name: "known", Senses: "identities that were not there before: neighbours, gateways, DHCP servers, a switch's port",
+	Name: "known", Senses: "identities that were not there before: neighbours, gateways, DHCP servers, access points, a switch's port",
 	Interface: "sightings", Latency: sensor.LatencyEvent,
 	Events: []sensor.EventDoc{
 		{Type: "neighbour_new", Severity: core.SeverityMedium, Alarm: true, Meaning: "a station that is not known; an alarm where the configuration says so"},
 		{Type: "switch_port_new", Severity: core.SeverityMedium, Alarm: true, Meaning: "the cable is in another socket; likewise"},
+		{Type: "access_point_new", Severity: core.SeverityMedium, Alarm: true, Meaning: "a Wi-Fi access point that is not known; likewise"},
 		{Type: "gateway_new", Severity: core.SeverityHigh, Alarm: true, Meaning: "another network card has the gateway's address; likewise"},
 		{Type: "dhcp_server_new", Severity: core.SeverityHigh, Alarm: true, Meaning: "a DHCP server that is not known; likewise"},
 		{Type: "router_new", Severity: core.SeverityHigh, Alarm: true, Meaning: "an IPv6 router that is not known; likewise"},
