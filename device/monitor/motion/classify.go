@@ -251,8 +251,8 @@ func whyFootsteps(_ Config, f Features) string {
 }
 
 func isKnock(c Config, f Features) bool {
-	if f.Peak >= 1 && f.Duration < 3 && !turned(c, f) {
-		return true // a hand that heaves stays well below
+	if f.Peak >= 1 && f.Duration < 3 && !turned(c, f) && f.Hertz >= min(8, 0.17*f.Rate) && f.Steady < 0.6 {
+		return true // a hand that heaves stays well below, one that shakes is slower, feet are steadier
 	}
 	if f.Shocks >= 3 && float64(f.Shocks) >= 0.8*f.Duration && f.LowShare < 0.6 {
 		return f.Peak >= c.Knock && f.Peak >= 2*f.RMS

@@ -19,8 +19,8 @@ func (j *Judge) open(h hopSum, slowly bool) {
 		e.Start -= j.c.TiltHold
 	}
 	e.Start = max(e.Start, 0)
-	e.Unsure = j.unsure
-	e.Floor, e.Learned, e.Linear = j.floor.Value, j.floor.Learned >= 3, j.linear
+	e.Unsure = j.tilted() - j.c.Tilt
+	e.Floor, e.Learned, e.Linear = j.quiet(), j.floor.Learned >= 3, j.linear
 	e.Began = h.start < startSpan+hop
 	j.ep = e
 }
@@ -75,7 +75,7 @@ func (j *Judge) decide(at time.Duration, held float64) {
 	case at-e.Start >= longest:
 	case !quiet:
 		return
-	case held >= (j.c.Tilt+j.unsure)/2 && !j.settled() && at-e.End < time.Minute:
+	case held >= j.tilted()/2 && !j.settled() && at-e.End < time.Minute:
 		return
 	}
 	j.finish()
@@ -105,7 +105,7 @@ func (j *Judge) finish() {
 		if calm {
 			f.Tilt = max(f.Tilt, f.Net)
 		}
-		if f.Net >= j.c.Tilt+j.unsure || calm && j.unsure > 0 {
+		if f.Net >= j.tilted() || calm && j.unsure > 0 {
 			j.anchor, j.unsure = j.gravity(), 0
 			clear(j.angles)
 		}

@@ -1,6 +1,7 @@
 package motion
 
 import (
+	"math"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -272,8 +273,8 @@ func (j *Judge) endHop(at time.Duration) {
 	active := level >= j.threshold()
 	switch {
 	case j.ep != nil:
-	case active, held >= j.c.Tilt+j.unsure, j.sustained(level):
-		j.open(h, !active && held >= j.c.Tilt+j.unsure)
+	case active, held >= j.tilted(), j.sustained(level):
+		j.open(h, !active && held >= j.tilted())
 	default:
 		j.rest(level, angle)
 		return
@@ -295,13 +296,24 @@ func (j *Judge) held() float64 {
 // threshold is the level from which something goes on. A loud place does not make
 // the judge deaf: what is loud is also even, so less than a multiple suffices.
 func (j *Judge) threshold() float64 {
-	return max(j.c.Still, min(4*j.floor.Value, 1.5*j.floor.Value+0.02))
+	quiet := j.quiet()
+	return max(j.c.Still, min(4*quiet, 1.5*quiet+0.02))
 }
+
+// tilted is the angle from which it is tilted: more where it is not known how it
+// stood, or where the last digit of a coarse sensor is as much.
+func (j *Judge) tilted() float64 {
+	return max(j.c.Tilt, math.Atan(1.3*j.health.step*j.scale)*180/math.Pi) + j.unsure
+}
+
+// quiet is what the sensor reads when nothing goes on: its noise, or the last
+// digit of one that is too coarse to show it, which flickers now and then.
+func (j *Judge) quiet() float64 { return max(j.floor.Value, 0.6*j.health.step*j.scale) }
 
 // sustained says that a vibration too weak to be noticed at once has gone on for
 // some time. It needs a floor that was seen.
 func (j *Judge) sustained(level float64) bool {
-	if j.floor.Learned < 5 || level < max(j.c.Still/3, 2.2*j.floor.Value) {
+	if j.floor.Learned < 5 || level < max(j.c.Still/3, 2.2*j.quiet()) {
 		j.sustain = 0
 		return false
 	}

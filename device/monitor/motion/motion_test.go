@@ -303,6 +303,25 @@ func TestNoisySensor(t *testing.T) {
 	}
 }
 
+// The last digit of a coarse sensor flickers where its value lies between two.
+func TestCoarseSensor(t *testing.T) {
+	for _, step := range []float64{0.0039, 0.0156, 0.039} {
+		for seed := range uint64(12) {
+			all := show(t, judge(t, motion.Config{}), synth.Make(synth.Config{
+				Seed: seed, Rate: 50, Noise: 0.003, Step: step, Length: 40 * time.Second, Turned: true,
+				Events: []synth.Event{{Kind: synth.Tilt, At: 5 * time.Second, For: 30 * time.Second, Level: 0.5}},
+			}))
+			if alarms(all) {
+				t.Errorf("steps of %g g, seed %d: %s: %s", step, seed, classes(all), all[0].Why)
+			}
+		}
+		lifted := synth.Make(synth.Config{Rate: 50, Noise: 0.003, Step: step, Length: 20 * time.Second, Events: []synth.Event{{Kind: synth.Lift, At: 5 * time.Second}}})
+		if all := show(t, judge(t, motion.Config{}), lifted); !alarms(all) {
+			t.Errorf("steps of %g g: a lift is not seen", step)
+		}
+	}
+}
+
 // A recording that begins while a door swings does not know how it stood before.
 func TestBeginsInMotion(t *testing.T) {
 	samples := synth.Make(synth.Config{Rate: 104, Length: 12 * time.Second})

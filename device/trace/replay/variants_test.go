@@ -37,7 +37,8 @@ var variants = []variant{
 	}},
 	{"a tenth of the samples lost", lossy},
 	{"only the second half", func(s []sensor.Sample) []sensor.Sample { return s[len(s)/2:] }},
-	{"only six seconds of the middle", middle},
+	{"only six seconds of the middle", middle(6 * time.Second)},
+	{"only two and a half seconds of it", middle(2500 * time.Millisecond)},
 }
 
 func each(in []sensor.Sample, f func(sensor.Sample) sensor.Sample) []sensor.Sample {
@@ -129,14 +130,11 @@ func lossy(in []sensor.Sample) (out []sensor.Sample) {
 	return out
 }
 
-// middle is what is left of a recording that somebody began and ended too early;
-// what is shorter stays whole.
-func middle(in []sensor.Sample) []sensor.Sample {
-	half := in[len(in)-1].At / 2
-	from := max(slices.IndexFunc(in, func(s sensor.Sample) bool { return s.At >= half-3*time.Second }), 0)
-	to := slices.IndexFunc(in, func(s sensor.Sample) bool { return s.At >= half+3*time.Second })
-	if to < 0 {
-		to = len(in)
+// middle is what is left of a recording that somebody began too late and ended
+// too early; what is shorter stays whole.
+func middle(span time.Duration) func([]sensor.Sample) []sensor.Sample {
+	return func(in []sensor.Sample) []sensor.Sample {
+		from := in[len(in)-1].At/2 - span/2
+		return slices.DeleteFunc(slices.Clone(in), func(s sensor.Sample) bool { return s.At < from || s.At >= from+span })
 	}
-	return in[from:to]
 }
