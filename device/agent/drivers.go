@@ -34,6 +34,7 @@ import (
 	"github.com/interlock-security/interlock/device/sensor/tpm"
 	"github.com/interlock-security/interlock/device/sensor/usb"
 	"github.com/interlock-security/interlock/device/sensor/watchdog"
+	"github.com/interlock-security/interlock/device/sensor/wifi"
 )
 
 // The drivers that the program itself names.
@@ -61,6 +62,7 @@ var registry = []entryOf{
 	driver(ipmi.Doc, ipmi.New),
 	driver(neighbour.Doc, neighbour.New),
 	driver(redfish.Doc, redfish.New),
+	driver(wifi.Doc, wifi.New),
 	driver(parts.Doc, parts.New),
 	driver(serial.Doc, serial.New),
 	driver(sd.Doc, sd.New),
