@@ -163,6 +163,18 @@ func TestAStartWithLessThanBeforeIsTold(t *testing.T) {
 	}
 	m.settled()
 	m.stop()
+	m.cfg.Sensors[0].Judges = agent.Judges{{Name: "anomaly"}}
+	m.start()
+	s.event("config_changed", `"added":["judge/case/anomaly"]`, `"changed":[]`)
+	m.settled()
+	m.stop()
+	m.cfg.Sensors[0].Judges, m.cfg.Schedule = nil, alwaysOpen
+	m.start()
+	if e := s.event("config_changed", `"removed":["judge/case/anomaly"]`, `"changed":["schedule"]`); e.Severity != core.SeverityHigh {
+		t.Errorf("severity %s", e.Severity)
+	}
+	m.settled()
+	m.stop()
 	m.cfg.Outputs = append(m.cfg.Outputs, agent.OutputConfig{ID: "lamp", Driver: "file", Path: filepath.Join(t.TempDir(), "lamp")})
 	m.start()
 	if e := s.event("config_changed", "output/lamp"); e.Severity != core.SeverityMedium {
