@@ -1,9 +1,9 @@
 package hil
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -17,9 +17,10 @@ import (
 // bmc is ipmi_sim, OpenIPMI's management controller: the machine's /dev/ipmi0
 // leads to it, and so does the network of this host.
 type bmc struct {
-	serial  string // where the machine's interface comes to
-	console string // where its case is opened
-	lan     string
+	serial string // where the machine's interface comes to
+	// console is where its case is opened. It stays open: ipmi_sim dies of a
+	// SIGPIPE where somebody hangs up on it.
+	console net.Conn
 }
 
 // bmcSensor is the controller's sensor of the case, by its number.
@@ -39,7 +40,8 @@ mc_enable 0x20
 // startBMC starts the controller; it ends with the test.
 func startBMC(t *testing.T, dir string) *bmc {
 	t.Helper()
-	b := &bmc{serial: freePort(t), console: freePort(t), lan: freeUDP(t)}
+	b := &bmc{serial: freePort(t)}
+	console := freePort(t)
 	folder := filepath.Join(dir, "bmc")
 	if err := os.MkdirAll(filepath.Join(folder, "state"), 0o700); err != nil {
 		t.Fatal(err)
@@ -56,7 +58,7 @@ set_working_mc 0x20
   serial 15 %s codec VM
   user 2 true "interlock" "for-the-test" admin 10 none md2 md5 straight
 console %s
-`, spaced(b.lan), spaced(b.serial), spaced(b.console))
+`, spaced(freeUDP(t)), spaced(b.serial), spaced(console))
 	for name, text := range map[string]string{"lan.conf": config, "bmc.emu": bmcEmulation} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -75,46 +77,39 @@ console %s
 		close(ended)
 	}()
 	t.Cleanup(func() {
-		select {
-		case <-ended:
-			t.Errorf("ipmi_sim ended by itself: %s\n%s", cmd.ProcessState, said.tail(2000))
-		default:
-		}
 		_ = cmd.Process.Kill()
 		<-ended
+		if t.Failed() {
+			t.Logf("ipmi_sim said: %s\nand ended: %s", said.tail(2000), cmd.ProcessState)
+		}
 	})
-	if err := await(t.Context(), func() error { return b.say(t.Context(), "") }); err != nil {
+	err := await(t.Context(), func() (err error) {
+		b.console, err = net.Dial("tcp", console)
+		return err
+	})
+	if err == nil {
+		t.Cleanup(func() { _ = b.console.Close() })
+		err = prompted(b.console)
+	}
+	if err != nil {
 		t.Fatalf("ipmi_sim: %v\n%s", err, said.tail(2000))
 	}
 	return b
 }
 
 // open opens the case as the controller sees it, or closes it.
-func (b *bmc) open(ctx context.Context, opened bool) error {
-	return b.say(ctx, fmt.Sprintf("sensor_set_bit 0x20 0 %d 0 %d 1", bmcSensor, map[bool]int{true: 1}[opened]))
+func (b *bmc) open(opened bool) error {
+	command := fmt.Sprintf("sensor_set_bit 0x20 0 %d 0 %d 1\r\n", bmcSensor, map[bool]int{true: 1}[opened])
+	if err := b.console.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(b.console, command); err != nil {
+		return err
+	}
+	return prompted(b.console)
 }
 
-// say gives the controller's console a command and waits until it was done: the
-// console prompts again.
-func (b *bmc) say(ctx context.Context, command string) error {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", b.console)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = c.Close() }()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return err
-	}
-	if err := prompted(c); err != nil || command == "" {
-		return err
-	}
-	if _, err := fmt.Fprintf(c, "%s\r\n", command); err != nil {
-		return err
-	}
-	return prompted(c)
-}
-
+// prompted reads until the console waits for a command.
 func prompted(c net.Conn) error {
 	var said []byte
 	one := make([]byte, 1)
@@ -122,7 +117,7 @@ func prompted(c net.Conn) error {
 		if _, err := c.Read(one); err != nil {
 			return fmt.Errorf("the console said %q: %w", said, err)
 		}
-		if said = append(said, one...); one[0] == '>' {
+		if said = append(said, one...); strings.HasSuffix(string(said), "> ") {
 			return nil
 		}
 	}

@@ -108,7 +108,7 @@ func (l *loop) rails(ctx context.Context) (string, error) {
 
 // controller: somebody opens a case that only the management controller feels.
 func (l *loop) controller(ctx context.Context) (string, error) {
-	if err := l.bmc.open(ctx, true); err != nil {
+	if err := l.bmc.open(true); err != nil {
 		return "", err
 	}
 	list, err := l.awaitOf(ctx, "bmc", "case_intrusion")

@@ -81,9 +81,11 @@ judges:
 	{"imu2", `driver: iio
 device: bmc150_accel
 channels: [accel]
+rate: 5
 max_silence: 5s`},
 	{"imu3", `driver: iio
 device: kxcjk1013
+rate: 5
 latch: false`},
 	{"loop", `driver: iio
 device: ads1015
@@ -126,7 +128,7 @@ func (l *loop) sensing(ctx context.Context) (string, error) {
 		func() error {
 			return l.m.do(ctx, "chip.make", control.Listing{Names: []string{"w83792d", "w83793", "mma8452", "bmc150_accel", "kxcjk1013", "ads1015", "bme280", "tsl2560"}}, &shown)
 		},
-		func() error { return l.m.do(ctx, "trigger.make", control.Trigger{Name: "interlock", Hz: 100}, nil) },
+		func() error { return l.m.do(ctx, "trigger.make", control.Trigger{Name: "interlock", Hz: 50}, nil) },
 		func() error { return l.configure(ctx, slices.Concat(guard, others)) },
 		func() error { return l.m.do(ctx, "agent.start", control.Start{}, nil) },
 		func() error { return l.watching(ctx) },

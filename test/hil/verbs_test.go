@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/interlock-security/interlock/test/hil/control"
 )
@@ -100,19 +101,34 @@ func (l *loop) doctor(ctx context.Context) (string, error) {
 	return fmt.Sprintf("exit code 2: %s", strings.Join(kinds, ", ")), nil
 }
 
-// cost is what the agent needs while nothing happens. The processor's part is
-// that of an emulated one, many times a real one's, and judged by nobody.
+// cost is what the agent needs while nothing happens. The processor is emulated:
+// how much slower it is than this host's is measured and printed beside, and
+// judged by nobody. Memory is memory.
 func (l *loop) cost(ctx context.Context) (string, error) {
 	var from, to control.Cost
-	if err := l.m.do(ctx, "agent.cost", nil, &from); err != nil {
+	var guest control.Paced
+	var host time.Duration
+	err := inTurn(
+		func() error { return l.m.do(ctx, "agent.cost", nil, &from) },
+		func() error {
+			_, err := l.awaitEvents(ctx, "heartbeat", "heartbeat", "heartbeat", "heartbeat", "heartbeat")
+			return err
+		},
+		func() error { return l.m.do(ctx, "agent.cost", nil, &to) },
+		func() error { return l.m.do(ctx, "pace", nil, &guest) },
+		func() (err error) { host, err = control.Pace(); return err },
+	)
+	if err != nil {
 		return "", err
 	}
-	if _, err := l.awaitEvents(ctx, "heartbeat", "heartbeat", "heartbeat", "heartbeat", "heartbeat"); err != nil {
-		return "", err
+	if to.RSS > mostMemory {
+		return "", fmt.Errorf("%d sensors: %.1f MB resident, at most %.0f", len(l.sensors), float64(to.RSS)/1e6, mostMemory/1e6)
 	}
-	if err := l.m.do(ctx, "agent.cost", nil, &to); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%d sensors: %.1f MB resident, %.1f %% of the emulated processor in %d ms, a heartbeat a second",
-		len(l.sensors), float64(to.RSS)/1e6, 100*float64(to.CPU-from.CPU)/float64(to.At-from.At), to.At-from.At), nil
+	share := 100 * float64(to.CPU-from.CPU) / float64(to.At-from.At)
+	slower := float64(guest.NS) / float64(host.Nanoseconds())
+	return fmt.Sprintf("%d sensors: %.1f MB resident; %.0f %% of one emulated processor, which is about %.0f times slower than this host's: %.1f %%, a heartbeat and its fsync a second in it",
+		len(l.sensors), float64(to.RSS)/1e6, share, slower, share/slower), nil
 }
+
+// mostMemory is what the agent may have resident, in bytes.
+const mostMemory = 30e6

@@ -4,7 +4,11 @@
 // unasked.
 package control
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"os"
+	"time"
+)
 
 // Request asks the guest to do something.
 type Request struct {
@@ -135,6 +139,24 @@ type Cost struct {
 	CPU int64 `json:"cpu_ms"`
 	RSS int64 `json:"rss"`   // bytes
 	At  int64 `json:"at_ms"` // since the kernel started
+}
+
+// Pace is how long a small piece of work takes here that is like a driver's: to
+// open a file of the kernel's, read and close it.
+func Pace() (time.Duration, error) {
+	const times = 5000
+	began := time.Now()
+	for range times {
+		if _, err := os.ReadFile("/proc/sys/kernel/osrelease"); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(began) / times, nil
+}
+
+// Paced is the guest's [Pace].
+type Paced struct {
+	NS int64 `json:"ns"`
 }
 
 // Trips asks for so many trips of the latency measurement.

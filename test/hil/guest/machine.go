@@ -52,6 +52,7 @@ func newMachine() *machine {
 		"clock.step":   with(stepClock),
 		"run":          with(run),
 		"agent.cost":   func(json.RawMessage) (any, error) { return m.agentCost() },
+		"pace":         func(json.RawMessage) (any, error) { return pace() },
 		"nft":          func(json.RawMessage) (any, error) { return ruleset() },
 		"dial":         with(dial),
 		"trips":        with(m.trips),
@@ -182,6 +183,11 @@ func stepClock(s control.Step) (any, error) {
 	}
 	to := unix.NsecToTimespec(now.Nano() + s.MS*int64(time.Millisecond))
 	return nil, unix.ClockSettime(unix.CLOCK_REALTIME, &to)
+}
+
+func pace() (any, error) {
+	d, err := control.Pace()
+	return control.Paced{NS: d.Nanoseconds()}, err
 }
 
 // agentCost is what the agent has used, as the kernel counts it.
