@@ -14,8 +14,9 @@ import (
 
 type agentWalkCmd struct {
 	agentAt
-	By  string `help:"Who does it; by default the user of this machine." placeholder:"NAME"`
-	End bool   `help:"End the one that goes on, and report it."`
+	By      string            `help:"Who does it; by default the user of this machine." placeholder:"NAME"`
+	Without map[string]string `help:"A sensor, or sensor/point, that is left out, and why; it stands in the report." placeholder:"SENSOR=WHY"`
+	End     bool              `help:"End the one that goes on, and report it."`
 }
 
 // Help implements kong's long help.
@@ -28,6 +29,7 @@ Exit code 0 when everything was set off, 1 when something was not.
 
 Example:
   interlock agent walk-test --by 'Anna Adler'
+  interlock agent walk-test --without tpm='it is not pulled to see'
   interlock agent walk-test --end`
 }
 
@@ -45,7 +47,7 @@ func (c *agentWalkCmd) Run(e *env) error {
 		}
 		return c.outcome(e, w)
 	}
-	w, err := agent.BeginWalkTest(e.ctx, socket, c.who())
+	w, err := agent.BeginWalkTest(e.ctx, socket, c.who(), c.Without)
 	if err != nil {
 		return err
 	}
@@ -111,7 +113,7 @@ func tellTicks(w io.Writer, was, now *agent.WalkTest) {
 func tellLeft(w io.Writer, test *agent.WalkTest) {
 	_, _ = fmt.Fprintf(w, "%d of %d left\n", test.Left(), len(test.Items))
 	for _, item := range test.Items {
-		if item.At.IsZero() {
+		if item.At.IsZero() && item.Without == "" {
 			_, _ = fmt.Fprintf(w, "  %s\n", printable(itemName(item)+": "+item.How))
 		}
 	}

@@ -115,17 +115,17 @@ func TestAWalkTestIsReportedWithWhatWasNotSetOff(t *testing.T) {
 	s.event("agent_started")
 	m.settled()
 	socket := m.cfg.SocketPath()
-	if _, err := agent.BeginWalkTest(t.Context(), socket, "Anna"); core.KindOf(err) != core.KindConflict || !strings.Contains(core.HintOf(err), "maintenance") {
+	if _, err := agent.BeginWalkTest(t.Context(), socket, "Anna", nil); core.KindOf(err) != core.KindConflict || !strings.Contains(core.HintOf(err), "maintenance") {
 		t.Fatalf("an armed device walks: %v", err)
 	}
 	s.obeyed(m, link.OrderDisarm, link.DisarmParams{Arming: core.Maintenance, Until: time.Now().Add(time.Hour).UnixMicro()}, link.OutcomeDone)
-	if _, err := agent.BeginWalkTest(t.Context(), socket, ""); core.KindOf(err) != core.KindInvalid {
+	if _, err := agent.BeginWalkTest(t.Context(), socket, "", nil); core.KindOf(err) != core.KindInvalid {
 		t.Errorf("a walk test of nobody: %v", err)
 	}
-	if w, err := agent.BeginWalkTest(t.Context(), socket, "Anna \x1b[31mAdler"); err != nil || len(w.Items) != 2 || strings.Contains(w.By, "\x1b") {
+	if w, err := agent.BeginWalkTest(t.Context(), socket, "Anna \x1b[31mAdler", nil); err != nil || len(w.Items) != 2 || strings.Contains(w.By, "\x1b") {
 		t.Fatalf("%+v, %v", w, err)
 	}
-	if _, err := agent.BeginWalkTest(t.Context(), socket, "Ben"); core.KindOf(err) != core.KindConflict {
+	if _, err := agent.BeginWalkTest(t.Context(), socket, "Ben", nil); core.KindOf(err) != core.KindConflict {
 		t.Errorf("two at once: %v", err)
 	}
 	m.sense(`{"do":"pulse","point":"lid","type":"lid_opened","alarm":true,"severity":"critical"}`)
@@ -143,11 +143,14 @@ func TestAWalkTestIsReportedWithWhatWasNotSetOff(t *testing.T) {
 	if _, err := agent.EndWalkTest(t.Context(), socket); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("ended twice: %v", err)
 	}
-	if _, err := agent.BeginWalkTest(t.Context(), socket, "Ben"); err != nil {
-		t.Fatal(err)
+	if _, err := agent.BeginWalkTest(t.Context(), socket, "Ben", map[string]string{"dor": "stuck"}); core.KindOf(err) != core.KindInvalid {
+		t.Errorf("nothing of that name is left out: %v", err)
+	}
+	if w, err := agent.BeginWalkTest(t.Context(), socket, "Ben", map[string]string{"door": "it is bricked up"}); err != nil || w.Left() != 1 {
+		t.Fatalf("%+v, %v", w, err)
 	}
 	s.obeyed(m, link.OrderArm, link.ArmParams{}, link.OutcomeDone)
-	s.event("walk_test", `"by":"Ben"`, `the device is armed again`)
+	s.event("walk_test", `"by":"Ben"`, `the device is armed again`, `"without":[{"sensor":"door","why":"it is bricked up"}]`)
 }
 
 // The server can show how the device is armed, what is bypassed and how it fares.

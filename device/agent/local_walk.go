@@ -35,6 +35,9 @@ func statusOf(err error) int {
 // who signs it off at the server has proved theirs.
 type walkStart struct {
 	By string `json:"by"`
+	// Without are sensors, or points as sensor/point, that nobody sets off, and
+	// why.
+	Without map[string]string `json:"without,omitempty"`
 }
 
 func (a *Agent) startWalk(r *http.Request) (*WalkTest, error) {
@@ -44,14 +47,15 @@ func (a *Agent) startWalk(r *http.Request) (*WalkTest, error) {
 	if err := d.Decode(&s); err != nil {
 		return nil, core.Wrap(core.KindInvalid, "agent.walk", err)
 	}
-	return a.beginWalk(s.By)
+	return a.beginWalk(s)
 }
 
 const walkPath = "/v1/walk-test"
 
 // BeginWalkTest begins a walk test at the agent that listens at a socket.
-func BeginWalkTest(ctx context.Context, socket, by string) (*WalkTest, error) {
-	body, err := json.Marshal(walkStart{By: by})
+// Without names what is left out, and why.
+func BeginWalkTest(ctx context.Context, socket, by string, without map[string]string) (*WalkTest, error) {
+	body, err := json.Marshal(walkStart{By: by, Without: without})
 	if err != nil {
 		return nil, core.Wrap(core.KindInternal, "agent.walk", err)
 	}

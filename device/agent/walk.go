@@ -34,12 +34,18 @@ type WalkItem struct {
 	// At is when it was set off, and Type what it said then.
 	At   time.Time `json:"at,omitzero"`
 	Type string    `json:"type,omitempty"`
+	// Without is why nobody sets it off: a TPM is not pulled to see whether that
+	// is noticed. It stands in the report.
+	Without string `json:"without,omitempty"`
 }
+
+// left says whether it is still to be set off.
+func (i WalkItem) left() bool { return i.At.IsZero() && i.Without == "" }
 
 // Left counts what was not set off yet.
 func (w *WalkTest) Left() (n int) {
 	for _, i := range w.Items {
-		if i.At.IsZero() {
+		if i.left() {
 			n++
 		}
 	}
@@ -109,9 +115,14 @@ func canAlarm(e entryOf, c SensorConfig) bool {
 
 // beginWalk starts a walk test. While the device is armed every tick would be an
 // attack, so it says how to get there.
-func (a *Agent) beginWalk(by string) (*WalkTest, error) {
+func (a *Agent) beginWalk(s walkStart) (*WalkTest, error) {
 	const op = "agent.walk"
 	now, items := a.mon.Arming(), a.walkItems() // the monitor is never asked with walk locked: it ticks from within
+	for id, why := range s.Without {
+		if !leaveOut(items, id, why) {
+			return nil, core.E(core.KindInvalid, op, fmt.Sprintf("without: %q is nothing that can be set off, or there is no reason", sensor.Text(id)))
+		}
+	}
 	a.walk.mu.Lock()
 	defer a.walk.mu.Unlock()
 	if a.walk.test != nil {
@@ -121,13 +132,24 @@ func (a *Agent) beginWalk(by string) (*WalkTest, error) {
 		return nil, core.E(core.KindConflict, op, fmt.Sprintf("the device is %s, and whatever is set off would count as an attack", now)).
 			WithHint("have two people disarm it, or put it into maintenance: interlock device maintenance --help")
 	}
-	w := &WalkTest{V: 1, By: clipTo(sensor.Text(by), maxWalkBy), Started: a.cfg.Clock.Now().UTC(), Items: items}
+	w := &WalkTest{V: 1, By: clipTo(sensor.Text(s.By), maxWalkBy), Started: a.cfg.Clock.Now().UTC(), Items: items}
 	if w.By == "" || len(w.Items) == 0 {
 		return nil, core.E(core.KindInvalid, op, "a walk test needs the name of who does it, and a sensor that can alarm")
 	}
 	a.walk.test, a.walk.ends = w, a.cfg.Elapsed()+maxWalk
 	a.tell("walk_test_started", core.SeverityMedium, map[string]any{"by": w.By, "items": len(w.Items), "arming": now})
 	return w.clone(), nil
+}
+
+// leaveOut marks what nobody sets off, by sensor or by sensor/point.
+func leaveOut(items []WalkItem, id, why string) (known bool) {
+	for i := range items {
+		name := items[i].Sensor.String()
+		if why != "" && (name == id || name+"/"+items[i].Point == id) {
+			items[i].Without, known = clipTo(sensor.Text(why), maxWalkBy), true
+		}
+	}
+	return known
 }
 
 func (w *WalkTest) clone() *WalkTest {
@@ -175,14 +197,19 @@ func (a *Agent) endWalk(why string) (*WalkTest, error) {
 	}
 	a.walk.test = nil
 	w.Ended, w.Why = a.cfg.Clock.Now().UTC(), why
-	triggered, missing := []map[string]any{}, []map[string]any{}
+	triggered, missing, without := []map[string]any{}, []map[string]any{}, []map[string]any{}
 	for _, i := range w.Items {
 		at := map[string]any{"sensor": i.Sensor}
 		if i.Point != "" {
 			at["point"] = i.Point
 		}
-		if i.At.IsZero() {
+		switch {
+		case i.left():
 			missing = append(missing, at)
+			continue
+		case i.At.IsZero():
+			at["why"] = i.Without
+			without = append(without, at)
 			continue
 		}
 		at["at"], at["type"] = i.At.UnixMicro(), i.Type
@@ -194,7 +221,7 @@ func (a *Agent) endWalk(why string) (*WalkTest, error) {
 	}
 	e := a.event("walk_test", sev, map[string]any{
 		"by": w.By, "started": w.Started.UnixMicro(), "ended": w.Ended.UnixMicro(), "why": why,
-		"complete": len(missing) == 0, "triggered": triggered, "missing": missing,
+		"complete": len(missing) == 0, "triggered": triggered, "missing": missing, "without": without,
 	})
 	e.Simulated = simulated
 	a.rec.put(entry{event: e})
