@@ -128,8 +128,10 @@ func (j *Judge) finish() {
 func rank(c Class) int {
 	switch c {
 	case ClassDrop:
+		return 4
+	case ClassTilt, ClassLift, ClassCarry, ClassHandling:
 		return 3
-	case ClassTilt, ClassLift, ClassCarry, ClassDrill, ClassHandling:
+	case ClassDrill:
 		return 2
 	case ClassStill, ClassDisturbed, ClassFootsteps, ClassDoor, ClassKnock, ClassEarthquake:
 	}
