@@ -81,6 +81,7 @@ func (c Config) Validate() error {
 const (
 	EventVibration = "vibration"
 	EventNormal    = "vibration_normal"
+	EventLearning  = "vibration_learning"
 	EventLearned   = "vibration_learned"
 )
 
@@ -93,6 +94,7 @@ var Doc = sensor.Doc{
 	Events: []sensor.EventDoc{
 		{Type: EventVibration, Severity: core.SeverityMedium, Alarm: true, Meaning: "the vibration differs from the baseline; fields name the bands, the tones and the sha256 under which the present one can be accepted"},
 		{Type: EventNormal, Severity: core.SeverityInfo, Meaning: "the vibration is as the baseline again"},
+		{Type: EventLearning, Severity: core.SeverityLow, Meaning: "there is no baseline yet, so nothing is compared: a baseline is being learned"},
 		{Type: EventLearned, Severity: core.SeverityInfo, Meaning: "a baseline was learned"},
 	},
 	Tested: []sensor.Tested{sensor.TestedTrace, sensor.TestedSimulator},

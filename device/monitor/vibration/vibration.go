@@ -201,6 +201,10 @@ func (j *Judge) remember(differs bool) {
 func (j *Judge) listen(at time.Duration) {
 	if !j.learned {
 		j.since, j.learned = at, true
+		j.out = append(j.out, sensor.Reading{
+			Kind: sensor.Pulse, Point: point, Type: EventLearning, Severity: core.SeverityLow,
+			Fields: sensor.Fields(map[string]any{"class": "learning", "why": fmt.Sprintf("there is no baseline: nothing is compared for %s", j.c.Learn), "start": at.Seconds()}),
+		})
 	}
 	j.learn.put(j.db)
 	if at-j.since < j.c.Learn || j.learn.single.n < 16 {

@@ -64,7 +64,7 @@ func learned(t *testing.T) *vibration.Judge {
 	t.Helper()
 	first := judge(t, vibration.Config{Learn: 20 * time.Second})
 	out := show(first, record(1, normal))
-	if len(out) != 1 || out[0].Type != vibration.EventLearned {
+	if len(out) != 2 || out[0].Type != vibration.EventLearning || out[1].Type != vibration.EventLearned {
 		t.Fatalf("learning: %+v", out)
 	}
 	kept, changed := first.Memory()
@@ -140,7 +140,7 @@ func TestThereAndBack(t *testing.T) {
 	for _, r := range show(j, samples) {
 		words = append(words, map[bool]string{true: r.Type, false: r.Clear + r.Type}[r.Kind != sensor.Level || r.Active])
 	}
-	want := []string{"vibration_learned", "vibration", "vibration_normalvibration"}
+	want := []string{"vibration_learning", "vibration_learned", "vibration", "vibration_normalvibration"}
 	if !slices.Equal(words, want) {
 		t.Errorf("got %v, want %v", words, want)
 	}
