@@ -208,6 +208,10 @@ func (j *Judge) Tick(now time.Time) []sensor.Reading {
 		j.swept = j.memory.At
 		said = append(said, j.expire()...)
 	}
+	if j.memory.At-j.looked >= lookEvery {
+		j.looked = j.memory.At
+		said = append(said, j.surroundings()...)
+	}
 	if !j.memory.Learned && j.memory.At >= j.cfg.Learn {
 		j.memory.Learned = true
 		j.altered()

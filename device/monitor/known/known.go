@@ -124,6 +124,8 @@ var Doc = sensor.Doc{
 		{Type: "dhcp_server_new", Severity: core.SeverityHigh, Alarm: true, Meaning: "a DHCP server that is not known; likewise"},
 		{Type: "router_new", Severity: core.SeverityHigh, Alarm: true, Meaning: "an IPv6 router that is not known; likewise"},
 		{Type: "identity_new", Severity: core.SeverityMedium, Alarm: true, Meaning: "something else that is not known; likewise"},
+		{Type: "surroundings_changed", Severity: core.SeverityHigh, Alarm: true, Meaning: "none of the known stations or access points is there, and others are: the device is in another place"},
+		{Type: "surroundings_known", Severity: core.SeverityInfo, Meaning: "known ones are there again"},
 		{Type: "identity_flood", Severity: core.SeverityHigh, Alarm: true, Meaning: "more newcomers than are told singly"},
 		{Type: "identity_expired", Severity: core.SeverityInfo, Meaning: "a known one was unseen for so long that it is known no more"},
 		{Type: "identities_full", Severity: core.SeverityHigh, Meaning: "there is no room for more known ones"},
@@ -145,6 +147,10 @@ type Judge struct {
 	swept   time.Duration // when it last looked for what is to be forgotten
 	listAt  time.Duration // when the list is to be told, if listDue
 	listDue bool
+	begun   time.Duration // At when it began to run
+	looked  time.Duration // when it last looked around
+	// elsewhere are the groups in which the device is among strangers.
+	elsewhere map[group]bool
 }
 
 // memory is what is kept across restarts.
@@ -184,6 +190,8 @@ const (
 	// changed, learnEvery the same while it learns.
 	keepEvery  = 24 * time.Hour
 	learnEvery = 10 * time.Minute
+	// lookEvery is how often it looks around.
+	lookEvery = 5 * time.Minute
 	// listAfter is how long the list waits for more to happen to it.
 	listAfter = time.Minute
 )
@@ -193,7 +201,7 @@ func New(c Config) (*Judge, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	j := &Judge{cfg: c.withDefaults(), bursts: map[string]*burst{}}
+	j := &Judge{cfg: c.withDefaults(), bursts: map[string]*burst{}, elsewhere: map[group]bool{}}
 	j.forgetAll()
 	return j, nil
 }
@@ -234,7 +242,7 @@ func (j *Judge) Recall(kept []byte) error {
 		m.New = map[string]entry{}
 	}
 	m.Learned = m.Learned || j.cfg.Learn < 0
-	j.memory, j.kept = m, m.At
+	j.memory, j.kept, j.begun, j.swept, j.looked = m, m.At, m.At, m.At, m.At
 	return nil
 }
 

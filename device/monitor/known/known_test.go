@@ -410,3 +410,92 @@ func TestTheListFitsInOneEventWhateverNewcomersCallThemselves(t *testing.T) {
 		t.Errorf("%d bytes are remembered", len(b))
 	}
 }
+
+// crowd is a desk whose judge knows five stations, which have shown themselves
+// since it was started anew.
+func crowd(t *testing.T) *desk {
+	t.Helper()
+	d := newDesk(t, known.Config{Learn: time.Hour})
+	for i := range 5 {
+		d.sight(fmt.Sprintf("old-%d", i))
+	}
+	d.pass(2 * time.Hour)
+	d.said = nil
+	return d
+}
+
+// hours lets time pass in which stations show themselves every ten minutes.
+func (d *desk) hours(n int, stations ...string) *desk {
+	d.t.Helper()
+	for range 6 * n {
+		for _, s := range stations {
+			d.sight(s)
+		}
+		d.pass(10 * time.Minute)
+	}
+	return d
+}
+
+func (d *desk) moves() (all []string) {
+	d.t.Helper()
+	for _, r := range d.take() {
+		switch {
+		case r.Type == "surroundings_changed" && r.Active:
+			all = append(all, "elsewhere")
+			if !r.Alarm || r.Severity != core.SeverityHigh || r.Point != "neighbour@eth0" {
+				d.t.Errorf("%+v", r)
+			}
+		case r.Type == "surroundings_changed":
+			all = append(all, "home")
+		}
+	}
+	return all
+}
+
+func TestADeviceAmongStrangersIsElsewhere(t *testing.T) {
+	d := crowd(t)
+	d.hours(3, "old-1", "new-1", "new-2", "new-3", "new-4") // guests
+	if got := d.moves(); got != nil {
+		t.Errorf("guests: %v", got)
+	}
+	d.hours(5) // nobody: the cable is pulled, which is told elsewhere
+	if got := d.moves(); got != nil {
+		t.Errorf("silence: %v", got)
+	}
+	d.hours(5, "new-1", "new-2") // too few to be sure
+	if got := d.moves(); got != nil {
+		t.Errorf("two strangers: %v", got)
+	}
+	d.hours(5, "new-1", "new-2", "new-3")
+	if got := d.moves(); !slices.Equal(got, []string{"elsewhere"}) {
+		t.Errorf("strangers alone: %v", got)
+	}
+	d.hours(2, "new-1", "old-4")
+	if got := d.moves(); !slices.Equal(got, []string{"home"}) {
+		t.Errorf("a known one: %v", got)
+	}
+}
+
+func TestADeviceThatStartsIsNotElsewhereBeforeAnybodySpoke(t *testing.T) {
+	d := crowd(t)
+	kept, _ := d.j.Memory()
+	next := newDesk(t, known.Config{Learn: time.Hour})
+	if err := next.j.Recall(kept); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		next.sight("new-1").sight("new-2").sight("new-3").pass(10 * time.Minute)
+	}
+	next.hours(3, "new-1", "new-2", "new-3", "old-2")
+	if got := next.moves(); got != nil {
+		t.Errorf("%v", got)
+	}
+	moved := newDesk(t, known.Config{Learn: time.Hour})
+	if err := moved.j.Recall(kept); err != nil {
+		t.Fatal(err)
+	}
+	moved.hours(3, "new-1", "new-2", "new-3")
+	if got := moved.moves(); !slices.Equal(got, []string{"elsewhere"}) {
+		t.Errorf("it was moved while it was off: %v", got)
+	}
+}
