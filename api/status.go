@@ -157,6 +157,9 @@ func sensorsOf(list []Sensor, status, detail told) {
 	for i := range list {
 		s := &list[i]
 		s.Why, s.Kind, s.Values = status.Why[s.ID], status.Kinds[s.ID], detail.Live[s.ID]
+		if s.Kind == "" {
+			s.Kind = detail.Kinds[s.ID]
+		}
 		if at := max(status.Proven[s.ID], detail.Proven[s.ID]); at > 0 {
 			s.Proven = time.UnixMicro(at).UTC()
 		}

@@ -45,8 +45,30 @@ func (a *Agent) heartbeat() {
 		a.detailed = max(now, 1)
 		fields["live"] = liveOf(sensors)
 		fields["interfaces"] = a.ports.list(maxToldPorts)
+		fields["kinds"], fields["proven"] = kindsOf(sensors), a.provenOf(sensors)
 	}
 	a.tell("heartbeat", core.SeverityInfo, fields)
+}
+
+// kindsOf says what each sensor is.
+func kindsOf(all []monitor.Status) map[string]string {
+	kinds := make(map[string]string, len(all))
+	for _, s := range all {
+		kinds[s.ID.String()] = s.Kind
+	}
+	return kinds
+}
+
+// provenOf says when each sensor last showed that it works, in microseconds. One
+// that never did is not named.
+func (a *Agent) provenOf(all []monitor.Status) map[string]int64 {
+	proven := map[string]int64{}
+	for _, s := range all {
+		if at := a.lastProven(s); !at.IsZero() {
+			proven[s.ID.String()] = at.UnixMicro()
+		}
+	}
+	return proven
 }
 
 // toldRisk is the score with its greatest factors.
