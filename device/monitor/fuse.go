@@ -148,11 +148,21 @@ func (in *input) owner(r sensor.Reading) *input {
 	}
 	for _, by := range in.fusedBy {
 		o, owns := by.spec.Fusion.(Owner)
-		if owns && !by.retired[by.spec.Caps.Kind] && (by.spec.Caps.Always || !in.spec.Caps.Always) && o.Owns(in.spec.ID, r) {
+		if owns && !by.retired[by.spec.Caps.Kind] && (by.spec.Caps.Always || !in.spec.Caps.Always) && ownedBy(o, in.spec.ID, r) {
 			return by
 		}
 	}
 	return nil
+}
+
+// ownedBy asks a fusion. One that panics owns nothing.
+func ownedBy(o Owner, id core.SensorID, r sensor.Reading) (owns bool) {
+	defer func() {
+		if recover() != nil {
+			owns = false
+		}
+	}()
+	return o.Owns(id, r)
 }
 
 // disown lets the sensors of a fusion that failed alarm for themselves.

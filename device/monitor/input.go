@@ -285,8 +285,8 @@ func (in *input) deadlines(debounce, window time.Duration, due func(time.Time)) 
 		due(in.alarmed.Add(window))
 	}
 	for name, mind := range in.minds() {
-		if next, ok := mind.(interface{ Next() time.Time }); ok && !in.retired[name] {
-			due(next.Next())
+		if !in.retired[name] {
+			due(nextOf(mind))
 		}
 	}
 	for _, p := range in.list {

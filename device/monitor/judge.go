@@ -147,21 +147,34 @@ func (c *Core) conclude(now time.Time, in *input, said []sensor.Reading, simulat
 // tickJudges lets time pass for the judges and the fusion of a sensor.
 func (c *Core) tickJudges(now time.Time, in *input) {
 	for _, j := range in.spec.Judges {
-		if due(in, j.Name, j.Judge.Next, now) {
+		if c.dueMind(now, in, j.Name, j.Judge.Next) {
 			c.conclude(now, in, c.guard(now, in, j.Name, func() []sensor.Reading { return j.Judge.Tick(now) }), false)
 		}
 	}
-	if f := in.spec.Fusion; f != nil && due(in, in.spec.Caps.Kind, f.Next, now) {
+	if f := in.spec.Fusion; f != nil && c.dueMind(now, in, in.spec.Caps.Kind, f.Next) {
 		c.conclude(now, in, c.guard(now, in, in.spec.Caps.Kind, func() []sensor.Reading { return f.Tick(now) }), false)
 	}
 }
 
-func due(in *input, name string, next func() time.Time, now time.Time) bool {
-	if in.retired[name] {
-		return false
-	}
-	t := next()
+func (c *Core) dueMind(now time.Time, in *input, name string, next func() time.Time) bool {
+	var t time.Time
+	c.guard(now, in, name, func() []sensor.Reading { t = next(); return nil })
 	return !t.IsZero() && !now.Before(t)
+}
+
+// nextOf is when a judge has something to do. One that panics here has it at
+// once, so that it is found out.
+func nextOf(mind any) (t time.Time) {
+	next, ok := mind.(interface{ Next() time.Time })
+	if !ok {
+		return time.Time{}
+	}
+	defer func() {
+		if recover() != nil {
+			t = time.Unix(0, 0)
+		}
+	}()
+	return next.Next()
 }
 
 // tell shows something other than a reading to every judge and fusion.

@@ -295,3 +295,16 @@ func TestProvenIsWhenItLastShowedThatItWorks(t *testing.T) {
 		t.Errorf("tested: proven %s", got)
 	}
 }
+
+// fickle is a judge that panics when it is asked what is next.
+type fickle struct{ mind }
+
+func (*fickle) Next() time.Time { panic("no next") }
+
+func TestAJudgeThatPanicsWhenAskedWhatIsNextIsAFaultToo(t *testing.T) {
+	b := newBench()
+	b.core.inputs[lid].spec.Judges = []Named{{"mind", &fickle{}}}
+	if b.read(volts("in0", 1)).at(time.Second); b.types() != "sensor_lost" || b.state() != core.SensorFault || len(b.core.Panics()) != 1 {
+		t.Errorf("events %q, %s", b.types(), b.state())
+	}
+}
