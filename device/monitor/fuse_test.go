@@ -151,3 +151,37 @@ func (o only) Capabilities() sensor.Capabilities {
 
 func (o only) Probe() sensor.Presence                          { return sensor.Present() }
 func (o only) Run(context.Context, func(sensor.Reading)) error { return nil }
+
+// owning is a fusion that alarms for its sensors until it panics.
+type owning struct {
+	anyOf
+	panics bool
+}
+
+func (f *owning) Owns(core.SensorID, sensor.Reading) bool { return true }
+func (f *owning) Event(now time.Time, e Event) []sensor.Reading {
+	if f.panics {
+		panic("no more")
+	}
+	return f.anyOf.Event(now, e)
+}
+
+func TestSensorsAlarmForThemselvesOnceTheirFusionFails(t *testing.T) {
+	f := &owning{}
+	caps := sensor.Capabilities{Kind: "gpio", MaxSilence: time.Minute, Latches: true}
+	b := &bench{now: epoch}
+	b.core = NewCore(Rules{}, Spec{ID: lid, Caps: caps}, Spec{ID: board, Caps: caps}, Spec{ID: whole, Caps: sensor.Capabilities{Kind: "enclosure", Latches: true}, Fusion: f, Of: []core.SensorID{lid, board}})
+	b.level(true).at(time.Second)
+	if l := b.core.Latches(); len(l) != 1 || l[0].Sensor != whole {
+		t.Fatalf("the fusion alarms for its sensor: %+v", l)
+	}
+	f.panics = true
+	b.keep(b.core.Read(b.now, board, caseLevel(true)))
+	b.at(2 * time.Second)
+	if l := b.core.Latches(); len(l) != 3 || b.of(whole).State != core.SensorAlarm {
+		t.Errorf("the fusion failed, and latched are %+v", l)
+	}
+	if b.core.Panics() == nil || !strings.Contains(b.types(), "sensor_lost") {
+		t.Errorf("told %q", b.types())
+	}
+}
