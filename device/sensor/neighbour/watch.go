@@ -25,7 +25,7 @@ const (
 	// soon if what is known of it changed.
 	seeAgain   = 10 * time.Minute
 	aboutAgain = time.Minute
-	maxSeen    = 2048
+	maxSeen    = 1024
 )
 
 // watch is the state of one run.
