@@ -31,7 +31,22 @@ type arming struct {
 	now   core.Arming
 	by    string
 	until time.Time // of the schedule's window
+	asked asked
 }
+
+// asked is what the schedule said last. To ask costs a look through the calendar,
+// and once a second would be once too often for a device that idles.
+type asked struct {
+	at      time.Duration // boot-time clock, 0: never
+	bounded bool
+	doubt   time.Duration // how far the bounds lay apart
+	says    core.Arming
+	until   time.Time
+}
+
+// askEvery is how often the schedule is asked, beside when its answer ends or
+// nothing proves the time any more.
+const askEvery = 10 * time.Second
 
 // Who or what decides how a device is armed.
 const (
@@ -68,7 +83,7 @@ func (a *Agent) decide() (now core.Arming, by string, until time.Time) {
 		}
 		a.arm.grant = nil
 	}
-	says, until := a.arm.plan.At(a.store.Time())
+	says, until := a.scheduled()
 	certain := !until.IsZero() // else it says armed for want of a certain time, or of a window
 	switch {
 	case says == core.Armed && certain:
@@ -83,6 +98,19 @@ func (a *Agent) decide() (now core.Arming, by string, until time.Time) {
 		return core.Armed, armedByDefault, time.Time{}
 	}
 	return says, armedBySchedule, until
+}
+
+// scheduled returns what the schedule says now; see [schedule.Schedule.At].
+func (a *Agent) scheduled() (core.Arming, time.Time) {
+	t, now, last := a.store.Time(), a.cfg.Elapsed(), &a.arm.asked
+	bounded := schedule.Bounded(t)
+	doubt := t.Upper.Sub(t.Lower)
+	over := !last.until.IsZero() && !t.Lower.Before(last.until)
+	if last.at == 0 || now-last.at >= askEvery || bounded != last.bounded || doubt > last.doubt+time.Second || over {
+		says, until := a.arm.plan.At(t)
+		*last = asked{max(now, 1), bounded, doubt, says, until}
+	}
+	return last.says, last.until
 }
 
 // rearm puts what [Agent.decide] says into force, after change changed what it
