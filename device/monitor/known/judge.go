@@ -158,6 +158,8 @@ func (j *Judge) tellNew(p sensor.Part) sensor.Reading {
 		r.Type, r.Severity = "gateway_new", core.SeverityHigh
 	case "dhcp-server":
 		r.Type, r.Severity = "dhcp_server_new", core.SeverityHigh
+	case "bmc-intrusion":
+		r.Type, r.Severity = "bmc_intrusion_logged", core.SeverityHigh
 	case "router":
 		r.Type, r.Severity = "router_new", core.SeverityHigh
 	}

@@ -123,6 +123,7 @@ var Doc = sensor.Doc{
 		{Type: "gateway_new", Severity: core.SeverityHigh, Alarm: true, Meaning: "another network card has the gateway's address; likewise"},
 		{Type: "dhcp_server_new", Severity: core.SeverityHigh, Alarm: true, Meaning: "a DHCP server that is not known; likewise"},
 		{Type: "router_new", Severity: core.SeverityHigh, Alarm: true, Meaning: "an IPv6 router that is not known; likewise"},
+		{Type: "bmc_intrusion_logged", Severity: core.SeverityHigh, Alarm: true, Meaning: "a BMC's log has an opening that is not known, of a time when the agent was off too; likewise"},
 		{Type: "identity_new", Severity: core.SeverityMedium, Alarm: true, Meaning: "something else that is not known; likewise"},
 		{Type: "surroundings_changed", Severity: core.SeverityHigh, Alarm: true, Meaning: "none of the known stations or access points is there, and others are: the device is in another place"},
 		{Type: "surroundings_known", Severity: core.SeverityInfo, Meaning: "known ones are there again"},

@@ -139,7 +139,7 @@ func TestTheSameStationElsewhereIsNew(t *testing.T) {
 }
 
 func TestAnotherGatewayIsMoreThanAnotherStation(t *testing.T) {
-	for class, want := range map[string]string{"gateway": "gateway_new", "dhcp-server": "dhcp_server_new", "router": "router_new", "access-point": "access_point_new", "card": "identity_new"} {
+	for class, want := range map[string]string{"gateway": "gateway_new", "dhcp-server": "dhcp_server_new", "router": "router_new", "bmc-intrusion": "bmc_intrusion_logged", "access-point": "access_point_new", "card": "identity_new"} {
 		d := learned(t, known.Config{})
 		said := d.j.Judge(d.now, sensor.Reading{Kind: sensor.Sighting, Parts: []sensor.Part{{Class: class, Place: "eth0", Identity: "x"}}})
 		if len(said) != 1 || said[0].Type != want || (said[0].Severity == core.SeverityHigh) != (want != "access_point_new" && want != "identity_new") {

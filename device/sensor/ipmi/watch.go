@@ -16,6 +16,9 @@ import (
 // comes at the next.
 const maxRecords = 64
 
+// maxHistory is how many entries are read of a log that is met for the first time.
+const maxHistory = 256
+
 // watch is the state of one run.
 type watch struct {
 	sensor     *Sensor
@@ -141,8 +144,9 @@ func (w *watch) broken(point, why string) {
 	w.emit(sensor.Reading{Kind: sensor.Broken, Point: point, Fields: sensor.Fields(map[string]any{"why": why})})
 }
 
-// readLog tells what is new in the log. The first look only finds its end: what
-// was logged before this agent started is history, which a person reads there.
+// readLog tells what is new in the log. What was logged before this agent started
+// is history: its openings are sighted, and the judge of what is known, which
+// remembers across restarts, tells those that it does not know.
 func (w *watch) readLog(ctx context.Context) error {
 	info, err := askLog(ctx, w.controller)
 	var no refused
@@ -182,8 +186,45 @@ func (w *watch) endOfLog(ctx context.Context, info logInfo) error {
 		}
 		place.last = r.id
 	}
+	if err := w.history(ctx, info, place.last); err != nil {
+		return err
+	}
 	w.sensor.log = place
 	return nil
+}
+
+// history sights the openings that the log has, the newest where it is long.
+func (w *watch) history(ctx context.Context, info logInfo, last uint16) error {
+	next := uint16(firstRecord)
+	if info.entries > maxHistory && last > maxHistory {
+		next = last - maxHistory + 1
+	}
+	for range maxHistory {
+		r, after, err := askRecord(ctx, w.controller, next)
+		var no refused
+		if errors.As(err, &no) {
+			return nil // an empty log, or one whose numbers have gaps
+		}
+		if err != nil {
+			return err
+		}
+		if r.intrusion() {
+			w.emit(r.sighting())
+		}
+		if after == lastRecord || after == next {
+			return nil
+		}
+		next = after
+	}
+	return nil
+}
+
+// sighting is an opening as an identity: the entry that tells of it.
+func (r record) sighting() sensor.Reading {
+	return sensor.Reading{Kind: sensor.Sighting, Point: "log", Parts: []sensor.Part{{
+		Class: "bmc-intrusion", Place: "log", Identity: fmt.Sprintf("%d %s %s %s", r.id, r.at.Format(time.RFC3339), point(r.number), r.what()),
+		About: map[string]string{"via": "log"},
+	}}}
 }
 
 // tellRecords reads what stands behind the entry that was read last. That one may
@@ -224,6 +265,9 @@ func (w *watch) record(r record) {
 	if r.kind == standardRecord {
 		fields["sensor"], fields["type"], fields["state"], fields["asserted"] = r.number, r.sensor, r.state, r.asserted
 		fields["bmc_time"] = r.at.Format(time.RFC3339)
+	}
+	if r.intrusion() {
+		w.emit(r.sighting())
 	}
 	said := sensor.Reading{Kind: sensor.Pulse, Point: "log", Type: "bmc_event", Severity: core.SeverityInfo}
 	if r.intrusion() && !w.open[r.number] {
