@@ -39,6 +39,10 @@ type Board struct {
 	Incidents    map[string]int `json:"incidents,omitempty"` // open ones by state
 	Devices      map[string]int `json:"devices,omitempty"`   // by state
 	Awaiting     int            `json:"orders_awaiting"`     // persons' signatures
+	// SealsWrong counts seals that were found broken, missing or another one,
+	// SealsLate those that somebody should have looked at by now.
+	SealsWrong int `json:"seals_wrong"`
+	SealsLate  int `json:"seals_late"`
 	// Agreements is how many requests wait for a second person in the console.
 	Agreements int `json:"agreements_open"`
 	// Lag is how many frames of the journal each stage is behind.
@@ -112,6 +116,9 @@ func (a *API) figures(ctx context.Context, who core.Principal, b *Board) error {
 	b.SensorsNotOK, b.OpenLatches = f.SensorsNotOK, f.OpenLatches
 	for _, s := range f.Sensors {
 		b.Sensors = append(b.Sensors, Sensor{Device: s.Device, ID: s.ID, State: s.State, Since: s.Since, Simulated: s.Simulated})
+	}
+	if b.SealsWrong, b.SealsLate, err = a.Parts.Seals.Wanting(ctx, who.Tenant); err != nil {
+		return err
 	}
 	b.Awaiting, err = a.Parts.Orders.Count(ctx, who.Tenant, fleet.OrderAwaiting)
 	return err

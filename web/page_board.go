@@ -167,6 +167,7 @@ func figuresOf(b api.Board) []figure {
 		counted("incidents", "Open incidents", "/incidents", sum(b.Incidents), b.Incidents != nil, "bad", statesNote(b.Incidents, "none is open")),
 		alertsFigure(b.Alerts),
 		sensorsFigure(b, known),
+		sealsFigure(b, known),
 		counted("latches", "Control locks held", "/devices", b.OpenLatches, known, "warn", "latched by devices until released"),
 		devicesFigure(b.Devices),
 		awaitingFigure(b, known),
@@ -224,6 +225,18 @@ func sensorsFigure(b api.Board, known bool) figure {
 		f.Value, f.Tone, f.Note = "—", "unknown", "no device is heard"
 	case b.SensorsNotOK > 0 && b.SensorsNotOK == unheard(b.Sensors):
 		f.Tone, f.Note = "warn", "unknown: not heard yet, or not there"
+	}
+	return f
+}
+
+// sealsFigure counts what somebody has to look at.
+func sealsFigure(b api.Board, known bool) figure {
+	f := counted("seals", "Seals to look at", "/seals", b.SealsWrong+b.SealsLate, known, "warn", "none is overdue or violated")
+	if f.Tone == "warn" {
+		f.Note = num(b.SealsWrong) + " violated, " + num(b.SealsLate) + " overdue"
+	}
+	if known && b.SealsWrong > 0 {
+		f.Tone = "bad"
 	}
 	return f
 }

@@ -223,7 +223,7 @@ func (c *Console) newSeal(w http.ResponseWriter, r *http.Request) error {
 	if v.Old != nil {
 		title = "Replace seal " + v.Old.ID
 	}
-	return c.render(w, r, "page_seal_new", page{Title: title, Nav: "seals", Body: v})
+	return c.render(w, r, "page_seal_new", page{Title: title, Nav: "seals", Narrow: v.Photo == "", Body: v})
 }
 
 func (c *Console) applySeal(w http.ResponseWriter, r *http.Request) error {

@@ -27,7 +27,7 @@ func showBoard(e *env) error {
 	switch {
 	case b.Health != core.HealthHealthy || b.Unknown != "":
 		return core.E(core.KindUnavailable, "status", "the server is "+string(b.Health)+because(b.Unknown))
-	case open > 0 || len(b.Incidents) > 0 || len(b.Stops) > 0 || b.SensorsNotOK > 0 || b.Awaiting > 0 || b.Agreements > 0:
+	case open > 0 || len(b.Incidents) > 0 || len(b.Stops) > 0 || b.SensorsNotOK > 0 || b.SealsWrong+b.SealsLate > 0 || b.Awaiting > 0 || b.Agreements > 0:
 		return errFindings
 	}
 	return nil
@@ -51,6 +51,7 @@ func tellBoard(w io.Writer, b api.Board) {
 	} else {
 		line("devices", "%s", counts(b.Devices))
 		line("sensors", "%d not ok, %d latches open", b.SensorsNotOK, b.OpenLatches)
+		line("seals", "%d violated, %d overdue", b.SealsWrong, b.SealsLate)
 		for _, s := range b.Sensors {
 			line("", "%s %s is %s since %s", s.Device, s.ID, s.State, s.Since.Format(time.DateTime))
 		}

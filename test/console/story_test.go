@@ -47,6 +47,7 @@ func TestStory(t *testing.T) {
 		{"a second person gets a role", s.officer},
 		{"an edge is a row on the screen", s.edgeToRow},
 		{"the case opens and the incident tells itself", s.caseOpens},
+		{"an inspector looks at a seal", s.sealed},
 		{"every page, in light, dark and on a phone", s.pictures},
 		{"every page is well made", s.wellMade},
 		{"every page can be read without scripts", s.withoutScripts},
