@@ -39,6 +39,9 @@ type loop struct {
 	bmc    *bmc
 	checks int
 	seen   uint64 // sequence of the newest event before the present check
+	// unwatched and tpmPulled are seen when the agent was killed and when the TPM
+	// was pulled.
+	unwatched, tpmPulled uint64
 	// sensors are those that the device is configured with.
 	sensors []string
 	tale    tale
@@ -96,10 +99,11 @@ func TestHardwareInTheLoop(t *testing.T) {
 		{"a keyboard that claims to be that pointer is plugged in", l.keyboard},
 		{"the agent is killed: the watchdog bites", l.bites},
 		{"a keyboard is plugged in while no agent runs", l.behind},
-		{"a disk is swapped while no agent runs", l.swapped},
+		{"the TPM is pulled", l.pullTPM},
+		{"a disk was swapped while no agent ran", l.swapped},
 		{"a disk is removed", l.disk},
-		{"the TPM is pulled", l.tpmGone},
 		{"the network cable is cut and put back", l.cut},
+		{"the TPM is missed", l.missTPM},
 		{"the audit log verifies", l.wholeLog},
 	} {
 		l.check(t, c.name, c.run)

@@ -88,6 +88,7 @@ func (l *loop) bites(ctx context.Context) (string, error) {
 	if n := l.m.heard[watchdogBit]; n > 0 {
 		return "", fmt.Errorf("it bit %d times although an agent ran", n)
 	}
+	l.unwatched = l.seen
 	err := inTurn(
 		func() error { return l.m.do(ctx, "agent.kill", nil, nil) },
 		func() error { return l.swapDisk(ctx) }, // which the agent will find

@@ -180,6 +180,6 @@ func makeTrigger(t control.Trigger) (any, error) {
 	return nil, fmt.Errorf("the kernel made no trigger %q", t.Name)
 }
 
-// tick is how often the world moves a little: fast enough for a driver that
-// looks ten times a second.
-const tick = 50 * time.Millisecond
+// tick is how often the world moves a little: often enough that nothing in it
+// stands still for as long as a driver looks.
+const tick = 200 * time.Millisecond

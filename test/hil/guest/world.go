@@ -114,7 +114,7 @@ func (w *world) move() {
 		w.mu.Unlock()
 		pause := tick
 		if shake.Hz > 0 {
-			pause = 2 * time.Millisecond
+			pause = 4 * time.Millisecond
 		}
 		time.Sleep(pause)
 	}
