@@ -21,7 +21,7 @@ import (
 
 var start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-func ask(t *testing.T, c gpsd.Config) *sensortest.Run {
+func ask(t *testing.T, c gpsd.Config) *sensortest.Rig {
 	t.Helper()
 	return sensortest.Start(t, func(env sensor.Env) (*gpsd.Sensor, error) { return gpsd.New(env, c) })
 }
@@ -70,7 +70,7 @@ func TestARealGpsdIsFollowed(t *testing.T) {
 	a := ask(t, gpsd.Config{Address: address})
 	var last *sensor.Fix
 	for range 20 {
-		r := a.Await(sensor.Position)
+		r := a.AwaitKind(sensor.Position)
 		if r.Point != "position" || r.Fix == nil {
 			t.Fatalf("%+v", r)
 		}
@@ -107,7 +107,7 @@ func TestARealReceiverWithoutAFixSaysSo(t *testing.T) {
 	address, _ := gpsdtest.Start(t, gpsdtest.NMEA(start, track...))
 	a := ask(t, gpsd.Config{Address: address})
 	for range 3 {
-		if r := a.Await(sensor.Position); r.Fix.Mode != 0 {
+		if r := a.AwaitKind(sensor.Position); r.Fix.Mode != 0 {
 			t.Errorf("%+v", r.Fix)
 		}
 	}
@@ -143,23 +143,20 @@ func TestNoGpsdIsAFault(t *testing.T) {
 
 func TestAGpsdWithoutAReceiverIsAFaultOfItsPosition(t *testing.T) {
 	a := ask(t, gpsd.Config{Address: says(t, hello+`{"class":"DEVICES","devices":[]}`+"\n")})
-	a.Await(sensor.Inventory)
+	a.AwaitKind(sensor.Inventory)
 	a.Pass(time.Minute)
-	if r := a.Await(sensor.Broken); r.Point != "position" || !strings.Contains(string(r.Fields), "no receiver") {
+	if r := a.AwaitKind(sensor.Broken); r.Point != "position" || !strings.Contains(string(r.Fields), "no receiver") {
 		t.Errorf("%+v", r)
 	}
 }
 
 func TestASilentReceiverSaysNothing(t *testing.T) {
 	a := ask(t, gpsd.Config{Address: says(t, hello+`{"class":"DEVICES","devices":[{"path":"/dev/ttyS0"}]}`+"\n")})
-	a.Await(sensor.Inventory)
+	a.AwaitKind(sensor.Inventory)
 	a.Pass(time.Hour)
 	a.Stop()
-	if err := a.End(); err != nil {
-		t.Errorf("told to end: %v", err)
-	}
-	if len(a.Readings) > 0 {
-		t.Errorf("nothing came from the receiver, and the driver says %+v", <-a.Readings)
+	if said := a.Said(); len(said) > 0 {
+		t.Errorf("nothing came from the receiver, and the driver says %+v", said)
 	}
 }
 
@@ -180,7 +177,7 @@ func TestWhatIsNoGpsdEndsTheRun(t *testing.T) {
 
 func TestAnImpossiblePositionIsAFault(t *testing.T) {
 	a := ask(t, gpsd.Config{Address: says(t, hello+`{"class":"TPV","device":"a","mode":3,"lat":99.0,"lon":1.0}`+"\n")})
-	if r := a.Await(sensor.Broken); !strings.Contains(string(r.Fields), "impossible") {
+	if r := a.AwaitKind(sensor.Broken); !strings.Contains(string(r.Fields), "impossible") {
 		t.Errorf("%s", r.Fields)
 	}
 }
@@ -193,7 +190,7 @@ func TestTwoReceiversAreNotMixed(t *testing.T) {
 	for receiver, lat := range map[string]float64{"": 1, "b": 2} {
 		a := ask(t, gpsd.Config{Address: says(t, text), Receiver: receiver})
 		for range 3 {
-			r := a.Await(sensor.Position)
+			r := a.AwaitKind(sensor.Position)
 			if r.Fix.Lat != lat || lat == 2 && (r.Fix.Error != 5 || r.Fix.Mode != 2) {
 				t.Errorf("receiver %q: %+v", receiver, r.Fix)
 			}
@@ -206,10 +203,10 @@ func TestAReceiverThatIsPulledOutMakesRoomForTheNext(t *testing.T) {
 		`{"class":"TPV","device":"a","mode":3,"lat":1.0,"lon":1.0}`+"\n"+
 		`{"class":"DEVICE","path":"a","activated":0}`+"\n"+
 		`{"class":"TPV","device":"b","mode":3,"lat":2.0,"lon":2.0}`+"\n")})
-	if r := a.Await(sensor.Position); r.Fix.Lat != 1 {
+	if r := a.AwaitKind(sensor.Position); r.Fix.Lat != 1 {
 		t.Errorf("%+v", r.Fix)
 	}
-	if r := a.Await(sensor.Position); r.Fix.Lat != 2 {
+	if r := a.AwaitKind(sensor.Position); r.Fix.Lat != 2 {
 		t.Errorf("%+v", r.Fix)
 	}
 }

@@ -1,26 +1,21 @@
 package hwmon
 
 import (
-	"context"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 )
 
 // rig is a machine's sysfs in a folder, laid out as the kernel does: the chip's
 // attributes in a folder below its device, and links to both.
 type rig struct {
-	t        *testing.T
-	clock    *clocktest.Clock
-	sensor   *Sensor
-	readings chan sensor.Reading
+	*sensortest.Rig
+	sensor *Sensor
 }
 
 func newRig(t *testing.T, chips ...string) *rig {
@@ -30,87 +25,31 @@ func newRig(t *testing.T, chips ...string) *rig {
 
 func newRigWith(t *testing.T, c Config) *rig {
 	t.Helper()
-	r := &rig{t: t, clock: clocktest.New(time.Unix(1_700_000_000, 0)), readings: make(chan sensor.Reading, 4096)}
-	s, err := New(sensor.Env{ID: core.MustID[core.SensorID]("chassis"), Clock: r.clock, Root: t.TempDir()}, c)
-	r.must(err)
+	r := &rig{Rig: sensortest.New(t)}
+	r.Step = lookEvery
+	s, err := New(r.Env, c)
+	r.Must(err)
 	r.sensor = s
-	r.must(os.MkdirAll(r.sensor.class(), 0o755))
+	r.Folder(class)
 	return r
 }
 
-func (r *rig) must(err error) {
-	r.t.Helper()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-}
+const class = "sys/class/hwmon"
 
-func (r *rig) device(place string) string {
-	return filepath.Join(r.sensor.sysfs, "devices/pci0000:00/i2c-0", place)
-}
+func device(place string) string { return filepath.Join("sys/devices/pci0000:00/i2c-0", place) }
 
 // chip puts a chip in place and returns the folder of its attributes.
 func (r *rig) chip(number, name, place string) string {
-	r.t.Helper()
-	dir := filepath.Join(r.device(place), "hwmon", number)
-	r.must(os.MkdirAll(dir, 0o755))
-	r.must(os.Symlink(r.device(place), filepath.Join(dir, "device")))
-	r.must(os.Symlink(dir, filepath.Join(r.sensor.class(), number)))
-	r.write(filepath.Join(dir, "name"), name)
+	dir := filepath.Join(device(place), "hwmon", number)
+	r.Write(filepath.Join(dir, "name"), name)
+	r.Link(filepath.Join(dir, "device"), device(place))
+	r.Link(filepath.Join(class, number), dir)
 	return dir
 }
 
-func (r *rig) write(path, text string) {
-	r.t.Helper()
-	r.must(os.WriteFile(path, []byte(text+"\n"), 0o644))
-}
-
 func (r *rig) remove(number, place string) {
-	r.t.Helper()
-	r.must(os.Remove(filepath.Join(r.sensor.class(), number)))
-	r.must(os.RemoveAll(r.device(place)))
-}
-
-func (r *rig) start() (stop func(), wait func() error) {
-	ctx, cancel := context.WithCancel(r.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- r.sensor.Run(ctx, func(x sensor.Reading) { r.readings <- x }) }()
-	return cancel, func() error {
-		defer cancel()
-		select {
-		case err := <-ended:
-			return err
-		case <-time.After(20 * time.Second):
-			r.t.Fatal("the driver goes on")
-			return nil
-		}
-	}
-}
-
-// await lets time pass until a reading fits; the deadline only bounds a failure.
-func (r *rig) await(what string, fits func(sensor.Reading) bool) sensor.Reading {
-	r.t.Helper()
-	deadline := time.After(20 * time.Second)
-	for {
-		select {
-		case x := <-r.readings:
-			if fits(x) {
-				return x
-			}
-		case <-time.After(time.Millisecond):
-			r.clock.Advance(lookEvery)
-		case <-deadline:
-			r.t.Fatalf("never: %s", what)
-		}
-	}
-}
-
-func isLevel(point string, active bool) func(sensor.Reading) bool {
-	return func(x sensor.Reading) bool { return x.Kind == sensor.Level && x.Point == point && x.Active == active }
-}
-
-func isType(kind string) func(sensor.Reading) bool {
-	return func(x sensor.Reading) bool { return x.Type == kind }
+	r.Remove(filepath.Join(class, number))
+	r.Remove(device(place))
 }
 
 const point = "adm9240@0-002c/intrusion0_alarm"
@@ -118,22 +57,19 @@ const point = "adm9240@0-002c/intrusion0_alarm"
 func TestACaseThatIsOpenedIsSeenAndTheChipIsReadyForTheNext(t *testing.T) {
 	r := newRig(t)
 	dir := r.chip("hwmon3", "adm9240", "0-002c")
-	r.write(filepath.Join(dir, "intrusion0_alarm"), "0")
+	r.Write(filepath.Join(dir, "intrusion0_alarm"), "0")
 	r.chip("hwmon0", "coretemp", "coretemp.0") // it has no switch
-	stop, wait := r.start()
-	if inv := r.await("inventory", isType("inventory")); !strings.Contains(string(inv.Fields), `"device":"0-002c"`) || strings.Contains(string(inv.Fields), "coretemp") {
+	stop := r.Run(r.sensor)
+	if inv := r.AwaitType("inventory"); !strings.Contains(string(inv.Fields), `"device":"0-002c"`) || strings.Contains(string(inv.Fields), "coretemp") {
 		t.Errorf("inventory %s", inv.Fields)
 	}
-	r.await("calm", isLevel(point, false))
-	r.write(filepath.Join(dir, "intrusion0_alarm"), "1")
-	if x := r.await("opened", isLevel(point, true)); !x.Alarm || !x.Settled || x.Severity != core.SeverityCritical {
+	r.AwaitLevelAt(point, false)
+	r.Write(filepath.Join(dir, "intrusion0_alarm"), "1")
+	if x := r.AwaitLevelAt(point, true); !x.Alarm || !x.Settled || x.Severity != core.SeverityCritical {
 		t.Errorf("reading %+v", x)
 	}
-	r.await("the chip's own latch is open again", isLevel(point, false))
+	r.AwaitLevelAt(point, false)
 	stop()
-	if err := wait(); err != nil {
-		t.Error(err)
-	}
 	if c := r.sensor.Capabilities(); c.Delay < cache || c.Latency != sensor.LatencyPoll || !c.Latches {
 		t.Errorf("capabilities %+v", c)
 	}
@@ -142,56 +78,53 @@ func TestACaseThatIsOpenedIsSeenAndTheChipIsReadyForTheNext(t *testing.T) {
 func TestACaseThatIsOpenAtTheStartAlarms(t *testing.T) {
 	r := newRig(t, "adm9240")
 	dir := r.chip("hwmon3", "adm9240", "0-002c")
-	r.write(filepath.Join(dir, "intrusion0_alarm"), "1")
-	stop, wait := r.start()
-	r.await("open", isLevel(point, true))
+	r.Write(filepath.Join(dir, "intrusion0_alarm"), "1")
+	stop := r.Run(r.sensor)
+	r.AwaitLevelAt(point, true)
 	stop()
-	_ = wait()
 }
 
 // Old drivers keep their attributes one folder further down, the name among them.
 func TestTheAttributesOfAnOldDriverAreFound(t *testing.T) {
 	r := newRig(t)
 	dir := r.chip("hwmon3", "w83792d", "0-002d")
-	r.must(os.Rename(filepath.Join(dir, "name"), filepath.Join(r.device("0-002d"), "name")))
-	r.write(filepath.Join(r.device("0-002d"), "intrusion1_alarm"), "1")
-	stop, wait := r.start()
-	r.await("open", isLevel("w83792d@0-002d/intrusion1_alarm", true))
+	r.Remove(filepath.Join(dir, "name"))
+	r.Write(filepath.Join(device("0-002d"), "name"), "w83792d")
+	r.Write(filepath.Join(device("0-002d"), "intrusion1_alarm"), "1")
+	stop := r.Run(r.sensor)
+	r.AwaitLevelAt("w83792d@0-002d/intrusion1_alarm", true)
 	stop()
-	_ = wait()
 }
 
 func TestAChipThatDoesNotObeyStaysAnAlarm(t *testing.T) {
 	r := newRig(t)
 	dir := r.chip("hwmon3", "adm9240", "0-002c")
-	r.write(filepath.Join(dir, "intrusion0_alarm"), "1")
+	r.Write(filepath.Join(dir, "intrusion0_alarm"), "1")
 	r.sensor.rearm = func(string) error { return os.ErrPermission }
-	stop, wait := r.start()
-	r.await("told", isType("rearm_failed"))
-	r.await("still open", isLevel(point, true))
+	stop := r.Run(r.sensor)
+	r.AwaitType("rearm_failed")
+	r.AwaitLevelAt(point, true)
 	stop()
-	_ = wait()
 }
 
 func TestAChipThatIsTakenAwayIsTampering(t *testing.T) {
 	for _, between := range []bool{false, true} {
 		r := newRig(t)
 		dir := r.chip("hwmon3", "adm9240", "0-002c")
-		r.write(filepath.Join(dir, "intrusion0_alarm"), "0")
-		stop, wait := r.start()
-		r.await("calm", isLevel(point, false))
+		r.Write(filepath.Join(dir, "intrusion0_alarm"), "0")
+		stop := r.Run(r.sensor)
+		r.AwaitLevelAt(point, false)
 		if between {
 			stop()
-			_ = wait()
 		}
 		r.remove("hwmon3", "0-002c")
 		if between {
-			_, wait = r.start()
+			r.Again()
 		}
-		if x := r.await("tampering", isType("chip_removed")); !x.Alarm || x.Severity != core.SeverityCritical || x.Point != "adm9240@0-002c" {
+		if x := r.AwaitType("chip_removed"); !x.Alarm || x.Severity != core.SeverityCritical || x.Point != "adm9240@0-002c" {
 			t.Errorf("reading %+v", x)
 		}
-		if err := wait(); core.KindOf(err) != core.KindUnavailable {
+		if err := r.End(); core.KindOf(err) != core.KindUnavailable {
 			t.Errorf("Run: %v", err)
 		}
 	}
@@ -202,31 +135,25 @@ func TestWhatCannotBeReadIsAFault(t *testing.T) {
 		spoil func(r *rig, path string)
 		kind  core.Kind
 	}{
-		"nonsense": {func(r *rig, path string) { r.write(path, "maybe") }, core.KindDamaged},
-		"empty":    {func(r *rig, path string) { r.write(path, "") }, core.KindDamaged},
+		"nonsense": {func(r *rig, path string) { r.Write(path, "maybe") }, core.KindDamaged},
+		"empty":    {func(r *rig, path string) { r.Write(path, "") }, core.KindDamaged},
 		"unreadable": {func(r *rig, path string) {
-			r.must(os.Remove(path))
-			r.must(os.Mkdir(path, 0o755))
+			r.Remove(path)
+			r.Folder(path)
 		}, core.KindUnavailable},
-		"no longer offered": {func(r *rig, path string) { r.must(os.Remove(path)) }, core.KindUnavailable},
+		"no longer offered": {func(r *rig, path string) { r.Remove(path) }, core.KindUnavailable},
 	} {
 		r := newRig(t)
 		path := filepath.Join(r.chip("hwmon3", "adm9240", "0-002c"), "intrusion0_alarm")
-		r.write(path, "0")
-		_, wait := r.start()
-		r.await("calm", isLevel(point, false))
+		r.Write(path, "0")
+		r.Run(r.sensor)
+		r.AwaitLevelAt(point, false)
 		row.spoil(r, path)
-		for r.clock.Waiters() == 0 {
-			runtime.Gosched()
-		}
-		r.clock.Advance(lookEvery)
-		if err := wait(); core.KindOf(err) != row.kind {
+		if err := r.End(); core.KindOf(err) != row.kind {
 			t.Errorf("%s: %v", name, err)
 		}
-		for len(r.readings) > 0 {
-			if x := <-r.readings; x.Type == "chip_removed" {
-				t.Errorf("%s counts as tampering", name)
-			}
+		if r.SaidType("chip_removed") {
+			t.Errorf("%s counts as tampering", name)
 		}
 	}
 }
@@ -241,8 +168,8 @@ func TestAMachineWithoutASwitchIsSkippedAndANamedChipIsMissed(t *testing.T) {
 	if p := named.sensor.Probe(); !p.Present {
 		t.Errorf("a chip that people named is skipped: %+v", p)
 	}
-	_, wait := named.start()
-	if err := wait(); core.KindOf(err) != core.KindNotFound {
+	named.Run(named.sensor)
+	if err := named.End(); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("Run: %v", err)
 	}
 }

@@ -1,15 +1,11 @@
 package hwmon
 
 import (
-	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
 )
 
@@ -21,26 +17,16 @@ func board(r *rig) (dir string) {
 		"fan1_input": "1204", "temp1_input": "41500", "temp1_label": "SYSTIN\x1b[2J", "temp1_max": "80000", "humidity1_input": "45000",
 		"intrusion0_alarm": "0", "pwm1": "128", "beep_enable": "0",
 	} {
-		r.write(filepath.Join(dir, name), text)
+		r.Write(filepath.Join(dir, name), text)
 	}
 	return dir
-}
-
-func isMeasure(point string, value float64) func(sensor.Reading) bool {
-	return func(x sensor.Reading) bool {
-		return x.Kind == sensor.Measure && x.Point == point && math.Abs(x.Value-value) < 1e-9
-	}
-}
-
-func isBroken(point string) func(sensor.Reading) bool {
-	return func(x sensor.Reading) bool { return x.Kind == sensor.Broken && x.Point == point }
 }
 
 func TestWhatAChipMeasuresComesInItsUnit(t *testing.T) {
 	r := newRigWith(t, Config{Measures: []string{"in", "curr", "power", "fan", "temp", "humidity"}})
 	board(r)
-	stop, wait := r.start()
-	inv := string(r.await("inventory", isType("inventory")).Fields)
+	stop := r.Run(r.sensor)
+	inv := string(r.AwaitType("inventory").Fields)
 	if !strings.Contains(inv, `"label":"Vcore"`) || strings.Contains(inv, "pwm1") || strings.Contains(inv, "intrusion") || strings.Contains(inv, `\u001b`) {
 		t.Errorf("inventory %s", inv)
 	}
@@ -58,12 +44,11 @@ func TestWhatAChipMeasuresComesInItsUnit(t *testing.T) {
 		{"power1", 8.5, sensor.UnitWatt},
 		{"temp1", 41.5, sensor.UnitCelsius},
 	} {
-		if x := r.await(row.point, isMeasure(chip+row.point, row.value)); x.Unit != row.unit {
+		if x := r.AwaitMeasure(chip+row.point, row.value); x.Unit != row.unit {
 			t.Errorf("%s in %s", row.point, x.Unit)
 		}
 	}
 	stop()
-	r.must(wait())
 }
 
 // One broken chip, one broken file: the others go on.
@@ -71,53 +56,50 @@ func TestOneBrokenChipDoesNotStopTheOthers(t *testing.T) {
 	r := newRigWith(t, Config{Measures: []string{"temp", "fan"}, Switch: new(true)})
 	dir := board(r)
 	other := r.chip("hwmon5", "adm9240", "0-002c")
-	r.write(filepath.Join(other, "intrusion0_alarm"), "0")
-	r.write(filepath.Join(other, "temp1_input"), "30000")
-	stop, wait := r.start()
+	r.Write(filepath.Join(other, "intrusion0_alarm"), "0")
+	r.Write(filepath.Join(other, "temp1_input"), "30000")
+	stop := r.Run(r.sensor)
 	const chip = "nct6775@nct6775.656/"
-	r.await("warm", isMeasure(chip+"temp1", 41.5))
-	r.write(filepath.Join(dir, "temp1_input"), "hot")
-	r.await("broken", isBroken(chip+"temp1"))
-	r.await("the chip's fan goes on", isMeasure(chip+"fan1", 1204))
-	r.write(filepath.Join(dir, "temp1_input"), "42000")
-	r.await("well again", isMeasure(chip+"temp1", 42))
+	r.AwaitMeasure(chip+"temp1", 41.5)
+	r.Write(filepath.Join(dir, "temp1_input"), "hot")
+	r.AwaitAt(sensor.Broken, chip+"temp1")
+	r.AwaitMeasure(chip+"fan1", 1204)
+	r.Write(filepath.Join(dir, "temp1_input"), "42000")
+	r.AwaitMeasure(chip+"temp1", 42)
 
 	r.remove("hwmon2", "nct6775.656")
-	if x := r.await("tampering", isType("chip_removed")); x.Point != "nct6775@nct6775.656" || !x.Alarm {
+	if x := r.AwaitType("chip_removed"); x.Point != "nct6775@nct6775.656" || !x.Alarm {
 		t.Errorf("reading %+v", x)
 	}
-	r.await("its switch is broken", isBroken(chip+"intrusion0_alarm"))
-	r.write(filepath.Join(other, "intrusion0_alarm"), "1")
-	r.await("the other chip's switch goes on", isLevel("adm9240@0-002c/intrusion0_alarm", true))
+	r.AwaitAt(sensor.Broken, chip+"intrusion0_alarm")
+	r.Write(filepath.Join(other, "intrusion0_alarm"), "1")
+	r.AwaitLevelAt("adm9240@0-002c/intrusion0_alarm", true)
 	for range 20 {
-		r.await("time passes", isMeasure("adm9240@0-002c/temp1", 30))
+		r.AwaitMeasure("adm9240@0-002c/temp1", 30)
 	}
-	r.must(os.MkdirAll(r.device("x"), 0o755))
 	dir = r.chip("hwmon9", "nct6775", "nct6775.656") // back, under another number
-	r.write(filepath.Join(dir, "temp1_input"), "39000")
-	x := r.await("back, and told once", func(x sensor.Reading) bool {
-		return x.Type == "chip_removed" || isMeasure(chip+"temp1", 39)(x)
+	r.Write(filepath.Join(dir, "temp1_input"), "39000")
+	r.Await("word of its return that comes first", func(x sensor.Reading) bool {
+		if x.Type == "chip_removed" {
+			t.Error("told twice")
+		}
+		return x.Point == chip+"temp1" && x.Value == 39
 	})
-	if x.Type == "chip_removed" {
-		t.Error("told twice")
-	}
 	stop()
-	r.must(wait())
 }
 
 func TestANamedChipThatIsMissingIsBrokenBesideAnother(t *testing.T) {
 	r := newRig(t, "adm9240", "w83793")
 	dir := r.chip("hwmon3", "adm9240", "0-002c")
-	r.write(filepath.Join(dir, "intrusion0_alarm"), "0")
-	stop, wait := r.start()
-	r.await("missing", isBroken("chip:w83793"))
-	r.await("the other goes on", isLevel(point, false))
+	r.Write(filepath.Join(dir, "intrusion0_alarm"), "0")
+	stop := r.Run(r.sensor)
+	r.AwaitAt(sensor.Broken, "chip:w83793")
+	r.AwaitLevelAt(point, false)
 	late := r.chip("hwmon4", "w83793", "0-002f")
-	r.write(filepath.Join(late, "intrusion0_alarm"), "1")
-	r.await("there at last", isType("chip_added"))
-	r.await("and read", isLevel("w83793@0-002f/intrusion0_alarm", true))
+	r.Write(filepath.Join(late, "intrusion0_alarm"), "1")
+	r.AwaitType("chip_added")
+	r.AwaitLevelAt("w83793@0-002f/intrusion0_alarm", true)
 	stop()
-	r.must(wait())
 }
 
 // A sensor that only measures must not look as if it watched the case.
@@ -134,15 +116,14 @@ func TestASensorThatMeasuresIsNoCaseSwitch(t *testing.T) {
 	}
 	both := newRigWith(t, Config{Measures: []string{"temp"}, Switch: new(true), Chips: []string{"coretemp"}})
 	dir := both.chip("hwmon0", "coretemp", "coretemp.0")
-	both.write(filepath.Join(dir, "temp1_input"), "40000")
-	stop, wait := both.start()
-	both.await("the switch that people asked for is missing", isBroken(pointSwitch))
-	both.await("the rest goes on", isMeasure("coretemp@coretemp.0/temp1", 40))
-	both.write(filepath.Join(dir, "intrusion0_alarm"), "0")
-	both.await("there at last", isType("chip_added"))
-	both.await("and read", isLevel("coretemp@coretemp.0/intrusion0_alarm", false))
+	both.Write(filepath.Join(dir, "temp1_input"), "40000")
+	stop := both.Run(both.sensor)
+	both.AwaitAt(sensor.Broken, pointSwitch)
+	both.AwaitMeasure("coretemp@coretemp.0/temp1", 40)
+	both.Write(filepath.Join(dir, "intrusion0_alarm"), "0")
+	both.AwaitType("chip_added")
+	both.AwaitLevelAt("coretemp@coretemp.0/intrusion0_alarm", false)
 	stop()
-	both.must(wait())
 }
 
 func TestAConfigurationThatCannotBeMeantIsRefused(t *testing.T) {
@@ -152,7 +133,7 @@ func TestAConfigurationThatCannotBeMeantIsRefused(t *testing.T) {
 		"nothing":       {Switch: new(bool)},
 		"many chips":    {Chips: make([]string, 100)},
 	} {
-		if _, err := New(sensor.Env{Clock: clocktest.New(time.Unix(0, 0))}, c); core.KindOf(err) != core.KindInvalid {
+		if _, err := New(sensor.Env{}, c); core.KindOf(err) != core.KindInvalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -162,15 +143,14 @@ func TestAConfigurationThatCannotBeMeantIsRefused(t *testing.T) {
 func TestAProbeThatTheChipCallsBrokenIsBroken(t *testing.T) {
 	r := newRigWith(t, Config{Measures: []string{"temp", "fan"}})
 	dir := board(r)
-	r.write(filepath.Join(dir, "temp1_fault"), "0")
-	stop, wait := r.start()
+	r.Write(filepath.Join(dir, "temp1_fault"), "0")
+	stop := r.Run(r.sensor)
 	const chip = "nct6775@nct6775.656/"
-	r.await("warm", isMeasure(chip+"temp1", 41.5))
-	r.write(filepath.Join(dir, "temp1_fault"), "1")
-	r.await("broken", isBroken(chip+"temp1"))
-	r.await("the fan goes on", isMeasure(chip+"fan1", 1204))
-	r.write(filepath.Join(dir, "temp1_fault"), "0")
-	r.await("well again", isMeasure(chip+"temp1", 41.5))
+	r.AwaitMeasure(chip+"temp1", 41.5)
+	r.Write(filepath.Join(dir, "temp1_fault"), "1")
+	r.AwaitAt(sensor.Broken, chip+"temp1")
+	r.AwaitMeasure(chip+"fan1", 1204)
+	r.Write(filepath.Join(dir, "temp1_fault"), "0")
+	r.AwaitMeasure(chip+"temp1", 41.5)
 	stop()
-	r.must(wait())
 }

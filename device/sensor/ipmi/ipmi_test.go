@@ -24,7 +24,7 @@ func credentials(t *testing.T, user, password string) string {
 	return path
 }
 
-func start(t *testing.T, c ipmi.Config) *sensortest.Run {
+func start(t *testing.T, c ipmi.Config) *sensortest.Rig {
 	t.Helper()
 	return sensortest.Start(t, func(env sensor.Env) (*ipmi.Sensor, error) { return ipmi.New(env, c) })
 }
@@ -61,12 +61,9 @@ func TestARealControllersLidIsFollowed(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	r.Stop()
-	if err := r.End(); err != nil {
-		t.Error(err)
-	}
 }
 
-func lab(t *testing.T) (*ipmitest.BMC, *sensortest.Run) {
+func lab(t *testing.T) (*ipmitest.BMC, *sensortest.Rig) {
 	t.Helper()
 	b := ipmitest.Start(t)
 	r := start(t, ipmi.Config{Address: b.Address, Credentials: credentials(t, ipmitest.User, ipmitest.Password), Suite: 3})
@@ -87,9 +84,6 @@ func TestWhatOpenedAndClosedBetweenTwoLooksIsInTheLogAndToldOnce(t *testing.T) {
 	}
 	// What is logged while the driver is down is told when it is back.
 	r.Stop()
-	if err := r.End(); err != nil {
-		t.Fatal(err)
-	}
 	b.Lid(true)
 	b.Lid(false)
 	r.Again()

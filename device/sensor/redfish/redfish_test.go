@@ -91,7 +91,7 @@ func file(t *testing.T, text string) string {
 	return path
 }
 
-func start(t *testing.T, c redfish.Config) *sensortest.Run {
+func start(t *testing.T, c redfish.Config) *sensortest.Rig {
 	t.Helper()
 	return sensortest.Start(t, func(env sensor.Env) (*redfish.Sensor, error) { return redfish.New(env, c) })
 }
@@ -130,9 +130,6 @@ func TestTheSwitchIsFollowed(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	r.Stop()
-	if err := r.End(); err != nil {
-		t.Error(err)
-	}
 }
 
 func TestWhatIsNoneOfTheThreeWordsIsAFaultAndNotCalm(t *testing.T) {

@@ -3,6 +3,7 @@ package ueventtest
 
 import (
 	"context"
+	"strings"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
@@ -25,6 +26,13 @@ func (k *Kernel) Open() (uevent.Source, error) { return k, nil }
 
 // Say sends a message.
 func (k *Kernel) Say(raw []byte) { k.said <- word{raw: raw} }
+
+// Tell sends the message of a change of a device; more are further properties,
+// "HOTPLUG=1".
+func (k *Kernel) Tell(action, subsystem, path string, more ...string) {
+	properties := append([]string{action + "@" + path, "ACTION=" + action, "DEVPATH=" + path, "SUBSYSTEM=" + subsystem}, more...)
+	k.Say([]byte(strings.Join(properties, "\x00") + "\x00"))
+}
 
 // Fail makes the socket answer an error.
 func (k *Kernel) Fail(err error) { k.said <- word{err: err} }
