@@ -1,7 +1,6 @@
 package iio
 
 import (
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"math"
@@ -16,125 +15,57 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 )
 
 // rig is a machine's sysfs in a folder, laid out as the kernel does, with a FIFO
 // for the device's file.
 type rig struct {
-	t        *testing.T
-	env      sensor.Env
-	clock    *clocktest.Clock
-	readings chan sensor.Reading
-	sensor   *Sensor
-	fifo     *os.File
+	*sensortest.Rig
+	sensor *Sensor
+	fifo   *os.File
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, clock: clocktest.New(time.Unix(1_700_000_000, 0)), readings: make(chan sensor.Reading, 4096)}
-	r.env = sensor.Env{ID: core.MustID[core.SensorID]("imu"), Clock: r.clock, Root: t.TempDir()}
-	r.must(os.MkdirAll(r.env.Path("sys/bus/iio/devices"), 0o755))
-	r.must(os.MkdirAll(r.env.Path("dev"), 0o755))
+	r := &rig{Rig: sensortest.New(t)}
+	r.Step = 20 * time.Millisecond
+	r.Folder(bus)
+	r.Folder("dev")
 	return r
 }
 
-func (r *rig) must(err error) {
-	r.t.Helper()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-}
+const bus = "sys/bus/iio/devices"
 
 // device lays out a device behind a place on the bus.
 func (r *rig) device(number, place string, files map[string]string) {
-	r.t.Helper()
-	dir := r.env.Path("sys/devices/i2c-1", place, number)
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		r.must(os.MkdirAll(filepath.Dir(path), 0o755))
-		r.must(os.WriteFile(path, []byte(text+"\n"), 0o644))
-	}
-	r.must(os.Symlink(dir, r.env.Path("sys/bus/iio/devices", number)))
+	dir := filepath.Join("sys/devices/i2c-1", place, number)
+	r.WriteAll(dir, files)
+	r.Link(filepath.Join(bus, number), dir)
 }
 
 func (r *rig) remove(number, place string) {
-	r.t.Helper()
-	r.must(os.Remove(r.env.Path("sys/bus/iio/devices", number)))
-	r.must(os.RemoveAll(r.env.Path("sys/devices/i2c-1", place)))
-}
-
-func (r *rig) file(number, name string) string {
-	return r.env.Path("sys/bus/iio/devices", number, name)
-}
-
-func (r *rig) says(number, name string) string {
-	r.t.Helper()
-	b, err := os.ReadFile(r.file(number, name))
-	r.must(err)
-	return strings.TrimSpace(string(b))
+	r.Remove(filepath.Join(bus, number))
+	r.Remove(filepath.Join("sys/devices/i2c-1", place))
 }
 
 // openFIFO makes the device's file and keeps an end of it.
-func (r *rig) openFIFO(number string) {
-	r.t.Helper()
-	path := r.env.Path("dev", number)
-	r.must(unix.Mkfifo(path, 0o600))
+func (r *rig) openFIFO(t *testing.T, number string) {
+	t.Helper()
+	path := r.Env.Path("dev", number)
+	r.Must(unix.Mkfifo(path, 0o600))
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	r.must(err)
+	r.Must(err)
 	r.fifo = f
-	r.t.Cleanup(func() { _ = f.Close() })
+	t.Cleanup(func() { _ = f.Close() })
 }
 
-func (r *rig) start(c Config) (stop func(), wait func() error) {
-	r.t.Helper()
-	if r.sensor == nil {
-		s, err := New(r.env, c)
-		r.must(err)
-		r.sensor = s.(*Sensor)
-	}
-	ctx, cancel := context.WithCancel(r.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- r.sensor.Run(ctx, func(x sensor.Reading) { r.readings <- x }) }()
-	return cancel, func() error {
-		defer cancel()
-		deadline := time.After(20 * time.Second)
-		for {
-			select {
-			case err := <-ended:
-				return err
-			case <-time.After(time.Millisecond):
-				r.clock.Advance(20 * time.Millisecond)
-			case <-deadline:
-				r.t.Fatal("the driver goes on")
-			}
-		}
-	}
-}
-
-// await lets time pass until a reading fits; the deadline only bounds a failure.
-func (r *rig) await(what string, fits func(sensor.Reading) bool) sensor.Reading {
-	r.t.Helper()
-	deadline := time.After(20 * time.Second)
-	for {
-		select {
-		case x := <-r.readings:
-			if fits(x) {
-				return x
-			}
-		case <-time.After(time.Millisecond):
-			r.clock.Advance(20 * time.Millisecond)
-		case <-deadline:
-			r.t.Fatalf("never: %s", what)
-		}
-	}
-}
-
-func isKind(k sensor.Kind, point string) func(sensor.Reading) bool {
-	return func(x sensor.Reading) bool { return x.Kind == k && x.Point == point }
-}
-
-func isType(word string) func(sensor.Reading) bool {
-	return func(x sensor.Reading) bool { return x.Type == word }
+// make makes the driver.
+func (r *rig) make(c Config) *Sensor {
+	s, err := New(r.Env, c)
+	r.Must(err)
+	r.sensor = s.(*Sensor)
+	return r.sensor
 }
 
 // mma8452 is how Linux 6.1 shows that chip at 100 Hz and ±2 g.
@@ -160,7 +91,7 @@ func withTrigger(t *testing.T) *rig {
 	r := newRig(t)
 	r.device("iio:device0", "1-001c", mma8452())
 	r.device("trigger0", "trig", map[string]string{"name": "t0", "sampling_frequency": "100.000"})
-	r.openFIFO("iio:device0")
+	r.openFIFO(t, "iio:device0")
 	return r
 }
 
@@ -178,8 +109,8 @@ func near(a, b, within float64) bool { return math.Abs(a-b) <= within }
 
 func TestABufferIsRecordedInGAndPutBack(t *testing.T) {
 	r := withTrigger(t)
-	stop, wait := r.start(Config{Device: "mma8452", Trigger: "t0", Rate: 100})
-	inv := r.await("inventory", isType("inventory"))
+	stop := r.Run(r.make(Config{Device: "mma8452", Trigger: "t0", Rate: 100}))
+	inv := r.AwaitType("inventory")
 	for _, want := range []string{`"mode":"buffer"`, `"trigger":"t0"`, `"range_g":2`, `"rate_hz":100`, `"place":"1-001c"`} {
 		if !strings.Contains(string(inv.Fields), want) {
 			t.Errorf("the inventory has no %s: %s", want, inv.Fields)
@@ -189,7 +120,7 @@ func TestABufferIsRecordedInGAndPutBack(t *testing.T) {
 		"buffer/enable": "1", "buffer/watermark": "50", "scan_elements/in_accel_z_en": "1", "scan_elements/in_timestamp_en": "1",
 		"trigger/current_trigger": "t0", "current_timestamp_clock": "boottime", "sampling_frequency": "100.000000",
 	} {
-		if got := r.says("iio:device0", name); got != want {
+		if got := r.Read(filepath.Join(bus, "iio:device0", name)); got != want {
 			t.Errorf("%s says %q while it records, not %q", name, got, want)
 		}
 	}
@@ -198,10 +129,10 @@ func TestABufferIsRecordedInGAndPutBack(t *testing.T) {
 		all = append(all, record(0, -512, 1024, int64(1e9+i*1e7))...)
 	}
 	_, err := r.fifo.Write(all[:1003]) // records need not come whole
-	r.must(err)
+	r.Must(err)
 	_, err = r.fifo.Write(all[1003:])
-	r.must(err)
-	x := r.await("a wave", isKind(sensor.Waveform, "accel"))
+	r.Must(err)
+	x := r.AwaitAt(sensor.Waveform, "accel")
 	if !x.Lively {
 		t.Error("an accelerometer that stands still is well")
 	}
@@ -214,11 +145,8 @@ func TestABufferIsRecordedInGAndPutBack(t *testing.T) {
 		t.Errorf("a chunk of %d samples at 100 a second", n)
 	}
 	stop()
-	if err := wait(); err != nil {
-		t.Error(err)
-	}
 	for name, want := range mma8452() {
-		if got := r.says("iio:device0", name); got != want {
+		if got := r.Read(filepath.Join(bus, "iio:device0", name)); got != want {
 			t.Errorf("%s says %q afterwards, not %q", name, got, want)
 		}
 	}
@@ -226,65 +154,61 @@ func TestABufferIsRecordedInGAndPutBack(t *testing.T) {
 
 func TestADeviceThatIsTakenAwayIsTamperingOnceAndThenAFault(t *testing.T) {
 	r := withTrigger(t)
-	_, wait := r.start(Config{Device: "1-001c", Trigger: "t0"})
-	r.await("inventory", isType("inventory"))
+	r.Run(r.make(Config{Device: "1-001c", Trigger: "t0"}))
+	r.AwaitType("inventory")
 	r.remove("iio:device0", "1-001c")
-	r.must(r.fifo.Close())
-	x := r.await("tampering", isType("sensor_removed"))
+	r.Must(r.fifo.Close())
+	x := r.AwaitType("sensor_removed")
 	if !x.Alarm || x.Severity != core.SeverityCritical || x.Kind != sensor.Pulse {
 		t.Errorf("reading %+v", x)
 	}
-	if err := wait(); core.KindOf(err) != core.KindUnavailable {
+	if err := r.End(); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("Run: %v", err)
 	}
-	_, wait = r.start(Config{})
-	if err := wait(); core.KindOf(err) != core.KindNotFound {
+	twice := r.SaidType("sensor_removed")
+	r.Again()
+	if err := r.End(); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("Run again: %v", err)
 	}
-	for len(r.readings) > 0 {
-		if x := <-r.readings; x.Type == "sensor_removed" {
-			t.Error("told twice")
-		}
+	if twice || r.SaidType("sensor_removed") {
+		t.Error("told twice")
 	}
 }
 
 func TestADeviceThatGoesBetweenTwoRunsIsTampering(t *testing.T) {
 	r := newRig(t)
 	r.device("iio:device0", "1-001c", mma8452())
-	stop, wait := r.start(Config{Device: "mma8452", Mode: ModePoll})
-	r.await("a wave", isKind(sensor.Waveform, "accel"))
+	stop := r.Run(r.make(Config{Device: "mma8452", Mode: ModePoll}))
+	r.AwaitAt(sensor.Waveform, "accel")
 	stop()
-	r.must(wait())
 	r.remove("iio:device0", "1-001c")
-	_, wait = r.start(Config{})
-	r.await("tampering", isType("sensor_removed"))
-	if err := wait(); err == nil {
+	r.Again()
+	r.AwaitType("sensor_removed")
+	if err := r.End(); err == nil {
 		t.Error("it is well")
 	}
 }
 
 func TestABufferThatEndsUnderADeviceThatIsThereIsAFault(t *testing.T) {
 	r := withTrigger(t)
-	_, wait := r.start(Config{Device: "mma8452", Trigger: "t0"})
-	r.await("inventory", isType("inventory"))
-	r.must(r.fifo.Close())
-	if err := wait(); core.KindOf(err) != core.KindUnavailable {
+	r.Run(r.make(Config{Device: "mma8452", Trigger: "t0"}))
+	r.AwaitType("inventory")
+	r.Must(r.fifo.Close())
+	if err := r.End(); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("Run: %v", err)
 	}
-	for len(r.readings) > 0 {
-		if x := <-r.readings; x.Type == "sensor_removed" {
-			t.Error("it counts as tampering")
-		}
+	if r.SaidType("sensor_removed") {
+		t.Error("it counts as tampering")
 	}
 }
 
 func TestTimeThatStandsStillIsAFault(t *testing.T) {
 	r := withTrigger(t)
-	_, wait := r.start(Config{Device: "mma8452", Trigger: "t0"})
-	r.await("inventory", isType("inventory"))
+	r.Run(r.make(Config{Device: "mma8452", Trigger: "t0"}))
+	r.AwaitType("inventory")
 	_, err := r.fifo.Write(append(record(0, 0, 1024, 5e9), record(0, 0, 1024, 5e9)...))
-	r.must(err)
-	if err := wait(); core.KindOf(err) != core.KindDamaged {
+	r.Must(err)
+	if err := r.End(); core.KindOf(err) != core.KindDamaged {
 		t.Errorf("Run: %v", err)
 	}
 }
@@ -292,48 +216,46 @@ func TestTimeThatStandsStillIsAFault(t *testing.T) {
 // Some drivers stamp 0 with a trigger that is not their own.
 func TestWithoutStampsTheArrivalCounts(t *testing.T) {
 	r := withTrigger(t)
-	stop, wait := r.start(Config{Device: "mma8452", Trigger: "t0", Rate: 100})
-	r.await("inventory", isType("inventory"))
+	stop := r.Run(r.make(Config{Device: "mma8452", Trigger: "t0", Rate: 100}))
+	r.AwaitType("inventory")
 	var all []byte
 	for range 60 {
 		all = append(all, record(0, 0, 1024, 0)...)
 	}
-	r.clock.Advance(2 * time.Second)
+	r.Clock.Advance(2 * time.Second)
 	_, err := r.fifo.Write(all)
-	r.must(err)
-	samples := r.await("a wave", isKind(sensor.Waveform, "accel")).Wave.Samples
+	r.Must(err)
+	samples := r.AwaitAt(sensor.Waveform, "accel").Wave.Samples
 	for i := 1; i < len(samples); i++ {
 		if d := samples[i].At - samples[i-1].At; d != 10*time.Millisecond {
 			t.Fatalf("sample %d comes %s after the one before", i, d)
 		}
 	}
 	stop()
-	r.must(wait())
 }
 
 func TestWhatTheKernelDroppedIsTold(t *testing.T) {
 	r := withTrigger(t)
-	stop, wait := r.start(Config{Device: "mma8452", Trigger: "t0"})
-	r.await("inventory", isType("inventory"))
+	stop := r.Run(r.make(Config{Device: "mma8452", Trigger: "t0"}))
+	r.AwaitType("inventory")
 	_, err := r.fifo.Write(append(record(0, 0, 1024, 5e9), record(0, 0, 1024, 12e9)...))
-	r.must(err)
-	if x := r.await("loss", isType("samples_lost")); !strings.Contains(string(x.Fields), `"missing_ms":7000`) {
+	r.Must(err)
+	if x := r.AwaitType("samples_lost"); !strings.Contains(string(x.Fields), `"missing_ms":7000`) {
 		t.Errorf("fields %s", x.Fields)
 	}
 	stop()
-	r.must(wait())
 }
 
 func TestWithoutATriggerTheDeviceIsLookedAtAndTheInventorySaysWhy(t *testing.T) {
 	r := newRig(t)
 	r.device("iio:device0", "1-001c", mma8452())
-	r.openFIFO("iio:device0")
-	stop, wait := r.start(Config{Device: "iio:device0"})
-	inv := r.await("inventory", isType("inventory"))
+	r.openFIFO(t, "iio:device0")
+	stop := r.Run(r.make(Config{Device: "iio:device0"}))
+	inv := r.AwaitType("inventory")
 	if !strings.Contains(string(inv.Fields), `"mode":"poll"`) || !strings.Contains(string(inv.Fields), "no trigger") || !strings.Contains(string(inv.Fields), `"rate_hz":25`) {
 		t.Errorf("inventory %s", inv.Fields)
 	}
-	wave := r.await("a wave", func(x sensor.Reading) bool {
+	wave := r.Await("a wave", func(x sensor.Reading) bool {
 		if x.Type == "buffer_lost" {
 			t.Error("nobody asked for a buffer")
 		}
@@ -343,12 +265,11 @@ func TestWithoutATriggerTheDeviceIsLookedAtAndTheInventorySaysWhy(t *testing.T) 
 		t.Errorf("full %g, %+v", wave.Full, s)
 	}
 	stop()
-	r.must(wait())
 
 	strict := newRig(t)
 	strict.device("iio:device0", "1-001c", mma8452())
-	_, wait = strict.start(Config{Device: "mma8452", Mode: ModeBuffer})
-	if err := wait(); core.KindOf(err) != core.KindUnavailable {
+	strict.Run(strict.make(Config{Device: "mma8452", Mode: ModeBuffer}))
+	if err := strict.End(); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("mode buffer without a trigger: %v", err)
 	}
 }
@@ -367,8 +288,8 @@ func TestEveryQuantityComesInItsUnit(t *testing.T) {
 		"in_current5_raw": "1500", "in_current5_scale": "1",
 		"in_magn_x_raw": "5", "in_intensity_both_raw": "77",
 	})
-	stop, wait := r.start(Config{Device: "weather", Mode: ModePoll})
-	inv := r.await("inventory", isType("inventory"))
+	stop := r.Run(r.make(Config{Device: "weather", Mode: ModePoll}))
+	inv := r.AwaitType("inventory")
 	if !strings.Contains(string(inv.Fields), `"not_read":["magn_x"]`) || !strings.Contains(string(inv.Fields), `"label":"loop_a"`) {
 		t.Errorf("inventory %s", inv.Fields)
 	}
@@ -384,7 +305,7 @@ func TestEveryQuantityComesInItsUnit(t *testing.T) {
 		"current5": {1.5, sensor.UnitAmpere, false}, "intensity_both": {77, sensor.UnitNone, false},
 	}
 	for len(want) > 0 {
-		x := r.await("a number", func(x sensor.Reading) bool { return x.Kind == sensor.Measure })
+		x := r.AwaitKind(sensor.Measure)
 		w, due := want[x.Point]
 		if !due {
 			continue
@@ -395,24 +316,22 @@ func TestEveryQuantityComesInItsUnit(t *testing.T) {
 		}
 	}
 	stop()
-	r.must(wait())
 }
 
 func TestAChannelThatCannotBeReadIsBrokenAndTheOthersGoOn(t *testing.T) {
 	r := newRig(t)
 	r.device("iio:device0", "spi0.0", map[string]string{"name": "adc", "in_voltage0_raw": "bad", "in_voltage1_raw": "100", "in_voltage_scale": "1"})
-	stop, wait := r.start(Config{Device: "adc", Channels: []string{"voltage"}})
-	if x := r.await("broken", isKind(sensor.Broken, "voltage0")); !strings.Contains(string(x.Fields), "no number") {
+	r.Run(r.make(Config{Device: "adc", Channels: []string{"voltage"}}))
+	if x := r.AwaitAt(sensor.Broken, "voltage0"); !strings.Contains(string(x.Fields), "no number") {
 		t.Errorf("fields %s", x.Fields)
 	}
-	if x := r.await("a number", isKind(sensor.Measure, "voltage1")); !near(x.Value, 0.1, 1e-9) {
+	if x := r.AwaitAt(sensor.Measure, "voltage1"); !near(x.Value, 0.1, 1e-9) {
 		t.Errorf("value %g", x.Value)
 	}
-	r.must(os.WriteFile(r.file("iio:device0", "in_voltage1_raw"), []byte("worse"), 0o600))
-	if err := wait(); core.KindOf(err) != core.KindDamaged {
+	r.Write(filepath.Join(bus, "iio:device0", "in_voltage1_raw"), "worse")
+	if err := r.End(); core.KindOf(err) != core.KindDamaged {
 		t.Errorf("all of it is broken: %v", err)
 	}
-	stop()
 }
 
 func TestWhatIsMeantMustBeClear(t *testing.T) {
@@ -420,24 +339,20 @@ func TestWhatIsMeantMustBeClear(t *testing.T) {
 	r.device("iio:device0", "1-001c", mma8452())
 	r.device("iio:device1", "1-001d", mma8452())
 	for device, want := range map[string]core.Kind{"mma8452": core.KindConflict, "bma180": core.KindNotFound} {
-		r.sensor = nil
-		_, wait := r.start(Config{Device: device})
-		if err := wait(); core.KindOf(err) != want {
+		r.Run(r.make(Config{Device: device}))
+		if err := r.End(); core.KindOf(err) != want {
 			t.Errorf("%s: %v", device, err)
 		}
 	}
 	for _, device := range []string{"1-001d", "iio:device1", "/sys/bus/iio/devices/iio:device1"} {
-		r.sensor = nil
-		stop, wait := r.start(Config{Device: device, Mode: ModePoll})
-		if inv := r.await("inventory", isType("inventory")); !strings.Contains(string(inv.Fields), `"place":"1-001d"`) {
+		stop := r.Run(r.make(Config{Device: device, Mode: ModePoll}))
+		if inv := r.AwaitType("inventory"); !strings.Contains(string(inv.Fields), `"place":"1-001d"`) {
 			t.Errorf("%s: %s", device, inv.Fields)
 		}
 		stop()
-		r.must(wait())
 	}
-	r.sensor = nil
-	_, wait := r.start(Config{Device: "1-001c", Channels: []string{"voltage0"}})
-	if err := wait(); core.KindOf(err) != core.KindNotFound {
+	r.Run(r.make(Config{Device: "1-001c", Channels: []string{"voltage0"}}))
+	if err := r.End(); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("a channel that it does not have: %v", err)
 	}
 }
@@ -468,15 +383,14 @@ func TestHostileNamesAreNoControlCharacters(t *testing.T) {
 	files := mma8452()
 	files["name"], files["label"] = "mma8452\x1b[2J", "x\x00y"
 	r.device("iio:device0", "1-001c", files)
-	stop, wait := r.start(Config{Device: "iio:device0", Mode: ModePoll})
-	inv := r.await("inventory", isType("inventory"))
+	stop := r.Run(r.make(Config{Device: "iio:device0", Mode: ModePoll}))
+	inv := r.AwaitType("inventory")
 	var fields struct{ Name, Label string }
-	r.must(json.Unmarshal(inv.Fields, &fields))
+	r.Must(json.Unmarshal(inv.Fields, &fields))
 	if strings.ContainsAny(fields.Name+fields.Label, "\x1b\x00") {
 		t.Errorf("fields %q", fields)
 	}
 	stop()
-	r.must(wait())
 }
 
 // Two chips of a kind have a trigger each, which only the number tells apart.
@@ -486,13 +400,12 @@ func TestADeviceTakesItsOwnTrigger(t *testing.T) {
 	r.device("iio:device1", "1-001d", mma8452())
 	r.device("trigger0", "a", map[string]string{"name": "mma8452-dev0"})
 	r.device("trigger1", "b", map[string]string{"name": "mma8452-dev1"})
-	r.openFIFO("iio:device1")
-	stop, wait := r.start(Config{Device: "1-001d"})
-	if inv := r.await("inventory", isType("inventory")); !strings.Contains(string(inv.Fields), `"trigger":"mma8452-dev1"`) {
+	r.openFIFO(t, "iio:device1")
+	stop := r.Run(r.make(Config{Device: "1-001d"}))
+	if inv := r.AwaitType("inventory"); !strings.Contains(string(inv.Fields), `"trigger":"mma8452-dev1"`) {
 		t.Errorf("inventory %s", inv.Fields)
 	}
 	stop()
-	r.must(wait())
 }
 
 // A device that gives coarse steps may well stand still.
@@ -501,12 +414,11 @@ func TestACoarseAccelerometerMayStandStill(t *testing.T) {
 	files := mma8452()
 	files["in_accel_scale"] = "0.153228" // 8 bits of ±2 g
 	r.device("iio:device0", "1-001c", files)
-	stop, wait := r.start(Config{Device: "mma8452", Mode: ModePoll})
-	if x := r.await("a wave", isKind(sensor.Waveform, "accel")); x.Lively {
+	stop := r.Run(r.make(Config{Device: "mma8452", Mode: ModePoll}))
+	if x := r.AwaitAt(sensor.Waveform, "accel"); x.Lively {
 		t.Error("it must move")
 	}
 	stop()
-	r.must(wait())
 }
 
 // However the bytes of records come, the samples are the same, and the driver
@@ -571,18 +483,16 @@ func decoded(t *testing.T, data []byte, size int) (all []sensor.Sample, err erro
 
 func TestABufferThatCanNoLongerBeHadIsTold(t *testing.T) {
 	r := withTrigger(t)
-	stop, wait := r.start(Config{Device: "mma8452", Trigger: "t0"})
-	r.await("inventory", isType("inventory"))
+	stop := r.Run(r.make(Config{Device: "mma8452", Trigger: "t0"}))
+	r.AwaitType("inventory")
 	stop()
-	r.must(wait())
 	r.remove("trigger0", "trig")
-	stop, wait = r.start(Config{})
-	if x := r.await("told", isType("buffer_lost")); x.Severity != core.SeverityMedium || !strings.Contains(string(x.Fields), "t0") {
+	stop = r.Again()
+	if x := r.AwaitType("buffer_lost"); x.Severity != core.SeverityMedium || !strings.Contains(string(x.Fields), "t0") {
 		t.Errorf("reading %+v", x)
 	}
-	r.await("it is looked at", isKind(sensor.Waveform, "accel"))
+	r.AwaitAt(sensor.Waveform, "accel")
 	stop()
-	r.must(wait())
 }
 
 // Beside acceleration what is slow is read once a second, and of what turns the
@@ -593,10 +503,10 @@ func TestWhatIsSlowIsReadSlowlyBesideAcceleration(t *testing.T) {
 	files["in_temp_raw"], files["in_temp_scale"] = "20", "1000"
 	files["in_anglvel_z_raw"], files["in_anglvel_scale"] = "100", "0.001"
 	r.device("iio:device0", "1-001c", files)
-	stop, wait := r.start(Config{Device: "mma8452", Mode: ModePoll})
+	stop := r.Run(r.make(Config{Device: "mma8452", Mode: ModePoll}))
 	samples, temps, turns := 0, 0, 0
 	for samples < 100 {
-		switch x := r.await("a reading", func(sensor.Reading) bool { return true }); {
+		switch x := r.Await("a reading", func(sensor.Reading) bool { return true }); {
 		case x.Kind == sensor.Waveform:
 			samples += len(x.Wave.Samples)
 		case x.Point == "temp":
@@ -609,23 +519,20 @@ func TestWhatIsSlowIsReadSlowlyBesideAcceleration(t *testing.T) {
 		t.Errorf("%d samples, %d temperatures, %d rates of turn", samples, temps, turns)
 	}
 	stop()
-	r.must(wait())
 }
 
 func TestADeviceThatIsReplacedElsewhereIsTampering(t *testing.T) {
 	r := newRig(t)
 	r.device("iio:device0", "1-001c", mma8452())
-	stop, wait := r.start(Config{Device: "mma8452", Mode: ModePoll})
-	r.await("a wave", isKind(sensor.Waveform, "accel"))
+	stop := r.Run(r.make(Config{Device: "mma8452", Mode: ModePoll}))
+	r.AwaitAt(sensor.Waveform, "accel")
 	stop()
-	r.must(wait())
 	r.remove("iio:device0", "1-001c")
 	r.device("iio:device1", "3-001c", mma8452())
-	stop, wait = r.start(Config{})
-	if x := r.await("tampering", isType("sensor_removed")); !strings.Contains(string(x.Fields), `"place":"1-001c"`) || !strings.Contains(string(x.Fields), "3-001c") {
+	stop = r.Again()
+	if x := r.AwaitType("sensor_removed"); !strings.Contains(string(x.Fields), `"place":"1-001c"`) || !strings.Contains(string(x.Fields), "3-001c") {
 		t.Errorf("fields %s", x.Fields)
 	}
-	r.await("the other is read", isKind(sensor.Waveform, "accel"))
+	r.AwaitAt(sensor.Waveform, "accel")
 	stop()
-	r.must(wait())
 }

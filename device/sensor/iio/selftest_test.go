@@ -28,46 +28,32 @@ func TestASelfTestClaimsOnlyWhatItRead(t *testing.T) {
 	} {
 		r := newRig(t)
 		r.device("iio:device0", "1-001c", row.files)
-		s, err := New(r.env, Config{Device: row.files["name"]})
-		r.must(err)
-		got := map[string]sensor.Result{}
-		for _, f := range s.(*Sensor).SelfTest(t.Context()) {
-			if got[f.Check] = f.Result; f.Result != sensor.Pass && f.Why == "" {
-				t.Errorf("%s: %+v has no reason", name, f)
-			}
-		}
-		for check, want := range row.want {
-			if got[check] != want {
-				t.Errorf("%s: %s is %q, not %q", name, check, got[check], want)
-			}
-		}
+		t.Log(name)
+		r.Findings(r.make(Config{Device: row.files["name"]}), row.want)
 	}
 	r := newRig(t)
-	s, err := New(r.env, Config{Device: "none"})
-	r.must(err)
-	if f := s.(*Sensor).SelfTest(t.Context()); len(f) != 1 || f[0].Result != sensor.Fail || !strings.Contains(f[0].Why, "none") {
+	if f := r.make(Config{Device: "none"}).SelfTest(t.Context()); len(f) != 1 || f[0].Result != sensor.Fail || !strings.Contains(f[0].Why, "none") {
 		t.Errorf("a device that is not there: %+v", f)
 	}
 }
 
 func TestADeviceThatRecordsIsNotAskedBeside(t *testing.T) {
 	r := withTrigger(t)
-	stop, wait := r.start(Config{Device: "mma8452", Trigger: "t0", Rate: 100})
-	r.await("inventory", isType("inventory"))
+	stop := r.Run(r.make(Config{Device: "mma8452", Trigger: "t0", Rate: 100}))
+	r.AwaitType("inventory")
 	var all []byte
 	for i := range 60 { // one chunk, and the beginning of the next
 		all = append(all, record(0, -512, 1024, int64(1e9+i*1e7))...)
 	}
 	_, err := r.fifo.Write(all)
-	r.must(err)
-	r.await("a wave", isKind(sensor.Waveform, "accel"))
+	r.Must(err)
+	r.AwaitAt(sensor.Waveform, "accel")
 	if f := r.sensor.SelfTest(t.Context()); len(f) != 2 || f[0].Check != "accel: records" || f[0].Result != sensor.Pass || f[1].Result != sensor.Pass {
 		t.Errorf("%+v", f)
 	}
-	r.clock.Advance(time.Minute)
+	r.Clock.Advance(time.Minute)
 	if f := r.sensor.SelfTest(t.Context()); len(f) == 0 || f[0].Check == "accel: records" {
 		t.Errorf("a minute after the last sample: %+v", f)
 	}
 	stop()
-	r.must(wait())
 }
