@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -13,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 )
 
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // rig is a machine whose clocks the test sets.
 type rig struct {
-	t     *testing.T
+	*sensortest.Rig
 	s     *Sensor
 	w     *watch
 	wall  time.Time
@@ -31,26 +30,18 @@ type rig struct {
 
 func newRig(t *testing.T, c Config) *rig {
 	t.Helper()
-	if err := c.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{t: t, wall: start, boot: time.Hour}
-	env := sensor.Env{ID: core.MustID[core.SensorID]("clock"), Clock: clocktest.New(start), Root: t.TempDir()}
-	r.s = newSensor(env, c)
+	r := &rig{Rig: sensortest.New(t), wall: start, boot: time.Hour}
+	r.Must(c.Validate())
+	r.s = newSensor(r.Env, c)
 	r.s.now = func() (time.Time, time.Duration) { return r.wall, r.boot }
 	return r
 }
 
+const sinceEpoch = "sys/class/rtc/rtc0/since_epoch"
+
 // rtc sets the battery-backed clock.
 func (r *rig) rtc(at time.Time) {
-	r.t.Helper()
-	dir := r.s.env.Path("sys/class/rtc/rtc0")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		r.t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "since_epoch"), []byte(strconv.FormatInt(at.Unix(), 10)+"\n"), 0o644); err != nil {
-		r.t.Fatal(err)
-	}
+	r.Write(sinceEpoch, strconv.FormatInt(at.Unix(), 10))
 }
 
 // begin is a new run of the driver.
@@ -148,9 +139,7 @@ func TestTheBatteryBackedClock(t *testing.T) {
 	if all := r.pass(lookEvery); !broken(all) {
 		t.Errorf("a clock that stands still reads as well: %+v", all)
 	}
-	if err := os.WriteFile(r.s.env.Path("sys/class/rtc/rtc0/since_epoch"), []byte("soon\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	r.Write(sinceEpoch, "soon")
 	if all := r.pass(lookEvery); !broken(all) {
 		t.Errorf("a clock that can't be read reads as well: %+v", all)
 	}
@@ -227,24 +216,10 @@ func TestRunTellsStepsAsTheKernelTellsThem(t *testing.T) {
 	woken := make(chan error)
 	r.s.wake = func(context.Context) (<-chan error, error) { return woken, nil }
 	r.s.now = kernelNow
-	ctx, cancel := context.WithCancel(t.Context())
-	heard := make(chan sensor.Reading, 64)
-	ended := make(chan error)
-	go func() { ended <- r.s.Run(ctx, func(x sensor.Reading) { heard <- x }) }()
-	for r := range heard {
-		if r.Kind == sensor.Beat {
-			break
-		}
-	}
+	stop := r.Run(r.s)
+	r.AwaitKind(sensor.Beat)
 	r.s.offset -= time.Hour // Run waits; this is as if the clock had been an hour behind
 	woken <- nil
-	for x := range heard {
-		if x.Type == "clock_stepped" {
-			break
-		}
-	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Fatal(err)
-	}
+	r.AwaitType("clock_stepped")
+	stop()
 }

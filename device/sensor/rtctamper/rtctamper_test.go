@@ -1,49 +1,35 @@
 package rtctamper
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 )
 
 // rig is a machine with one clock chip whose input the test changes.
 type rig struct {
-	t     *testing.T
-	clock *clocktest.Clock
-	s     *Sensor
-	w     *watch
-	path  string
-	told  []sensor.Reading
+	*sensortest.Rig
+	t    *testing.T
+	s    *Sensor
+	w    *watch
+	path string
+	told []sensor.Reading
 }
 
 func newRig(t *testing.T, place string) *rig {
 	t.Helper()
-	r := &rig{t: t, clock: clocktest.New(time.Unix(1_700_000_000, 0))}
-	s, err := New(sensor.Env{ID: core.MustID[core.SensorID]("rtc"), Clock: r.clock, Root: t.TempDir()}, Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := &rig{Rig: sensortest.New(t), t: t, path: "sys/class/rtc/rtc0/" + place}
+	s, err := New(r.Env, Config{})
+	r.Must(err)
 	r.s = s.(*Sensor)
-	r.path = r.s.env.Path("sys/class/rtc/rtc0", place)
-	if err := os.MkdirAll(filepath.Dir(r.path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	r.chip("")
+	r.WriteRaw(r.path, "")
 	r.w = &watch{s: r.s, emit: func(x sensor.Reading) { r.told = append(r.told, x) }, since: map[string]time.Time{}}
 	return r
-}
-
-func (r *rig) chip(text string) {
-	r.t.Helper()
-	if err := os.WriteFile(r.path, []byte(text), 0o644); err != nil {
-		r.t.Fatal(err)
-	}
 }
 
 func (r *rig) look() sensor.Reading {
@@ -64,7 +50,7 @@ func TestWhatHappenedWithoutPowerIsToldWithTheChipsTime(t *testing.T) {
 		if got := r.look(); got.Active || got.Kind != sensor.Level {
 			t.Errorf("%s: an input that never changed: %+v", place, got)
 		}
-		r.chip("1699990000\n")
+		r.Write(r.path, "1699990000")
 		got := r.look()
 		if !got.Active || !got.Alarm || got.Point != "rtc0/timestamp0" || !strings.Contains(string(got.Fields), "2023-11-14T19:26:40Z") {
 			t.Errorf("%s: %+v %s", place, got, got.Fields)
@@ -74,16 +60,16 @@ func TestWhatHappenedWithoutPowerIsToldWithTheChipsTime(t *testing.T) {
 
 func TestTheChipIsRearmedOnlyAfterItsAlarmWasTold(t *testing.T) {
 	r := newRig(t, "timestamp0")
-	r.chip("1699990000\n")
+	r.Write(r.path, "1699990000")
 	r.look()
-	r.clock.Advance(rearmAfter - time.Second)
+	r.Clock.Advance(rearmAfter - time.Second)
 	r.look()
-	if text, _ := os.ReadFile(r.path); string(text) != "1699990000\n" {
+	if text := r.Read(r.path); text != "1699990000" {
 		t.Fatalf("cleared too soon: %q", text)
 	}
-	r.clock.Advance(2 * time.Second)
+	r.Clock.Advance(2 * time.Second)
 	r.look()
-	if text, _ := os.ReadFile(r.path); string(text) != "1\n" { // what clears a real chip
+	if text := r.Read(r.path); text != "1" { // what clears a real chip
 		t.Fatalf("not cleared: %q", text)
 	}
 }
@@ -91,7 +77,7 @@ func TestTheChipIsRearmedOnlyAfterItsAlarmWasTold(t *testing.T) {
 func TestWhatIsNoTimeIsAFault(t *testing.T) {
 	r := newRig(t, "timestamp0")
 	for _, text := range []string{"soon\n", "-5\n", "99999999999999999999\n", "\x1b[2J\n"} {
-		r.chip(text)
+		r.WriteRaw(r.path, text)
 		if got := r.look(); got.Kind != sensor.Broken {
 			t.Errorf("%q: %+v", text, got)
 		}
@@ -103,13 +89,11 @@ func TestProbe(t *testing.T) {
 	if p := r.s.Probe(); !p.Present {
 		t.Errorf("%+v", p)
 	}
-	if err := os.RemoveAll(filepath.Dir(r.path)); err != nil {
-		t.Fatal(err)
-	}
+	r.Remove(filepath.Dir(r.path))
 	if p := r.s.Probe(); p.Present || p.Reason == "" {
 		t.Errorf("%+v", p)
 	}
-	r.s.had = []string{r.path}
+	r.s.had = []string{r.Env.Path(r.path)}
 	if p := r.s.Probe(); !p.Present {
 		t.Error("a chip that was there and is gone was skipped")
 	}

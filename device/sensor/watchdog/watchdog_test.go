@@ -1,11 +1,7 @@
 package watchdog
 
 import (
-	"context"
-	"errors"
 	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 )
 
 // fake is a watchdog that counts. The real one is in the virtual machine of
@@ -43,40 +39,23 @@ func (f *fake) pet() error {
 
 func (f *fake) close() error { close(f.closed); return nil }
 
-type run struct {
-	clock *clocktest.Clock
-	s     *Sensor
-	heard chan sensor.Reading
-	ended chan error
-	stop  context.CancelFunc
-}
-
-func start(t *testing.T, f *fake, c Config) *run {
+func start(t *testing.T, f *fake, c Config) *sensortest.Rig {
 	t.Helper()
-	r := &run{clock: clocktest.New(time.Unix(1_700_000_000, 0)), heard: make(chan sensor.Reading, 256), ended: make(chan error, 1)}
-	r.s = newSensor(sensor.Env{ID: core.MustID[core.SensorID]("wd"), Clock: r.clock, Root: t.TempDir()}, c)
-	r.s.open = func(string) (board, error) { return f, nil }
-	r.again(t)
-	return r
+	return sensortest.Start(t, func(env sensor.Env) (*Sensor, error) {
+		s := newSensor(env, c)
+		s.open = func(string) (board, error) { return f, nil }
+		return s, nil
+	})
 }
 
-func (r *run) again(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	r.stop = cancel
-	go func() { r.ended <- r.s.Run(ctx, func(x sensor.Reading) { r.heard <- x }) }()
-}
-
-func (r *run) drain() (types []string) {
-	for {
-		select {
-		case x := <-r.heard:
-			if x.Type != "" {
-				types = append(types, x.Type)
-			}
-		default:
-			return types
+// types are the events that were told and not asked for yet.
+func types(r *sensortest.Rig) (all []string) {
+	for _, x := range r.Said() {
+		if x.Type != "" {
+			all = append(all, x.Type)
 		}
 	}
+	return all
 }
 
 func TestItIsPettedFourTimesInItsTimeout(t *testing.T) {
@@ -84,19 +63,13 @@ func TestItIsPettedFourTimesInItsTimeout(t *testing.T) {
 	r := start(t, f, Config{Timeout: 20 * time.Second})
 	for range 5 {
 		<-f.pets
-		for r.clock.Waiters() == 0 {
-			runtime.Gosched() // Run is between the petting and the wait
-		}
-		r.clock.Advance(10 * time.Second) // a quarter of what the hardware made of it
+		r.Pass(10 * time.Second) // a quarter of what the hardware made of it
 	}
 	<-f.pets
-	r.stop()
-	if err := <-r.ended; err != nil {
-		t.Fatal(err)
-	}
+	r.Stop()
 	<-f.closed // in order: stopping the agent is no reset
-	if types := r.drain(); len(types) != 1 || types[0] != "inventory" {
-		t.Errorf("told %v", types)
+	if told := types(r); len(told) != 1 || told[0] != "inventory" {
+		t.Errorf("told %v", told)
 	}
 }
 
@@ -104,29 +77,27 @@ func TestAResetByTheWatchdogIsToldOnce(t *testing.T) {
 	f := &fake{pets: make(chan struct{}, 8), closed: make(chan struct{}), reset: true}
 	r := start(t, f, Config{})
 	<-f.pets
-	r.stop()
-	<-r.ended
-	if types := r.drain(); strings.Join(types, " ") != "inventory watchdog_reset" {
-		t.Errorf("told %v", types)
+	r.Stop()
+	if told := types(r); strings.Join(told, " ") != "inventory watchdog_reset" {
+		t.Errorf("told %v", told)
 	}
 	f.closed = make(chan struct{})
-	r.again(t)
+	r.Again()
 	<-f.pets
-	r.stop()
-	<-r.ended
-	if types := r.drain(); strings.Join(types, " ") != "inventory" {
-		t.Errorf("told %v at the second start", types)
+	r.Stop()
+	if told := types(r); strings.Join(told, " ") != "inventory" {
+		t.Errorf("told %v at the second start", told)
 	}
 }
 
 func TestAWatchdogThatNoLongerAnswersAlarms(t *testing.T) {
 	f := &fake{closed: make(chan struct{}), broken: unix.ENODEV}
 	r := start(t, f, Config{})
-	if err := <-r.ended; core.KindOf(err) != core.KindUnavailable {
+	if err := r.End(); core.KindOf(err) != core.KindUnavailable {
 		t.Fatalf("%v", err)
 	}
-	if types := r.drain(); strings.Join(types, " ") != "inventory watchdog_gone" {
-		t.Errorf("told %v", types)
+	if told := types(r); strings.Join(told, " ") != "inventory watchdog_gone" {
+		t.Errorf("told %v", told)
 	}
 }
 
@@ -142,14 +113,12 @@ func TestAWatchdogThatAnotherHoldsIsAFaultThatSaysSo(t *testing.T) {
 }
 
 func TestProbe(t *testing.T) {
-	root := t.TempDir()
-	s := newSensor(sensor.Env{ID: core.MustID[core.SensorID]("wd"), Clock: core.SystemClock{}, Root: root}, Config{})
+	r := sensortest.New(t)
+	s := newSensor(r.Env, Config{})
 	if p := s.Probe(); p.Present || p.Reason == "" {
 		t.Errorf("a machine without a watchdog has one: %+v", p)
 	}
-	if err := errors.Join(os.MkdirAll(filepath.Join(root, "dev"), 0o755), os.WriteFile(filepath.Join(root, "dev/watchdog0"), nil, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	r.Write("dev/watchdog0", "")
 	if p := s.Probe(); !p.Present {
 		t.Errorf("%+v", p)
 	}
