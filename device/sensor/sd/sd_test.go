@@ -1,20 +1,13 @@
 package sd
 
 import (
-	"context"
-	"fmt"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
-	"github.com/interlock-security/interlock/device/sensor/internal/uevent/ueventtest"
 )
 
 const (
@@ -23,121 +16,57 @@ const (
 )
 
 type rig struct {
-	t        *testing.T
-	clock    *clocktest.Clock
-	kernel   *ueventtest.Kernel
-	sensor   *Sensor
-	readings chan sensor.Reading
+	*sensortest.Rig
+	sensor *Sensor
 }
 
 // newRig is a board with an empty slot and an empty reader.
 func newRig(t *testing.T, c Config) *rig {
 	t.Helper()
-	r := &rig{t: t, clock: clocktest.New(time.Unix(1_700_000_000, 0)), kernel: ueventtest.New(), readings: make(chan sensor.Reading, 4096)}
-	s, err := New(sensor.Env{ID: core.MustID[core.SensorID]("cards"), Clock: r.clock, Root: t.TempDir()}, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.open, r.sensor = r.kernel.Open, s
-	r.write("class/mmc_host/mmc0/uevent", "")
-	r.write("block/sdb/device/model", "Card Reader\n")
-	r.write("block/sdb/removable", "1\n")
-	r.write("block/sdb/size", "0\n")
-	r.write("block/sda/device/model", "a disk\n")
-	r.write("block/sda/removable", "0\n")
+	r := &rig{Rig: sensortest.New(t)}
+	s, err := New(r.Env, c)
+	r.Must(err)
+	s.open, r.sensor = r.Kernel.Open, s
+	r.WriteAll("sys", map[string]string{
+		"class/mmc_host/mmc0/uevent": "",
+		"block/sdb/device/model":     "Card Reader", "block/sdb/removable": "1", "block/sdb/size": "0",
+		"block/sda/device/model": "a disk", "block/sda/removable": "0",
+	})
 	return r
-}
-
-func (r *rig) write(path, text string) {
-	r.t.Helper()
-	full := filepath.Join(r.sensor.sysfs, path)
-	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-		r.t.Fatal(err)
-	}
-	if err := os.WriteFile(full, []byte(text), 0o644); err != nil {
-		r.t.Fatal(err)
-	}
 }
 
 // insert puts a card into the slot as the kernel does.
 func (r *rig) insert(cid string) {
-	r.t.Helper()
-	r.write("bus/mmc/devices/mmc0:aaaa/cid", cid+"\n")
-	r.write("bus/mmc/devices/mmc0:aaaa/type", "SD\n")
-	r.write("bus/mmc/devices/mmc0:aaaa/name", "SC32G\n")
-	r.write("bus/mmc/devices/mmc0:aaaa/block/mmcblk0/uevent", "")
-	r.write("block/mmcblk0/size", "62333952\n")
-	r.write("block/mmcblk0/ro", "0\n")
+	r.WriteAll("sys/bus/mmc/devices/mmc0:aaaa", map[string]string{"cid": cid, "type": "SD", "name": "SC32G", "block/mmcblk0/uevent": ""})
+	r.WriteAll("sys/block/mmcblk0", map[string]string{"size": "62333952", "ro": "0"})
 }
 
 func (r *rig) pull() {
-	r.t.Helper()
-	for _, path := range []string{"bus/mmc/devices/mmc0:aaaa", "block/mmcblk0"} {
-		if err := os.RemoveAll(filepath.Join(r.sensor.sysfs, path)); err != nil {
-			r.t.Fatal(err)
-		}
-	}
+	r.Remove("sys/bus/mmc/devices/mmc0:aaaa")
+	r.Remove("sys/block/mmcblk0")
 }
-
-func (r *rig) start() (stop func()) {
-	ctx, cancel := context.WithCancel(r.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- r.sensor.Run(ctx, func(x sensor.Reading) { r.readings <- x }) }()
-	return func() {
-		cancel()
-		if err := <-ended; err != nil {
-			r.t.Errorf("Run: %v", err)
-		}
-	}
-}
-
-func (r *rig) await(kind string) sensor.Reading {
-	r.t.Helper()
-	deadline := time.After(20 * time.Second)
-	for {
-		select {
-		case x := <-r.readings:
-			if x.Type == kind {
-				return x
-			}
-		case <-deadline:
-			r.t.Fatalf("no %q", kind)
-		}
-	}
-}
-
-const beat = ""
 
 // say has the kernel tell of the card, and lets it be quiet.
 func (r *rig) say(action, subsystem string) {
-	r.t.Helper()
-	const path = "/devices/platform/soc/fe340000.mmc/mmc_host/mmc0/mmc0:aaaa"
-	r.kernel.Say(fmt.Appendf(nil, "%s@%s\x00ACTION=%s\x00DEVPATH=%s\x00SUBSYSTEM=%s\x00", action, path, action, path, subsystem))
-	deadline := time.Now().Add(20 * time.Second)
-	for r.clock.Waiters() < 2 {
-		if time.Now().After(deadline) {
-			r.t.Fatal("it does not look")
-		}
-		runtime.Gosched()
-	}
-	r.clock.Advance(settle)
+	r.Kernel.Tell(action, subsystem, "/devices/platform/soc/fe340000.mmc/mmc_host/mmc0/mmc0:aaaa")
+	r.PassWith(2, settle)
 }
 
 func TestACardThatIsPutInAndPulledOut(t *testing.T) {
 	r := newRig(t, Config{})
-	defer r.start()()
-	r.await(beat)
+	defer r.Run(r.sensor)()
+	r.AwaitKind(sensor.Beat)
 	r.insert(otherCID)
 	r.say("add", "mmc")
-	if x := r.await(typeInserted); !x.Alarm || x.Severity != core.SeverityHigh || x.Point != "mmc0" || !strings.Contains(string(x.Fields), otherCID) {
+	if x := r.AwaitType(typeInserted); !x.Alarm || x.Severity != core.SeverityHigh || x.Point != "mmc0" || !strings.Contains(string(x.Fields), otherCID) {
 		t.Errorf("reading %+v %s", x, x.Fields)
 	}
-	if inv := r.await("inventory"); len(inv.Parts) != 1 || inv.Parts[0].Place != "mmc0" {
+	if inv := r.AwaitType("inventory"); len(inv.Parts) != 1 || inv.Parts[0].Place != "mmc0" {
 		t.Errorf("inventory %+v", inv.Parts)
 	}
 	r.pull()
 	r.say("remove", "mmc")
-	if x := r.await(typeRemoved); x.Alarm {
+	if x := r.AwaitType(typeRemoved); x.Alarm {
 		t.Errorf("a foreign card that goes alarms again: %+v", x)
 	}
 }
@@ -145,21 +74,21 @@ func TestACardThatIsPutInAndPulledOut(t *testing.T) {
 func TestTheMachinesOwnCardIsMissedAndAnExchangeIsTwoFacts(t *testing.T) {
 	r := newRig(t, Config{Cards: []string{ourCID}})
 	r.insert(ourCID)
-	defer r.start()()
-	r.await(beat)
+	defer r.Run(r.sensor)()
+	r.AwaitKind(sensor.Beat)
 	r.pull()
 	r.insert(otherCID)
 	r.say("add", "mmc")
-	if x := r.await(typeRemoved); !x.Alarm || !strings.Contains(string(x.Fields), ourCID) {
+	if x := r.AwaitType(typeRemoved); !x.Alarm || !strings.Contains(string(x.Fields), ourCID) {
 		t.Errorf("reading %+v %s", x, x.Fields)
 	}
-	if x := r.await(typeInserted); !x.Alarm {
+	if x := r.AwaitType(typeInserted); !x.Alarm {
 		t.Errorf("reading %+v", x)
 	}
 	r.pull()
 	r.insert(ourCID)
 	r.say("add", "mmc")
-	if x := r.await(typeInserted); x.Alarm || x.Severity != core.SeverityLow {
+	if x := r.AwaitType(typeInserted); x.Alarm || x.Severity != core.SeverityLow {
 		t.Errorf("a listed card: %+v", x)
 	}
 }
@@ -167,47 +96,47 @@ func TestTheMachinesOwnCardIsMissedAndAnExchangeIsTwoFacts(t *testing.T) {
 func TestTheWriteProtectionOfACard(t *testing.T) {
 	r := newRig(t, Config{})
 	r.insert(ourCID)
-	defer r.start()()
-	r.await(beat)
-	r.write("block/mmcblk0/ro", "1\n")
+	defer r.Run(r.sensor)()
+	r.AwaitKind(sensor.Beat)
+	r.Write("sys/block/mmcblk0/ro", "1")
 	r.say("change", "block")
-	if x := r.await(typeWritable); !x.Alarm || !strings.Contains(string(x.Fields), `"read_only":"1"`) {
+	if x := r.AwaitType(typeWritable); !x.Alarm || !strings.Contains(string(x.Fields), `"read_only":"1"`) {
 		t.Errorf("reading %+v %s", x, x.Fields)
 	}
 }
 
 func TestAMediumInAReader(t *testing.T) {
 	r := newRig(t, Config{})
-	defer r.start()()
-	r.await(beat)
-	r.write("block/sdb/size", "15523840\n")
+	defer r.Run(r.sensor)()
+	r.AwaitKind(sensor.Beat)
+	r.Write("sys/block/sdb/size", "15523840")
 	r.say("change", "block")
-	if x := r.await(typeInserted); !x.Alarm || x.Point != "sdb" {
+	if x := r.AwaitType(typeInserted); !x.Alarm || x.Point != "sdb" {
 		t.Errorf("reading %+v", x)
 	}
 }
 
 func TestLostMessagesAndACardWhileTheDriverWasDown(t *testing.T) {
 	r := newRig(t, Config{})
-	r.start()()
+	r.Run(r.sensor)()
 	r.insert(otherCID)
-	defer r.start()()
-	r.await(typeInserted)
-	r.await(beat)
+	defer r.Run(r.sensor)()
+	r.AwaitType(typeInserted)
+	r.AwaitKind(sensor.Beat)
 	r.pull()
-	r.kernel.Fail(uevent.ErrOverrun)
-	r.await("uevents_lost")
-	r.await(typeRemoved)
+	r.Kernel.Fail(uevent.ErrOverrun)
+	r.AwaitType("uevents_lost")
+	r.AwaitType(typeRemoved)
 }
 
 func TestHostileNamesAreMadeHarmless(t *testing.T) {
 	r := newRig(t, Config{})
-	defer r.start()()
-	r.await(beat)
+	defer r.Run(r.sensor)()
+	r.AwaitKind(sensor.Beat)
 	r.insert("\x1b[2J\"")
-	r.write("bus/mmc/devices/mmc0:aaaa/name", strings.Repeat("A", 4000)+"\u202e")
+	r.WriteRaw("sys/bus/mmc/devices/mmc0:aaaa/name", strings.Repeat("A", 4000)+"\u202e")
 	r.say("add", "mmc")
-	if x := r.await(typeInserted); strings.ContainsAny(string(x.Fields), "\x1b\u202e") || len(x.Fields) > 4<<10 {
+	if x := r.AwaitType(typeInserted); strings.ContainsAny(string(x.Fields), "\x1b\u202e") || len(x.Fields) > 4<<10 {
 		t.Errorf("fields %s", x.Fields)
 	}
 }
@@ -217,11 +146,8 @@ func TestAMachineWithoutSlotsIsSkipped(t *testing.T) {
 	if p := r.sensor.Probe(); !p.Present {
 		t.Errorf("probe %+v", p)
 	}
-	for _, path := range []string{"class/mmc_host", "block/sdb"} {
-		if err := os.RemoveAll(filepath.Join(r.sensor.sysfs, path)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r.Remove("sys/class/mmc_host")
+	r.Remove("sys/block/sdb")
 	if p := r.sensor.Probe(); p.Present || p.Reason == "" {
 		t.Errorf("probe without a slot: %+v", p)
 	}
@@ -238,13 +164,7 @@ func TestConfig(t *testing.T) {
 func TestTheSelfTestDoesNotPassAnEmptySlot(t *testing.T) {
 	r := newRig(t, Config{})
 	r.insert(ourCID)
-	result := map[string]sensor.Result{}
-	for _, f := range r.sensor.SelfTest(t.Context()) {
-		result[f.Check] = f.Result
-	}
-	if result["mmc0"] != sensor.Pass || result["sdb"] != sensor.Untried {
-		t.Errorf("findings %v", result)
-	}
+	r.Findings(r.sensor, map[string]sensor.Result{"mmc0": sensor.Pass, "sdb": sensor.Untried})
 }
 
 func TestTheRealSysfsIsReadWithoutError(t *testing.T) {

@@ -1,25 +1,19 @@
 package serial
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
-	"github.com/interlock-security/interlock/device/sensor/internal/uevent/ueventtest"
 )
 
 // cable is a port whose lines a test drives.
@@ -44,126 +38,57 @@ func (c *cable) set(driven int, changes uint64, err error) {
 }
 
 type rig struct {
-	t        *testing.T
-	clock    *clocktest.Clock
-	kernel   *ueventtest.Kernel
-	cable    *cable
-	sensor   *Sensor
-	readings chan sensor.Reading
+	*sensortest.Rig
+	cable  *cable
+	sensor *Sensor
 }
 
 func newRig(t *testing.T, c Config) *rig {
 	t.Helper()
-	r := &rig{t: t, clock: clocktest.New(time.Unix(1_700_000_000, 0)), kernel: ueventtest.New(), cable: &cable{}, readings: make(chan sensor.Reading, 4096)}
-	s, err := New(sensor.Env{ID: core.MustID[core.SensorID]("serial"), Clock: r.clock, Root: t.TempDir()}, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.open, s.openPort = r.kernel.Open, func(string) (port, error) { return r.cable, nil }
+	r := &rig{Rig: sensortest.New(t), cable: &cable{}}
+	s, err := New(r.Env, c)
+	r.Must(err)
+	s.open, s.openPort = r.Kernel.Open, func(string) (port, error) { return r.cable, nil }
 	r.sensor = s
-	r.must(os.MkdirAll(s.class(), 0o755))
 	r.plug("ttyS0", "pnp0/00:00/00:00:0/00:00:0.0", "4")
 	r.plug("ttyS1", "platform/serial8250/serial8250:0/serial8250:0.1", "0") // no chip
 	r.plug("tty1", "virtual", "")
 	return r
 }
 
-func (r *rig) must(err error) {
-	r.t.Helper()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-}
-
 // plug puts a port into sysfs as the kernel does.
 func (r *rig) plug(name, at, kind string) {
-	r.t.Helper()
-	dir := filepath.Join(r.sensor.sysfs, "devices", at, "tty", name)
-	r.must(os.MkdirAll(filepath.Join(dir, "device"), 0o755))
+	dir := filepath.Join("sys/devices", at, "tty", name)
+	r.Folder(dir + "/device")
 	if kind != "" {
-		r.must(os.WriteFile(filepath.Join(dir, "type"), []byte(kind+"\n"), 0o644))
+		r.Write(dir+"/type", kind)
 	}
-	r.must(os.Symlink(filepath.Join("../../devices", at, "tty", name), filepath.Join(r.sensor.class(), name)))
+	r.Link("sys/class/tty/"+name, dir)
 }
 
-func (r *rig) unplug(name string) {
-	r.t.Helper()
-	r.must(os.Remove(filepath.Join(r.sensor.class(), name)))
-}
-
-func (r *rig) start() (stop func()) {
-	ctx, cancel := context.WithCancel(r.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- r.sensor.Run(ctx, func(x sensor.Reading) { r.readings <- x }) }()
-	return func() {
-		cancel()
-		if err := <-ended; err != nil {
-			r.t.Errorf("Run: %v", err)
-		}
-	}
-}
-
-func (r *rig) await(what string, want func(sensor.Reading) bool) sensor.Reading {
-	r.t.Helper()
-	deadline := time.After(20 * time.Second)
-	for {
-		select {
-		case x := <-r.readings:
-			if want(x) {
-				return x
-			}
-		case <-deadline:
-			r.t.Fatalf("no %s", what)
-		}
-	}
-}
-
-func ofType(kind string) func(sensor.Reading) bool {
-	return func(x sensor.Reading) bool { return x.Type == kind && x.Kind == sensor.Pulse }
-}
-
-func level(active bool) func(sensor.Reading) bool {
-	return func(x sensor.Reading) bool { return x.Kind == sensor.Level && x.Active == active }
-}
-
-func (r *rig) pass(waiters int, d time.Duration) {
-	r.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for r.clock.Waiters() < waiters {
-		if time.Now().After(deadline) {
-			r.t.Fatal("the driver does not wait")
-		}
-		runtime.Gosched()
-	}
-	r.clock.Advance(d)
-}
-
-func (r *rig) beat() {
-	r.await("beat", func(x sensor.Reading) bool { return x.Kind == sensor.Beat })
-}
+func (r *rig) unplug(name string) { r.Remove("sys/class/tty/" + name) }
 
 func TestAPortThatAppearsAndOneThatGoes(t *testing.T) {
 	r := newRig(t, Config{})
-	defer r.start()()
-	inv := r.await("inventory", func(x sensor.Reading) bool { return x.Kind == sensor.Inventory })
+	defer r.Run(r.sensor)()
+	inv := r.AwaitKind(sensor.Inventory)
 	if len(inv.Parts) != 1 || inv.Parts[0].Place != "ttyS0" {
 		t.Fatalf("inventory %+v", inv.Parts)
 	}
-	r.beat()
+	r.AwaitKind(sensor.Beat)
 	at := "pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/ttyUSB0"
 	r.plug("ttyUSB0", at, "")
-	path := "/devices/" + at + "/tty/ttyUSB0"
-	r.kernel.Say(fmt.Appendf(nil, "add@%s\x00ACTION=add\x00DEVPATH=%s\x00SUBSYSTEM=tty\x00", path, path))
-	r.pass(2, settle)
-	if x := r.await("attached", ofType(typeAttached)); !x.Alarm || x.Point != "ttyUSB0" || !strings.Contains(string(x.Fields), "usb1/1-1") {
+	r.Kernel.Tell("add", "tty", "/devices/"+at+"/tty/ttyUSB0")
+	r.PassWith(2, settle)
+	if x := r.AwaitType(typeAttached); !x.Alarm || x.Point != "ttyUSB0" || !strings.Contains(string(x.Fields), "usb1/1-1") {
 		t.Errorf("reading %+v %s", x, x.Fields)
 	}
 	r.unplug("ttyUSB0")
 	r.unplug("ttyS0")
-	r.kernel.Fail(uevent.ErrOverrun)
-	r.await("lost", ofType("uevents_lost"))
+	r.Kernel.Fail(uevent.ErrOverrun)
+	r.AwaitType("uevents_lost")
 	for range 2 {
-		x := r.await("removed", ofType(typeRemoved))
+		x := r.AwaitType(typeRemoved)
 		if built := x.Point == "ttyS0"; x.Alarm != built {
 			t.Errorf("reading %+v", x)
 		}
@@ -172,27 +97,27 @@ func TestAPortThatAppearsAndOneThatGoes(t *testing.T) {
 
 func TestACableAtTheConsole(t *testing.T) {
 	r := newRig(t, Config{Lines: []Line{{Port: "ttyS0"}}})
-	defer r.start()()
-	r.await("calm", level(false))
+	defer r.Run(r.sensor)()
+	r.AwaitLevel(false)
 	r.cable.set(unix.TIOCM_CTS|unix.TIOCM_DSR|unix.TIOCM_RTS, 2, nil)
-	r.pass(1, linesEvery)
-	x := r.await("cable", level(true))
+	r.Pass(linesEvery)
+	x := r.AwaitLevel(true)
 	if x.Type != typeAttached || !x.Alarm || x.Severity != core.SeverityHigh || !strings.Contains(string(x.Fields), `["CTS","DSR"]`) {
 		t.Errorf("reading %+v %s", x, x.Fields)
 	}
 	r.cable.set(unix.TIOCM_RTS|unix.TIOCM_DTR, 4, nil) // what we drive ourselves is no cable
-	r.pass(1, linesEvery)
-	r.await("pulled", level(false))
+	r.Pass(linesEvery)
+	r.AwaitLevel(false)
 }
 
 func TestACableThatBelongsThereIsMissed(t *testing.T) {
 	r := newRig(t, Config{Lines: []Line{{Port: "ttyS0", Cable: CableIn}}})
 	r.cable.set(unix.TIOCM_CAR, 1, nil)
-	defer r.start()()
-	r.await("calm", level(false))
+	defer r.Run(r.sensor)()
+	r.AwaitLevel(false)
 	r.cable.set(0, 2, nil)
-	r.pass(1, linesEvery)
-	if x := r.await("pulled", level(true)); x.Type != typeRemoved || x.Clear != typeAttached {
+	r.Pass(linesEvery)
+	if x := r.AwaitLevel(true); x.Type != typeRemoved || x.Clear != typeAttached {
 		t.Errorf("reading %+v", x)
 	}
 }
@@ -200,11 +125,11 @@ func TestACableThatBelongsThereIsMissed(t *testing.T) {
 // In and out again between two looks: the kernel counted.
 func TestACableForAMomentIsNotMissed(t *testing.T) {
 	r := newRig(t, Config{Lines: []Line{{Port: "ttyS0"}}})
-	defer r.start()()
-	r.await("calm", level(false))
+	defer r.Run(r.sensor)()
+	r.AwaitLevel(false)
 	r.cable.set(0, 4, nil)
-	r.pass(1, linesEvery)
-	if x := r.await("moment", ofType(typeBrief)); !x.Alarm {
+	r.Pass(linesEvery)
+	if x := r.AwaitType(typeBrief); !x.Alarm {
 		t.Errorf("reading %+v", x)
 	}
 }
@@ -212,13 +137,13 @@ func TestACableForAMomentIsNotMissed(t *testing.T) {
 func TestAPortThatCannotBeAskedIsBrokenUntilItCan(t *testing.T) {
 	r := newRig(t, Config{Lines: []Line{{Port: "ttyS0"}}})
 	r.cable.set(0, 0, errors.New("input/output error"))
-	defer r.start()()
-	if x := r.await("broken", func(x sensor.Reading) bool { return x.Kind == sensor.Broken }); x.Point != "ttyS0 cable" || !strings.Contains(string(x.Fields), "input/output") {
+	defer r.Run(r.sensor)()
+	if x := r.AwaitKind(sensor.Broken); x.Point != "ttyS0 cable" || !strings.Contains(string(x.Fields), "input/output") {
 		t.Errorf("reading %+v", x)
 	}
 	r.cable.set(0, 9, nil)
-	r.pass(1, linesEvery)
-	r.await("calm", level(false))
+	r.Pass(linesEvery)
+	r.AwaitLevel(false)
 }
 
 // A pseudo terminal is a real port of the kernel without lines.
