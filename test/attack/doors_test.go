@@ -1,9 +1,12 @@
 package attack
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/png"
 	"maps"
 	"net"
 	"net/http"
@@ -146,22 +149,41 @@ func (d *doors) calls() map[string][]call {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	var photo bytes.Buffer
+	if err := png.Encode(&photo, image.NewGray(image.Rect(0, 0, 80, 80))); err != nil {
+		d.t.Fatal(err)
+	}
 	all := map[string][]call{
-		"POST /v1/tokens":                {{"", `{"site":"hall-a","device":"x-1","ttl":"1h","fact":""}`}},
-		"POST /v1/root":                  {{"", string(d.trust().Envelope())}},
-		"POST /v1/audit/verify":          {{"", ``}},
-		"POST /v1/audit/succession":      {{"", `{"payload":"e30=","signatures":[]}`}},
-		"POST /v1/devices/{id}/approve":  ids(`{"code":"AAAA-AAAA-AAAA"}`, "kiosk-1", "nobody"),
-		"POST /v1/orders/{id}/approvals": ids(string(approval), d.order.String(), nobody),
-		"POST /v1/incidents/{id}/move":   ids(`{"to":"triaged","reason":"test","into":""}`, d.inc.String(), nobody),
-		"POST /v1/runs/{id}/start":       ids(`{}`, nobody, nobody),
-		"POST /v1/alerts/{id}/ack":       ids(`{"note":"test"}`, nobody, nobody),
+		"POST /v1/tokens":                       {{"", `{"site":"hall-a","device":"x-1","ttl":"1h","fact":""}`}},
+		"POST /v1/root":                         {{"", string(d.trust().Envelope())}},
+		"POST /v1/audit/verify":                 {{"", ``}},
+		"POST /v1/audit/succession":             {{"", `{"payload":"e30=","signatures":[]}`}},
+		"POST /v1/devices/{id}/approve":         ids(`{"code":"AAAA-AAAA-AAAA"}`, "kiosk-1", "nobody"),
+		"POST /v1/orders/{id}/approvals":        ids(string(approval), d.order.String(), nobody),
+		"POST /v1/incidents/{id}/move":          ids(`{"to":"triaged","reason":"test","into":""}`, d.inc.String(), nobody),
+		"POST /v1/runs/{id}/start":              ids(`{}`, nobody, nobody),
+		"POST /v1/alerts/{id}/ack":              ids(`{"note":"test"}`, nobody, nobody),
+		"POST /v1/devices/{id}/criticality":     ids(`{"criticality":"low","reason":"test"}`, press.String(), "nobody"),
+		"POST /v1/devices/{id}/walk-tests/sign": ids(`{"hash":"`+strings.Repeat("ab", 32)+`","note":""}`, press.String(), "nobody"),
+		"POST /v1/photos":                       {{"", photo.String()}},
+		"POST /v1/seals":                        {{"", `{"id":"X-1","kind":"tape","device":"press-7","place":"lid","sensor":"","photo":"` + strings.Repeat("ab", 32) + `","every_days":30}`}},
+		"POST /v1/seals/{id}/inspections":       ids(`{"result":"missing","photo":"","note":""}`, "X-1", "nobody"),
+		"POST /v1/seals/{id}/remove":            ids(`{"reason":"test"}`, "X-1", "nobody"),
 		// Any person may stop the own sites (TestStopDoor); this is another's.
 		"POST /v1/stops": {{"", `{"scope":{"kind":"site","site":"hall-z"},"reason":"test"}`}},
 	}
 	maps.Copy(all, peopleCalls())
+	more := map[link.OrderType]string{
+		link.OrderDisarm:   `"arming":"disarmed","until":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"`,
+		link.OrderBypass:   `"sensor":"lid","until":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"`,
+		link.OrderBaseline: `"sensor":"parts","sha256":"` + strings.Repeat("ab", 32) + `"`,
+	}
 	for _, typ := range link.AllOrderTypes {
-		all["POST /v1/devices/{id}/"+string(typ)] = ids(act, press.String(), "nobody")
+		body := act
+		if said := more[typ]; said != "" {
+			body = strings.TrimSuffix(act, "}") + "," + said + "}"
+		}
+		all["POST /v1/devices/{id}/"+string(typ)] = ids(body, press.String(), "nobody")
 	}
 	return all
 }
