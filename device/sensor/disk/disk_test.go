@@ -16,12 +16,13 @@ import (
 // rig is a machine's sysfs in a folder and a kernel that says what the test says.
 type rig struct {
 	*sensortest.Rig
+	t      *testing.T
 	sensor *Sensor
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{Rig: sensortest.New(t)}
+	r := &rig{Rig: sensortest.New(t), t: t}
 	s, err := New(r.Env, Config{})
 	r.Must(err)
 	r.sensor, s.open = s, r.Kernel.Open
@@ -49,6 +50,7 @@ func (r *rig) say(action, name, devtype string) {
 }
 
 func (r *rig) await(kind string) (sensor.Reading, map[string]any) {
+	r.t.Helper()
 	x := r.AwaitType(kind)
 	fields := map[string]any{}
 	if len(x.Fields) > 0 {

@@ -1,7 +1,6 @@
 package parts
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent/ueventtest"
 )
@@ -175,12 +175,10 @@ func TestConfig(t *testing.T) {
 
 // rig runs the driver.
 type rig struct {
-	t        *testing.T
-	root     string
-	clock    *clocktest.Clock
-	kernel   *ueventtest.Kernel
-	sensor   *Sensor
-	readings chan sensor.Reading
+	*sensortest.Rig
+	t      *testing.T
+	root   string
+	sensor *Sensor
 }
 
 func run(t *testing.T, description string) *rig {
@@ -192,77 +190,32 @@ func run(t *testing.T, description string) *rig {
 
 func newRig(t *testing.T, description string) *rig {
 	t.Helper()
-	r := &rig{t: t, root: plant(t, description), clock: clocktest.New(start), kernel: ueventtest.New(), readings: make(chan sensor.Reading, 4096)}
+	r := &rig{Rig: sensortest.New(t), t: t, root: plant(t, description)}
 	r.sensor = newSensor(t, r.root)
-	r.sensor.env.Clock, r.sensor.open = r.clock, r.kernel.Open
+	r.sensor.env.Clock, r.sensor.open = r.Clock, r.Kernel.Open
 	return r
 }
 
-func (r *rig) run() {
-	r.t.Helper()
-	ctx, cancel := context.WithCancel(r.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- r.sensor.Run(ctx, func(x sensor.Reading) { r.readings <- x }) }()
-	r.t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			r.t.Errorf("Run: %v", err)
-		}
-	})
-}
-
-// pass waits until the driver sleeps on n timers, then lets time pass.
-func (r *rig) pass(n int, d time.Duration) {
-	r.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for r.clock.Waiters() < n {
-		if time.Now().After(deadline) {
-			r.t.Fatalf("the driver waits for %d timers, not %d", r.clock.Waiters(), n)
-		}
-		runtime.Gosched()
-	}
-	r.clock.Advance(d)
-}
+func (r *rig) run() { r.t.Cleanup(r.Run(r.sensor)) }
 
 // first lets the kernel be quiet, and the driver look twice.
 func (r *rig) first() {
 	r.t.Helper()
-	r.pass(2, settle)
-	r.pass(2, settle)
+	r.PassWith(2, settle)
+	r.PassWith(2, settle)
 }
 
 // inventory waits for the next whole one.
 func (r *rig) inventory() (parts []sensor.Part, summary map[string]any) {
 	r.t.Helper()
 	for {
-		x := r.await(func(x sensor.Reading) bool { return x.Kind == sensor.Inventory })
+		x := r.AwaitKind(sensor.Inventory)
 		parts = append(parts, x.Parts...)
 		if x.Point == "" {
-			if err := json.Unmarshal(x.Fields, &summary); err != nil {
-				r.t.Fatal(err)
-			}
+			r.Must(json.Unmarshal(x.Fields, &summary))
 			return parts, summary
 		}
 	}
-}
-
-func (r *rig) await(want func(sensor.Reading) bool) sensor.Reading {
-	r.t.Helper()
-	deadline := time.After(20 * time.Second)
-	for {
-		select {
-		case x := <-r.readings:
-			if want(x) {
-				return x
-			}
-		case <-deadline:
-			r.t.Fatal("nothing came")
-		}
-	}
-}
-
-func (r *rig) say(action, subsystem, path string) {
-	r.kernel.Say(fmt.Appendf(nil, "%s@%s\x00ACTION=%s\x00DEVPATH=%s\x00SUBSYSTEM=%s\x00", action, path, action, path, subsystem))
 }
 
 func TestPartsAreToldOnceTheKernelIsQuietAndAgainAfterAChange(t *testing.T) {
@@ -272,11 +225,11 @@ func TestPartsAreToldOnceTheKernelIsQuietAndAgainAfterAChange(t *testing.T) {
 	if len(parts) != 10 || summary["count"] != 10.0 || summary["not_here"].(map[string]any)["tpm"] == "" {
 		t.Fatalf("%d parts, %v", len(parts), summary)
 	}
-	r.await(func(x sensor.Reading) bool { return x.Kind == sensor.Measure && x.Point == "pci" && x.Value == 6 })
-	r.await(func(x sensor.Reading) bool { return x.Kind == sensor.Beat })
+	r.AwaitMeasure("pci", 6)
+	r.AwaitKind(sensor.Beat)
 	remove(t, filepath.Join(r.root, "sys/block/vda"))
-	r.say("remove", "block", "/devices/pci0000:00/0000:00:02.0/virtio1/block/vda")
-	r.pass(2, settle)
+	r.Kernel.Tell("remove", "block", "/devices/pci0000:00/0000:00:02.0/virtio1/block/vda")
+	r.PassWith(2, settle)
 	if parts, _ := r.inventory(); len(parts) != 9 {
 		t.Errorf("%d parts", len(parts))
 	}
@@ -289,17 +242,17 @@ func TestAMachineThatIsStartingIsNotCountedTooSoon(t *testing.T) {
 	write(t, filepath.Join(r.root, "proc/uptime"), "12.50 20.00\n")
 	remove(t, filepath.Join(r.root, "sys/block/vda"))
 	r.run()
-	r.pass(2, settle)
-	r.pass(2, settle)
+	r.PassWith(2, settle)
+	r.PassWith(2, settle)
 	plantLink(t, filepath.Join(r.root, "sys/block/vda"), "../devices/pci0000:00/0000:00:02.0/virtio1/block/vda")
-	r.say("add", "block", "/devices/pci0000:00/0000:00:02.0/virtio1/block/vda")
-	r.kernel.Fail(uevent.ErrForeign) // taken after it
-	r.await(func(x sensor.Reading) bool { return x.Type == "uevent_refused" })
+	r.Kernel.Tell("add", "block", "/devices/pci0000:00/0000:00:02.0/virtio1/block/vda")
+	r.Kernel.Fail(uevent.ErrForeign) // taken after it
+	r.AwaitType("uevent_refused")
 	for range 4 {
-		if len(r.readings) != 0 {
+		if len(r.Said()) != 0 {
 			t.Error("it was counted before it was quiet")
 		}
-		r.pass(2, settle)
+		r.PassWith(2, settle)
 	}
 	if parts, _ := r.inventory(); len(parts) != 10 {
 		t.Errorf("%d parts", len(parts))
@@ -311,14 +264,14 @@ func TestTheFirstInventoryIsOneThatTwoLooksAgreeOn(t *testing.T) {
 	r := run(t, "virtual-machine.txt")
 	serial := filepath.Join(r.root, "sys/devices/pci0000:00/0000:00:02.0/virtio1/block/vda/serial")
 	write(t, serial, "")
-	r.pass(2, settle)
+	r.PassWith(2, settle)
 	// The first look is over when the next one is waited for.
-	for r.clock.Waiters() < 2 {
+	for r.Clock.Waiters() < 2 {
 		runtime.Gosched()
 	}
 	write(t, serial, "overlayblk")
-	r.pass(2, settle)
-	r.pass(2, settle)
+	r.PassWith(2, settle)
+	r.PassWith(2, settle)
 	if parts, _ := r.inventory(); !strings.Contains(lines(parts), "serial=overlayblk") {
 		t.Errorf("parts\n%s", lines(parts))
 	}
@@ -328,14 +281,14 @@ func TestWhatSoftwareMakesIsNoReasonToLook(t *testing.T) {
 	r := run(t, "virtual-machine.txt")
 	r.first()
 	r.inventory()
-	r.await(func(x sensor.Reading) bool { return x.Kind == sensor.Beat })
+	r.AwaitKind(sensor.Beat)
 	for i := range 50 {
-		r.say("add", "net", fmt.Sprintf("/devices/virtual/net/veth%d", i))
+		r.Kernel.Tell("add", "net", fmt.Sprintf("/devices/virtual/net/veth%d", i))
 	}
-	r.say("change", "thermal", "/devices/pci0000:00/0000:00:04.0/thermal")
-	r.kernel.Fail(uevent.ErrForeign) // taken after them
-	r.await(func(x sensor.Reading) bool { return x.Type == "uevent_refused" })
-	if n := r.clock.Waiters(); n != 1 {
+	r.Kernel.Tell("change", "thermal", "/devices/pci0000:00/0000:00:04.0/thermal")
+	r.Kernel.Fail(uevent.ErrForeign) // taken after them
+	r.AwaitType("uevent_refused")
+	if n := r.Clock.Waiters(); n != 1 {
 		t.Errorf("%d timers: it will look", n)
 	}
 }
@@ -345,13 +298,13 @@ func TestLostMessagesAndTheHourHaveEverythingReadAgain(t *testing.T) {
 	r.first()
 	r.inventory()
 	remove(t, filepath.Join(r.root, "sys/block/vda"))
-	r.kernel.Fail(uevent.ErrOverrun)
-	r.await(func(x sensor.Reading) bool { return x.Type == "uevents_lost" })
+	r.Kernel.Fail(uevent.ErrOverrun)
+	r.AwaitType("uevents_lost")
 	if parts, _ := r.inventory(); len(parts) != 9 {
 		t.Errorf("%d parts", len(parts))
 	}
 	remove(t, filepath.Join(r.root, "sys/class/net/eth0"))
-	r.pass(1, rescanEvery)
+	r.Pass(rescanEvery)
 	if parts, _ := r.inventory(); len(parts) != 8 {
 		t.Errorf("%d parts", len(parts))
 	}

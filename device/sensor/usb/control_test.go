@@ -3,9 +3,6 @@ package usb
 import (
 	"encoding/hex"
 	"encoding/json"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -34,24 +31,17 @@ func described(id string, descriptors []byte, authorized string) map[string]stri
 
 // plugRaw is plug without the newline that would be part of the descriptors.
 func (b *bus) plugRaw(port string, attrs map[string]string) {
-	b.t.Helper()
 	b.plug(port, attrs)
 	b.set(port, "descriptors", attrs["descriptors"])
 }
 
 func (b *bus) set(name, attribute, value string) {
-	b.t.Helper()
-	if err := os.WriteFile(filepath.Join(b.sensor.devices(), name, attribute), []byte(value), 0o644); err != nil {
-		b.t.Fatal(err)
-	}
+	b.WriteRaw(onBus+name+"/"+attribute, value)
 }
 
 func (b *bus) get(name, attribute string) string {
-	b.t.Helper()
 	v, err := b.sensor.attribute(name, attribute)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	b.Must(err)
 	return v
 }
 
@@ -59,7 +49,7 @@ func (b *bus) get(name, attribute string) string {
 func controlled(t *testing.T, policy Policy, allow ...Rule) *bus {
 	t.Helper()
 	b := newBus(t)
-	b.use(b.sensor.env.Root, Config{Policy: policy, Allow: allow})
+	b.use(Config{Policy: policy, Allow: allow})
 	b.plug("usb1", map[string]string{"authorized_default": "1"})
 	return b
 }
@@ -75,8 +65,7 @@ func fieldsOf(t *testing.T, r sensor.Reading) map[string]any {
 
 func TestAKeyboardThatIsNotListedStaysOffTheBus(t *testing.T) {
 	b := controlled(t, PolicyEnforce)
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	b.await(beat)
 	if got := b.get("usb1", "authorized_default"); got != "0" {
 		t.Errorf("the controller uses what is plugged in: %q", got)
@@ -94,8 +83,7 @@ func TestAKeyboardThatIsNotListedStaysOffTheBus(t *testing.T) {
 func TestADeviceThatTheKernelLetInIsTakenOffAgain(t *testing.T) {
 	b := controlled(t, PolicyEnforce)
 	b.plugRaw("1-2", described("46f4:0001", stickDescriptors, "1")) // there at the start
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	r := b.await("usb_blocked")
 	if f := fieldsOf(t, r); !r.Alarm || f["looks_like"] != "storage" || b.get("1-2", "authorized") != "0" {
 		t.Errorf("reading %+v fields %v", r, f)
@@ -130,8 +118,7 @@ func TestAListedDeviceIsLetInByWhatItIsAndNotByItsName(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := controlled(t, PolicyEnforce, row.rule)
-			stop := b.start()
-			defer stop()
+			defer b.start()()
 			b.await(beat)
 			b.plugRaw("1-1", row.dev)
 			b.record("good-add-keyboard")
@@ -145,8 +132,7 @@ func TestAListedDeviceIsLetInByWhatItIsAndNotByItsName(t *testing.T) {
 
 func TestWhoeverAuthorisesBehindOurBackIsNoticedAndUndone(t *testing.T) {
 	b := controlled(t, PolicyEnforce)
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	b.await(beat)
 	b.plugRaw("1-1", described("0627:0001", keyboardDescriptors, "0"))
 	b.record("good-add-keyboard")
@@ -169,12 +155,10 @@ func TestWhoeverAuthorisesBehindOurBackIsNoticedAndUndone(t *testing.T) {
 
 func TestAControllerThatComesLaterIsClosedToo(t *testing.T) {
 	b := controlled(t, PolicyEnforce)
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	b.await(beat)
 	b.plug("usb2", map[string]string{"authorized_default": "1"})
-	path := "/devices/pci0000:00/0000:00:05.0/usb2"
-	b.kernel.Say([]byte("add@" + path + "\x00ACTION=add\x00DEVPATH=" + path + "\x00SUBSYSTEM=usb\x00DEVTYPE=usb_device\x00"))
+	b.Kernel.Tell("add", "usb", "/devices/pci0000:00/0000:00:05.0/usb2", "DEVTYPE=usb_device")
 	b.overrun() // its message has been taken when this has
 	b.await("uevents_lost")
 	if got := b.get("usb2", "authorized_default"); got != "0" {
@@ -184,15 +168,10 @@ func TestAControllerThatComesLaterIsClosedToo(t *testing.T) {
 
 func TestABusThatDoesNotObeyIsAnAlarm(t *testing.T) {
 	b := controlled(t, PolicyEnforce)
-	dir := filepath.Join(b.sensor.devices(), "usb1", "authorized_default")
-	if err := os.Remove(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(dir, 0o755); err != nil { // it can be opened and neither read nor written
-		t.Fatal(err)
-	}
-	stop := b.start()
-	defer stop()
+	const attribute = onBus + "usb1/authorized_default"
+	b.Remove(attribute)
+	b.Folder(attribute) // it can be opened and neither read nor written
+	defer b.start()()
 	if r := b.await("usb_block_failed"); !r.Alarm || r.Point != "usb1" || r.Severity != core.SeverityCritical {
 		t.Errorf("reading %+v", r)
 	}
@@ -227,8 +206,7 @@ func TestObservingAndLearningLeaveTheBusAlone(t *testing.T) {
 
 func TestWhatCannotTypeIsLearnedInCalm(t *testing.T) {
 	b := controlled(t, PolicyLearn)
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	b.await(beat)
 	b.plugRaw("1-1", described("46f4:0001", stickDescriptors, "1"))
 	b.record("good-add-keyboard")
@@ -266,12 +244,10 @@ func TestAStickThatGrowsAKeyboardIsCriticalUnderEveryPolicy(t *testing.T) {
 func TestADeviceThatChangesInPlaceIsReadAgain(t *testing.T) {
 	b := controlled(t, PolicyObserve)
 	b.plugRaw("1-1", described("46f4:0001", stickDescriptors, "1"))
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	b.await(beat)
 	b.set("1-1", "descriptors", string(keyboardDescriptors))
-	path := devices + "/1-1/1-1:1.0"
-	b.kernel.Say([]byte("bind@" + path + "\x00ACTION=bind\x00DEVPATH=" + path + "\x00SUBSYSTEM=usb\x00DEVTYPE=usb_interface\x00"))
+	b.Kernel.Tell("bind", "usb", devices+"/1-1/1-1:1.0", "DEVTYPE=usb_interface")
 	if r := b.await("usb_attached"); !r.Alarm || !strings.Contains(string(r.Fields), `"grew":["03:01:01"]`) {
 		t.Errorf("reading %+v %s", r, r.Fields)
 	}
@@ -301,8 +277,7 @@ func TestADeviceThatWasReadInHalvesIsNoOtherOne(t *testing.T) {
 
 func TestTheInventoryHasPartsAndIsToldAnewWhenTheBusIsQuiet(t *testing.T) {
 	b := controlled(t, PolicyObserve)
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	if inv := b.await("inventory"); inv.Kind != sensor.Inventory || len(inv.Parts) != 0 {
 		t.Errorf("inventory %+v", inv)
 	}
@@ -310,10 +285,7 @@ func TestTheInventoryHasPartsAndIsToldAnewWhenTheBusIsQuiet(t *testing.T) {
 	b.plugRaw("1-1", described("46f4:0001", stickDescriptors, "1"))
 	b.record("good-add-keyboard")
 	b.await("usb_attached")
-	for b.clock.Waiters() < 2 {
-		runtime.Gosched()
-	}
-	b.clock.Advance(settle)
+	b.PassWith(2, settle)
 	inv := b.await("inventory")
 	if len(inv.Parts) != 1 || inv.Parts[0].Place != "1-1" || !strings.Contains(inv.Parts[0].Identity, hashOf(stickDescriptors)) {
 		t.Errorf("parts %+v", inv.Parts)

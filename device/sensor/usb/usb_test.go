@@ -1,21 +1,17 @@
 package usb
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 	"github.com/interlock-security/interlock/device/sensor/internal/uevent"
-	"github.com/interlock-security/interlock/device/sensor/internal/uevent/ueventtest"
 )
 
 func recorded(t testing.TB, name string) []byte {
@@ -30,103 +26,64 @@ func recorded(t testing.TB, name string) []byte {
 // bus is a machine for the driver: sysfs in a folder and a kernel that says
 // what the test says.
 type bus struct {
-	t        *testing.T
-	sensor   *Sensor
-	clock    *clocktest.Clock
-	kernel   *ueventtest.Kernel
-	readings chan sensor.Reading
+	*sensortest.Rig
+	t      *testing.T
+	sensor *Sensor
 }
 
 func newBus(t *testing.T) *bus {
-	b := &bus{t: t, clock: clocktest.New(time.Unix(1_700_000_000, 0)), kernel: ueventtest.New(), readings: make(chan sensor.Reading, 256)}
-	b.use(t.TempDir(), Config{})
-	if err := os.MkdirAll(filepath.Join(b.sensor.sysfs, "bus/usb/devices"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	t.Helper()
+	b := &bus{Rig: sensortest.New(t), t: t}
+	b.use(Config{})
+	b.Folder(onBus)
 	return b
 }
 
-// use makes the driver of a machine.
-func (b *bus) use(root string, c Config) {
-	b.t.Helper()
-	s, err := New(sensor.Env{ID: core.MustID[core.SensorID]("usb"), Clock: b.clock, Root: root}, c)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	s.open = b.kernel.Open
-	b.sensor = s
+// use makes the driver.
+func (b *bus) use(c Config) {
+	s, err := New(b.Env, c)
+	b.Must(err)
+	b.sensor, s.open = s, b.Kernel.Open
 }
 
-const devices = "/devices/pci0000:00/0000:00:04.0/usb1"
+const (
+	onBus   = "sys/bus/usb/devices/"
+	devices = "/devices/pci0000:00/0000:00:04.0/usb1"
+)
 
 // plug puts a device into sysfs as the kernel does: a folder below /devices and
 // a link to it from the bus.
 func (b *bus) plug(port string, attrs map[string]string) {
-	b.t.Helper()
-	dir := filepath.Join(b.sensor.sysfs, devices, port)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		b.t.Fatal(err)
-	}
-	for k, v := range attrs {
-		if err := os.WriteFile(filepath.Join(dir, k), []byte(v+"\n"), 0o644); err != nil {
-			b.t.Fatal(err)
-		}
-	}
-	if err := os.Symlink(dir, filepath.Join(b.sensor.sysfs, "bus/usb/devices", port)); err != nil {
-		b.t.Fatal(err)
-	}
+	dir := filepath.Join("sys", devices, port)
+	b.Folder(dir)
+	b.WriteAll(dir, attrs)
+	b.Link(onBus+port, dir)
 }
 
 func (b *bus) unplug(port string) {
-	b.t.Helper()
-	for _, p := range []string{filepath.Join(b.sensor.sysfs, "bus/usb/devices", port), filepath.Join(b.sensor.sysfs, devices, port)} {
-		if err := os.RemoveAll(p); err != nil {
-			b.t.Fatal(err)
-		}
-	}
+	b.Remove(onBus + port)
+	b.Remove(filepath.Join("sys", devices, port))
 }
 
-func (b *bus) start() (stop func()) {
-	ctx, cancel := context.WithCancel(b.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- b.sensor.Run(ctx, func(r sensor.Reading) { b.readings <- r }) }()
-	return func() {
-		cancel()
-		if err := <-ended; err != nil {
-			b.t.Errorf("Run: %v", err)
-		}
-	}
-}
+func (b *bus) start() (stop func()) { return b.Run(b.sensor) }
+func (b *bus) overrun()             { b.Kernel.Fail(uevent.ErrOverrun) }
+func (b *bus) record(msg string)    { b.Kernel.Say(recorded(b.t, msg)) }
 
-func (b *bus) overrun()          { b.kernel.Fail(uevent.ErrOverrun) }
-func (b *bus) record(msg string) { b.kernel.Say(recorded(b.t, msg)) }
-
-// beat is the type of a reading that only says that the driver is alive; the
+// await returns the next reading of a type. The type of a beat is none; the
 // first comes when the start is over.
-const beat = ""
-
 func (b *bus) await(kind string) sensor.Reading {
 	b.t.Helper()
-	deadline := time.After(20 * time.Second)
-	for {
-		select {
-		case r := <-b.readings:
-			if r.Type == kind {
-				return r
-			}
-		case <-deadline:
-			b.t.Fatalf("no %s", kind)
-		}
-	}
+	return b.AwaitType(kind)
 }
+
+const beat = ""
 
 var keyboard = map[string]string{"idVendor": "0627", "idProduct": "0001", "product": "QEMU USB Keyboard", "serial": "68284-1-1", "bDeviceClass": "00"}
 
 func TestAPluggedKeyboardAlarmsAndIsDescribed(t *testing.T) {
 	b := newBus(t)
 	b.plug("1-2", map[string]string{"idVendor": "1d6b", "product": "our dongle"})
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	if inv := b.await("inventory"); len(inv.Parts) != 1 || inv.Parts[0].About["product"] != "our dongle" {
 		t.Errorf("inventory %+v", inv.Parts)
 	}
@@ -152,8 +109,7 @@ func TestAPluggedKeyboardAlarmsAndIsDescribed(t *testing.T) {
 func TestADeviceOfTheInventoryIsMissed(t *testing.T) {
 	b := newBus(t)
 	b.plug("1-1", keyboard)
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	b.await(beat)
 	b.unplug("1-1")
 	b.record("good-remove-keyboard")
@@ -169,8 +125,7 @@ func TestADeviceOfTheInventoryIsMissed(t *testing.T) {
 
 func TestLostMessagesAreMendedByALook(t *testing.T) {
 	b := newBus(t)
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	b.await(beat)
 	b.plug("1-1", keyboard) // its message is among the lost ones
 	b.overrun()
@@ -180,14 +135,10 @@ func TestLostMessagesAreMendedByALook(t *testing.T) {
 
 func TestTheClockFindsWhatNoMessageTold(t *testing.T) {
 	b := newBus(t)
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	b.await(beat)
 	b.plug("1-1", keyboard)
-	for b.clock.Waiters() == 0 {
-		runtime.Gosched()
-	}
-	b.clock.Advance(rescanEvery)
+	b.Pass(rescanEvery)
 	b.await("usb_attached")
 }
 
@@ -195,19 +146,17 @@ func TestADeviceThatCameWhileTheDriverWasDownAlarms(t *testing.T) {
 	b := newBus(t)
 	b.start()()
 	b.plug("1-1", keyboard)
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	b.await("usb_attached")
 }
 
 func TestNonsenseOnTheSocketIsReportedAndHurtsNothing(t *testing.T) {
 	b := newBus(t)
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	b.await(beat)
 	b.record("bad-path-traversal")
 	b.await("uevent_refused")
-	b.kernel.Fail(uevent.ErrForeign)
+	b.Kernel.Fail(uevent.ErrForeign)
 	b.await("uevent_refused")
 	b.plug("1-1", keyboard)
 	b.record("good-add-keyboard")
@@ -216,8 +165,7 @@ func TestNonsenseOnTheSocketIsReportedAndHurtsNothing(t *testing.T) {
 
 func TestHostileStringsOfADeviceAreMadeHarmless(t *testing.T) {
 	b := newBus(t)
-	stop := b.start()
-	defer stop()
+	defer b.start()()
 	b.await(beat)
 	b.plug("1-1", map[string]string{"product": "\x1b[2J\n{\"type\":\"ok\"}", "serial": strings.Repeat("A", 4000), "manufacturer": "\xff\xfe\u202e"})
 	b.record("good-add-keyboard")
