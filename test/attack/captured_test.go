@@ -486,7 +486,11 @@ func (a *assault) approvedPasses() {
 	if now.Contained || now.Fenced || now.Stopped || now.Relay != "allowed" || len(now.Latches) != 0 {
 		a.t.Errorf("after an approved release and reset: %+v", now)
 	}
-	for _, typ := range []link.OrderType{link.OrderZeroize, link.OrderRetire, link.OrderBaseline, link.OrderUpdate} {
+	baseline := a.order(link.OrderBaseline)
+	if res := a.p.send(idOf(a.t, baseline), seal(a.t, baseline, a.approvals(baseline)...)); res.Outcome != link.OutcomeFailed || !strings.Contains(res.Detail, "learns nothing") {
+		a.t.Errorf("an approved baseline for a sensor that learns nothing: %s, %s", res.Outcome, res.Detail)
+	}
+	for _, typ := range []link.OrderType{link.OrderZeroize, link.OrderRetire, link.OrderUpdate} {
 		payload := a.order(typ)
 		a.refuse("an approved "+string(typ), "this build cannot", payload, a.approvals(payload)...)
 	}
