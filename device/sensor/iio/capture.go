@@ -70,6 +70,7 @@ func (c *capture) run(ctx context.Context, emit func(sensor.Reading)) error {
 	r := &recording{capture: c, emit: emit, came: c.sensor.since(), spreads: make([]spread, len(c.elements))}
 	if c.sensor.named() && len(c.beside) > 0 {
 		r.around = newLooking(c.sensor, c.beside, emit)
+		defer r.around.files.Close()
 	}
 	buf := make([]byte, 32<<10)
 	for ctx.Err() == nil {

@@ -23,6 +23,7 @@ type looking struct {
 	beat   time.Time
 	due    map[string]time.Time // slow channels beside fast ones
 	turns  map[string]*spread   // rates of turn since the last chunk
+	files  sysfs.Files          // open for a chunk
 }
 
 // slowly is how often a slow channel is read beside a fast one.
@@ -31,6 +32,7 @@ const slowly = time.Second
 // look reads every channel, at the configured rate, until ctx ends.
 func (s *Sensor) look(ctx context.Context, list []channel, emit func(sensor.Reading)) error {
 	l := newLooking(s, list, emit)
+	defer l.files.Close()
 	l.full = s.full(list)
 	period := time.Duration(float64(time.Second) / s.cfg.rate(list, false))
 	for {
@@ -100,7 +102,7 @@ func (l *looking) once(now time.Time) error {
 }
 
 func (l *looking) read(c channel) (float64, error) {
-	raw, err := sysfs.Float(c.file)
+	raw, err := l.files.Float(c.file)
 	if err != nil {
 		return 0, err
 	}
@@ -113,6 +115,7 @@ func (l *looking) flush(now time.Time) {
 		return
 	}
 	l.beat = now
+	l.files.Close()
 	if len(l.wave) > 0 {
 		l.emit(sensor.Reading{Kind: sensor.Waveform, Point: pointAccel, Lively: livelyAxes(l.list, l.sensor.cfg), Wave: &sensor.Wave{Full: l.full, Samples: l.wave}})
 		l.wave = nil

@@ -22,15 +22,20 @@ const maxSize = 4 << 10
 // Read returns what a file says, without the space around it. It is what drivers
 // do all day, so it goes to the kernel without the detour of an [os.File].
 func Read(path string) (string, error) {
-	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) })
+	fd, err := open(path)
 	if err != nil {
-		return "", &os.PathError{Op: "open", Path: path, Err: err}
+		return "", err
 	}
 	defer func() { _ = unix.Close(fd) }()
+	return readAll(fd, path)
+}
+
+// readAll reads from the beginning, where the kernel makes the text anew.
+func readAll(fd int, path string) (string, error) {
 	var b [maxSize]byte
 	n := 0
 	for n < len(b) {
-		more, err := retry(func() (int, error) { return unix.Read(fd, b[n:]) })
+		more, err := retry(func() (int, error) { return unix.Pread(fd, b[n:], int64(n)) })
 		if err != nil {
 			return "", &os.PathError{Op: "read", Path: path, Err: err}
 		}
@@ -40,6 +45,47 @@ func Read(path string) (string, error) {
 		n += more
 	}
 	return strings.TrimSpace(string(b[:n])), nil
+}
+
+// Files are attributes that are read many times a second: each is opened once and
+// read anew until Close. A file that was put in the place of another one is seen
+// after that.
+type Files struct{ open map[string]int }
+
+// Float returns the number that a file says now.
+func (f *Files) Float(path string) (float64, error) {
+	fd, known := f.open[path]
+	if !known {
+		var err error
+		if fd, err = open(path); err != nil {
+			return 0, err
+		}
+		if f.open == nil {
+			f.open = map[string]int{}
+		}
+		f.open[path] = fd
+	}
+	text, err := readAll(fd, path)
+	if err != nil {
+		return 0, err
+	}
+	return Number(text)
+}
+
+// Close closes them; the next read opens anew.
+func (f *Files) Close() {
+	for path, fd := range f.open {
+		_ = unix.Close(fd)
+		delete(f.open, path)
+	}
+}
+
+func open(path string) (int, error) {
+	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) })
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fd, nil
 }
 
 // retry does again what a signal interrupted.

@@ -44,6 +44,35 @@ func TestAFileIsReadAndSet(t *testing.T) {
 	}
 }
 
+func TestFilesAreReadAnewAndSeeAnotherFileAfterClose(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "in_accel_x_raw")
+	set := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var files Files
+	defer files.Close()
+	if _, err := files.Float(path); !Gone(err) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	for text, want := range map[string]float64{"12\n": 12, "-7\n": -7} {
+		set(path, text)
+		if v, err := files.Float(path); err != nil || v != want {
+			t.Errorf("%q is read as %v, %v", text, v, err)
+		}
+	}
+	set(path+".new", "99\n")
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+	files.Close()
+	if v, err := files.Float(path); err != nil || v != 99 {
+		t.Errorf("after Close: %v, %v", v, err)
+	}
+}
+
 func FuzzNumber(f *testing.F) {
 	f.Add("12000")
 	f.Add("nan")
