@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -18,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/device/internal/devicetest"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 	"github.com/interlock-security/interlock/device/sensor/neighbour"
 	"github.com/interlock-security/interlock/device/sensor/neighbour/frametest"
 )
@@ -28,13 +27,12 @@ import (
 // lab is a device and a segment: two network namespaces with a cable between
 // them. eth0 is the device's card; what the test sends comes out of the cable.
 type lab struct {
-	t        *testing.T
-	clock    *clocktest.Clock
-	readings chan sensor.Reading
-	device   netns.NsHandle
-	nl       *netlink.Handle
-	segment  int // a packet socket at the cable's other end
-	own      net.HardwareAddr
+	*sensortest.Rig
+	t       *testing.T
+	device  netns.NsHandle
+	nl      *netlink.Handle
+	segment int // a packet socket at the cable's other end
+	own     net.HardwareAddr
 }
 
 var (
@@ -47,37 +45,16 @@ var (
 
 func newLab(t *testing.T, c neighbour.Config) *lab {
 	t.Helper()
-	devicetest.NeedsRoot(t, "a network namespace")
-	l := &lab{t: t, readings: make(chan sensor.Reading, 4096), clock: clocktest.New(time.Unix(1_800_000_000, 0))}
-	ctx, cancel := context.WithCancel(context.Background())
-	ready, ended := make(chan error, 1), make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the runtime throws the thread away
-		if err := l.build(); err != nil {
-			ready <- err
-			return
-		}
-		s, err := neighbour.New(sensor.Env{ID: core.MustID[core.SensorID]("net"), Clock: l.clock}, c)
-		ready <- err
-		if err == nil {
-			ended <- s.Run(ctx, func(r sensor.Reading) { l.readings <- r })
-		}
-	}()
-	l.must(<-ready)
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-		_ = unix.Close(l.segment)
-		l.nl.Close()
-		_ = l.device.Close()
-	})
-	l.await("listening", func(r sensor.Reading) bool { return r.Kind == sensor.Beat })
+	l := emptyLab(t)
+	l.Env.Root = "" // the kernel is a real one
+	s, err := neighbour.New(l.Env, c)
+	l.Must(err)
+	t.Cleanup(l.Run(sensortest.Inside{Sensor: s, Namespace: l.device}))
+	l.AwaitKind(sensor.Beat) // it listens
 	return l
 }
 
-// build makes the segment first and leaves the thread in the device's namespace.
+// build makes the segment first; the thread ends in the device's namespace.
 func (l *lab) build() error {
 	segment, err := netns.New()
 	if err != nil {
@@ -109,13 +86,11 @@ func (l *lab) build() error {
 // emptyLab is a lab without a driver in it.
 func emptyLab(t *testing.T) *lab {
 	t.Helper()
-	l := &lab{t: t}
+	devicetest.NeedsRoot(t, "a network namespace")
+	l := &lab{Rig: sensortest.New(t), t: t}
 	ready := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the runtime throws the thread away
-		ready <- l.build()
-	}()
-	l.must(<-ready)
+	sensortest.OnThread(func() { ready <- l.build() })
+	l.Must(<-ready)
 	t.Cleanup(func() {
 		_ = unix.Close(l.segment)
 		l.nl.Close()
@@ -165,47 +140,11 @@ func (l *lab) plug(segment netns.NsHandle) error {
 	return unix.Bind(l.segment, &unix.SockaddrLinklayer{Protocol: all, Ifindex: cable.Attrs().Index})
 }
 
-func (l *lab) must(err error) {
-	l.t.Helper()
-	if err != nil {
-		l.t.Fatal(err)
-	}
-}
-
 // send puts a frame on the wire.
 func (l *lab) send(frame []byte) {
 	l.t.Helper()
 	if _, err := unix.Write(l.segment, frame); err != nil {
 		l.t.Fatal(err)
-	}
-}
-
-// advance lets so much time pass, once the driver waits for it.
-func (l *lab) advance() {
-	l.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for l.clock.Waiters() == 0 {
-		if time.Now().After(deadline) {
-			l.t.Fatal("the driver waits for no time")
-		}
-		runtime.Gosched()
-	}
-	l.clock.Advance(10 * time.Second)
-}
-
-// await returns the first reading that fits; the deadline only bounds a failure.
-func (l *lab) await(what string, fits func(sensor.Reading) bool) sensor.Reading {
-	l.t.Helper()
-	deadline := time.After(20 * time.Second)
-	for {
-		select {
-		case r := <-l.readings:
-			if fits(r) {
-				return r
-			}
-		case <-deadline:
-			l.t.Fatalf("no reading: %s", what)
-		}
 	}
 }
 
@@ -246,7 +185,7 @@ func TestNeighboursAreHeardInEveryWay(t *testing.T) {
 		{"ra", frametest.RouterAdvert(net.HardwareAddr{0, 1, 2, 3, 4, 7}, ip("fe80::7"), 1800), net.HardwareAddr{0, 1, 2, 3, 4, 7}, map[string]string{"ip": "fe80::7"}},
 	} {
 		l.send(c.frame)
-		r := l.await(c.via, seen(c.mac))
+		r := l.Await(c.via, seen(c.mac))
 		p := r.Parts[0]
 		if p.Place != "eth0" || p.About["via"] != c.via {
 			t.Errorf("%s: %+v", c.via, p)
@@ -262,7 +201,7 @@ func TestNeighboursAreHeardInEveryWay(t *testing.T) {
 func TestTheSwitchSaysWhichSocketThisIs(t *testing.T) {
 	l := newLab(t, neighbour.Config{Interfaces: []string{"eth0"}})
 	l.send(frametest.LLDP(mac1, mac1, "ge-0/0/7", "hall-1-sw"))
-	r := l.await("the port", func(r sensor.Reading) bool {
+	r := l.Await("the port", func(r sensor.Reading) bool {
 		return r.Kind == sensor.Sighting && r.Parts[0].Class == "switch-port"
 	})
 	if p := r.Parts[0]; p.Identity != mac1.String()+" ge-0/0/7" || p.About["host"] != "hall-1-sw" {
@@ -276,7 +215,7 @@ func TestGatewaysServersAndRoutersAreSightedAsSuch(t *testing.T) {
 	l.send(frametest.DHCPOffer(mac1, gateway, mac2))
 	l.send(frametest.RouterAdvert(mac1, ip("fe80::1"), 1800))
 	for _, want := range []string{"gateway 192.0.2.1 " + mac1.String(), "dhcp-server 192.0.2.1", "router " + mac1.String()} {
-		l.await(want, func(r sensor.Reading) bool {
+		l.Await(want, func(r sensor.Reading) bool {
 			return r.Kind == sensor.Sighting && r.Parts[0].Class+" "+r.Parts[0].Identity == want
 		})
 	}
@@ -290,14 +229,14 @@ func TestASecondDHCPServerIsAnAlarm(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, c)
 			l.send(frametest.DHCPOffer(mac1, gateway, mac2))
-			l.await("the right one", seen(mac1))
+			l.Await("the right one", seen(mac1))
 			l.send(frametest.DHCPOffer(mac3, ip("192.0.2.66"), mac2))
-			r := l.await("the second one", pulse("dhcp_rogue"))
+			r := l.Await("the second one", pulse("dhcp_rogue"))
 			if f := fields(t, r); !r.Alarm || r.Severity != core.SeverityHigh || f["server"] != "192.0.2.66" || f["mac"] != mac3.String() {
 				t.Errorf("%+v %s", r, r.Fields)
 			}
 			l.send(frametest.DHCPRequest(mac2, "cam", "", ip("192.0.2.67")))
-			if f := fields(t, l.await("a client chose a third one", pulse("dhcp_rogue"))); f["client"] != mac2.String() || f["server"] != "192.0.2.67" {
+			if f := fields(t, l.Await("a client chose a third one", pulse("dhcp_rogue"))); f["client"] != mac2.String() || f["server"] != "192.0.2.67" {
 				t.Errorf("%v", f)
 			}
 		})
@@ -307,9 +246,9 @@ func TestASecondDHCPServerIsAnAlarm(t *testing.T) {
 func TestAnotherNetworkCardWithTheGatewaysAddressIsAnAlarm(t *testing.T) {
 	l := newLab(t, neighbour.Config{Interfaces: []string{"eth0"}})
 	l.send(frametest.ARP(mac1, gateway, own))
-	l.await("the gateway", seen(mac1))
+	l.Await("the gateway", seen(mac1))
 	l.send(frametest.ARP(mac3, gateway, gateway))
-	r := l.await("the gateway's address moves", pulse("gateway_changed"))
+	r := l.Await("the gateway's address moves", pulse("gateway_changed"))
 	if f := fields(t, r); !r.Alarm || f["was"] != mac1.String() || f["mac"] != mac3.String() || f["randomised"] != true {
 		t.Errorf("%s", r.Fields)
 	}
@@ -318,12 +257,12 @@ func TestAnotherNetworkCardWithTheGatewaysAddressIsAnAlarm(t *testing.T) {
 func TestTheKernelsOwnTableIsHeard(t *testing.T) {
 	l := newLab(t, neighbour.Config{Interfaces: []string{"eth0"}, Gateways: map[string]string{"192.0.2.1": "00-1B-21-01-01-01"}})
 	eth0, err := l.nl.LinkByName("eth0")
-	l.must(err)
-	l.must(l.nl.NeighSet(&netlink.Neigh{LinkIndex: eth0.Attrs().Index, State: netlink.NUD_REACHABLE, IP: gateway.AsSlice(), HardwareAddr: mac2}))
-	if f := fields(t, l.await("the kernel's gateway", pulse("gateway_changed"))); f["via"] != "kernel" || f["was"] != mac1.String() {
+	l.Must(err)
+	l.Must(l.nl.NeighSet(&netlink.Neigh{LinkIndex: eth0.Attrs().Index, State: netlink.NUD_REACHABLE, IP: gateway.AsSlice(), HardwareAddr: mac2}))
+	if f := fields(t, l.Await("the kernel's gateway", pulse("gateway_changed"))); f["via"] != "kernel" || f["was"] != mac1.String() {
 		t.Errorf("%v", f)
 	}
-	if r := l.await("the kernel's neighbour", seen(mac2)); r.Parts[0].About["via"] != "kernel" {
+	if r := l.Await("the kernel's neighbour", seen(mac2)); r.Parts[0].About["via"] != "kernel" {
 		t.Errorf("%+v", r.Parts[0])
 	}
 }
@@ -331,7 +270,7 @@ func TestTheKernelsOwnTableIsHeard(t *testing.T) {
 func TestWhoClaimsThisMachinesAddressIsAnAlarm(t *testing.T) {
 	l := newLab(t, neighbour.Config{Interfaces: []string{"eth0"}})
 	l.send(frametest.ARP(mac3, own, own))
-	if f := fields(t, l.await("a conflict", pulse("address_conflict"))); f["own"] != true || f["mac"] != mac3.String() {
+	if f := fields(t, l.Await("a conflict", pulse("address_conflict"))); f["own"] != true || f["mac"] != mac3.String() {
 		t.Errorf("%v", f)
 	}
 }
@@ -343,19 +282,19 @@ func TestNothingIsSent(t *testing.T) {
 	for i := range byte(50) {
 		mac := net.HardwareAddr{0, 0x1b, 0x21, 9, 9, i}
 		l.send(frametest.ARP(mac, netip.AddrFrom4([4]byte{192, 0, 2, 100 + i}), ip("192.0.2.254")))
-		l.await("heard", seen(mac))
+		l.Await("heard", seen(mac))
 	}
 	for range 3 {
-		l.advance()
-		l.await("a look", func(r sensor.Reading) bool { return r.Kind == sensor.Beat })
+		l.Pass(10 * time.Second)
+		l.Await("a look", func(r sensor.Reading) bool { return r.Kind == sensor.Beat })
 	}
-	l.must(unix.SetNonblock(l.segment, true))
+	l.Must(unix.SetNonblock(l.segment, true))
 	for range l.sent() {
 		t.Error("the device sent something")
 	}
 	// The kernel's own answer shows that the wire is read.
 	l.send(frametest.ARP(mac1, ip("192.0.2.21"), own))
-	l.await("a question to the device", seen(mac1))
+	l.Await("a question to the device", seen(mac1))
 	if l.sent() != 1 {
 		t.Error("the kernel's answer is not on the wire: this test reads nothing")
 	}
@@ -387,9 +326,9 @@ func TestTheKernelFiltersWhatIsNotListenedFor(t *testing.T) {
 	}
 	l.send(frametest.VLAN(mac1, ip("192.0.2.21")))
 	l.send(frametest.ARP(mac2, ip("192.0.2.22"), own))
-	l.await("the ARP behind it", seen(mac2))
-	l.advance()
-	r := l.await("how much was heard", func(r sensor.Reading) bool { return r.Kind == sensor.Measure && r.Value > 0 })
+	l.Await("the ARP behind it", seen(mac2))
+	l.Pass(10 * time.Second)
+	r := l.Await("how much was heard", func(r sensor.Reading) bool { return r.Kind == sensor.Measure && r.Value > 0 })
 	if r.Point != "eth0" || r.Value != 1 {
 		t.Errorf("%g frames came through at %s, want the one of ARP", r.Value, r.Point)
 	}
@@ -400,33 +339,32 @@ func TestAnInterfaceThatCantBeHeardIsAFault(t *testing.T) {
 	broken := func(name string) func(sensor.Reading) bool {
 		return func(r sensor.Reading) bool { return r.Kind == sensor.Broken && r.Point == name }
 	}
-	l.advance()
-	if r := l.await("eth7 is not there", broken("eth7")); !strings.Contains(string(r.Fields), "no such interface") {
+	l.Pass(10 * time.Second)
+	if r := l.Await("eth7 is not there", broken("eth7")); !strings.Contains(string(r.Fields), "no such interface") {
 		t.Errorf("%s", r.Fields)
 	}
 	eth0, err := l.nl.LinkByName("eth0")
-	l.must(err)
-	l.must(l.nl.LinkSetDown(eth0))
-	l.advance()
-	l.await("eth0 is off", broken("eth0"))
-	l.must(l.nl.LinkSetUp(eth0))
-	l.advance()
-	l.await("eth0 is heard again", func(r sensor.Reading) bool { return r.Kind == sensor.Measure && r.Point == "eth0" })
+	l.Must(err)
+	l.Must(l.nl.LinkSetDown(eth0))
+	l.Pass(10 * time.Second)
+	l.Await("eth0 is off", broken("eth0"))
+	l.Must(l.nl.LinkSetUp(eth0))
+	l.Pass(10 * time.Second)
+	l.Await("eth0 is heard again", func(r sensor.Reading) bool { return r.Kind == sensor.Measure && r.Point == "eth0" })
 	l.send(frametest.ARP(mac1, ip("192.0.2.21"), own))
-	l.await("a neighbour behind it", seen(mac1))
-	l.must(l.nl.LinkDel(eth0))
-	l.advance()
-	l.await("eth0 is gone", broken("eth0"))
+	l.Await("a neighbour behind it", seen(mac1))
+	l.Must(l.nl.LinkDel(eth0))
+	l.Pass(10 * time.Second)
+	l.Await("eth0 is gone", broken("eth0"))
 }
 
 func TestTheSelfTestHearsAndSaysWhereItHeardNothing(t *testing.T) {
 	devicetest.NeedsRoot(t, "a network namespace")
-	l := &lab{t: t}
+	l := &lab{Rig: sensortest.New(t), t: t}
 	ready, found := make(chan error, 1), make(chan []sensor.Finding, 1)
 	ctx, stop := context.WithTimeout(context.Background(), time.Second)
 	defer stop()
-	go func() {
-		runtime.LockOSThread()
+	sensortest.OnThread(func() {
 		err := l.build()
 		ready <- err
 		if err != nil {
@@ -444,8 +382,8 @@ func TestTheSelfTestHearsAndSaysWhereItHeardNothing(t *testing.T) {
 		go l.speak(done)
 		found <- append(quiet, s.SelfTest(again)...)
 		close(done)
-	}()
-	l.must(<-ready)
+	})
+	l.Must(<-ready)
 	results := map[string][]sensor.Result{}
 	for _, f := range <-found {
 		results[f.Check] = append(results[f.Check], f.Result)

@@ -6,40 +6,19 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/vishvananda/netns"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/internal/devicetest"
 	"github.com/interlock-security/interlock/device/monitor"
 	"github.com/interlock-security/interlock/device/monitor/known"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sensortest"
 	"github.com/interlock-security/interlock/device/sensor/neighbour"
 	"github.com/interlock-security/interlock/device/sensor/neighbour/frametest"
 )
-
-// inside runs a driver in the lab's network namespace.
-type inside struct {
-	*neighbour.Sensor
-	ns netns.NsHandle
-}
-
-func (s inside) Run(ctx context.Context, emit func(sensor.Reading)) error {
-	ended := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the runtime throws the thread away
-		if err := netns.Set(s.ns); err != nil {
-			ended <- err
-			return
-		}
-		ended <- s.Sensor.Run(ctx, emit)
-	}()
-	return <-ended
-}
 
 // house is a monitor over the lab: the driver and the judge as the agent puts
 // them together, on the machine's own clock.
@@ -56,24 +35,24 @@ var segment = core.MustID[core.SensorID]("segment")
 func (l *lab) house(memory map[string][]byte) *house {
 	l.t.Helper()
 	driver, err := neighbour.New(sensor.Env{ID: segment, Clock: core.SystemClock{}}, neighbour.Config{Interfaces: []string{"eth0"}})
-	l.must(err)
+	l.Must(err)
 	judge, err := known.New(known.Config{Learn: -1, Alarm: true})
-	l.must(err)
+	l.Must(err)
 	h := &house{lab: l, events: make(chan monitor.Event, 4096), kept: map[string][]byte{}}
 	h.m, err = monitor.New(monitor.Config{
-		Sensors: []sensor.Sensor{inside{driver, l.device}}, Clock: core.SystemClock{}, Log: slog.New(slog.DiscardHandler),
+		Sensors: []sensor.Sensor{sensortest.Inside{Sensor: driver, Namespace: l.device}}, Clock: core.SystemClock{}, Log: slog.New(slog.DiscardHandler),
 		Judges: map[core.SensorID][]monitor.Named{segment: {{Name: "known", Judge: judge}}},
 		Memory: map[core.SensorID]map[string][]byte{segment: memory},
 		Keep:   func(_ core.SensorID, memory map[string][]byte) { h.kept = memory },
 		Sink:   func(e monitor.Event) { h.events <- e },
 	})
-	l.must(err)
+	l.Must(err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- h.m.Run(ctx) }()
 	h.stop = func() {
 		stop()
-		l.must(<-ended)
+		l.Must(<-ended)
 	}
 	l.t.Cleanup(stop)
 	h.event("inventory")
@@ -111,7 +90,7 @@ func TestANewStationIsToldAcceptedAndKnownAfterARestart(t *testing.T) {
 	if err := h.m.Accept(segment, strings.Repeat("0", 64)); core.KindOf(err) != core.KindConflict {
 		t.Errorf("another list: %v", err)
 	}
-	l.must(h.m.Accept(segment, sum))
+	l.Must(h.m.Accept(segment, sum))
 	h.stop()
 
 	again := l.house(h.kept)

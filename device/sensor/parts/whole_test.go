@@ -139,8 +139,7 @@ func TestAClassThatCannotBeReadIsAFaultOfTheSensor(t *testing.T) {
 	h.event(component.TypeLearned)
 	size := filepath.Join(root, "sys/devices/system/memory/block_size_bytes")
 	write(t, size, "much")
-	path := "/devices/system/memory/memory4"
-	h.kernel.Say([]byte("add@" + path + "\x00ACTION=add\x00DEVPATH=" + path + "\x00SUBSYSTEM=memory\x00"))
+	h.kernel.Tell("add", "memory", "/devices/system/memory/memory4")
 	lost, before := h.event("sensor_lost")
 	if lost["point"] != "memory" || strings.Contains(before, component.TypeRemoved) {
 		t.Errorf("told %v after %s", lost, before)
