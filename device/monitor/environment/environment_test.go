@@ -11,6 +11,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/monitor"
+	"github.com/interlock-security/interlock/device/monitor/internal/judgetest"
 	"github.com/interlock-security/interlock/device/sensor"
 )
 
@@ -44,12 +45,7 @@ func (r *room) is(point string, unit sensor.Unit, v float64, seconds int) (said 
 
 func (r *room) once(point string, unit sensor.Unit, v float64) (said []string) {
 	r.now = r.now.Add(time.Second)
-	var all []sensor.Reading
-	if next := r.j.Next(); !next.IsZero() && !r.now.Before(next) {
-		all = r.j.Tick(r.now)
-	}
-	all = append(all, r.j.Judge(r.now, sensor.Reading{Kind: sensor.Measure, Point: point, Value: v, Unit: unit})...)
-	for _, x := range all {
+	for _, x := range judgetest.Measure(r.j, r.now, judgetest.Point{Name: point, Unit: unit}, v) {
 		r.heard = append(r.heard, x)
 		switch {
 		case x.Kind == sensor.Broken:
@@ -61,23 +57,9 @@ func (r *room) once(point string, unit sensor.Unit, v float64) (said []string) {
 		default:
 			said = append(said, "-"+x.Type)
 		}
-		r.documented(x)
+		judgetest.Documented(r.t, Doc, x)
 	}
 	return said
-}
-
-func (r *room) documented(x sensor.Reading) {
-	if x.Kind != sensor.Level {
-		return
-	}
-	for _, word := range []string{x.Type, x.Clear} {
-		i := slices.IndexFunc(Doc.Events, func(d sensor.EventDoc) bool { return d.Type == word })
-		if i < 0 {
-			r.t.Errorf("nothing describes %s", word)
-		} else if d := Doc.Events[i]; word == x.Type && (d.Severity != x.Severity || d.Alarm != x.Alarm) {
-			r.t.Errorf("%s is %s, alarm %v; it is described as %s, %v", word, x.Severity, x.Alarm, d.Severity, d.Alarm)
-		}
-	}
 }
 
 func (r *room) want(what string, got []string, want ...string) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/monitor"
+	"github.com/interlock-security/interlock/device/monitor/internal/judgetest"
 	"github.com/interlock-security/interlock/device/sensor"
 )
 
@@ -36,34 +37,19 @@ func newScope(t *testing.T, rails ...Rail) *scope {
 // is takes one value, a tenth of a second after the one before.
 func (s *scope) is(point string, unit sensor.Unit, v float64) (said []string) {
 	s.now = s.now.Add(100 * time.Millisecond)
-	var all []sensor.Reading
-	if next := s.j.Next(); !next.IsZero() && !s.now.Before(next) {
-		all = s.j.Tick(s.now)
-	}
-	for _, x := range append(all, s.j.Judge(s.now, sensor.Reading{Kind: sensor.Measure, Point: point, Value: v, Unit: unit})...) {
+	for _, x := range judgetest.Measure(s.j, s.now, judgetest.Point{Name: point, Unit: unit}, v) {
 		s.heard = append(s.heard, x)
 		word := x.Type
 		if x.Kind == sensor.Level && !x.Active {
 			word = "-" + word
 		}
 		said = append(said, word)
-		s.documented(x)
-	}
-	return said
-}
-
-func (s *scope) documented(x sensor.Reading) {
-	for _, word := range []string{x.Type, x.Clear} {
-		i := slices.IndexFunc(Doc.Events, func(d sensor.EventDoc) bool { return d.Type == word })
-		if i < 0 && (word != "" || x.Kind == sensor.Level) {
-			s.t.Errorf("nothing describes %q", word)
-		} else if i >= 0 && word == x.Type && (Doc.Events[i].Severity != x.Severity || Doc.Events[i].Alarm != x.Alarm) {
-			s.t.Errorf("%s is %s, alarm %v; it is described otherwise", word, x.Severity, x.Alarm)
+		judgetest.Documented(s.t, Doc, x)
+		if !x.Unlatched {
+			s.t.Errorf("%s latches", x.Type)
 		}
 	}
-	if !x.Unlatched {
-		s.t.Errorf("%s latches", x.Type)
-	}
+	return said
 }
 
 // wave takes so many samples of a waveform.
