@@ -153,7 +153,7 @@ func (c *Console) addPhoto(w http.ResponseWriter, r *http.Request) error {
 	q := to.Query()
 	q.Set("photo", p.Hash)
 	to.RawQuery, to.Fragment = q.Encode(), ""
-	http.Redirect(w, r, to.String()+"#next", http.StatusSeeOther) //nolint:gosec // local keeps it on this console
+	http.Redirect(w, r, to.String()+"#next", http.StatusSeeOther)
 	return nil
 }
 

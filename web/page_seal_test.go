@@ -68,13 +68,6 @@ func (p *plant) shot(who, next string, c color.Color) (to, hash string) {
 	return u.RequestURI(), u.Query().Get("photo")
 }
 
-// sealed registers a seal on press-7 through the pages.
-func (p *plant) sealed(serial string) {
-	p.t.Helper()
-	_, hash := p.shot("otto", "/seals/new?device=press-7", color.White)
-	p.submit("otto", "/seals", "id", serial, "device", "press-7", "place", "lid, left", "kind", "tape", "every", "30", "photo", hash)
-}
-
 // TestTheRoundOfAnInspector: photo, registration, photo, both beside each other,
 // the word; then the seal that was found wrong is replaced.
 func TestTheRoundOfAnInspector(t *testing.T) {

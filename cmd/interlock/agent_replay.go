@@ -82,7 +82,7 @@ func judgeTrace(e *env, name string, base *replay.Baseline) (res replay.Result, 
 
 // openTrace opens a recording and names it in what goes wrong.
 func openTrace(e *env, name string, use func(io.Reader) error) error {
-	var from io.Reader = e.in
+	from := e.in
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/monitor"
 	"github.com/interlock-security/interlock/device/sensor"
 )
@@ -110,10 +111,10 @@ func WriteSensors(w io.Writer, st *Status, now time.Time, c Colour, h *History) 
 	fmt.Fprintf(&out, "%s, risk %.0f\n", st.Arming, st.Risk.Score)
 	for _, s := range st.Sensors {
 		state := fmt.Sprintf("%-8s", s.State)
-		switch {
-		case s.State == "ok":
+		switch s.State {
+		case core.SensorOK:
 			state = c.of(green, state)
-		case s.State == "bypassed" || s.State == "unknown":
+		case core.SensorBypassed, core.SensorUnknown:
 			state = c.of(yellow, state)
 		default:
 			state = c.of(red, state)

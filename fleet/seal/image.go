@@ -122,10 +122,10 @@ func segment(b []byte, i int) (mark byte, at, end int, err error) {
 // say how its colours are meant.
 func pictorial(mark byte, segment []byte) bool {
 	said := segment[min(4, len(segment)):]
-	switch {
-	case mark == markAPP:
+	switch mark {
+	case markAPP:
 		return bytes.HasPrefix(said, []byte("JFIF\x00")) && len(segment) == 18 // a longer one has a thumbnail
-	case mark == 0xEE:
+	case 0xEE:
 		return bytes.HasPrefix(said, []byte("Adobe"))
 	}
 	return mark < markAPP || mark > 0xEF && mark != markCOM

@@ -7,7 +7,6 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
-	"image/png"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -131,7 +130,6 @@ func picture(n int, encode func(*bytes.Buffer, image.Image) error) []byte {
 }
 
 func asJPEG(b *bytes.Buffer, img image.Image) error { return jpeg.Encode(b, img, nil) }
-func asPNG(b *bytes.Buffer, img image.Image) error  { return png.Encode(b, img) }
 
 func (r *rig) photo(n int) string {
 	r.t.Helper()
