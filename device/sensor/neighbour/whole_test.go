@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/device/internal/devicetest"
 	"github.com/interlock-security/interlock/device/monitor"
 	"github.com/interlock-security/interlock/device/monitor/known"
 	"github.com/interlock-security/interlock/device/sensor"
@@ -78,7 +77,6 @@ func (h *house) event(kind string) (monitor.Event, []string) {
 }
 
 func TestANewStationIsToldAcceptedAndKnownAfterARestart(t *testing.T) {
-	devicetest.NeedsRoot(t, "a network namespace")
 	l := emptyLab(t)
 	h := l.house(nil)
 	l.send(frametest.ARP(mac1, ip("192.0.2.21"), own))

@@ -17,8 +17,8 @@ func (r *Rig) Write(path, text string) {
 func (r *Rig) WriteRaw(path, text string) {
 	r.t.Helper()
 	path = r.Env.Path(path)
-	r.Must(os.MkdirAll(filepath.Dir(path), 0o755))
-	r.Must(os.WriteFile(path, []byte(text), 0o644))
+	r.Must(os.MkdirAll(filepath.Dir(path), 0o750))
+	r.Must(os.WriteFile(path, []byte(text), 0o600))
 }
 
 // WriteAll writes files below a folder.
@@ -40,7 +40,7 @@ func (r *Rig) Read(path string) string {
 // Folder makes a folder.
 func (r *Rig) Folder(path string) {
 	r.t.Helper()
-	r.Must(os.MkdirAll(r.Env.Path(path), 0o755))
+	r.Must(os.MkdirAll(r.Env.Path(path), 0o750))
 }
 
 // Link makes a link from one place of the machine to another as sysfs has them:
@@ -48,7 +48,7 @@ func (r *Rig) Folder(path string) {
 func (r *Rig) Link(path, to string) {
 	r.t.Helper()
 	dir := filepath.Dir(r.Env.Path(path))
-	r.Must(os.MkdirAll(dir, 0o755))
+	r.Must(os.MkdirAll(dir, 0o750))
 	up, err := filepath.Rel(dir, filepath.Dir(r.Env.Path(to)))
 	r.Must(err)
 	r.Must(os.Symlink(filepath.Join(up, filepath.Base(to)), r.Env.Path(path)))
