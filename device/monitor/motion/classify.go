@@ -100,12 +100,20 @@ func whyDrop(c Config, f Features) string {
 // Steps are 1.2 to 2.6 a second; who runs makes more, and harder ones.
 func isWalked(c Config, f Features) bool {
 	pace := f.Step >= 0.7 && (f.Step <= 2.4 || f.Step <= 3.4 && f.RMS >= 0.6)
-	byHand := f.Tilt >= c.Tilt/2+f.Unsure || f.RMS >= 6*c.Handling ||
-		f.Linear && f.Stepping >= 0.6 && f.Low >= 2*c.Handling
-	slow := f.LowShare >= 0.5 || turned(c, f) && f.LowShare >= 0.3
+	beat := f.Sharp >= clearGait && (f.RMS >= 6*c.Handling || f.Stepping >= 0.8 && f.Low >= 3*c.Handling ||
+		f.Linear && f.Stepping >= 0.6 && f.Low >= 2*c.Handling)
+	byHand := beat || f.Tilt >= c.Tilt/2+math.Hypot(f.Unsure, wavering(f)/2)
+	slow := f.LowShare >= 0.5 || f.LowShare >= 0.4 && f.RMS >= 0.6 || turned(c, f) && f.LowShare >= 0.3
 	long := f.Duration >= 5 || turned(c, f) && f.Duration >= 3
-	return pace && byHand && slow && long && f.Stepping >= 0.4 && f.Low >= 1.6*c.Handling
+	return pace && byHand && slow && long && f.Sharp >= gait && f.Stepping >= 0.4 && f.Low >= 1.6*c.Handling
 }
+
+// gait is how well steps repeat each other. The ground has no beat: what it does
+// looks like itself now and then, but not as much.
+const (
+	gait      = 0.55
+	clearGait = 0.65 // where nothing else says that it is in somebody's hands
+)
 
 func scoreWalked(c Config, f Features) float64 {
 	return (over(f.Low, c.Handling*1.6) + min(1, f.Stepping+0.2)) / 2
@@ -116,7 +124,17 @@ func whyWalked(c Config, f Features) string {
 		f.Step, f.Low, c.Handling, f.Duration, f.Tilt)
 }
 
-func turned(c Config, f Features) bool { return !f.Linear && f.Tilt >= tiltFrom(c, f) }
+func turned(c Config, f Features) bool {
+	return !f.Linear && (f.Tilt >= c.Tilt+math.Hypot(f.Unsure, wavering(f)) || f.Stands >= tiltFrom(c, f))
+}
+
+// wavering is by how many degrees gravity seems to turn because of what shakes it
+// slowly: the mean of three seconds keeps a part of that. Once it is calm again
+// there is none.
+func wavering(f Features) float64 {
+	const kept, little = 0.55, 0.03 // g
+	return kept * math.Atan(max(f.Slow-little, 0)) * 180 / math.Pi
+}
 
 // tiltFrom is the angle from which it was turned: more where it was already
 // moving when it was first felt, so that nobody knows how it stood.
@@ -150,10 +168,12 @@ func isDrill(c Config, f Features) bool {
 		return false
 	}
 	folded := 0.2
-	if f.Rate < 60 {
-		folded = 0.65
-	}
 	steady := f.Steady >= 0.3 || f.Steady >= 0.15 && f.Duration >= 2*drillTime(c, f) // who saws pulls and pushes
+	if f.Rate < foldsBelow {
+		folded = 0.65
+		times := f.Duration / drillTime(c, f)
+		steady = f.Steady >= 0.7 && times >= 1.4 || f.Steady >= 0.55 && times >= 2 || f.Steady >= 0.3 && times >= 4
+	}
 	return steady && f.Busy >= 0.75 && f.LowShare <= slowOfNoise(f) && f.Low < 1.5*c.Handling+folded*f.RMS && f.Hertz >= min(12, 0.19*f.Rate)
 }
 
@@ -178,6 +198,10 @@ func drillLevel(c Config, f Features) float64 {
 // share of it.
 func slowOfNoise(f Features) float64 { return max(0.15, 1.3*4.5/(f.Rate/2)) }
 
+// foldsBelow is the rate, in samples a second, below which a drill can't be told
+// from the first seconds of a quake, which are fast as well, but by how even it is.
+const foldsBelow = 60
+
 // drillTime is how long it must last: what is weak, longer.
 func drillTime(c Config, f Features) float64 {
 	if f.Median < c.Drill {
@@ -197,18 +221,18 @@ func whyDrill(c Config, f Features) string {
 
 // What rolls sways slowly and hums at once, and does not stop.
 func isDriven(c Config, f Features) bool {
-	hums := f.LowShare < 0.75 && f.Hertz >= min(9, 0.2*f.Rate)
-	goesOn := f.Duration >= 30 || f.Duration >= 20 && f.Steady >= 0.4 // a quake swells and fades
+	hums := f.LowShare < 0.75 && f.Hertz >= min(9, 0.2*f.Rate) ||
+		f.LowShare < 0.65 && f.Hertz >= min(7, 0.145*f.Rate) && f.Duration >= 20 && f.Steady >= 0.55 // a quake swells and fades
 	long := f.Duration >= 10 || f.Over && f.Duration >= 5
-	if f.Duration >= 30 && f.Steady >= 0.4 && f.Low >= 0.6*c.Handling && f.LowShare < 0.9 {
+	if hums && f.Duration >= 30 && f.Steady >= 0.4 && f.Low >= 0.6*c.Handling {
 		return true // a good car on a good road
 	}
-	return long && f.Low >= 1.5*c.Handling && f.Median >= 2*c.Handling && f.Steady >= 0.3 && (hums || goesOn)
+	return long && f.Low >= 1.5*c.Handling && f.Median >= 2*c.Handling && f.Steady >= 0.3 && hums
 }
 
 // A hand that shakes keeps its rhythm, and shakes harder than the ground does.
 func isShaken(c Config, f Features) bool {
-	return f.Duration >= 4 && f.Low >= 4*c.Handling && f.Stepping >= 0.5 && f.Uneven <= 0.15 && f.Steady >= 0.25
+	return f.Duration >= 4 && f.Low >= 4*c.Handling && f.Stepping >= 0.5 && f.Sharp >= clearGait && f.Uneven <= 0.15 && f.Steady >= 0.25
 }
 
 func scoreDriven(c Config, f Features) float64 {

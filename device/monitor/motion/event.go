@@ -52,6 +52,7 @@ func (j *Judge) repeats(e *episode) {
 		e.looks++
 		if lag, strength := signal.Period(j.lows, 4*second, 3, second+10); strength >= 0.45 {
 			e.stepping++
+			e.sharp += strength
 			hertz := second / float64(lag)
 			e.stepSum, e.stepSq = e.stepSum+hertz, e.stepSq+hertz*hertz
 		}
@@ -103,7 +104,7 @@ func (j *Judge) finish() {
 		f.Net = signal.Angle(j.gravity(), j.anchor)
 		calm := j.bins.Len() >= second && j.last.At-e.End >= j.c.Quiet-hop
 		if calm {
-			f.Tilt = max(f.Tilt, f.Net)
+			f.Tilt, f.Stands = max(f.Tilt, f.Net), f.Net
 		}
 		if f.Net >= j.tilted() || calm && j.unsure > 0 {
 			j.anchor, j.unsure = j.gravity(), 0

@@ -29,9 +29,11 @@ type Features struct {
 	Falls      int     // how often it weighed nothing for an instant
 	Tilt       float64 // degrees, the largest that lasted
 	Net        float64 // degrees, at the end
+	Stands     float64 // degrees, once it was calm again
 	Unsure     float64 // degrees by which it is not known how it stood before
 	Step       float64 // Hz, of what repeats itself; 0 for nothing
 	Stepping   float64 // share of the looks at which it repeated itself like that
+	Sharp      float64 // how well it did then, 1 for perfectly
 	Uneven     float64 // by how much of itself Step varies from look to look
 	Rhythm     float64 // Hz, of the repetition of shocks
 	Floor      float64 // what the sensor reads when nothing goes on
@@ -56,6 +58,7 @@ type episode struct {
 	levels            signal.Levels
 	looks, stepping   int
 	stepSum, stepSq   float64
+	sharp             float64
 	shockLooks, beats int
 	beatSum           float64
 	told              Verdict
@@ -85,7 +88,7 @@ func (e *episode) look() Features {
 	f.Median = e.levels.Quantile(0.5)
 	f.Steady = e.levels.Quantile(0.2) / max(e.levels.Quantile(0.8), 1e-6)
 	if e.stepping > 0 {
-		f.Step = e.stepSum / float64(e.stepping)
+		f.Step, f.Sharp = e.stepSum/float64(e.stepping), e.sharp/float64(e.stepping)
 		f.Uneven = root(e.stepSq/float64(e.stepping)-f.Step*f.Step) / f.Step
 		f.Stepping = float64(e.stepping) / float64(e.looks)
 	}

@@ -284,13 +284,17 @@ func (j *Judge) endHop(at time.Duration) {
 	j.decide(at, held)
 }
 
-// held is the angle that gravity kept for all of TiltHold.
+// held is the angle that gravity kept for all of TiltHold. What only sways may be
+// away from where it was all the time, to this side and to that: the mean is not.
 func (j *Judge) held() float64 {
 	low := j.angles[0]
 	for _, a := range j.angles[1:] {
 		low = min(low, a)
 	}
-	return low
+	if low < j.c.Tilt/2 {
+		return low
+	}
+	return min(low, signal.Angle(j.bins.Mean(len(j.angles)*hopBins), j.anchor))
 }
 
 // threshold is the level from which something goes on. A loud place does not make

@@ -177,6 +177,7 @@ func TestFigures(t *testing.T) {
 	sources(&b, all)
 	otherSensors(t, &b, a)
 	synthetic(t, &b)
+	quakeRows(t, &b)
 	b.WriteString(end)
 	text, err := os.ReadFile(page)
 	if err != nil {
@@ -335,11 +336,7 @@ func synthetic(t *testing.T, b *strings.Builder) {
 				}
 			}
 		}
-		var names []string
-		for _, c := range slices.Sorted(maps.Keys(classes)) {
-			names = append(names, fmt.Sprintf("%s %d", c, classes[c]))
-		}
-		fmt.Fprintf(b, "| %s | %d of %d | %s |\n", k, alarms, n, strings.Join(names, ", "))
+		fmt.Fprintf(b, "| %s | %d of %d | %s |\n", k, alarms, n, counted(classes))
 	}
 	b.WriteByte('\n')
 }
