@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -88,15 +89,21 @@ func (b *budget) fold(now time.Time, e Event) {
 	f.tally.add(now)
 }
 
-// flush tells what was folded once the window is over.
-func (c *Core) flush(now time.Time, b *budget) {
+// flush tells what was folded once the window is over, in the order in which it
+// happened last: whoever goes by the last word must not hold the sensor for what
+// it was in the middle of the flood. What is no alarm says how the sensor is now.
+func (c *Core) flush(now time.Time, in *input, b *budget) {
 	if len(b.over) == 0 || now.Sub(b.since) < c.rules.Window {
 		return
 	}
+	slices.SortStableFunc(b.order, func(x, y foldKey) int { return b.over[x].tally.last.Compare(b.over[y].tally.last) })
 	for _, key := range b.order {
 		f := b.over[key]
 		e := f.last
 		e.At = now
+		if e.Class != core.ClassDetectionFinding {
+			e.State = in.state()
+		}
 		e.Fields = with(sensor.Fields(map[string]any{"coalesced": f.tally.fields()}), objectOf(e.Fields))
 		c.out = append(c.out, e)
 	}

@@ -23,7 +23,7 @@ func (cfg Config) specs() ([]Spec, error) {
 			return nil, err
 		}
 		delete(judges, s.ID())
-		specs = append(specs, Spec{ID: s.ID(), Caps: cfg.override(s.ID(), caps), Judges: named})
+		specs = append(specs, Spec{ID: s.ID(), Caps: cfg.override(s.ID(), caps), Judges: named, Had: cfg.Had[s.ID()]})
 	}
 	for _, f := range cfg.Fusions {
 		if err := checkFused(f, seen); err != nil {

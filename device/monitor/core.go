@@ -106,6 +106,8 @@ type Latch struct {
 type Spec struct {
 	ID   core.SensorID
 	Caps sensor.Capabilities
+	// Had says that it read on this machine before this start.
+	Had bool
 	// Judges judge what its driver measures.
 	Judges []Named
 	// Fusion takes the place of a driver: it judges the sensors named in Of,
@@ -204,13 +206,19 @@ func (c *Core) Started(now time.Time, id core.SensorID) {
 	}
 }
 
-// Skipped says that this machine can't have the sensor.
+// Skipped says that this machine can't have the sensor. One that it had is not
+// skipped: it is missing.
 func (c *Core) Skipped(now time.Time, id core.SensorID, reason string) []Event {
 	in := c.inputs[id]
 	if in == nil {
 		return nil
 	}
 	in.touch()
+	if in.spec.Had && !in.seen {
+		in.fault = sensor.Text("it was there before: " + reason)
+		c.lifecycle(now, in, "sensor_lost", core.SeverityHigh, map[string]any{"why": in.fault, "failures": in.fail()})
+		return c.take(now)
+	}
 	in.skipped = reason
 	c.lifecycle(now, in, "sensor_skipped", core.SeverityLow, map[string]any{"why": sensor.Text(reason)})
 	return c.take(now)
@@ -266,7 +274,7 @@ func (c *Core) handle(now time.Time, in *input, r sensor.Reading) {
 // alive ends a fault or a silence. A lively sensor whose value stands still is
 // not alive, however often it says the same.
 func (c *Core) alive(now time.Time, in *input, r sensor.Reading) {
-	in.lastSeen, in.seen, in.simulated = now, true, in.simulated || r.Simulated
+	in.lastSeen, in.seen, in.skipped, in.simulated = now, true, "", in.simulated || r.Simulated
 	if in.spec.Caps.Lively {
 		if !in.sampled || r.Sample != in.sample {
 			if in.sampled {
@@ -311,8 +319,8 @@ func (c *Core) advance(now time.Time) {
 		c.tickJudges(now, in)
 		c.silence(now, in)
 		c.quietPoints(now, in)
-		c.flush(now, &in.readings)
-		c.flush(now, &in.lifecycle)
+		c.flush(now, in, &in.readings)
+		c.flush(now, in, &in.lifecycle)
 		c.endAlarm(now, in)
 		c.tellActivity(now, in)
 	}

@@ -78,6 +78,7 @@ func (c *Core) tellAiling(now time.Time, in *input, was map[core.SensorID]core.S
 		c.lifecycle(now, in, "fusion_whole", core.SeverityInfo, map[string]any{"of": in.spec.Of})
 	default:
 		c.lifecycle(now, in, "fusion_degraded", core.SeverityMedium, map[string]any{"why": in.ailment(), "ailing": in.ailing, "of": in.spec.Of})
+		c.disown(now, in) // of what it still owns nothing alarms
 	}
 }
 
@@ -148,24 +149,38 @@ func (in *input) owner(r sensor.Reading) *input {
 	}
 	for _, by := range in.fusedBy {
 		o, owns := by.spec.Fusion.(Owner)
-		if owns && !by.retired[by.spec.Caps.Kind] && (by.spec.Caps.Always || !in.spec.Caps.Always) && ownedBy(o, in.spec.ID, r) {
+		if owns && !by.retired[by.spec.Caps.Kind] && (by.spec.Caps.Always || !in.spec.Caps.Always) && by.owns(o, in.spec.ID, r) {
 			return by
 		}
 	}
 	return nil
 }
 
-// ownedBy asks a fusion. One that panics owns nothing.
-func ownedBy(o Owner, id core.SensorID, r sensor.Reading) (owns bool) {
+// owns asks a fusion. One that panics owns nothing, and one that lacks the
+// sensors that it needs neither.
+func (in *input) owns(o Owner, id core.SensorID, r sensor.Reading) (owns bool) {
 	defer func() {
 		if recover() != nil {
 			owns = false
 		}
 	}()
-	return o.Owns(id, r)
+	return o.Owns(id, r) && in.quorate()
 }
 
-// disown lets the sensors of a fusion that failed alarm for themselves.
+// quorate says whether the sensors of a fusion that are well can make it alarm.
+func (in *input) quorate() bool {
+	q, counts := in.spec.Fusion.(Quorate)
+	if !counts {
+		return true
+	}
+	return q.Enough(slices.DeleteFunc(slices.Clone(in.spec.Of), func(id core.SensorID) bool {
+		_, ails := in.ailing[id]
+		return ails
+	}))
+}
+
+// disown lets the sensors of a fusion that failed, or lacks what it needs, alarm
+// for themselves.
 func (c *Core) disown(now time.Time, in *input) {
 	for _, id := range in.spec.Of {
 		of := c.inputs[id]

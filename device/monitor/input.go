@@ -118,9 +118,16 @@ func (in *input) quietSince() time.Time {
 	return in.lastSeen
 }
 
+// restore puts back a latch. Its point has room whatever the bound says: no latch
+// takes another one's place.
 func (in *input) restore(l Latch) {
 	in.touch()
-	p := in.point(l.Point)
+	p := in.points[l.Point]
+	if p == nil {
+		p = &point{name: l.Point}
+		in.points[l.Point] = p
+		in.list = append(in.list, p)
+	}
 	p.latch, p.types = &l, []string{l.Type}
 	in.simulated = in.simulated || l.Simulated
 }

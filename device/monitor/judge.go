@@ -82,6 +82,14 @@ type Owner interface {
 	Owns(id core.SensorID, r sensor.Reading) bool
 }
 
+// Quorate is an owner that alarms only if enough of its sensors notice
+// something. It is asked whether those that are well can still be enough; while
+// they can't, each of its sensors alarms for itself: whoever puts one of two
+// detectors out of action must not silence the other with it.
+type Quorate interface {
+	Enough(well []core.SensorID) bool
+}
+
 // Fused is a sensor that others make up.
 type Fused struct {
 	ID     core.SensorID

@@ -41,6 +41,9 @@ type Config struct {
 	// such a sensor can be neither disarmed nor bypassed.
 	Latch  map[core.SensorID]bool
 	Always map[core.SensorID]bool
+	// Had are the sensors that read on this machine before this start. Whoever takes
+	// a chip out while the device is off must not find it skipped.
+	Had map[core.SensorID]bool
 	// Memory is what was kept of the judges that learn, by sensor and judge.
 	Memory map[core.SensorID]map[string][]byte
 	// Keep writes down what the judges of a sensor want kept, all of them by

@@ -138,6 +138,21 @@ func (f *Fusion) Owns(id core.SensorID, r sensor.Reading) bool {
 	return r.Alarm && f.weight(id) > 0 && slices.Contains(f.cfg.Types, r.Type)
 }
 
+// Enough implements [monitor.Quorate]: what too few detectors are left to confirm
+// is not waited for. Where each point counts, one sensor may have as many as it
+// takes.
+func (f *Fusion) Enough(well []core.SensorID) bool {
+	sum := 0.0
+	for _, id := range well {
+		w := f.weight(id)
+		if w > 0 && f.cfg.Points {
+			return true
+		}
+		sum += w
+	}
+	return sum >= f.cfg.Score
+}
+
 func (f *Fusion) weight(id core.SensorID) float64 {
 	if w, given := f.cfg.Weights[id.String()]; given {
 		return w
