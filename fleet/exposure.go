@@ -21,7 +21,7 @@ type Exposure struct {
 	Latches     int
 	BadSeals    int
 	LateSeals   int
-	Walked      bool // a person signed a walk test off
+	Walked      bool // a person signed a walk test off that was whole, on real sensors
 	LostEvents  bool
 }
 
@@ -77,7 +77,9 @@ func exposures(ctx context.Context, tx *store.Tx, tenant core.TenantID, only cor
 				e.LateSeals++
 			}
 		}},
-		{`SELECT device, '', MAX(signed) FROM fleet_walk_tests WHERE tenant = $1%s GROUP BY device`, func(e *Exposure, _ string, signed int64) { e.Walked = signed > 0 }},
+		{`SELECT device, body, signed FROM fleet_walk_tests WHERE tenant = $1%s AND signed > 0 AND simulated = 0`, func(e *Exposure, report string, _ int64) {
+			e.Walked = e.Walked || complete(report)
+		}},
 		{`SELECT device, criticality, set_at FROM fleet_assets WHERE tenant = $1%s`, func(e *Exposure, level string, _ int64) { e.Criticality = Criticality(level) }},
 	} {
 		if err := eachDevice(ctx, tx, tenant, only, part.query, func(id core.DeviceID, word string, n int64) {
@@ -89,6 +91,17 @@ func exposures(ctx context.Context, tx *store.Tx, tenant core.TenantID, only cor
 		}
 	}
 	return armings(ctx, tx, tenant, only, at)
+}
+
+// complete says whether everything was set off in a walk test. A name under half
+// of one proves nothing of the other half.
+func complete(report string) bool {
+	var said struct {
+		Complete  bool              `json:"complete"`
+		Triggered []json.RawMessage `json:"triggered"`
+		Missing   []json.RawMessage `json:"missing"`
+	}
+	return json.Unmarshal([]byte(report), &said) == nil && said.Complete && len(said.Triggered) > 0 && len(said.Missing) == 0
 }
 
 // eachDevice runs a query of (device, word, number); %s is where it is narrowed

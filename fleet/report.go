@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -85,12 +86,13 @@ func (f *Fold) report(ctx context.Context, tx *store.Tx, d Device, e link.Device
 			return err
 		}
 	}
-	return f.reconcile(ctx, tx, d, e, beat.Sensors)
+	return f.reconcile(ctx, tx, d, e, beat)
 }
 
 // heartbeat is what the fold itself needs of one.
 type heartbeat struct {
 	Sensors    map[string]core.SensorState `json:"sensors"`
+	Simulated  []string                    `json:"simulated"` // sensors
 	Live       json.RawMessage             `json:"live"`
 	Interfaces json.RawMessage             `json:"interfaces"`
 }
@@ -124,8 +126,10 @@ func reportBody(e link.DeviceEvent) []byte {
 
 // reconcile brings the sensors to what a heartbeat says of all of them. One that
 // it does not name is forgotten if it was well, and unknown if it was not: what
-// alarmed last does not become well by not being there.
-func (f *Fold) reconcile(ctx context.Context, tx *store.Tx, d Device, e link.DeviceEvent, said map[string]core.SensorState) error {
+// alarmed last does not become well by not being there. One that is simulated
+// stays so until it says otherwise itself (TRUST F25).
+func (f *Fold) reconcile(ctx context.Context, tx *store.Tx, d Device, e link.DeviceEvent, beat heartbeat) error {
+	said := beat.Sensors
 	if len(said) == 0 || len(said) > maxReportSensors {
 		return nil
 	}
@@ -134,35 +138,43 @@ func (f *Fold) reconcile(ctx context.Context, tx *store.Tx, d Device, e link.Dev
 		return err
 	}
 	for name, state := range said {
-		if _, err := core.ParseID[core.SensorID](name); err != nil || have[name] == state {
+		was, simulated := have[name], e.Simulated || slices.Contains(beat.Simulated, name)
+		if _, err := core.ParseID[core.SensorID](name); err != nil || was.state == state && (was.simulated || !simulated) {
 			continue
 		}
-		one := link.DeviceEvent{Sensor: name, State: state, Time: e.Time, Simulated: e.Simulated}
+		one := link.DeviceEvent{Sensor: name, State: state, Time: e.Time, Simulated: simulated || was.simulated}
 		if err := putSensor(ctx, tx, d, one); err != nil {
 			return err
 		}
 	}
-	for name, state := range have {
+	for name, was := range have {
 		if _, named := said[name]; named {
 			continue
 		}
-		if err := dropSensor(ctx, tx, d, name, state, e.Time); err != nil {
+		if err := dropSensor(ctx, tx, d, name, was.state, e.Time); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func sensorStates(ctx context.Context, tx *store.Tx, d Device) (map[string]core.SensorState, error) {
-	rows, err := tx.Query(ctx, `SELECT sensor, state FROM fleet_sensors WHERE tenant = $1 AND device = $2`, d.Tenant, d.ID)
+// sensorIs is what is kept of a sensor.
+type sensorIs struct {
+	state     core.SensorState
+	simulated bool
+}
+
+func sensorStates(ctx context.Context, tx *store.Tx, d Device) (map[string]sensorIs, error) {
+	rows, err := tx.Query(ctx, `SELECT sensor, state, simulated FROM fleet_sensors WHERE tenant = $1 AND device = $2`, d.Tenant, d.ID)
 	if err != nil {
 		return nil, fmt.Errorf("fleet: sensors of device %q: %w", d.ID, err)
 	}
-	have := map[string]core.SensorState{}
+	have := map[string]sensorIs{}
 	_, err = collect(rows, func(s scanner) (name string, err error) {
 		var state string
-		err = s.Scan(&name, &state)
-		have[name] = core.SensorState(state)
+		var simulated int64
+		err = s.Scan(&name, &state, &simulated)
+		have[name] = sensorIs{core.SensorState(state), simulated == 1}
 		return name, err
 	})
 	return have, err

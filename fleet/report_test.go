@@ -10,6 +10,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/link"
+	"github.com/interlock-security/interlock/platform/store"
 )
 
 func beat(fields string) link.DeviceEvent {
@@ -178,6 +179,58 @@ func TestExposures(t *testing.T) {
 		}
 		if list, err := r.reg.Exposures(ctx, tenant, core.MustID[core.DeviceID]("press-8")); err != nil || len(list) != 0 {
 			t.Errorf("%v, %v", list, err)
+		}
+	})
+}
+
+// TestAHeartbeatMakesNothingReal: what is simulated stays so, also where the
+// heartbeat was what the sensor changed by (TRUST F25).
+func TestAHeartbeatMakesNothingReal(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		a := r.enrolled(r.serve(), "press-7")
+		a.send(link.DeviceEvent{Type: "inventory", Sensor: "lid", State: core.SensorOK, Simulated: true})
+		a.send(beat(`{"sensors":{"lid":"stale","fan":"ok","real":"ok"},"simulated":["fan"]}`))
+		r.catchUp(0)
+		list, err := r.reg.Sensors(t.Context(), tenant, a.id)
+		r.must(err)
+		if len(list) != 3 {
+			t.Fatalf("%+v", list)
+		}
+		for _, s := range list {
+			if s.Simulated != (s.ID != "real") {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
+}
+
+// TestAWalkThatProvesNothingIsNone: half of one, or one on simulated sensors, is
+// none, whoever puts their name under it.
+func TestAWalkThatProvesNothingIsNone(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		a := r.enrolled(r.serve(), "press-7")
+		whole := `{"complete":true,"triggered":[{"sensor":"lid"}],"missing":[]}`
+		for i, row := range []struct {
+			body      string
+			simulated int
+			walked    bool
+		}{
+			{`{"complete":false,"triggered":[{"sensor":"lid"}],"missing":[{"sensor":"fan"}]}`, 0, false},
+			{`{"complete":true,"triggered":[],"missing":[]}`, 0, false},
+			{`{`, 0, false},
+			{whole, 1, false},
+			{whole, 0, true},
+		} {
+			r.must(r.db.Tx(t.Context(), func(tx *store.Tx) error {
+				_, err := tx.Exec(t.Context(), `INSERT INTO fleet_walk_tests (tenant, device, hash, at, received, simulated, body, signed) VALUES ($1, $2, $3, 1, 1, $4, $5, 1)`,
+					tenant, a.id, fmt.Sprint(i), row.simulated, []byte(row.body))
+				return err
+			}))
+			list, err := r.reg.Exposures(t.Context(), tenant, a.id)
+			r.must(err)
+			if len(list) != 1 || list[0].Walked != row.walked {
+				t.Errorf("%s simulated %d: %+v", row.body, row.simulated, list)
+			}
 		}
 	})
 }
