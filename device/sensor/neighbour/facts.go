@@ -24,7 +24,7 @@ type facts struct {
 	mine      map[netip.Addr]bool   // this machine's own addresses
 	claims    map[netip.Addr]*claim
 	oldClaims map[netip.Addr]*claim
-	told      map[string]time.Time
+	told      map[string]map[string]time.Time // by event
 }
 
 // claim is who has an address, and who had it before.
@@ -49,7 +49,7 @@ const (
 func newFacts(place string, c Config) *facts {
 	f := &facts{
 		place: place, servers: map[netip.Addr]bool{}, routers: map[string]bool{}, gateways: map[netip.Addr]string{}, fixed: map[netip.Addr]string{},
-		mine: map[netip.Addr]bool{}, claims: map[netip.Addr]*claim{}, told: map[string]time.Time{},
+		mine: map[netip.Addr]bool{}, claims: map[netip.Addr]*claim{}, told: map[string]map[string]time.Time{},
 		pinned: len(c.DHCPServers) > 0, pinnedRA: len(c.Routers) > 0,
 	}
 	for _, s := range c.DHCPServers {
@@ -211,23 +211,28 @@ func (f *facts) remembered(ip netip.Addr) *claim {
 	return c
 }
 
-// tell makes an event of what was not told for a while.
+// tell makes an event of what was not told for a while. Each kind has room of its
+// own: conflicts that somebody makes up must not hide another gateway.
 func (f *facts) tell(now time.Time, kind, what string, fields map[string]any) []sensor.Reading {
-	key := kind + " " + what
-	if at, told := f.told[key]; told && now.Sub(at) < tellAgain {
+	told := f.told[kind]
+	if told == nil {
+		told = map[string]time.Time{}
+		f.told[kind] = told
+	}
+	if at, was := told[what]; was && now.Sub(at) < tellAgain {
 		return nil
 	}
-	if len(f.told) >= maxTold {
-		for k, at := range f.told {
+	if len(told) >= maxTold {
+		for k, at := range told {
 			if now.Sub(at) >= tellAgain {
-				delete(f.told, k)
+				delete(told, k)
 			}
 		}
 	}
-	if len(f.told) >= maxTold {
+	if len(told) >= maxTold {
 		return nil // somebody makes them up; the sensor's budget would count them
 	}
-	f.told[key] = now
+	told[what] = now
 	fields["interface"] = f.place
 	return []sensor.Reading{{
 		Kind: sensor.Pulse, Point: f.place, Type: kind, Alarm: true, Severity: core.SeverityHigh, Fields: sensor.Fields(fields),
