@@ -139,6 +139,16 @@ func TestAWalkTestByTheAPI(t *testing.T) {
 	}
 }
 
+// shot hands in a photo that nobody took before.
+func (r *rig) shot(n int) string {
+	r.t.Helper()
+	img := image.NewGray(image.Rect(0, 0, 80, 80))
+	img.Pix[0] = uint8(n)
+	var photo bytes.Buffer
+	r.must(png.Encode(&photo, img))
+	return send[api.Photo](r, "POST", "/v1/photos", photo.String()).Hash
+}
+
 // TestSealsByTheAPI: a photo is handed in as it is and shown as a picture.
 func TestSealsByTheAPI(t *testing.T) {
 	r := newRig(t)
@@ -160,13 +170,14 @@ func TestSealsByTheAPI(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	r.refused("anna", "POST", "/v1/seals", body, core.KindConflict)
-	s = send[api.Seal](r, "POST", "/v1/seals/IL17/inspections", `{"result":"ok","photo":"`+p.Hash+`","note":""}`)
+	r.refused("anna", "POST", "/v1/seals/IL17/inspections", `{"result":"ok","photo":"`+p.Hash+`","note":""}`, core.KindConflict)
+	s = send[api.Seal](r, "POST", "/v1/seals/IL17/inspections", `{"result":"ok","photo":"`+r.shot(1)+`","note":""}`)
 	r.sql(`UPDATE fleet_seals SET due = 1`)
 	if list := pageOf[api.Seal](r, "/v1/seals?due=-1"); len(list) != 1 || !list[0].Late {
 		t.Errorf("%+v", list)
 	}
 	for i := range 3 {
-		send[api.Seal](r, "POST", "/v1/seals", strings.Replace(body, "il 17", fmt.Sprint("x", i), 1))
+		send[api.Seal](r, "POST", "/v1/seals", strings.NewReplacer("il 17", fmt.Sprint("x", i), p.Hash, r.shot(10+i)).Replace(body))
 	}
 	first := get[api.Page[api.Seal]](r, "/v1/seals?limit=3&device=press-7")
 	if second := get[api.Page[api.Seal]](r, "/v1/seals?limit=3&after="+first.Next); first.Total != 4 || len(second.Items) != 1 || second.Next != "" {

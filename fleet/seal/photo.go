@@ -53,16 +53,25 @@ func (s *Seals) keep(ctx context.Context, tx *store.Tx, who core.Principal, p Ph
 	return nil
 }
 
-// use marks a photo as part of the record.
+// use marks a photo as part of the record, once: the photo of the day on which a
+// seal was applied shows nothing of today, and one of another seal nothing of
+// this one.
 func use(ctx context.Context, tx *store.Tx, tenant core.TenantID, hash string) error {
-	res, err := tx.Exec(ctx, `UPDATE fleet_photos SET used = 1 WHERE tenant = $1 AND hash = $2`, tenant, hash)
+	res, err := tx.Exec(ctx, `UPDATE fleet_photos SET used = 1 WHERE tenant = $1 AND hash = $2 AND used = 0`, tenant, hash)
 	if err != nil {
 		return fmt.Errorf("seal: using photo %.16s: %w", hash, err)
 	}
-	if n, err := res.RowsAffected(); err != nil || n != 1 {
-		return core.E(core.KindNotFound, "seal.Photo", fmt.Sprintf("there is no photo %.16s…", hash)).WithHint("hand the photo in first")
+	if n, err := res.RowsAffected(); err == nil && n == 1 {
+		return nil
 	}
-	return nil
+	var known int
+	if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM fleet_photos WHERE tenant = $1 AND hash = $2`, tenant, hash).Scan(&known); err != nil {
+		return fmt.Errorf("seal: using photo %.16s: %w", hash, err)
+	}
+	if known > 0 {
+		return core.E(core.KindConflict, "seal.Photo", fmt.Sprintf("photo %.16s… stands in the record already", hash)).WithHint("take a new one of the seal as it is now")
+	}
+	return core.E(core.KindNotFound, "seal.Photo", fmt.Sprintf("there is no photo %.16s…", hash)).WithHint("hand the photo in first")
 }
 
 func forget(ctx context.Context, tx *store.Tx, before time.Time) error {

@@ -9,6 +9,7 @@ import (
 	"image/jpeg"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +50,7 @@ type rig struct {
 	log    []string
 	facts  []audit.Entry
 	events []core.Event
+	shots  int
 }
 
 // Intent implements policy.Recorder.
@@ -138,9 +140,16 @@ func (r *rig) photo(n int) string {
 	return p.Hash
 }
 
+// shot is a photo that nobody took before.
+func (r *rig) shot() string {
+	r.t.Helper()
+	r.shots++
+	return r.photo(100 + r.shots)
+}
+
 func (r *rig) apply(serial string) seal.Seal {
 	r.t.Helper()
-	s, err := r.seals.Apply(r.t.Context(), otto, seal.Application{ID: serial, Kind: seal.KindTape, Device: press, Place: "lid, left", Photo: r.photo(1), EveryDays: 30})
+	s, err := r.seals.Apply(r.t.Context(), otto, seal.Application{ID: serial, Kind: seal.KindTape, Device: press, Place: "lid, left", Photo: r.shot(), EveryDays: 30})
 	r.must(err)
 	return s
 }
@@ -331,6 +340,31 @@ func TestWhatIsRefused(t *testing.T) {
 	})
 }
 
+// TestAPhotoShowsOneDay: nobody inspects a seal with the photo of the day on which
+// it was applied, with that of another seal, or with the last one again.
+func TestAPhotoShowsOneDay(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		first, other, now := r.apply("A"), r.apply("B"), r.shot()
+		for name, photo := range map[string]string{"its first": first.Photo, "another seal's": other.Photo} {
+			if _, err := r.seals.Inspect(ctx, otto, seal.Look{Seal: "A", Result: seal.ResultOK, Photo: photo}); core.KindOf(err) != core.KindConflict {
+				t.Errorf("%s photo: %v", name, err)
+			}
+		}
+		_, err := r.seals.Inspect(ctx, otto, seal.Look{Seal: "A", Result: seal.ResultOK, Photo: now})
+		r.must(err)
+		if _, err := r.seals.Inspect(ctx, otto, seal.Look{Seal: "A", Result: seal.ResultOK, Photo: now}); core.KindOf(err) != core.KindConflict {
+			t.Errorf("the same photo twice: %v", err)
+		}
+		if _, err := r.seals.Apply(ctx, otto, seal.Application{ID: "C", Kind: seal.KindTape, Device: press, Place: "lid", Photo: now, EveryDays: 30}); core.KindOf(err) != core.KindConflict {
+			t.Errorf("a new seal with it: %v", err)
+		}
+		if _, err := r.seals.Inspect(ctx, otto, seal.Look{Seal: "A", Result: seal.ResultOK, Photo: strings.Repeat("ab", 32)}); core.KindOf(err) != core.KindNotFound {
+			t.Errorf("no photo at all: %v", err)
+		}
+	})
+}
+
 // TestTheList: what is wrong first, then by the day it is due, what ended only
 // when asked for.
 func TestTheList(t *testing.T) {
@@ -340,9 +374,9 @@ func TestTheList(t *testing.T) {
 			r.apply(id)
 			r.clock.Advance(time.Hour)
 		}
-		_, err := r.seals.Inspect(ctx, otto, seal.Look{Seal: "C", Result: seal.ResultBroken, Photo: r.photo(2)})
+		_, err := r.seals.Inspect(ctx, otto, seal.Look{Seal: "C", Result: seal.ResultBroken, Photo: r.shot()})
 		r.must(err)
-		_, err = r.seals.Inspect(ctx, otto, seal.Look{Seal: "A", Result: seal.ResultOK, Photo: r.photo(2)})
+		_, err = r.seals.Inspect(ctx, otto, seal.Look{Seal: "A", Result: seal.ResultOK, Photo: r.shot()})
 		r.must(err)
 		_, err = r.seals.Remove(ctx, otto, "D", "moved", nil)
 		r.must(err)
