@@ -174,6 +174,7 @@ func judgeAll(name string, from source, base *Baseline) (Result, error) {
 		return Result{}, err
 	}
 	p.silence(epoch.Add(last))
+	p.stood()
 	return p.result(last), nil
 }
 
@@ -193,7 +194,9 @@ type panel struct {
 	file   string
 	judges []named
 	lines  []Line
+	latest map[string]int // where each judge's latest event is
 	vib    *vibration.Judge
+	frozen frozen
 	based  bool
 }
 
@@ -206,7 +209,7 @@ func newPanel(file string, base *Baseline) (*panel, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &panel{file: file, judges: []named{{"motion", mot}, {"orientation", ori}}}
+	p := &panel{file: file, latest: map[string]int{}, judges: []named{{"motion", mot}, {"orientation", ori}}}
 	if base == nil {
 		return p, nil
 	}
@@ -222,6 +225,7 @@ func newPanel(file string, base *Baseline) (*panel, error) {
 }
 
 func (p *panel) show(now time.Time, w sensor.Reading) {
+	p.frozen.watch(w.Wave.Samples)
 	for _, j := range p.judges {
 		p.hear(j.name, now, j.Judge(now, w))
 	}
@@ -262,7 +266,7 @@ func (p *panel) hear(who string, now time.Time, said []sensor.Reading) {
 		}
 		switch {
 		case r.Kind == sensor.Broken:
-			l.Class, l.Type, l.Alarm, l.Score = "fault", "sensor_lost", true, 1
+			l.Class, l.Type, l.Alarm, l.Score = fault, "sensor_lost", true, 1
 		case r.Kind == sensor.Level && !r.Active:
 			p.end(who, now)
 			continue
@@ -285,15 +289,16 @@ func (p *panel) end(who string, now time.Time) {
 // put adds a line, or brings the line of the same event up to date. A device
 // that is lifted is turned as well: that is one event.
 func (p *panel) put(l Line) {
-	for i := range p.lines {
-		was := &p.lines[i]
-		if l.event > 0 && was.event == l.event && was.Judge == l.Judge {
-			if was.Alarm && !l.Alarm {
-				l.Alarm, l.Type, l.Severity = true, was.Type, was.Severity // it ended
-			}
-			*was = l
-			return
+	if at, has := p.latest[l.Judge]; has && l.event > 0 && p.lines[at].event == l.event {
+		was := &p.lines[at]
+		if was.Alarm && !l.Alarm {
+			l.Alarm, l.Type, l.Severity = true, was.Type, was.Severity // it ended
 		}
+		*was = l
+		return
+	}
+	if l.event > 0 {
+		p.latest[l.Judge] = len(p.lines)
 	}
 	p.lines = append(p.lines, l)
 }
@@ -339,6 +344,9 @@ func (p *panel) told(l Line) bool {
 		return m.Judge == by && m.Alarm && m.T <= l.End+slack && m.End+slack >= l.T
 	})
 }
+
+// fault is the class of a sensor that does not measure.
+const fault = "fault"
 
 // slack is by how much two judges may differ about when it was, in seconds.
 const slack = 6

@@ -2,6 +2,7 @@ package replay_test
 
 import (
 	"bytes"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -109,6 +110,62 @@ func TestFault(t *testing.T) {
 	res := run(t, synth.Make(synth.Config{Length: 40 * time.Second, Frozen: 5 * time.Second}), nil)
 	if got := classes(res); !slices.Equal(got, []string{"fault"}) || !res.Alarm() {
 		t.Errorf("got %+v", res.Lines)
+	}
+}
+
+// A recording that never changes is a fault at its end, also a short one, unless
+// its sensor may be too coarse to show noise.
+func TestFrozenRecording(t *testing.T) {
+	for _, c := range []struct {
+		seconds float64
+		x, z    float64
+		want    bool
+	}{
+		{60, 0.0123, 0.98371, true},
+		{30, 0.0123, 0.98371, true},
+		{10.1, 0.0123, 0.98371, true},
+		{9, 0.0123, 0.98371, false},
+		{19, 0, 1, false},
+		{21, 0, 1, true},
+		{19, 0.0234375, 0.98828125, false},
+		{60, 0, 1, true},
+	} {
+		var samples []sensor.Sample
+		for i := range int(c.seconds * 100) {
+			samples = append(samples, sensor.Sample{At: time.Duration(i) * 10 * time.Millisecond, X: c.x, Z: c.z})
+		}
+		res := run(t, samples, nil)
+		if got := slices.Equal(classes(res), []string{"fault"}) && res.Alarm() && strings.Contains(res.Lines[0].Why, "the same vector"); got != c.want {
+			t.Errorf("%+v: %v", c, res.Lines)
+		}
+		samples[len(samples)/2].X += 0.001
+		if res := run(t, samples, nil); c.seconds < 30 && res.Alarm() {
+			t.Errorf("%+v with one digit that moved: %v", c, res.Lines)
+		}
+	}
+}
+
+// What a recording costs goes by its samples and not by its times: however they
+// jump, no sample is worth more than a few bins, and as many lines come out as
+// events are told.
+func TestManyEvents(t *testing.T) {
+	var samples []sensor.Sample
+	at := time.Duration(0)
+	for i := range 40000 {
+		at += 250 * time.Millisecond
+		if i%8 == 0 {
+			at += 1500 * time.Millisecond
+		}
+		samples = append(samples, sensor.Sample{At: at, X: math.Sin(float64(i * i)), Z: 1})
+	}
+	res := run(t, samples, nil)
+	for i, l := range res.Lines {
+		if i > 0 && l.T < res.Lines[i-1].T || l.End < l.T {
+			t.Fatalf("line %d: %+v", i, l)
+		}
+	}
+	if len(res.Lines) < 1000 || len(res.Lines) > len(samples)/8+10 {
+		t.Errorf("%d lines", len(res.Lines))
 	}
 }
 

@@ -57,7 +57,9 @@ func (c *Clock) Put(at time.Duration) (time.Duration, Verdict) {
 		c.Now = max(at+c.shift, c.Now+time.Microsecond)
 		return c.Now, Rising
 	case c.raw-at >= restart:
-		c.shift += c.raw - at + time.Millisecond
+		// Behind Now and not behind raw: times that rose by less than a
+		// microsecond have run ahead of it.
+		c.shift = c.Now - at + time.Millisecond
 		c.raw, c.Now, c.Still = at, at+c.shift, 0
 		c.Back++
 		return c.Now, Restarted

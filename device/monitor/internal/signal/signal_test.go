@@ -239,3 +239,39 @@ func TestNoAllocations(t *testing.T) {
 		t.Errorf("%g allocations in 1000 samples", n)
 	}
 }
+
+// However times jump, they rise, and a sample makes no more bins than a hole that
+// is bridged has: what a judge costs goes by its samples.
+func TestCostIsBoundedBySamples(t *testing.T) {
+	const samples = 20000
+	steps := []time.Duration{
+		0, 1, time.Microsecond, 10 * time.Millisecond, 999 * time.Millisecond, time.Second, time.Second + 1, time.Hour, 1 << 62,
+		-1, -time.Millisecond, -time.Second, -2 * time.Second, -time.Hour, -(1 << 62),
+	}
+	for seed := range uint64(20) {
+		rnd := rand.New(rand.NewPCG(seed, 3))
+		var c signal.Clock
+		g := signal.NewGrid(40*time.Millisecond, time.Second)
+		made, raw, last := 0, time.Duration(0), time.Duration(-1)
+		few := steps[:3+rnd.IntN(len(steps)-2)]
+		for i := range samples {
+			raw += few[rnd.IntN(len(few))]
+			at, verdict := c.Put(raw)
+			if verdict == signal.Stale {
+				continue
+			}
+			if i > 0 && at <= last {
+				t.Fatalf("seed %d, sample %d: %v behind %v (raw %v)", seed, i, at, last, raw)
+			}
+			last = at
+			before := made
+			g.Put(signal.Sample{At: at})
+			for _, ok := g.Take(); ok; _, ok = g.Take() {
+				made++
+			}
+			if made-before > 26 {
+				t.Fatalf("seed %d, sample %d: %d bins", seed, i, made-before)
+			}
+		}
+	}
+}
