@@ -87,7 +87,7 @@ func (a *Agent) decide() (now core.Arming, by string, until time.Time) {
 	certain := !until.IsZero() // else it says armed for want of a certain time, or of a window
 	switch {
 	case says == core.Armed && certain:
-		if a.arm.held {
+		if a.arm.held && a.closed() {
 			a.arm.held = false
 			a.later(func(b *body) error { b.Held = false; return nil })
 		}
@@ -98,6 +98,15 @@ func (a *Agent) decide() (now core.Arming, by string, until time.Time) {
 		return core.Armed, armedByDefault, time.Time{}
 	}
 	return says, armedBySchedule, until
+}
+
+// closed says that no window is open at any time that now may be. Bounds that lie
+// across the end of a window arm the device; they don't end what somebody armed,
+// for they may come together within that window again.
+func (a *Agent) closed() bool {
+	t := a.store.Time()
+	first, opens := a.arm.plan.At(link.TrustedTime{Lower: t.Lower, Upper: t.Lower})
+	return schedule.Bounded(t) && first == core.Armed && !opens.IsZero() && opens.After(t.Upper)
 }
 
 // scheduled returns what the schedule says now; see [schedule.Schedule.At].
@@ -185,8 +194,10 @@ func (a *Agent) armLocally() error {
 }
 
 // grantFor turns a time into a span: from the latest that now may be, so that
-// it never lasts longer than was granted.
-func (a *Agent) grantFor(until int64) (g grant, left time.Duration) {
+// it never lasts longer than was granted. Where nothing says how late it is, it
+// lasts as long as persons meant when they asked: a device whose clock is weeks
+// behind must not be open for weeks.
+func (a *Agent) grantFor(until, issued int64) (g grant, left time.Duration) {
 	now := a.store.Time()
 	from := now.Upper
 	if from.IsZero() {
@@ -195,12 +206,12 @@ func (a *Agent) grantFor(until int64) (g grant, left time.Duration) {
 			from = wall
 		}
 	}
-	left = max(0, time.UnixMicro(until).Sub(from))
+	left = max(0, min(time.UnixMicro(until).Sub(from), time.UnixMicro(until).Sub(time.UnixMicro(issued))))
 	return grant{Boot: a.store.Continuity().Boot, Ends: (a.cfg.Elapsed() + left).Microseconds()}, left
 }
 
 func (a *Agent) planDisarm(v *link.Verified, p *link.DisarmParams, seen tightened) plan {
-	g, left := a.grantFor(p.Until)
+	g, left := a.grantFor(p.Until, v.Order.Issued)
 	g.Arming, g.Ticket, g.Persons, g.Why = p.Arming, p.Ticket, v.Persons, clipDetail(v.Order.Reason)
 	return plan{
 		change: func(b *body) error {
@@ -283,7 +294,7 @@ func (a *Agent) cutBypass(g grant) {
 // planBypass takes a sensor or a point out of service. One that watches around
 // the clock is refused before anything is written.
 func (a *Agent) planBypass(v *link.Verified, p *link.BypassParams, seen tightened) plan {
-	g, left := a.bypassFor(p)
+	g, left := a.bypassFor(p, v.Order.Issued)
 	g.Why, g.Persons = clipDetail(v.Order.Reason), v.Persons
 	return plan{
 		change: func(b *body) error {
@@ -318,8 +329,8 @@ func (g grant) replaces(x grant) bool {
 
 // bypassFor turns times into a span: it begins when the earliest that now may be
 // has reached them, and ends when the latest has.
-func (a *Agent) bypassFor(p *link.BypassParams) (g grant, left time.Duration) {
-	g, left = a.grantFor(p.Until)
+func (a *Agent) bypassFor(p *link.BypassParams, issued int64) (g grant, left time.Duration) {
+	g, left = a.grantFor(p.Until, issued)
 	g.Sensor, g.Point, g.Ticket = p.Sensor, p.Point, p.Ticket
 	if p.From > 0 {
 		wait := max(0, time.UnixMicro(p.From).Sub(a.store.Time().Lower))

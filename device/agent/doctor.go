@@ -194,7 +194,7 @@ func (r *Report) reads(g Group, s monitor.Status, now time.Time) {
 	case core.SensorBypassed:
 		why = "bypassed until " + s.BypassUntil.UTC().Format(time.RFC3339)
 	}
-	if s.Skipped {
+	if s.Skipped && s.State == core.SensorUnknown {
 		result = sensor.Untried
 	}
 	if s.Why != "" && s.State != core.SensorOK {
@@ -214,6 +214,8 @@ func (r *Report) proof(g Group, s monitor.Status, last, now time.Time) {
 	case s.Simulated || len(s.Of) > 0: // a fusion is as good as its sensors
 	case last.IsZero():
 		r.add(g, s.ID.String(), sensor.Untried, check, "never: nothing has moved at it and no test drives it; a walk test shows whether it works")
+	case age < 0:
+		r.add(g, s.ID.String(), sensor.Warning, check, "%s, which has not come yet by this machine's clock", stamp(last.UnixMicro()))
 	case age > provenAtAll:
 		r.add(g, s.ID.String(), sensor.Warning, check, "%s, over 90 days ago; do a walk test", stamp(last.UnixMicro()))
 	case age > provenFor:

@@ -24,6 +24,7 @@ func (a *Agent) buildMonitor() error {
 	cfg := a.equip()
 	cfg.Clock, cfg.Sink, cfg.Log, cfg.Rules = a.cfg.Clock, a.sink, a.cfg.Log, monitor.Rules{Debounce: a.cfg.Debounce}
 	cfg.Keep, cfg.Memory, cfg.Elapsed = a.keepMemory, a.memory(), a.cfg.Elapsed
+	a.view(func(_ string, b *body) { cfg.Had = b.had(a.cfg.Sensors) })
 	mon, err := monitor.New(cfg)
 	if err != nil {
 		return err
@@ -48,6 +49,39 @@ func (a *Agent) buildMonitor() error {
 		}
 	})
 	return nil
+}
+
+// had are the sensors that read on this machine before, by the driver that they
+// still have.
+func (b *body) had(sensors []SensorConfig) map[core.SensorID]bool {
+	had := map[core.SensorID]bool{}
+	for _, s := range sensors {
+		if b.Seen[s.ID] == s.Driver {
+			had[core.MustID[core.SensorID](s.ID)] = true // Validate parsed it
+		}
+	}
+	return had
+}
+
+// noteSeen keeps which sensors read, once each.
+func (a *Agent) noteSeen(all []monitor.Status) {
+	read := map[string]bool{}
+	for _, s := range all {
+		read[s.ID.String()] = !s.LastSeen.IsZero()
+	}
+	now, fresh := map[string]string{}, false
+	a.view(func(_ string, b *body) {
+		for _, s := range a.cfg.Sensors {
+			known := b.Seen[s.ID] == s.Driver
+			if known || read[s.ID] {
+				now[s.ID] = s.Driver
+			}
+			fresh = fresh || read[s.ID] && !known
+		}
+	})
+	if fresh {
+		a.later(func(b *body) error { b.Seen = now; return nil })
+	}
 }
 
 // memory is what was kept of the judges.

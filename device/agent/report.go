@@ -26,11 +26,12 @@ const (
 // heartbeat says that the device is there and how it is, unless other events
 // wait already: they say that it is there.
 func (a *Agent) heartbeat() {
+	sensors := a.mon.Statuses()
+	a.noteSeen(sensors)
 	st := a.spool.Stats()
 	if st.Waiting > 8 {
 		return
 	}
-	sensors := a.mon.Statuses()
 	fields := map[string]any{
 		"mode": a.mode(), "contained": a.reflex.Contained(), "spool_lost": st.Lost, "version": Version,
 	}
@@ -105,14 +106,20 @@ func (a *Agent) armedBy() (by string, until time.Time) {
 
 // statesOf lists the states, and of the first few that are not ok, why.
 func statesOf(all []monitor.Status, fields map[string]any) {
-	states, why := map[string]core.SensorState{}, map[string]string{}
+	states, why, simulated := map[string]core.SensorState{}, map[string]string{}, []string{}
 	for _, s := range all {
 		states[s.ID.String()] = s.State
+		if s.Simulated {
+			simulated = append(simulated, s.ID.String())
+		}
 		if s.Why != "" && len(why) < maxToldWhys {
 			why[s.ID.String()] = clipTo(s.Why, 120)
 		}
 	}
 	fields["sensors"] = states
+	if len(simulated) > 0 {
+		fields["simulated"] = simulated
+	}
 	if len(why) > 0 {
 		fields["why"] = why
 	}

@@ -28,6 +28,8 @@ type body struct {
 	// Held keeps it armed against its schedule.
 	Held     bool    `json:"held,omitempty"`
 	Bypassed []grant `json:"bypassed,omitempty"`
+	// Seen are the sensors that read on this machine, with their drivers.
+	Seen map[string]string `json:"seen,omitempty"`
 	// Proven is when each sensor last showed that it works, in microseconds.
 	Proven map[string]int64 `json:"proven,omitempty"`
 	// Memory is what the judges that learn remember, by sensor and judge.
