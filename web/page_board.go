@@ -223,10 +223,17 @@ func sensorsFigure(b api.Board, known bool) figure {
 	case !known:
 	case b.SensorsNotOK == 0 && sum(b.Devices) == 0:
 		f.Value, f.Tone, f.Note = "—", "unknown", "no device is heard"
+	case b.SensorsNotOK == 0 && silent(b) > 0:
+		f.Tone, f.Note = "unknown", plural(silent(b), "device is", "devices are")+" not heard"
 	case b.SensorsNotOK > 0 && b.SensorsNotOK == unheard(b.Sensors):
 		f.Tone, f.Note = "warn", "unknown: not heard yet, or not there"
 	}
 	return f
+}
+
+// silent counts the devices whose sensors nobody knows now.
+func silent(b api.Board) int {
+	return b.Devices[string(core.DeviceStale)] + b.Devices[string(core.DeviceOffline)]
 }
 
 // sealsFigure counts what somebody has to look at.

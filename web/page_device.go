@@ -91,6 +91,8 @@ type deviceView struct {
 	api.Device
 	// Sensors that are not ok come first.
 	Sensors []api.Sensor
+	// Heard says that it is heard now; what is shown of it is what it said last.
+	Heard bool
 	// Lively says that a sensor has values, Proofs that one was ever proven.
 	Lively, Proofs bool
 	Seals          []api.Seal
@@ -116,8 +118,22 @@ func (v deviceView) Outside() bool {
 	return v.State == core.DevicePending || v.State == core.DeviceRetired
 }
 
-// Walked reports whether a person signed off the last walk test.
-func (v deviceView) Walked() bool { return len(v.WalkTests) > 0 && !v.WalkTests[0].Signed.IsZero() }
+// heard reports whether a device is heard now. What it said before may have
+// changed since, so none of that is shown as good.
+func heard(d api.Device, now time.Time) bool {
+	silent := d.State == core.DeviceStale || d.State == core.DeviceOffline
+	return !silent && (d.LastSeen.IsZero() || now.Sub(d.LastSeen) < fleet.DefaultFold.OfflineAfter)
+}
+
+// Walked reports whether a person signed off the last walk test, and everything
+// real was set off in it.
+func (v deviceView) Walked() bool {
+	if len(v.WalkTests) == 0 {
+		return false
+	}
+	w := v.WalkTests[0]
+	return !w.Signed.IsZero() && w.Complete && !w.Simulated
+}
 
 // Pending is the sensor whose inventory differs from its baseline, "" for none.
 func (v deviceView) Pending() string {
@@ -149,7 +165,7 @@ func (c *Console) device(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v := deviceView{Device: out.Body, Sensors: sortedSensors(out.Body.SensorList), Single: c.Standing().Mode == string(wire.ModeSingleOperator), Asked: r.URL.Query().Has("events")}
+	v := deviceView{Device: out.Body, Heard: heard(out.Body, c.Clock.Now()), Sensors: sortedSensors(out.Body.SensorList), Single: c.Standing().Mode == string(wire.ModeSingleOperator), Asked: r.URL.Query().Has("events")}
 	for _, o := range v.Orders {
 		if o.State == orderAwaiting {
 			v.Waiting = append(v.Waiting, o)
