@@ -68,13 +68,14 @@ type Config struct {
 // Monitor runs sensors. See [New] and [Monitor.Run].
 type Monitor struct {
 	cfg     Config
-	kick    chan struct{} // a deadline may have moved
+	kick    chan struct{} // a deadline came nearer
 	mu      sync.Mutex
 	core    *Core
 	awake   time.Time // when, by the clock, elapsed was this
 	elapsed time.Duration
 	keep    sync.Mutex // held while Keep is called; never with mu held
 	stop    map[core.SensorID]context.CancelCauseFunc
+	until   time.Time // when keepTime wakes up by itself, zero for never
 }
 
 // New returns a monitor that knows its sensors and has not started them.
@@ -96,16 +97,22 @@ func New(cfg Config) (*Monitor, error) {
 }
 
 // do runs fn on the core and hands its events to the sink before anything else
-// can happen, so that the order of events is the order of what was seen.
+// can happen, so that the order of events is the order of what was seen. It wakes
+// the keeper of time only where a deadline came nearer: most readings put one off,
+// and a device that is left alone should sleep.
 func (m *Monitor) do(fn func(c *Core, now time.Time) []Event) {
-	m.locked(fn)
+	if !m.locked(fn) {
+		return
+	}
 	select {
 	case m.kick <- struct{}{}:
 	default:
 	}
 }
 
-func (m *Monitor) locked(fn func(c *Core, now time.Time) []Event) {
+// locked runs fn, and reports whether there is a deadline before the one that the
+// keeper of time sleeps until.
+func (m *Monitor) locked(fn func(c *Core, now time.Time) []Event) (sooner bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.cfg.Clock.Now()
@@ -120,6 +127,8 @@ func (m *Monitor) locked(fn func(c *Core, now time.Time) []Event) {
 			stop(errSilent)
 		}
 	}
+	next := m.core.Next()
+	return !next.IsZero() && (m.until.IsZero() || next.Before(m.until))
 }
 
 // wake charges the grants with the time for which the machine was suspended: the
@@ -169,6 +178,7 @@ func (m *Monitor) keepTime(ctx context.Context) {
 	for {
 		m.mu.Lock()
 		next := m.core.Next()
+		m.until = next
 		m.mu.Unlock()
 		var due <-chan time.Time
 		if !next.IsZero() {
