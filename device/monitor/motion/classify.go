@@ -251,7 +251,7 @@ func whyShaken(c Config, f Features) string {
 // The ground moves slowly in all directions and for long, and everything stands
 // afterwards as it stood.
 func isQuake(c Config, f Features) bool {
-	bumps := float64(f.Shocks) > 1+0.4*f.Duration
+	bumps := float64(f.Shocks) > 1+0.6*f.Duration
 	return f.Duration >= 4 && f.LowShare >= 0.35 && f.Low >= max(c.Still/4, 2*f.Floor) && !turned(c, f) && !bumps
 }
 

@@ -13,6 +13,8 @@ import (
 
 // FuzzJudges shows the judges what a broken driver might: any number at any
 // time. They must end, and must not say more than there is time for.
+// Run it with -fuzzminimizetime 1x: by default each find is made smaller for up to a
+// minute, in which no new input is tried and the engine shows 0 execs/sec.
 func FuzzJudges(f *testing.F) {
 	f.Add([]byte{}, uint8(0))
 	for _, v := range []uint64{0, math.Float64bits(math.NaN()), math.Float64bits(math.Inf(-1)), math.Float64bits(1e300), math.MaxUint64, 1 << 63} {

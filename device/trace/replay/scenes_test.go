@@ -44,9 +44,21 @@ var motions = []struct {
 	}, "tilt", true},
 	{"five knocks, two seconds apart", 15, knocked(2), "knock", false},
 	{"fifteen knocks in six seconds", 15, knocked(0.4), "knock footsteps", false},
+	{"a strong quake of few tones that beat with each other", 40, tones, "earthquake", false},
 	{"an elevator", 30, func(t float64, _ *rand.Rand) (float64, float64, float64) {
 		return 0, 0, 1 + 0.08*(during(t, 5, 7)*math.Sin(math.Pi*(t-5)/2)-during(t, 20, 22)*math.Sin(math.Pi*(t-20)/2))
 	}, "disturbed", false},
+}
+
+func tones(t float64, _ *rand.Rand) (float64, float64, float64) {
+	e := during(t, 5, 40) * min((t-5)/3, 1) * math.Exp(-max(t-12, 0)/8) / 5
+	var v [3]float64
+	for axis, phase := range [...]float64{1, 2.3, 4.1} {
+		for i, hertz := range [...]float64{1.1, 1.9, 2.7, 3.6, 5.2} {
+			v[axis] += e * math.Sin(2*math.Pi*hertz*t+phase*[...]float64{1, 2, 3, 5, 7}[i])
+		}
+	}
+	return 1.05 * v[0], 1.05 * v[1], 1 + 0.45*v[2]
 }
 
 func during(t, from, to float64) float64 {
