@@ -116,7 +116,7 @@ func Text(s string) string {
 
 // isBidi names the runes that reorder what a person reads.
 func isBidi(r rune) bool {
-	return r == 0x200e || r == 0x200f || (r >= 0x2028 && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069)
+	return r == 0x061c || r == 0x200e || r == 0x200f || (r >= 0x2028 && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069)
 }
 
 // clip cuts at a rune boundary: U+FFFD is longer than the byte it stands for.

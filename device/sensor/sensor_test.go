@@ -17,6 +17,7 @@ func TestTextFromHardwareIsMadeHarmless(t *testing.T) {
 		{"terminal escape", "\x1b[2Jx", "\ufffd[2Jx"},
 		{"c1 control", "a\u0085b", "a\ufffdb"},
 		{"right-to-left override", "abc\u202egpj.exe", "abc\ufffdgpj.exe"},
+		{"Arabic letter mark", "abc\u061cdef", "abc\ufffddef"},
 		{"broken UTF-8", "a\xff\xfeb", "a\ufffd\ufffdb"},
 		{"nul", "a\x00b", "a\ufffdb"},
 	}

@@ -151,10 +151,13 @@ func (f *Fusion) Event(now time.Time, e monitor.Event) []sensor.Reading {
 		return nil
 	}
 	if _, known := f.inputs[i]; !known {
-		if len(f.order) >= maxInputs {
-			i = f.order[len(f.order)-1]
-		} else {
+		switch {
+		case len(f.order) < maxInputs:
 			f.order = append(f.order, i)
+		case !e.Active || e.Bypassed:
+			return nil // it closes nothing in another one's place
+		default:
+			i = f.order[len(f.order)-1]
 		}
 	}
 	was := f.inputs[i]

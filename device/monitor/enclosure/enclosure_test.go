@@ -223,6 +223,36 @@ func TestAnySequenceOfSwitchesIsOpenExactlyWhileOneIs(t *testing.T) {
 	}
 }
 
+// What is beyond the bound opens the case as well, and closes nothing in another
+// switch's place.
+func TestMoreSwitchesThanAreRememberedHideNoOpening(t *testing.T) {
+	f, err := enclosure.New(enclosure.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	say := func(n int, open bool) (active, said bool) {
+		for _, r := range f.Event(epoch, monitor.Event{Sensor: id(fmt.Sprint("s", n)), Point: "lid", Kind: sensor.Level, Level: "case_intrusion", Type: "case_intrusion", Active: open, Alarm: true}) {
+			if r.Kind == sensor.Level {
+				active, said = r.Active, true
+			}
+		}
+		return active, said
+	}
+	for i := range 128 {
+		say(i, false)
+	}
+	if active, _ := say(127, true); !active {
+		t.Fatal("the last one that is remembered does not open the case")
+	}
+	if active, said := say(500, false); said && !active {
+		t.Error("another one closed the case in its place")
+	}
+	say(127, false)
+	if active, _ := say(501, true); !active {
+		t.Error("one that is not remembered does not open the case")
+	}
+}
+
 func TestBadConfigurations(t *testing.T) {
 	many := make([]string, 65)
 	for i := range many {
