@@ -55,6 +55,6 @@ bench:
 fuzz:
 	@for dir in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
 	  for target in $$(git grep -h -o '^func Fuzz[A-Za-z0-9_]*' -- "$$dir/*_test.go" | sed 's/^func //' | sort -u); do \
-	    echo "$$dir $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "./$$dir" || exit 1; \
+	    echo "$$dir $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "./$$dir" || exit 1; \
 	  done; \
 	done
