@@ -15,16 +15,20 @@ import (
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	b := &body{Memory: map[string]map[string][]byte{"gone": {"component": make([]byte, maxMemory/2)}, "disks": {"component": make([]byte, 1000)}}}
 	configured := func(id string) bool { return id != "gone" }
-	if err := b.remember("imu", map[string][]byte{"vibration": make([]byte, maxMemory-2000)}, configured); err != nil {
-		t.Errorf("the memory of a sensor that is gone takes the room: %v", err)
+	for _, id := range []string{"imu", "segment"} {
+		if err := b.remember(id, map[string][]byte{"judge": make([]byte, maxSensorMemory-100)}, configured); err != nil {
+			t.Errorf("the memory of a sensor that is gone takes the room: %v", err)
+		}
 	}
-	if err := b.remember("room", map[string][]byte{"anomaly": make([]byte, 4000)}, configured); core.KindOf(err) != core.KindTooLarge {
-		t.Errorf("over the bound: %v", err)
+	for _, over := range []int{maxSensorMemory + 1, maxMemory - 2*maxSensorMemory} { // of one, of all
+		if err := b.remember("room", map[string][]byte{"anomaly": make([]byte, over)}, configured); core.KindOf(err) != core.KindTooLarge {
+			t.Errorf("%d bytes are over the bound: %v", over, err)
+		}
 	}
-	if len(b.Memory) != 2 || b.Memory["gone"] != nil || b.Memory["room"] != nil {
+	if len(b.Memory) != 3 || b.Memory["gone"] != nil || b.Memory["room"] != nil {
 		t.Errorf("kept of %d sensors", len(b.Memory))
 	}
-	if err := b.remember("imu", map[string][]byte{"vibration": []byte("less")}, configured); err != nil || len(b.Memory) != 2 {
+	if err := b.remember("imu", map[string][]byte{"judge": []byte("less")}, configured); err != nil || len(b.Memory) != 3 {
 		t.Errorf("less than before: %v", err)
 	}
 }

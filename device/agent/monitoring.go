@@ -14,9 +14,13 @@ import (
 	"github.com/interlock-security/interlock/link"
 )
 
-// maxMemory bounds what all judges together may have kept, in bytes. It is part
-// of the state, which is written whole.
-const maxMemory = 256 << 10
+// The bounds of what judges may have kept, in bytes: all together, as it is part
+// of the state, which is written whole, and those of one sensor, so that nobody
+// who feeds one sensor leaves no room for the others' baselines.
+const (
+	maxMemory       = 512 << 10
+	maxSensorMemory = 192 << 10
+)
 
 // buildMonitor makes the sensors and puts back their latches, grants and what
 // their judges learned.
@@ -99,15 +103,16 @@ func (a *Agent) memory() map[core.SensorID]map[string][]byte {
 
 // keepMemory keeps what the judges of a sensor learned. What is over the bound is
 // not kept, and told of: after a restart that sensor learns anew.
-func (a *Agent) keepMemory(id core.SensorID, memory map[string][]byte) {
+func (a *Agent) keepMemory(id core.SensorID, memory map[string][]byte) error {
 	err := a.update(func(b *body) error { return b.remember(id.String(), memory, a.cfg.has) })
 	switch {
 	case err == nil:
 	case core.KindOf(err) == core.KindTooLarge:
-		a.refusals.tell(a, "memory_refused", core.SeverityMedium, map[string]any{"sensor": id, "bytes": sizeOf(memory), "why": err.Error()})
+		a.refusals.tell(a, "memory_refused", core.SeverityHigh, map[string]any{"sensor": id, "bytes": sizeOf(memory), "why": err.Error()})
 	default:
 		a.cfg.Log.Error("what a sensor learned was not kept", slog.Any("sensor", id), slog.Any("error", err))
 	}
+	return err
 }
 
 // has says whether a sensor is configured.
@@ -125,8 +130,8 @@ func (b *body) remember(id string, memory map[string][]byte, configured func(id 
 			others += sizeOf(m)
 		}
 	}
-	if size := sizeOf(memory); others+size > maxMemory {
-		return core.E(core.KindTooLarge, "agent.memory", fmt.Sprintf("%d bytes beside %d of other sensors, at most %d are kept", size, others, maxMemory))
+	if size := sizeOf(memory); size > maxSensorMemory || others+size > maxMemory {
+		return core.E(core.KindTooLarge, "agent.memory", fmt.Sprintf("%d bytes beside %d of other sensors, at most %d of one and %d of all are kept", size, others, maxSensorMemory, maxMemory))
 	}
 	b.Memory = kept
 	return nil

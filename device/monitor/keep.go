@@ -41,33 +41,35 @@ func (m *Monitor) learners() (ids []core.SensorID) {
 
 func (m *Monitor) keepAll(ids []core.SensorID) {
 	for _, id := range ids {
-		m.keepOne(id)
+		_ = m.keepOne(id) // Keep tells of what it could not keep
 	}
 }
 
-func (m *Monitor) keepOne(id core.SensorID) {
+func (m *Monitor) keepOne(id core.SensorID) error {
 	if m.cfg.Keep == nil {
-		return
+		return nil
 	}
 	m.keep.Lock()
 	defer m.keep.Unlock()
 	m.mu.Lock()
 	memory, changed := m.core.Memory(m.cfg.Clock.Now(), id)
 	m.mu.Unlock()
-	if changed {
-		m.cfg.Keep(id, memory)
+	if !changed {
+		return nil
 	}
+	return m.cfg.Keep(id, memory)
 }
 
 // Accept makes expected what the judges of a sensor have before them, if it has
-// this SHA-256 (hex), and has that kept before it returns.
+// this SHA-256 (hex), and has that kept before it returns. Where it can't be kept
+// the error says so: it is expected until the next start and no longer.
 func (m *Monitor) Accept(id core.SensorID, sha256 string) (err error) {
 	m.do(func(c *Core, now time.Time) (events []Event) {
 		events, err = c.Accept(now, id, sha256)
 		return events
 	})
-	if err == nil {
-		m.keepOne(id)
+	if err != nil {
+		return err
 	}
-	return err
+	return m.keepOne(id)
 }

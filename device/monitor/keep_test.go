@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"testing"
@@ -17,12 +18,20 @@ type kept struct {
 	mu   sync.Mutex
 	last string
 	n    int
+	full error // why nothing can be kept
 }
 
-func (k *kept) keep(_ core.SensorID, memory map[string][]byte) {
+func (k *kept) keep(_ core.SensorID, memory map[string][]byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.last, k.n = string(memory["mind"]), k.n+1
+	return k.full
+}
+
+func (k *kept) refuse(why error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.full = why
 }
 
 func (k *kept) is(want string, n int) bool {
@@ -75,12 +84,17 @@ func TestMemoryIsKeptWhenItChangesBySchedulesOrdersAndAtTheEnd(t *testing.T) {
 	if err := mon.Accept(lid, "right"); err != nil || !k.is("accepted", 2) {
 		t.Errorf("an order: %v; kept %q", err, k.last)
 	}
+	k.refuse(errors.New("the state is full"))
+	if err := mon.Accept(lid, "right"); err == nil {
+		t.Error("an order whose outcome could not be kept was done")
+	}
+	k.refuse(nil)
 	learn("at the end")
 	cancel()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if !k.is("at the end", 3) {
+	if !k.is("at the end", 4) {
 		t.Errorf("at the end kept %q, %d times", k.last, k.n)
 	}
 }

@@ -50,8 +50,8 @@ type Config struct {
 	// name. It may block; it is called without any lock of the monitor's, by one
 	// goroutine at a time, soon after the first change and then at most every
 	// KeepEvery (0 means ten minutes), at the end of Run, and by Accept before
-	// that returns.
-	Keep      func(id core.SensorID, memory map[string][]byte)
+	// that returns, with the error if it was not kept.
+	Keep      func(id core.SensorID, memory map[string][]byte) error
 	KeepEvery time.Duration
 	Rules     Rules
 	Clock     core.Clock

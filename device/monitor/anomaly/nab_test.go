@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -38,6 +39,9 @@ type segment struct{ start, end float64 }
 func recordings(t *testing.T) map[string][]sample {
 	t.Helper()
 	f, err := os.Open(filepath.Join(traces, "nab-env.tar.gz"))
+	if errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") == "" {
+		t.Skipf("the labelled recordings lie beside the maintainers' copy of the project: %v", err)
+	}
 	if err != nil {
 		t.Fatalf("the labelled recordings of machine and ambient temperature are missing: %v", err)
 	}

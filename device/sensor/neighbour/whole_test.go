@@ -42,7 +42,7 @@ func (l *lab) house(memory map[string][]byte) *house {
 		Sensors: []sensor.Sensor{sensortest.Inside{Sensor: driver, Namespace: l.device}}, Clock: core.SystemClock{}, Log: slog.New(slog.DiscardHandler),
 		Judges: map[core.SensorID][]monitor.Named{segment: {{Name: "known", Judge: judge}}},
 		Memory: map[core.SensorID]map[string][]byte{segment: memory},
-		Keep:   func(_ core.SensorID, memory map[string][]byte) { h.kept = memory },
+		Keep:   func(_ core.SensorID, memory map[string][]byte) error { h.kept = memory; return nil },
 		Sink:   func(e monitor.Event) { h.events <- e },
 	})
 	l.Must(err)

@@ -42,7 +42,7 @@ func live(t *testing.T, root string, memory map[string][]byte) *house {
 		Sensors: []sensor.Sensor{driver}, Clock: h.clock, Log: slog.New(slog.DiscardHandler),
 		Judges: map[core.SensorID][]monitor.Named{partsID: {{Name: "component", Judge: judge}}},
 		Memory: map[core.SensorID]map[string][]byte{partsID: memory},
-		Keep:   func(_ core.SensorID, memory map[string][]byte) { h.kept = memory },
+		Keep:   func(_ core.SensorID, memory map[string][]byte) error { h.kept = memory; return nil },
 		Sink:   func(e monitor.Event) { h.events <- e },
 	})
 	h.must(err)
