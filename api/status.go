@@ -261,17 +261,22 @@ func partsOf(r fleet.Report) *PartsReport {
 	return p
 }
 
+// seeDevice asks the Guard whether the caller may look at a device, and finds it.
+func (a *API) seeDevice(ctx context.Context, name string) (who core.Principal, id core.DeviceID, err error) {
+	if who, err = a.see(ctx, policy.DeviceShow, name); err != nil {
+		return who, id, err
+	}
+	if id, err = core.ParseID[core.DeviceID](name); err != nil {
+		return who, id, err
+	}
+	_, err = a.Registry.Get(ctx, who.Tenant, id)
+	return who, id, err
+}
+
 // DeviceSensors lists what a device's sensors last said.
 func (a *API) DeviceSensors(ctx context.Context, in *IDInput) (*Out[Page[Sensor]], error) {
-	who, err := a.see(ctx, policy.DeviceShow, in.ID)
+	who, id, err := a.seeDevice(ctx, in.ID)
 	if err != nil {
-		return nil, err
-	}
-	id, err := core.ParseID[core.DeviceID](in.ID)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := a.Registry.Get(ctx, who.Tenant, id); err != nil {
 		return nil, err
 	}
 	list, err := a.sensors(ctx, who.Tenant, id)
@@ -352,15 +357,8 @@ func walkTestOf(w fleet.WalkTest) WalkTest {
 
 // WalkTests lists a device's walk tests, the newest first.
 func (a *API) WalkTests(ctx context.Context, in *IDInput) (*Out[Page[WalkTest]], error) {
-	who, err := a.see(ctx, policy.DeviceShow, in.ID)
+	who, id, err := a.seeDevice(ctx, in.ID)
 	if err != nil {
-		return nil, err
-	}
-	id, err := core.ParseID[core.DeviceID](in.ID)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := a.Registry.Get(ctx, who.Tenant, id); err != nil {
 		return nil, err
 	}
 	list, err := a.walkTests(ctx, who.Tenant, id)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/identity"
 	wire "github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/policy"
@@ -162,13 +161,12 @@ func (c *Console) finishWalkTest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s := sessionOf(r.Context())
-	word, err := c.People.FinishConfirm(r.Context(), s, in.Handle, in.Credential)
+	ctx, s, err := c.takeConfirm(r, in.Handle, in.Credential)
 	if err != nil {
 		return err
 	}
 	id := r.PathValue("id")
-	if _, err := c.API.SignWalkTest(identity.WithConfirmation(r.Context(), word), &api.SignWalkTestInput{ID: id, Body: body}); err != nil {
+	if _, err := c.API.SignWalkTest(ctx, &api.SignWalkTestInput{ID: id, Body: body}); err != nil {
 		return err
 	}
 	c.flashes.put(s.ID, flash{Tone: "ok", Text: "Signed off. Your name and this exact report are in the audit log."})

@@ -97,12 +97,18 @@ func (c *Console) beginConfirm(w http.ResponseWriter, r *http.Request, digest [3
 // finishConfirm reads a passkey's answer and returns the context of the act that
 // it confirms, with the session that acts.
 func (c *Console) finishConfirm(w http.ResponseWriter, r *http.Request) (context.Context, Session, error) {
-	s := sessionOf(r.Context())
 	in, err := readJSON[proved](w, r)
 	if err != nil {
-		return nil, s, err
+		return nil, sessionOf(r.Context()), err
 	}
-	word, err := c.People.FinishConfirm(r.Context(), s, in.Handle, in.Credential)
+	return c.takeConfirm(r, in.Handle, in.Credential)
+}
+
+// takeConfirm takes a passkey's answer that came with something else, as
+// finishConfirm does.
+func (c *Console) takeConfirm(r *http.Request, handle string, credential []byte) (context.Context, Session, error) {
+	s := sessionOf(r.Context())
+	word, err := c.People.FinishConfirm(r.Context(), s, handle, credential)
 	if err != nil {
 		return nil, s, err
 	}
@@ -120,12 +126,11 @@ func (c *Console) finishAsk(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s := sessionOf(r.Context())
-	word, err := c.People.FinishConfirm(r.Context(), s, in.Handle, in.Credential)
+	ctx, s, err := c.takeConfirm(r, in.Handle, in.Credential)
 	if err != nil {
 		return err
 	}
-	a, err := c.People.Request(identity.WithConfirmation(r.Context(), word), s.Principal, act)
+	a, err := c.People.Request(ctx, s.Principal, act)
 	if err != nil {
 		return err
 	}

@@ -14,13 +14,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sysfs"
 )
 
 const (
@@ -252,9 +252,9 @@ func (w *watch) broken(why string) {
 }
 
 func readSeconds(path string) (int64, error) {
-	text, err := os.ReadFile(path)
+	text, err := sysfs.Read(path)
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	return strconv.ParseInt(text, 10, 64)
 }

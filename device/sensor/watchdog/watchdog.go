@@ -22,6 +22,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/sensor"
+	"github.com/interlock-security/interlock/device/sensor/internal/sysfs"
 )
 
 const (
@@ -175,6 +176,6 @@ func (s *Sensor) begin(b board, emit func(sensor.Reading)) (time.Duration, error
 
 // keepsRunning says whether the kernel refuses to stop the watchdog.
 func (s *Sensor) keepsRunning() bool {
-	text, err := os.ReadFile(s.env.Path("sys/class/watchdog", filepath.Base(s.cfg.Device), "nowayout"))
-	return err == nil && strings.TrimSpace(string(text)) == "1"
+	text, err := sysfs.Read(s.env.Path("sys/class/watchdog", filepath.Base(s.cfg.Device), "nowayout"))
+	return err == nil && text == "1"
 }
