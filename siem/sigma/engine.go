@@ -14,6 +14,10 @@ type Options struct {
 	// Capture names fields that every match carries besides those that
 	// correlations need.
 	Capture []string
+	// Placeholders are the values of %name% in values with the `expand` modifier.
+	Placeholders map[string][]string
+	// Routes tell [View.Sources] which logsources an event belongs to.
+	Routes []Route
 }
 
 // Engine is a compiled set of rules. It does not change and serves any number
@@ -31,6 +35,7 @@ type Engine struct {
 	alerts    []bool // per rule: a match is an alert by itself
 	corrs     []*Correlation
 	keywords  bool
+	routed    []routed
 }
 
 // cond is an expression over the engine's deduplicated predicates.
@@ -49,6 +54,10 @@ type capture struct {
 // become one, correlations find the rules they count.
 func Compile(rules []*Rule, o Options) (*Engine, error) {
 	c := &compiler{o: o, e: &Engine{paths: make(map[string][]int32), feeds: make(map[string][]*Correlation)}, slots: make(map[string]int32), preds: make(map[string]int32)}
+	conditions, err := effective(rules, o)
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range rules {
 		if err := c.unique(r, rules); err != nil {
 			return nil, err
@@ -58,8 +67,9 @@ func Compile(rules []*Rule, o Options) (*Engine, error) {
 			continue
 		}
 		c.e.rules = append(c.e.rules, r)
-		c.e.conds = append(c.e.conds, c.cond(r, r.condition))
+		c.e.conds = append(c.e.conds, c.cond(r, conditions[r]))
 	}
+	c.routes(o.Routes)
 	c.e.captures = make([][]capture, len(c.e.rules))
 	c.e.alerts = make([]bool, len(c.e.rules))
 	for i := range c.e.alerts {
@@ -228,6 +238,16 @@ func (m Match) Fields() map[string]string {
 		}
 	}
 	return out
+}
+
+// AppendFields appends the same fields in an order that is the rule's own.
+func (m Match) AppendFields(dst []Field) []Field {
+	for _, c := range m.engine.captures[m.index] {
+		if text, ok := m.view.slotText(c.slot); ok {
+			dst = append(dst, Field{c.field, text})
+		}
+	}
+	return dst
 }
 
 // Match calls emit once for each rule that applies to one of the event's

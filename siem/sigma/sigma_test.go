@@ -418,3 +418,32 @@ func FuzzEvent(f *testing.F) {
 		}
 	})
 }
+
+func TestRoutesTellWhereAnEventBelongs(t *testing.T) {
+	engine, err := sigma.Compile(nil, sigma.Options{Routes: []sigma.Route{
+		{When: []sigma.Mark{{Field: "Channel", Values: []string{"Security"}}}, Sources: []sigma.Logsource{{Product: "windows", Service: "security"}}},
+		{When: []sigma.Mark{{Field: "Channel", Values: []string{"Security"}}, {Field: "EventID", Values: []string{"4688"}}}, Sources: []sigma.Logsource{{Product: "windows", Category: "process_creation"}}},
+		{When: []sigma.Mark{{Field: "_TRANSPORT"}}, Sources: []sigma.Logsource{{Product: "linux"}}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := engine.NewView()
+	for _, row := range []struct {
+		event string
+		want  int
+	}{
+		{`{"Channel":"security","EventID":4688}`, 2},
+		{`{"Channel":"security","EventID":1}`, 1},
+		{`{"_TRANSPORT":"kernel"}`, 1},
+		{`{"EventID":4688}`, 0},
+	} {
+		view.Reset()
+		if err := view.Load([]byte(row.event)); err != nil {
+			t.Fatal(err)
+		}
+		if got := view.Sources(); len(got) != row.want {
+			t.Errorf("%s belongs to %v, want %d logsources", row.event, got, row.want)
+		}
+	}
+}

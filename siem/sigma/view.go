@@ -45,16 +45,17 @@ type slot struct {
 // reused; after the first few events it allocates nothing for an event that
 // matches no rule.
 type View struct {
-	eng    *Engine
-	epoch  uint32
-	slots  []slot
-	vals   []value
-	path   []byte
-	buf    []byte
-	asked  []uint32 // epoch in which a predicate was answered
-	answer []bool
-	ran    []uint32 // epoch in which a rule was evaluated
-	routes map[Logsource][]int32
+	eng     *Engine
+	epoch   uint32
+	slots   []slot
+	vals    []value
+	path    []byte
+	buf     []byte
+	asked   []uint32 // epoch in which a predicate was answered
+	answer  []bool
+	ran     []uint32 // epoch in which a rule was evaluated
+	routes  map[Logsource][]int32
+	sources []Logsource
 }
 
 // NewView makes a view for events that e will match.
@@ -123,6 +124,19 @@ func (v *View) Load(object []byte) error {
 		return core.E(core.KindInvalid, "sigma.View.Load", s.why())
 	}
 	return nil
+}
+
+// Sources lists the logsources that [Options.Routes] find for the event that was
+// loaded, none where no route holds. The list is the view's own and stays until
+// the next Reset.
+func (v *View) Sources() []Logsource {
+	v.sources = v.sources[:0]
+	for _, r := range v.eng.routed {
+		if v.marked(r.marks) {
+			v.sources = append(v.sources, r.sources...)
+		}
+	}
+	return v.sources
 }
 
 // First returns the first value of a field that the engine knows.
