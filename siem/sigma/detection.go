@@ -16,6 +16,8 @@ type expr struct {
 	op   op
 	kids []*expr
 	leaf *predicate
+	// label is what the expression is in its file, nil for what has no name there.
+	label *label
 }
 
 func leaf(p *predicate) *expr { return &expr{op: opLeaf, leaf: p} }
@@ -54,7 +56,7 @@ func parseDetection(n *node, fieldAt map[string]Pos) (*expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		sels = append(sels, selection{p.key, p.at, e})
+		sels = append(sels, selection{p.key, p.at, e.named(labelSelection, p.key, p.at)})
 	}
 	cond, ok := n.get("condition")
 	if !ok {
@@ -152,7 +154,7 @@ func parseFields(n *node, fieldAt map[string]Pos) (*expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, e)
+		all = append(all, e.named(labelItem, p.key, p.at))
 	}
 	return and(all...), nil
 }

@@ -123,10 +123,13 @@ func (m *modifiers) check() error {
 // expression turns one value of a field item into an expression.
 func (m *modifiers) expression(field string, v *node) (*expr, error) {
 	e, err := m.positive(field, v)
-	if err == nil && m.neq {
+	if err != nil {
+		return nil, err
+	}
+	if m.neq {
 		e = not(e)
 	}
-	return e, err
+	return e.named(labelValue, v.text, v.at), nil
 }
 
 func (m *modifiers) positive(field string, v *node) (*expr, error) {
