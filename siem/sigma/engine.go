@@ -36,6 +36,8 @@ type Engine struct {
 	corrs     []*Correlation
 	keywords  bool
 	routed    []routed
+	asked     []*expr // per rule: what it asks in its own words, for [Engine.Explain]
+	opts      Options
 }
 
 // cond is an expression over the engine's deduplicated predicates.
@@ -53,7 +55,7 @@ type capture struct {
 // Compile joins rules into an engine: fields become slots, equal predicates
 // become one, correlations find the rules they count.
 func Compile(rules []*Rule, o Options) (*Engine, error) {
-	c := &compiler{o: o, e: &Engine{paths: make(map[string][]int32), feeds: make(map[string][]*Correlation)}, slots: make(map[string]int32), preds: make(map[string]int32)}
+	c := &compiler{o: o, e: &Engine{opts: o, paths: make(map[string][]int32), feeds: make(map[string][]*Correlation)}, slots: make(map[string]int32), preds: make(map[string]int32)}
 	conditions, err := effective(rules, o)
 	if err != nil {
 		return nil, err
@@ -68,6 +70,7 @@ func Compile(rules []*Rule, o Options) (*Engine, error) {
 		}
 		c.e.rules = append(c.e.rules, r)
 		c.e.conds = append(c.e.conds, c.cond(r, conditions[r]))
+		c.e.asked = append(c.e.asked, conditions[r])
 	}
 	c.routes(o.Routes)
 	c.e.captures = make([][]capture, len(c.e.rules))
