@@ -335,7 +335,7 @@ func (v *View) find(id int32) bool {
 		if val.null {
 			continue
 		}
-		if p.test == testRef && v.findRef(p, val, v.eng.predRef[id]) || p.test != testRef && p.holds(v, val) {
+		if p.test == testRef && v.findRef(p, val, v.eng.predRef[id]) || p.test != testRef && p.holds(v.form(p, val)) {
 			return true
 		}
 	}
@@ -348,7 +348,7 @@ func (v *View) findRef(p *predicate, a *value, slot int32) bool {
 		return false
 	}
 	for i := s.first; i >= 0; i = v.vals[i].next {
-		if b := &v.vals[i]; !b.null && p.refers(v, a, b) {
+		if b := &v.vals[i]; !b.null && p.refers(v.form(p, a), v.form(p, b)) {
 			return true
 		}
 	}
@@ -358,7 +358,7 @@ func (v *View) findRef(p *predicate, a *value, slot int32) bool {
 // anyValue looks for a keyword in everything that the event itself says.
 func (v *View) anyValue(p *predicate) bool {
 	for i := range v.vals {
-		if val := &v.vals[i]; !val.null && !val.ours && p.holds(v, val) {
+		if val := &v.vals[i]; !val.null && !val.ours && p.holds(v.form(p, val)) {
 			return true
 		}
 	}

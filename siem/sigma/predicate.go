@@ -77,23 +77,27 @@ func textPredicate(field string, toks []tok, cased bool) *predicate {
 	return p
 }
 
-// holds asks about one value.
-func (p *predicate) holds(v *View, val *value) bool {
+// original reports whether p reads a value as it was sent and not its folding.
+func (p *predicate) original() bool {
+	switch p.test {
+	case testPresent, testRegex, testCIDR, testNumber, testGT, testGTE, testLT, testLTE:
+		return true
+	}
+	return p.cased
+}
+
+// holds asks about one value: its text where p reads the original, its folding
+// where it does not.
+func (p *predicate) holds(s []byte) bool {
 	switch p.test {
 	case testPresent:
 		return true
 	case testRegex:
-		return p.re.Match(v.text(val))
+		return p.re.Match(s)
 	case testCIDR:
-		return p.inNetwork(v.text(val))
+		return p.inNetwork(s)
 	case testNumber, testGT, testGTE, testLT, testLTE:
-		return p.compares(v.text(val))
-	}
-	s := v.lowered(val)
-	if p.cased {
-		s = v.text(val)
-	}
-	switch p.test {
+		return p.compares(s)
 	case testEqual:
 		return string(s) == p.text
 	case testPrefix:
@@ -157,12 +161,9 @@ func (p *predicate) compares(s []byte) bool {
 	return f <= p.num
 }
 
-// refers compares a value with another field's value.
-func (p *predicate) refers(v *View, a, b *value) bool {
-	x, y := v.lowered(a), v.lowered(b)
-	if p.cased {
-		x, y = v.text(a), v.text(b)
-	}
+// refers compares a value with another field's value, both in the form that
+// holds would read.
+func (p *predicate) refers(x, y []byte) bool {
 	switch p.ref {
 	case testPrefix:
 		return bytes.HasPrefix(x, y)

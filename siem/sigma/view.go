@@ -162,6 +162,14 @@ func (v *View) slotText(id int32) (string, bool) {
 	return "", false
 }
 
+// form is the value as p reads it.
+func (v *View) form(p *predicate, val *value) []byte {
+	if p.original() {
+		return v.text(val)
+	}
+	return v.lowered(val)
+}
+
 // text is the value as a program would read it.
 func (v *View) text(val *value) []byte {
 	if val.hasText {
