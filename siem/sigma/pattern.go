@@ -223,7 +223,10 @@ func isDash(r rune) bool {
 	return false
 }
 
-// lower is the one folding of case, for patterns and for values.
+// lower is the one folding of case, for patterns and for values. Beyond ASCII a
+// letter goes to upper case and back: so all that are one letter in some
+// case meet (the long s and the Kelvin sign too, which an attacker's file
+// or host name may use and the system behind it takes for s and k).
 func lower(s string) string { return string(appendLower(nil, []byte(s))) }
 
 func appendLower(dst, s []byte) []byte {
@@ -246,7 +249,7 @@ func appendLowerRunes(dst, s []byte) []byte {
 		if r == utf8.RuneError && size == 1 {
 			dst = append(dst, s[0])
 		} else {
-			dst = utf8.AppendRune(dst, unicode.ToLower(r))
+			dst = utf8.AppendRune(dst, unicode.ToLower(unicode.ToUpper(r)))
 		}
 		s = s[size:]
 	}

@@ -1,0 +1,22 @@
+package sigma
+
+import (
+	"testing"
+	"unicode"
+)
+
+// TestFoldingMeetsEveryCase holds for every letter there is that its other cases
+// fold to the same text, so that no rule can be evaded by an unusual one.
+func TestFoldingMeetsEveryCase(t *testing.T) {
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if 0xD800 <= r && r < 0xE000 {
+			continue
+		}
+		want := lower(string(r))
+		for _, other := range []rune{unicode.SimpleFold(r), unicode.ToUpper(r), unicode.ToLower(r), unicode.ToTitle(r)} {
+			if got := lower(string(other)); got != want {
+				t.Errorf("%U folds to %q, %U to %q", r, want, other, got)
+			}
+		}
+	}
+}
