@@ -33,5 +33,7 @@
 //	fleet ID {"type":"...","fields":{...}}    what the server noticed; ID may be -
 //	json SOURCE {"...":...}          any fields from an authenticated peer
 //
+// A line of sshd, file or syslog may name the host that wrote it: "sshd@web-1".
+//
 // "*9" at the end makes nine of it, and "{i}" counts them from 0.
 package sigmatest

@@ -10,20 +10,21 @@ import (
 
 // makeEvent reads one event line of a test.
 func makeEvent(text string) (core.Event, error) {
-	kind, rest, _ := strings.Cut(text, " ")
+	word, rest, _ := strings.Cut(text, " ")
+	kind, host, _ := strings.Cut(word, "@")
 	switch kind {
 	case "sshd":
-		return logLine("file/auth.log", core.ProvenanceLocal, "sshd", rest)
+		return logLine("file/auth.log", core.ProvenanceLocal, host, "sshd", rest)
 	case "file":
 		program, message, _ := strings.Cut(rest, " ")
-		return logLine("file/test.log", core.ProvenanceLocal, program, message)
+		return logLine("file/test.log", core.ProvenanceLocal, host, program, message)
 	case "journald":
 		program, message, _ := strings.Cut(rest, " ")
 		return record("journald/local", core.ProvenanceLocal, program, map[string]string{"SYSLOG_IDENTIFIER": program, "_PID": "77", "MESSAGE": message})
 	case "syslog":
 		peer, rest, _ := strings.Cut(rest, " ")
 		program, message, _ := strings.Cut(rest, " ")
-		return logLine("syslog/"+peer, core.ProvenanceUnauthenticated, program, message)
+		return logLine("syslog/"+peer, core.ProvenanceUnauthenticated, host, program, message)
 	case "device":
 		id, body, _ := strings.Cut(rest, " ")
 		return deviceEvent(id, body)
@@ -41,8 +42,12 @@ func makeEvent(text string) (core.Event, error) {
 }
 
 // logLine is a line as the file and syslog collectors record it.
-func logLine(source string, p core.Provenance, program, message string) (core.Event, error) {
-	return record(source, p, program, map[string]string{"program": program, "pid": "77", "message": message})
+func logLine(source string, p core.Provenance, host, program, message string) (core.Event, error) {
+	fields := map[string]string{"program": program, "pid": "77", "message": message}
+	if host != "" {
+		fields["host"] = host
+	}
+	return record(source, p, program, fields)
 }
 
 func record(source string, p core.Provenance, kind string, fields map[string]string) (core.Event, error) {
