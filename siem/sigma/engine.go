@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Options of [Compile].
@@ -16,6 +17,11 @@ type Options struct {
 	Capture []string
 	// Placeholders are the values of %name% in values with the `expand` modifier.
 	Placeholders map[string][]string
+	// Now is when filters are judged: one that expires at or before it is not
+	// applied. Zero applies all.
+	Now time.Time
+	// LooseFilters passes over what a filter names that is not among the rules.
+	LooseFilters bool
 	// Routes tell [View.Sources] which logsources an event belongs to.
 	Routes []Route
 }
@@ -63,6 +69,9 @@ func Compile(rules []*Rule, o Options) (*Engine, error) {
 	for _, r := range rules {
 		if err := c.unique(r, rules); err != nil {
 			return nil, err
+		}
+		if r.Filter != nil {
+			continue
 		}
 		if r.Correlation != nil {
 			c.e.corrs = append(c.e.corrs, r.Correlation)

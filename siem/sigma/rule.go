@@ -58,10 +58,16 @@ type Rule struct {
 	Tags, References, FalsePos []string
 	Related                    []string
 
-	// Logsource belongs to detections alone.
+	// Link is where the rule can be read: its `link:` key, else what
+	// [WithLink] makes of its file.
+	Link string
+
+	// Logsource belongs to detections and filters.
 	Logsource Logsource
-	// Correlation is nil for a detection.
+	// Correlation is nil for a detection, as is Filter.
 	Correlation *Correlation
+	// Filter is what a filter document adds to other rules.
+	Filter *Filter
 
 	condition *expr
 	// fieldAt is where each field is first named, for errors found later.
