@@ -341,7 +341,7 @@ func (v *View) find(id int32) bool {
 	}
 	for i := s.first; i >= 0; i = v.vals[i].next {
 		val := &v.vals[i]
-		if val.null {
+		if val.null && p.test != testExists {
 			continue
 		}
 		if p.test == testRef && v.findRef(p, val, v.eng.predRef[id]) || p.test != testRef && p.holds(v.form(p, val)) {

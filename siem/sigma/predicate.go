@@ -26,6 +26,8 @@ const (
 	testLTE
 	testPresent // a value that is not null
 	testRef     // compared with another field
+	testTime    // a part of a point in time; ref says how it compares with num
+	testExists  // there, and be it null
 )
 
 // predicate is one question about one field, or about every value where field
@@ -40,12 +42,13 @@ type predicate struct {
 	net   netip.Prefix
 	num   float64
 	other string // testRef: the other field
-	ref   test   // testRef: how they compare
+	ref   test   // testRef, testTime: how they compare
+	part  timePart
 }
 
 // key is equal for predicates that always answer alike.
 func (p *predicate) key() string {
-	return fmt.Sprintf("%d|%t|%d|%q|%q|%v|%q|%v", p.test, p.cased, p.ref, p.field, p.text, p.num, p.other, p.wild)
+	return fmt.Sprintf("%d|%t|%d|%d|%q|%q|%v|%q|%v", p.test, p.cased, p.ref, p.part, p.field, p.text, p.num, p.other, p.wild)
 }
 
 // textPredicate classifies a pattern: the cheap questions first.
@@ -80,7 +83,7 @@ func textPredicate(field string, toks []tok, cased bool) *predicate {
 // original reports whether p reads a value as it was sent and not its folding.
 func (p *predicate) original() bool {
 	switch p.test {
-	case testPresent, testRegex, testCIDR, testNumber, testGT, testGTE, testLT, testLTE:
+	case testPresent, testExists, testRegex, testCIDR, testNumber, testGT, testGTE, testLT, testLTE, testTime:
 		return true
 	}
 	return p.cased
@@ -90,8 +93,10 @@ func (p *predicate) original() bool {
 // where it does not.
 func (p *predicate) holds(s []byte) bool {
 	switch p.test {
-	case testPresent:
+	case testPresent, testExists:
 		return true
+	case testTime:
+		return p.comparesTime(s)
 	case testRegex:
 		return p.re.Match(s)
 	case testCIDR:
@@ -148,17 +153,7 @@ func (p *predicate) compares(s []byte) bool {
 	if err != nil {
 		return false
 	}
-	switch p.test {
-	case testNumber:
-		return f == p.num
-	case testGT:
-		return f > p.num
-	case testGTE:
-		return f >= p.num
-	case testLT:
-		return f < p.num
-	}
-	return f <= p.num
+	return compare(p.test, f, p.num)
 }
 
 // refers compares a value with another field's value, both in the form that
