@@ -1,0 +1,186 @@
+package sigma_test
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/internal/reference"
+)
+
+// Set to anything, the variable makes the bounded tests of this package long:
+// every event instead of a sample, many times the made-up rules.
+const longVariable = "INTERLOCK_LONG"
+
+func long() bool { return os.Getenv(longVariable) != "" }
+
+// refCorpus reads every rule of SigmaHQ as the reference does, by id, once a
+// process.
+func refCorpus(t *testing.T) map[string]*reference.Rule {
+	t.Helper()
+	if refRules == nil {
+		refRules = readRefCorpus(t)
+	}
+	return refRules
+}
+
+var refRules map[string]*reference.Rule
+
+func readRefCorpus(t *testing.T) map[string]*reference.Rule {
+	t.Helper()
+	zr, err := gzip.NewReader(data(t, "sigma/sigma-rules.tar.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make(map[string]*reference.Rule)
+	for tr := tar.NewReader(zr); ; {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(h.Name, ".yml") {
+			continue
+		}
+		text, err := io.ReadAll(tr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules, err := reference.Parse(text, corpusPlaceholders)
+		if err != nil {
+			t.Fatalf("%s: %v", h.Name, err)
+		}
+		for _, r := range rules {
+			out[r.ID] = r
+		}
+	}
+}
+
+// corpusPlaceholders gives SigmaHQ's placeholders something to stand for.
+var corpusPlaceholders = map[string][]string{
+	"Administrators": {"adm*"}, "Workstations": {"ws-*"}, "Servers": {"srv*"},
+	"DomainControllers": {"dc?"}, "JumpServers": {"jump"},
+}
+
+// differ holds two readings of the same rules against one another.
+type differ struct {
+	engine  *sigma.Engine
+	view    *sigma.View
+	ref     map[string]*reference.Rule
+	rules   []*sigma.Rule
+	sources []sigma.Logsource // every rule's own
+}
+
+func newDiffer(t *testing.T, o sigma.Options) *differ {
+	t.Helper()
+	rules, _ := corpus(t)
+	o.Placeholders = corpusPlaceholders
+	engine, err := sigma.Compile(rules, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &differ{engine: engine, view: engine.NewView(), ref: refCorpus(t), rules: engine.Rules()}
+	for _, r := range d.rules {
+		ref := d.ref[r.ID]
+		if ref == nil {
+			t.Fatalf("%s: the reference did not read this rule", r.File)
+		}
+		ref.Paths = func(field string) []string {
+			if o.Aliases == nil {
+				return []string{field}
+			}
+			return o.Aliases(r.Logsource, field)
+		}
+		if !slices.Contains(d.sources, r.Logsource) {
+			d.sources = append(d.sources, r.Logsource)
+		}
+	}
+	return d
+}
+
+// check asks both about one event and returns how many rules hold.
+func (d *differ) check(t *testing.T, what string, event []byte, routed bool) int {
+	t.Helper()
+	d.view.Reset()
+	if err := d.view.Load(event); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	read, err := reference.Read(event)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	sources := d.sources
+	if routed {
+		sources = slices.Clone(d.view.Sources())
+	}
+	got := make(map[string]int)
+	d.engine.Match(d.view, sources, func(m sigma.Match) { got[m.Rule.ID]++ })
+	hits := 0
+	for _, r := range d.rules {
+		want := 0
+		ref := d.ref[r.ID]
+		applies := func(s sigma.Logsource) bool { return ref.Applies(s.Category, s.Product, s.Service) }
+		if (!routed || slices.ContainsFunc(sources, applies)) && ref.Holds(read) {
+			want = 1
+			hits++
+		}
+		if got[r.ID] != want {
+			t.Errorf("%s: %q (%s) matched %d times, the reference says %d\n%.1500s", what, r.Title, r.File, got[r.ID], want, event)
+		}
+	}
+	return hits
+}
+
+// TestReferenceAgreesOnRegressionEvents: on the events that SigmaHQ keeps for
+// its rules the very same set of rules holds for both, all 3 754 being asked.
+func TestReferenceAgreesOnRegressionEvents(t *testing.T) {
+	d := newDiffer(t, sigma.Options{})
+	events, hits := 0, 0
+	for sc := lines(data(t, "sigma-regression/regression.ndjson")); sc.Scan(); events++ {
+		var c struct {
+			Rule  string          `json:"rule"`
+			Event json.RawMessage `json:"event"`
+		}
+		if err := json.Unmarshal(sc.Bytes(), &c); err != nil {
+			t.Fatal(err)
+		}
+		hits += d.check(t, c.Rule, c.Event, false)
+	}
+	t.Logf("%d events, %d rules: %d matches", events, len(d.rules), hits)
+	if events < 106 || hits < events {
+		t.Errorf("only %d matches on %d events", hits, events)
+	}
+}
+
+// TestReferenceAgreesOnRealEvents: the same over recorded attacks, an evenly
+// spaced sample of them in every run.
+func TestReferenceAgreesOnRealEvents(t *testing.T) {
+	d := newDiffer(t, sigma.Options{})
+	zr, err := gzip.NewReader(data(t, "events/windows-10k.ndjson.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	every, n, asked, hits := 67, 0, 0, 0
+	if long() {
+		every = 1
+	}
+	for sc := lines(zr); sc.Scan(); n++ {
+		if n%every == 0 {
+			hits += d.check(t, sc.Text()[:40], sc.Bytes(), false)
+			asked++
+		}
+	}
+	t.Logf("%d of %d events, %d rules: %d matches", asked, n, len(d.rules), hits)
+	if asked < 140 || hits == 0 {
+		t.Errorf("only %d events with %d matches", asked, hits)
+	}
+}

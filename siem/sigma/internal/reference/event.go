@@ -1,0 +1,144 @@
+package reference
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// Event is everything that a JSON object says, in one list.
+type Event struct {
+	values []*value
+	// byPath only spares the loops below the values of other fields.
+	byPath map[string][]*value
+	// named holds every name that stands in the event, whatever its value is.
+	named map[string]bool
+}
+
+// value is a scalar and where it stands.
+type value struct {
+	path   string
+	text   string
+	folded string
+	null   bool
+	// vouched: the receiver says so, not the event.
+	vouched bool
+}
+
+// reserved begins the names that no event can claim for itself.
+const reserved = "interlock."
+
+// Read takes one JSON object.
+func Read(object []byte) (*Event, error) {
+	if !json.Valid(object) || bytes.TrimSpace(object)[0] != '{' {
+		return nil, errors.New("no JSON object")
+	}
+	e := &Event{byPath: make(map[string][]*value), named: make(map[string]bool)}
+	dec := json.NewDecoder(bytes.NewReader(object))
+	dec.UseNumber()
+	return e, e.read(dec, nil)
+}
+
+// Vouch gives a field a value of the receiver's: what the event itself says in
+// that field is no longer heard.
+func (e *Event) Vouch(field, text string) {
+	own := make([]*value, 0, 1)
+	for _, v := range e.byPath[field] {
+		if v.vouched {
+			own = append(own, v)
+		}
+	}
+	e.byPath[field] = append(own, &value{path: field, text: text, folded: fold(text), vouched: true})
+	e.named[field] = true
+}
+
+// read takes the next value of dec, which stands at path.
+func (e *Event) read(dec *json.Decoder, path []string) error {
+	tok, err := dec.Token()
+	if err != nil {
+		return err
+	}
+	switch t := tok.(type) {
+	case json.Delim:
+		for dec.More() {
+			inner := path
+			if t == '{' {
+				key, err := dec.Token()
+				if err != nil {
+					return err
+				}
+				inner = append(slices.Clone(path), fmt.Sprint(key))
+				e.name(strings.Join(inner, "."))
+			}
+			if err := e.read(dec, inner); err != nil {
+				return err
+			}
+		}
+		_, err = dec.Token()
+		return err
+	case nil:
+		e.add(&value{null: true}, path)
+	default: // string, json.Number, bool
+		e.add(&value{text: fmt.Sprint(t)}, path)
+	}
+	return nil
+}
+
+func (e *Event) name(path string) {
+	if !strings.HasPrefix(path, reserved) {
+		e.named[path] = true
+	}
+}
+
+func (e *Event) add(v *value, path []string) {
+	v.path, v.folded = strings.Join(path, "."), fold(v.text)
+	e.values = append(e.values, v)
+	if !strings.HasPrefix(v.path, reserved) {
+		e.byPath[v.path] = append(e.byPath[v.path], v)
+	}
+}
+
+// at lists the values but null of the first-named or any other of the paths.
+func (e *Event) at(paths []string) []*value {
+	var out []*value
+	for _, p := range paths {
+		for _, v := range e.byPath[p] {
+			if !v.null {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}
+
+// everywhere lists all values but null that the event itself says.
+func (e *Event) everywhere() []*value {
+	var out []*value
+	for _, v := range e.values {
+		if !v.null {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// has reports whether one of the names stands in the event
+// [Rules, Field Existence]: "only the presence of a field, not its value, be it
+// empty or null".
+func (e *Event) has(paths []string) bool {
+	for _, p := range paths {
+		if e.named[p] {
+			return true
+		}
+	}
+	return false
+}
+
+// fold makes letters that differ in case only equal [Rules, General].
+func fold(s string) string {
+	return strings.Map(func(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }, s)
+}
