@@ -67,7 +67,7 @@ func (s *Server) openFlow() (*flow, error) {
 		alerts:  alert.NewStore(topicAlerts), Incidents: incident.NewStore(topicIncidents, audit.Put),
 		Actions: action.NewRunner(s.Guard, s.Registry, s.Orders),
 	}
-	f.Incidents.Sites, f.Incidents.Ended = fleet.SiteOf, f.alerts.End
+	f.Incidents.Sites, f.Incidents.Ended = fleet.SiteOf, f.closeAlerts
 	s.base.outbox.Settled = s.settled
 	f.Playbooks, err = playbook.NewEngine(playbook.Parts{
 		State: s.base.state, Incidents: f.Incidents, Actions: f.Actions, Verifier: recovery.NewVerifier(s.Registry, s.Audit, s.clock),
@@ -77,6 +77,16 @@ func (s *Server) openFlow() (*flow, error) {
 		},
 	})
 	return f, err
+}
+
+// closeAlerts ends the alerts of an incident, as what the incident turned out to
+// be.
+func (f *flow) closeAlerts(ctx context.Context, tx *store.Tx, tenant core.TenantID, by incident.Change, alerts ...core.UUID) error {
+	how := alert.Closing{Verdict: alert.VerdictResolved, By: by.By.String(), At: by.At, Reason: by.Reason}
+	if by.To == incident.StateFalsePositive {
+		how.Verdict = alert.VerdictFalsePositive
+	}
+	return f.alerts.End(ctx, tx, tenant, how, alerts...)
 }
 
 // settled tells an incident where the log holds its step.

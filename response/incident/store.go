@@ -41,9 +41,9 @@ type Store struct {
 	// Sites may be nil: incidents then carry the site of their alert.
 	Sites Sites
 	// Ended is told which alerts an incident dealt with when it is closed, so
-	// that what comes after is told anew; alert.Store.End is the real one, nil
-	// tells nobody.
-	Ended func(ctx context.Context, tx *store.Tx, tenant core.TenantID, alerts ...core.UUID) error
+	// that what comes after is told anew, and by which change; nil tells
+	// nobody.
+	Ended func(ctx context.Context, tx *store.Tx, tenant core.TenantID, by Change, alerts ...core.UUID) error
 }
 
 // NewStore returns a store that publishes on topic.
@@ -134,7 +134,7 @@ func (s *Store) Move(ctx context.Context, tx *store.Tx, tenant core.TenantID, id
 		}
 	}
 	if in.State.Open() && !moved.State.Open() && moved.State != StateMerged {
-		if err := s.end(ctx, tx, moved); err != nil {
+		if err := s.end(ctx, tx, moved, c); err != nil {
 			return Incident{}, err
 		}
 	}
@@ -145,7 +145,7 @@ func (s *Store) Move(ctx context.Context, tx *store.Tx, tenant core.TenantID, id
 }
 
 // end ends the alerts of an incident that is over.
-func (s *Store) end(ctx context.Context, tx *store.Tx, in Incident) error {
+func (s *Store) end(ctx context.Context, tx *store.Tx, in Incident, by Change) error {
 	if s.Ended == nil {
 		return nil
 	}
@@ -157,7 +157,7 @@ func (s *Store) end(ctx context.Context, tx *store.Tx, in Incident) error {
 	for i, a := range alerts {
 		ids[i] = a.ID
 	}
-	return s.Ended(ctx, tx, in.Tenant, ids...)
+	return s.Ended(ctx, tx, in.Tenant, by, ids...)
 }
 
 // Note adds a line to the timeline without moving the incident.

@@ -27,7 +27,7 @@ const (
 type State string
 
 // The states. Acknowledging stops notices, never counting. Closed is an alert
-// whose incident was verified and closed.
+// that is over: its incident was closed, or a person has judged it.
 const (
 	StateOpen         State = "open"
 	StateAcknowledged State = "acknowledged"
@@ -49,11 +49,14 @@ const (
 // on every message based on a match; none is made without.
 type Rule struct {
 	// Name is the rule's name, or its id where it has none.
-	Name       string   `json:"rule"`
-	ID         string   `json:"rule_id"`
-	Title      string   `json:"title"`
-	Author     string   `json:"rule_author"`
-	License    string   `json:"rule_license,omitempty"`
+	Name    string `json:"rule"`
+	ID      string `json:"rule_id"`
+	Title   string `json:"title"`
+	Author  string `json:"rule_author"`
+	License string `json:"rule_license,omitempty"`
+	// Link is where the rule can be read, Level what its author says of it.
+	Link       string   `json:"rule_link,omitempty"`
+	Level      string   `json:"rule_level,omitempty"`
 	Tags       []string `json:"tags,omitempty"`
 	References []string `json:"references,omitempty"`
 	FalsePos   []string `json:"false_positives,omitempty"`
@@ -95,6 +98,33 @@ type Alert struct {
 	AckedBy    string      `json:"acked_by,omitempty"`
 	AckedAt    time.Time   `json:"acked_at,omitzero"`
 	AckedNote  string      `json:"acked_note,omitempty"`
+	// Closing is how it was closed; zero while it is not.
+	Closing Closing `json:"closing,omitzero"`
+}
+
+// Verdict is what an alert was in the end.
+type Verdict string
+
+// The verdicts.
+const (
+	// VerdictResolved is an alert whose incident was dealt with.
+	VerdictResolved Verdict = "resolved"
+	// VerdictBenign is what the rule means to find, and all right here.
+	VerdictBenign Verdict = "benign"
+	// VerdictFalsePositive is what the rule does not mean to find.
+	VerdictFalsePositive Verdict = "false-positive"
+)
+
+// Verdicts lists them.
+var Verdicts = []Verdict{VerdictResolved, VerdictBenign, VerdictFalsePositive}
+
+// Closing is the end of an alert: what it was, who says so, and why. The reason
+// is kept: it is what a rule is tuned by.
+type Closing struct {
+	Verdict Verdict   `json:"verdict"`
+	By      string    `json:"by"`
+	At      time.Time `json:"at"`
+	Reason  string    `json:"reason,omitempty"`
 }
 
 // Event is one event that a raise names.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -167,7 +168,9 @@ func TestAnAlertEndsWithQuietAndANewOneOpens(t *testing.T) {
 func TestAnAlertThatWasDealtWithIsOver(t *testing.T) {
 	each(t, func(b *bench) {
 		first := b.raise(raise(0, 1))
-		err := b.db.Tx(b.t.Context(), func(tx *store.Tx) error { return b.s.End(b.t.Context(), tx, first.Tenant, first.ID) })
+		err := b.db.Tx(b.t.Context(), func(tx *store.Tx) error {
+			return b.s.End(b.t.Context(), tx, first.Tenant, alert.Closing{Verdict: alert.VerdictResolved, By: "service/verification", At: at(0)}, first.ID)
+		})
 		if err != nil {
 			b.t.Fatal(err)
 		}
@@ -187,6 +190,44 @@ func TestAnAlertThatWasDealtWithIsOver(t *testing.T) {
 		})
 		if core.KindOf(err) != core.KindConflict {
 			b.t.Errorf("a closed alert is acknowledged: %v", err)
+		}
+	})
+}
+
+// P33: why an alert was wrong is kept with it, and its judgement stands when the
+// incident that it was in ends another way.
+func TestAFalsePositiveKeepsItsReason(t *testing.T) {
+	each(t, func(b *bench) {
+		a := b.raise(raise(0, 1))
+		shut := func(how alert.Closing) (err error) {
+			return b.db.Tx(b.t.Context(), func(tx *store.Tx) error {
+				_, err := b.s.Close(b.t.Context(), tx, tenant, a.ID, how)
+				return err
+			})
+		}
+		wrong := alert.Closing{Verdict: alert.VerdictFalsePositive, By: "person/anna", At: at(time.Minute), Reason: "the scanner of the audit"}
+		for _, c := range []struct {
+			how  alert.Closing
+			want core.Kind
+		}{
+			{alert.Closing{Verdict: "no"}, core.KindInvalid},
+			{alert.Closing{Verdict: alert.VerdictFalsePositive, Reason: " "}, core.KindInvalid},
+			{alert.Closing{Verdict: alert.VerdictBenign, Reason: strings.Repeat("x", 1001)}, core.KindTooLarge},
+			{wrong, 0},
+			{wrong, core.KindConflict},
+		} {
+			if err := shut(c.how); (err != nil || c.want != 0) && core.KindOf(err) != c.want {
+				b.t.Errorf("%+v: %v", c.how, err)
+			}
+		}
+		err := b.db.Tx(b.t.Context(), func(tx *store.Tx) error {
+			return b.s.End(b.t.Context(), tx, tenant, alert.Closing{Verdict: alert.VerdictResolved, By: "service/verification", At: at(time.Hour)}, a.ID)
+		})
+		if got := b.list(alert.Query{})[0]; err != nil || got.Closing != wrong || got.State != alert.StateClosed {
+			b.t.Errorf("%v: %+v", err, got)
+		}
+		if next := b.raise(raise(2*time.Minute, 2)); next.ID == a.ID || next.Notice != alert.KindOpened {
+			b.t.Errorf("what came after: %+v", next)
 		}
 	})
 }

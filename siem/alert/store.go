@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -26,6 +28,9 @@ func Migrations() store.Migrations {
 // comes again does so soon.
 const horizon = 10_000
 
+// maxNote is the length of the longest note and reason, in bytes.
+const maxNote = 1000
+
 // Publisher puts records on a topic within a transaction; journal.Topic does.
 type Publisher interface {
 	Publish(ctx context.Context, tx *store.Tx, tenant core.TenantID, records ...[]byte) error
@@ -44,6 +49,7 @@ func (s *Store) Raise(ctx context.Context, tx *store.Tx, r Raise) (Alert, error)
 	if err := check(r); err != nil {
 		return Alert{}, err
 	}
+	r.Events = distinct(r.Events)
 	live, found, err := s.live(ctx, tx, r)
 	if err != nil {
 		return Alert{}, err
@@ -66,25 +72,66 @@ func (s *Store) Raise(ctx context.Context, tx *store.Tx, r Raise) (Alert, error)
 
 // End closes alerts whose matter was dealt with: whatever comes after is a new
 // alert. Without it a second break-in within the quiet hour would only be counted
-// in the first one's alert, and told to nobody.
-func (s *Store) End(ctx context.Context, tx *store.Tx, tenant core.TenantID, ids ...core.UUID) error {
+// in the first one's alert, and told to nobody. An alert that a person has judged
+// by itself keeps that judgement.
+func (s *Store) End(ctx context.Context, tx *store.Tx, tenant core.TenantID, how Closing, ids ...core.UUID) error {
 	for _, id := range ids {
 		a, err := Get(ctx, tx, tenant, id)
-		if core.KindOf(err) == core.KindNotFound {
+		switch {
+		case core.KindOf(err) == core.KindNotFound:
 			continue
-		}
-		if err == nil {
-			a.State = StateClosed
-			err = s.write(ctx, tx, a, true)
-		}
-		if err == nil {
-			_, err = tx.Exec(ctx, `UPDATE siem_alerts SET live = 0 WHERE tenant = $1 AND id = $2`, tenant, id)
+		case err == nil && a.State == StateClosed:
+		case err == nil:
+			_, err = s.close(ctx, tx, a, how)
 		}
 		if err != nil {
 			return fmt.Errorf("alert: ending %s: %w", id, err)
 		}
 	}
 	return nil
+}
+
+// Close ends one alert by a person's judgement. A judgement but that it was dealt
+// with needs a reason. Whoever calls has asked the Guard for alert.close.
+func (s *Store) Close(ctx context.Context, tx *store.Tx, tenant core.TenantID, id core.UUID, how Closing) (Alert, error) {
+	const op = "alert.Close"
+	a, err := Get(ctx, tx, tenant, id)
+	switch {
+	case err != nil:
+		return Alert{}, err
+	case !slices.Contains(Verdicts, how.Verdict):
+		return Alert{}, core.E(core.KindInvalid, op, fmt.Sprintf("%.40q is no verdict; known are %v", how.Verdict, Verdicts))
+	case how.Verdict != VerdictResolved && strings.TrimSpace(how.Reason) == "":
+		return Alert{}, core.E(core.KindInvalid, op, fmt.Sprintf("%s needs a reason: rules are tuned by it", how.Verdict))
+	case len(how.Reason) > maxNote:
+		return Alert{}, core.E(core.KindTooLarge, op, fmt.Sprintf("a reason has at most %d bytes", maxNote))
+	case a.State == StateClosed:
+		return Alert{}, core.E(core.KindConflict, op, fmt.Sprintf("alert %s was closed by %s", id, a.Closing.By))
+	}
+	if a, err = s.close(ctx, tx, a, how); err != nil {
+		return Alert{}, fmt.Errorf("alert %s: %w", id, err)
+	}
+	return a, nil
+}
+
+func (s *Store) close(ctx context.Context, tx *store.Tx, a Alert, how Closing) (Alert, error) {
+	a.State, a.Closing = StateClosed, how
+	if err := s.write(ctx, tx, a, true); err != nil {
+		return a, err
+	}
+	_, err := tx.Exec(ctx, `UPDATE siem_alerts SET live = 0 WHERE tenant = $1 AND id = $2`, a.Tenant, a.ID)
+	return a, err
+}
+
+// distinct leaves out events that stand among them already: a correlation of
+// correlations may be led to by one event in two ways.
+func distinct(events []Event) []Event {
+	seen := make(map[core.UUID]bool, len(events))
+	return slices.DeleteFunc(slices.Clone(events), func(e Event) bool {
+		again := seen[e.ID]
+		seen[e.ID] = true
+		return again
+	})
 }
 
 func check(r Raise) error {
@@ -230,12 +277,12 @@ func (s *Store) Acknowledge(ctx context.Context, tx *store.Tx, tenant core.Tenan
 	switch a.State {
 	case StateOpen:
 	case StateClosed:
-		return Alert{}, core.E(core.KindConflict, "alert.Acknowledge", fmt.Sprintf("alert %s is closed with its incident", id))
+		return Alert{}, core.E(core.KindConflict, "alert.Acknowledge", fmt.Sprintf("alert %s is closed", id))
 	default:
 		return Alert{}, core.E(core.KindConflict, "alert.Acknowledge", fmt.Sprintf("alert %s was acknowledged by %s", id, a.AckedBy))
 	}
-	if len(note) > 1000 {
-		return Alert{}, core.E(core.KindTooLarge, "alert.Acknowledge", "a note has at most 1000 bytes")
+	if len(note) > maxNote {
+		return Alert{}, core.E(core.KindTooLarge, "alert.Acknowledge", fmt.Sprintf("a note has at most %d bytes", maxNote))
 	}
 	a.State, a.AckedBy, a.AckedAt, a.AckedNote = StateAcknowledged, by.String(), now, note
 	if err := s.write(ctx, tx, a, true); err != nil {
