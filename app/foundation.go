@@ -21,6 +21,7 @@ import (
 	"github.com/interlock-security/interlock/response/incident"
 	"github.com/interlock-security/interlock/response/playbook"
 	"github.com/interlock-security/interlock/siem/alert"
+	"github.com/interlock-security/interlock/siem/baseline"
 	"github.com/interlock-security/interlock/siem/detect"
 )
 
@@ -69,7 +70,7 @@ func (f *foundation) openDatabases(ctx context.Context, cfg Config, paths Paths,
 		return fmt.Errorf("state database: %w", err)
 	}
 	err = f.state.Migrate(ctx, journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(), identity.Migrations(), alert.Migrations(),
-		detect.Migrations(), incident.Migrations(), playbook.Migrations(), Migrations())
+		detect.Migrations(), baseline.Migrations(), incident.Migrations(), playbook.Migrations(), Migrations())
 	if err != nil {
 		return fmt.Errorf("state database: %w", err)
 	}
