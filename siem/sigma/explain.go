@@ -44,6 +44,9 @@ type Explanation struct {
 	Distance int
 	// Condition is the rule's condition and how each part of it turned out.
 	Condition *Finding
+	// Holds are the questions that hold and are meant to, on the way to the
+	// condition that needs the fewest changes.
+	Holds []*Question
 	// Change is a smallest set of answers that would have to be otherwise.
 	Change []Change
 	// Counts are the correlations that count the rule.
@@ -181,7 +184,8 @@ func (x *explainer) explain(i int, covered bool) Explanation {
 	t := x.tree(r, x.eng.asked[i])
 	out := Explanation{Rule: r, Condition: t.root, Verdict: Silent}
 	out.Distance, out.Change = t.distance()
-	out.evidence = t.root.turn(true).evidence
+	way := t.root.turn(true)
+	out.Holds, out.evidence = way.holds, way.evidence
 	switch {
 	case !covered:
 		out.Verdict = NotAsked

@@ -197,7 +197,8 @@ type way struct {
 	// flips are the answers that change, in order: the fewest, as long as none
 	// decides in two places.
 	flips []int
-	// evidence weighs what holds already and is meant to.
+	// holds are the questions that hold and are meant to, evidence their weight.
+	holds    []*Question
 	evidence int
 }
 
@@ -214,18 +215,20 @@ func (f *Finding) turn(want bool) way {
 	case f.Question != nil:
 		return f.Question.turn(want)
 	case f.Join == JoinNot:
-		w := f.Parts[0].turn(!want)
-		w.evidence = 0 // what must not be there is no sign of anything
-		return w
+		// What must not be there is no sign of anything.
+		return way{flips: f.Parts[0].turn(!want).flips}
 	}
 	var out way
+	either := f.Join == JoinAny && want && f.Holds
 	every := (f.Join == JoinAll) == want
 	for i, p := range f.Parts {
 		w := p.turn(want)
 		switch {
 		case every:
-			out.flips, out.evidence = append(out.flips, w.flips...), out.evidence+w.evidence
-		case i == 0 || w.better(out):
+			out.flips, out.evidence, out.holds = append(out.flips, w.flips...), out.evidence+w.evidence, append(out.holds, w.holds...)
+		case either && p.Holds:
+			out.evidence, out.holds = max(out.evidence, w.evidence), append(out.holds, w.holds...)
+		case !either && (i == 0 || w.better(out)):
 			out = w
 		}
 	}
@@ -236,7 +239,10 @@ func (f *Finding) turn(want bool) way {
 
 func (q *Question) turn(want bool) way {
 	if q.Holds == want {
-		return way{evidence: q.evidence()}
+		if want {
+			return way{holds: []*Question{q}, evidence: q.evidence()}
+		}
+		return way{}
 	}
 	var out way
 	for _, w := range q.Values {

@@ -1,0 +1,319 @@
+package explain
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/interlock-security/interlock/siem/sigma"
+)
+
+// Report is what the rules make of one event.
+type Report struct {
+	// Event is what was asked about: an id, or a file and a number in it.
+	Event string `json:"event"`
+	// Sources are the logsources that the event is of, as
+	// product/category/service; Routes are what in the event says so.
+	Sources []string `json:"sources"`
+	Routes  []Route  `json:"routes,omitempty"`
+	// Everything is set where nothing said what the event is of: every rule was
+	// asked.
+	Everything bool `json:"every_rule_asked,omitempty"`
+	// Rules are how many there are, Asked those for the event's logsources.
+	Rules int `json:"rules"`
+	Asked int `json:"asked"`
+	// Fired are all that fired, Near the nearest of the NearCount that nearly
+	// did.
+	Fired     []Rule `json:"fired"`
+	Near      []Rule `json:"near"`
+	NearCount int    `json:"near_count"`
+	// Chosen is the one rule that was asked about, whatever came of it.
+	Chosen *Rule `json:"rule,omitempty"`
+}
+
+// Route is a reason why an event is of its logsources.
+type Route struct {
+	Because string   `json:"because"`
+	Sources []string `json:"sources"`
+}
+
+// Rule is what became of one rule.
+type Rule struct {
+	ID        string `json:"id"`
+	Name      string `json:"name,omitempty"`
+	Title     string `json:"title"`
+	Level     string `json:"level"`
+	Author    string `json:"author"`
+	Link      string `json:"link,omitempty"`
+	File      string `json:"file"`
+	Line      int    `json:"line"`
+	Logsource string `json:"logsource"`
+	// Verdict is fired, near, silent or "not asked".
+	Verdict string `json:"verdict"`
+	// Distance is how many answers would have to be otherwise for the rule to
+	// fire: 0 if it fired, -1 if no few do it.
+	Distance int `json:"distance"`
+	// Holds are the items that hold, Missing those that would have to, Stopped
+	// those of filters that hold and would not have to.
+	Holds   []Item `json:"holds"`
+	Missing []Item `json:"missing,omitempty"`
+	Stopped []Item `json:"stopped_by,omitempty"`
+	// Filters name the search identifiers behind a `not` that do not apply.
+	Filters []string `json:"filters_passed,omitempty"`
+	Counts  []Count  `json:"counted_by,omitempty"`
+	// Condition is the whole rule; it is there for the chosen one.
+	Condition *Part `json:"condition,omitempty"`
+}
+
+// Item is one line of a rule and what the event has to say to it.
+type Item struct {
+	Selection string `json:"selection"`
+	Item      string `json:"item,omitempty"` // as the rule writes it
+	Line      int    `json:"line,omitempty"`
+	Field     string `json:"field,omitempty"`
+	// Says is the item in words.
+	Says string `json:"says"`
+	// Values are those of the rule that hold, or that are missing.
+	Values []string `json:"values,omitempty"`
+	Wanted int      `json:"wanted"` // how many the rule names
+	All    bool     `json:"all,omitempty"`
+	// Have are the event's values; Null is set where the field says null.
+	Have    []string `json:"have"`
+	Null    bool     `json:"null,omitempty"`
+	Nearest *Nearest `json:"nearest,omitempty"`
+}
+
+// Nearest is the rule's value that shares most with the event's.
+type Nearest struct {
+	Value  string `json:"value"`
+	Common string `json:"common"`
+}
+
+// Count is a correlation that counts the rule, and the group that the event
+// falls into.
+type Count struct {
+	ID    string            `json:"id"`
+	Title string            `json:"title"`
+	Says  string            `json:"says"`
+	Group map[string]string `json:"group,omitempty"`
+	// Absent are the group-by fields that the event lacks.
+	Absent []string `json:"absent,omitempty"`
+}
+
+// Part is a part of a rule's condition: an item, or parts that are joined.
+type Part struct {
+	Join   string  `json:"join"` // all, any, not, ask
+	Name   string  `json:"name,omitempty"`
+	Filter string  `json:"filter,omitempty"`
+	Holds  bool    `json:"holds"`
+	Item   *Item   `json:"item,omitempty"`
+	Parts  []*Part `json:"parts,omitempty"`
+}
+
+// Options choose what a report holds.
+type Options struct {
+	// Event is how the event is called in the report.
+	Event string
+	// Rule is the id or name of the one rule that is asked about, "" for all.
+	Rule string
+	// Near is how many rules that nearly fired are told.
+	Near int
+}
+
+// View reports on the event that was loaded into v. Without sources every rule
+// is asked.
+func View(e *sigma.Engine, v *sigma.View, sources []sigma.Logsource, o Options) Report {
+	r := Report{Event: o.Event, Sources: []string{}, Rules: len(e.Rules()), Fired: []Rule{}, Near: []Rule{}}
+	for _, src := range sources {
+		if s := src.String(); !slices.Contains(r.Sources, s) {
+			r.Sources = append(r.Sources, s)
+		}
+	}
+	r.Everything = len(sources) == 0
+	if r.Everything {
+		sources = everySource(e)
+	}
+	for _, x := range e.Explain(v, sources, sigma.ExplainOptions{Rule: o.Rule}) {
+		r.take(x, o)
+	}
+	if o.Rule != "" {
+		r.Asked = countAsked(e, sources)
+	}
+	return r
+}
+
+func (r *Report) take(x sigma.Explanation, o Options) {
+	if o.Rule != "" {
+		rule := ruleOf(x)
+		rule.Condition = partOf(x.Condition)
+		r.Chosen = &rule
+	}
+	if x.Verdict != sigma.NotAsked {
+		r.Asked++
+	}
+	switch x.Verdict {
+	case sigma.Fired:
+		r.Fired = append(r.Fired, ruleOf(x))
+	case sigma.Near:
+		if r.NearCount++; len(r.Near) < o.Near {
+			r.Near = append(r.Near, ruleOf(x))
+		}
+	}
+}
+
+// everySource lists logsources that together reach every rule.
+func everySource(e *sigma.Engine) []sigma.Logsource {
+	seen := make(map[sigma.Logsource]bool)
+	var out []sigma.Logsource
+	for _, r := range e.Rules() {
+		if !seen[r.Logsource] {
+			seen[r.Logsource] = true
+			out = append(out, r.Logsource)
+		}
+	}
+	return out
+}
+
+func countAsked(e *sigma.Engine, sources []sigma.Logsource) (n int) {
+	for _, r := range e.Rules() {
+		if slices.ContainsFunc(sources, r.Logsource.Covers) {
+			n++
+		}
+	}
+	return n
+}
+
+// RoutesOf tells the routes that hold for the event in v.
+func RoutesOf(v *sigma.View) []Route {
+	var out []Route
+	for _, r := range v.Routings() {
+		var when []string
+		for _, m := range r.When {
+			have, _ := v.First(m.Field)
+			when = append(when, m.Field+" = "+have)
+		}
+		route := Route{Because: strings.Join(when, ", ")}
+		for _, src := range r.Sources {
+			route.Sources = append(route.Sources, src.String())
+		}
+		out = append(out, route)
+	}
+	return out
+}
+
+func ruleOf(x sigma.Explanation) Rule {
+	r := x.Rule
+	out := Rule{
+		ID: r.ID, Name: r.Name, Title: r.Title, Level: string(r.Level), Author: r.Author, Link: r.Link, File: r.File, Line: r.Pos.Line,
+		Logsource: r.Logsource.String(), Verdict: string(x.Verdict), Distance: x.Distance, Holds: []Item{},
+	}
+	for _, q := range x.Holds {
+		out.Holds = append(out.Holds, itemOf(q, func(w sigma.Wanted) bool { return w.Holds }))
+	}
+	out.changes(x)
+	passed(x.Condition, false, &out.Filters)
+	for _, c := range x.Counts {
+		out.Counts = append(out.Counts, countOf(c))
+	}
+	return out
+}
+
+// changes tells what would have to be otherwise, each item once.
+func (r *Rule) changes(x sigma.Explanation) {
+	var told []*sigma.Question
+	for _, c := range x.Change {
+		if slices.Contains(told, c.Question) {
+			continue
+		}
+		told = append(told, c.Question)
+		if c.To {
+			r.Missing = append(r.Missing, itemOf(c.Question, func(w sigma.Wanted) bool { return !w.Holds }))
+			continue
+		}
+		// The rest of a filter that holds belongs to why it does.
+		x.Condition.Questions(func(q *sigma.Question, wanted bool) {
+			if q == c.Question || !wanted && q.Holds && q.Selection == c.Question.Selection && !slices.Contains(told, q) {
+				told = append(told, q)
+				r.Stopped = append(r.Stopped, itemOf(q, func(w sigma.Wanted) bool { return w.Holds }))
+			}
+		})
+	}
+}
+
+// passed collects the named parts behind a `not` that do not hold.
+func passed(f *sigma.Finding, negated bool, out *[]string) {
+	name := f.Name
+	if f.Filter != "" {
+		name = f.Filter
+	}
+	if negated && name != "" {
+		if !f.Holds && !slices.Contains(*out, name) {
+			*out = append(*out, name)
+		}
+		return
+	}
+	for _, p := range f.Parts {
+		passed(p, negated != (f.Join == sigma.JoinNot), out)
+	}
+}
+
+func itemOf(q *sigma.Question, which func(sigma.Wanted) bool) Item {
+	it := Item{
+		Selection: q.Selection, Item: q.Key, Line: q.Line, Field: q.Field, Says: q.String(), Wanted: len(q.Values), All: q.All,
+		Have: q.Have, Null: q.Null,
+	}
+	if it.Have == nil {
+		it.Have = []string{}
+	}
+	for _, w := range q.Values {
+		if which(w) {
+			it.Values = append(it.Values, w.Text)
+		}
+	}
+	if n := q.Nearest; n != nil {
+		it.Nearest = &Nearest{q.Values[n.Value].Text, n.Common}
+	}
+	return it
+}
+
+func partOf(f *sigma.Finding) *Part {
+	p := &Part{Join: string(f.Join), Name: f.Name, Filter: f.Filter, Holds: f.Holds}
+	if f.Question != nil {
+		it := itemOf(f.Question, func(w sigma.Wanted) bool { return w.Holds })
+		p.Item = &it
+	}
+	for _, k := range f.Parts {
+		p.Parts = append(p.Parts, partOf(k))
+	}
+	return p
+}
+
+func countOf(c sigma.Count) Count {
+	corr := c.Correlation
+	out := Count{ID: corr.Rule.ID, Title: corr.Rule.Title, Says: saysCount(corr), Absent: c.Absent}
+	for _, f := range c.Group {
+		if out.Group == nil {
+			out.Group = make(map[string]string)
+		}
+		out.Group[f.Name] = f.Value
+	}
+	return out
+}
+
+var operators = map[string]string{"gt": ">", "gte": "≥", "lt": "<", "lte": "≤", "eq": "=", "neq": "≠"}
+
+// saysCount reads "event_count ≥ 10 within 5m0s by src_ip".
+func saysCount(c *sigma.Correlation) string {
+	s := string(c.Kind)
+	if c.Field != "" {
+		s += " of " + c.Field
+	}
+	for _, b := range c.Bounds {
+		s += fmt.Sprintf(" %s %v", operators[b.Op], b.Value)
+	}
+	s += " within " + c.Timespan.String()
+	if len(c.GroupBy) > 0 {
+		s += " by " + strings.Join(c.GroupBy, ", ")
+	}
+	return s
+}
