@@ -1,43 +1,98 @@
 package sigma
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// Kind is what a correlation counts.
+// Kind is what a correlation asks of the events in a window.
 type Kind string
 
-// The kinds of correlation that are done here.
+// The kinds of correlation.
 const (
-	EventCount Kind = "event_count"
-	ValueCount Kind = "value_count"
+	EventCount      Kind = "event_count"
+	ValueCount      Kind = "value_count"
+	ValueSum        Kind = "value_sum"
+	ValueAvg        Kind = "value_avg"
+	ValuePercentile Kind = "value_percentile"
+	ValueMedian     Kind = "value_median"
+	Temporal        Kind = "temporal"
+	TemporalOrdered Kind = "temporal_ordered"
 )
 
-// refusedKinds are in the specification and not done here.
-var refusedKinds = []string{"temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile", "value_median"}
+var kinds = []Kind{EventCount, ValueCount, ValueSum, ValueAvg, ValuePercentile, ValueMedian, Temporal, TemporalOrdered}
 
-// MaxThreshold is the largest count a condition may name: a window must be
-// able to hold that many events.
-const MaxThreshold = 10_000
+// Temporal reports whether the kind asks which rules fired, not how often.
+func (k Kind) Temporal() bool { return k == Temporal || k == TemporalOrdered }
 
-// MaxTimespan is the longest window.
-const MaxTimespan = 31 * 24 * time.Hour
+// Numeric reports whether the kind computes with the numbers of a field.
+func (k Kind) Numeric() bool {
+	return k == ValueSum || k == ValueAvg || k == ValuePercentile || k == ValueMedian
+}
 
-// Correlation counts the matches of other rules in windows of time.
+// WindowKind is how a correlation cuts time.
+type WindowKind string
+
+// The windows. A sliding one begins at any event; a tumbling one at a multiple
+// of the timespan since 1970; a session lasts until a gap without events.
+const (
+	Sliding  WindowKind = "sliding"
+	Tumbling WindowKind = "tumbling"
+	Session  WindowKind = "session"
+)
+
+var windowKinds = []WindowKind{Sliding, Tumbling, Session}
+
+const (
+	// MaxThreshold is the largest count a condition may name: a window must be
+	// able to hold that many events.
+	MaxThreshold = 10_000
+	// MaxTimespan is the longest window.
+	MaxTimespan = 366 * 24 * time.Hour
+	// MaxSteps is how many rules a temporal correlation can name.
+	MaxSteps = 64
+)
+
+// Correlation joins the matches of other rules in windows of time.
 type Correlation struct {
 	Rule     *Rule
 	Kind     Kind
 	Refs     []Ref
 	GroupBy  []string
-	Field    string // value_count: whose distinct values count
+	Fields   []string // value_*: whose values count
+	Field    string   // the first of them
 	Timespan time.Duration
-	Bounds   []Bound
+	Window   WindowKind
+	// Gap ends a session.
+	Gap time.Duration
+	// Percentile belongs to value_percentile: 0 to 100.
+	Percentile float64
+	// Bounds must all hold for the number that the kind computes. A temporal
+	// correlation has Bounds, on how many of its rules were seen, or Clauses.
+	Bounds []Bound
+	// Clauses are alternatives.
+	Clauses []Clause
 	// Aliases gives a group-by name another field in a given rule.
 	Aliases map[string]map[string]string
 	// Generate lets the rules referred to raise alerts of their own.
 	Generate bool
+
+	fieldAt Pos
+	aliasAt map[string]Pos
+}
+
+// Clause is one way for a temporal correlation to hold: all of its steps, which
+// stand in the order of [Correlation.Refs].
+type Clause []Step
+
+// Step asks for Count or more matches of a rule; none at all where Count is 0.
+type Step struct {
+	Ref   int
+	Count int
 }
 
 // Ref is a rule that a correlation counts, by name or id.
@@ -49,10 +104,10 @@ type Ref struct {
 // Bound is one part of a correlation's condition; all must hold.
 type Bound struct {
 	Op    string // gt gte lt lte eq neq
-	Value int
+	Value float64
 }
 
-func (b Bound) holds(n int) bool {
+func (b Bound) holds(n float64) bool {
 	switch b.Op {
 	case "gt":
 		return n > b.Value
@@ -68,8 +123,8 @@ func (b Bound) holds(n int) bool {
 	return n != b.Value
 }
 
-// Holds reports whether n satisfies the condition.
-func (c *Correlation) Holds(n int) bool {
+// Holds reports whether n satisfies the bounds.
+func (c *Correlation) Holds(n float64) bool {
 	for _, b := range c.Bounds {
 		if !b.holds(n) {
 			return false
@@ -81,20 +136,53 @@ func (c *Correlation) Holds(n int) bool {
 // Rising reports whether more matches can never undo a firing, so that the
 // rule can fire at once. Otherwise it is decided when the window has closed.
 func (c *Correlation) Rising() bool {
+	if c.Kind.Numeric() && c.Kind != ValueSum {
+		return false
+	}
 	for _, b := range c.Bounds {
 		if b.Op != "gt" && b.Op != "gte" {
 			return false
 		}
 	}
-	return true
+	return !slices.ContainsFunc(c.Clauses, Clause.absent)
 }
 
-func (c *Correlation) threshold() int {
+// absent reports whether the clause asks that something did not happen.
+func (c Clause) absent() bool {
+	return slices.ContainsFunc(c, func(s Step) bool { return s.Count == 0 })
+}
+
+// Threshold is how many events a window must be able to hold for the condition
+// to be decided.
+func (c *Correlation) Threshold() int {
 	n := 1
-	for _, b := range c.Bounds {
-		n = max(n, b.Value+1)
+	if !c.Kind.Numeric() {
+		for _, b := range c.Bounds {
+			n = max(n, int(b.Value)+1)
+		}
+	}
+	for _, clause := range c.Clauses {
+		sum := 1
+		for _, s := range clause {
+			sum += s.Count
+		}
+		n = max(n, sum)
 	}
 	return n
+}
+
+// Shape names what a correlation's windows are of. A rule that groups or counts
+// by something else from now on begins with new windows; one whose threshold or
+// timespan changes goes on with those it has.
+func (c *Correlation) Shape() string {
+	parts := []string{string(c.Kind), string(c.Window), strings.Join(c.Fields, "\x01")}
+	if c.Kind.Temporal() {
+		for _, r := range c.Refs {
+			parts = append(parts, "\x02"+r.Name)
+		}
+	}
+	sum := sha256.Sum256([]byte(strings.Join(append(parts, c.GroupBy...), "\x00")))
+	return c.Rule.ID + "/" + hex.EncodeToString(sum[:4])
 }
 
 func parseCorrelation(n *node) (*Correlation, error) {
@@ -113,39 +201,40 @@ func parseCorrelation(n *node) (*Correlation, error) {
 func (c *Correlation) take(p pair) (err error) {
 	switch p.key {
 	case "type":
-		c.Kind, err = kindOf(p)
+		c.Kind, err = wordOf(p, "a type of correlation", kinds)
 	case "rules":
 		c.Refs, err = refsOf(p)
 	case "group-by":
 		c.GroupBy, err = textsOf(p)
 	case "timespan":
 		c.Timespan, err = timespanOf(p)
-	case "condition":
-		err = c.takeCondition(p)
+	case "window":
+		c.Window, err = wordOf(p, "a window", windowKinds)
+	case "gap":
+		c.Gap, err = timespanOf(p)
+	case "condition": // read last: it names rules
 	case "aliases":
-		c.Aliases, err = aliasesOf(p)
+		err = c.takeAliases(p)
 	case "generate":
 		if p.val.kind != kindBool {
 			return bad(p.val.at, "`generate` takes true or false")
 		}
 		c.Generate = p.val.text == "true"
 	default:
-		err = bad(p.at, "%q is not a key of a correlation", p.key)
+		err = bad(p.at, "%q is not a key of a correlation; there are type, rules, group-by, timespan, condition, aliases, generate, window and gap", p.key)
 	}
 	return err
 }
 
-func kindOf(p pair) (Kind, error) {
+func wordOf[T ~string](p pair, what string, words []T) (T, error) {
 	s, err := textOf(p)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case slices.Contains(refusedKinds, s):
-		return "", bad(p.val.at, "%s correlations are not supported", s)
-	case s != string(EventCount) && s != string(ValueCount):
-		return "", bad(p.val.at, "%q is not a kind of correlation", s)
 	}
-	return Kind(s), nil
+	if !slices.Contains(words, T(s)) {
+		return "", bad(p.val.at, "%q is not %s; write one of %v", s, what, words)
+	}
+	return T(s), nil
 }
 
 func refsOf(p pair) ([]Ref, error) {
@@ -163,7 +252,12 @@ func refsOf(p pair) ([]Ref, error) {
 	return out, nil
 }
 
-var spanUnits = map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}
+// spanUnits are those of the specification, and the longer ones that pySigma
+// reads: there a month and a year have their mean lengths.
+var spanUnits = map[byte]time.Duration{
+	's': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour,
+	'M': 2629746 * time.Second, 'y': 31556952 * time.Second,
+}
 
 func timespanOf(p pair) (time.Duration, error) {
 	s, err := textOf(p)
@@ -171,93 +265,119 @@ func timespanOf(p pair) (time.Duration, error) {
 		return 0, err
 	}
 	if s == "" {
-		return 0, bad(p.val.at, "`timespan` is empty")
+		return 0, bad(p.val.at, "`%s` is empty; write a length of time such as 90m", p.key)
 	}
 	unit, known := spanUnits[s[len(s)-1]]
 	if !known {
-		return 0, bad(p.val.at, "timespan %q: the unit must be s, m, h or d", s)
+		return 0, bad(p.val.at, "%s %q: the unit must be s, m, h, d, w, M (months) or y; write for example 90m", p.key, s)
 	}
 	count, err := strconv.Atoi(s[:len(s)-1])
 	if err != nil || count < 1 || count > int(MaxTimespan/unit) {
-		return 0, bad(p.val.at, "timespan %q must lie between 1s and 31d", s)
+		return 0, bad(p.val.at, "%s %q must be a whole number of units and lie between 1s and 366d", p.key, s)
 	}
 	return time.Duration(count) * unit, nil
 }
 
-func (c *Correlation) takeCondition(p pair) error {
+func (c *Correlation) takeAliases(p pair) error {
 	if p.val.kind != kindMap {
-		return bad(p.val.at, "a correlation's condition must be a map like `gte: 10`")
+		return bad(p.val.at, "`aliases` must be a map")
 	}
-	for _, b := range p.val.pairs {
-		switch b.key {
-		case "gt", "gte", "lt", "lte", "eq", "neq":
-			v, err := strconv.Atoi(b.val.text)
-			if err != nil || b.val.kind != kindNumber || v < 0 || v > MaxThreshold {
-				return bad(b.val.at, "`%s` takes a whole number from 0 to %d", b.key, MaxThreshold)
-			}
-			c.Bounds = append(c.Bounds, Bound{b.key, v})
-		case "field":
-			if b.val.kind != kindString {
-				return bad(b.val.at, "counting several fields at once is not supported; `field` takes one name")
-			}
-			c.Field = b.val.text
-		default:
-			return bad(b.at, "%q is not known in a correlation's condition", b.key)
-		}
-	}
-	return nil
-}
-
-func aliasesOf(p pair) (map[string]map[string]string, error) {
-	if p.val.kind != kindMap {
-		return nil, bad(p.val.at, "`aliases` must be a map")
-	}
-	out := make(map[string]map[string]string, len(p.val.pairs))
+	c.Aliases, c.aliasAt = make(map[string]map[string]string), make(map[string]Pos)
 	for _, a := range p.val.pairs {
 		if a.val.kind != kindMap {
-			return nil, bad(a.val.at, "alias %q must map rules to fields", a.key)
+			return bad(a.val.at, "alias %q must map rules to fields", a.key)
 		}
 		per := make(map[string]string, len(a.val.pairs))
 		for _, f := range a.val.pairs {
 			s, err := textOf(f)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			per[f.key] = s
 		}
-		out[a.key] = per
-	}
-	return out, nil
-}
-
-func (c *Correlation) complete(n *node) error {
-	switch {
-	case c.Kind == "":
-		return bad(n.at, "a correlation needs `type`")
-	case len(c.Refs) == 0:
-		return bad(n.at, "a correlation needs `rules`")
-	case c.Timespan == 0:
-		return bad(n.at, "a correlation needs `timespan`")
-	case len(c.Bounds) == 0:
-		return bad(n.at, "a correlation needs `condition` with gt, gte, lt, lte, eq or neq")
-	case c.Kind == ValueCount && c.Field == "":
-		return bad(n.at, "a value_count condition needs `field`")
-	case c.Kind == EventCount && c.Field != "":
-		return bad(n.at, "an event_count condition takes no `field`")
-	case c.Rising() && c.Holds(0):
-		return bad(n.at, "the condition holds for no events at all")
+		c.Aliases[a.key], c.aliasAt[a.key] = per, a.at
 	}
 	return nil
 }
 
-// names lists what each match must carry: the group-by fields in order, then
-// the counted field.
-func (c *Correlation) names() []string {
-	out := slices.Clone(c.GroupBy)
-	if c.Field != "" {
-		out = append(out, c.Field)
+// complete checks what only the whole correlation can tell, and fills in what
+// it leaves out.
+func (c *Correlation) complete(n *node) error {
+	cond, hasCond := n.get("condition")
+	switch {
+	case c.Kind == "":
+		return bad(n.at, "a correlation needs `type`; write one of %v", kinds)
+	case c.Timespan == 0:
+		return bad(n.at, "a correlation needs `timespan`, such as 5m")
+	case !hasCond && !c.Kind.Temporal():
+		return bad(n.at, "%s correlation needs `condition` with gt, gte, lt, lte, eq or neq", article(c.Kind))
+	case !hasCond:
+		c.Clauses = []Clause{c.all()}
+	default:
+		if err := c.takeCondition(cond); err != nil {
+			return err
+		}
 	}
-	return out
+	if err := c.completeWindow(n); err != nil {
+		return err
+	}
+	return c.completeCondition(n, cond)
+}
+
+func (c *Correlation) completeWindow(n *node) error {
+	if c.Window == "" {
+		c.Window = Sliding
+	}
+	gap, hasGap := n.get("gap")
+	switch {
+	case c.Window == Session && !hasGap:
+		return bad(n.at, "a session window needs `gap`, the quiet time that ends it, such as 10m")
+	case c.Window != Session && hasGap:
+		return bad(gap.at, "`gap` belongs to `window: session` alone")
+	case c.Gap > c.Timespan:
+		return bad(gap.at, "the gap is longer than the timespan, which bounds the session")
+	}
+	return nil
+}
+
+func (c *Correlation) completeCondition(n, cond *node) error {
+	at := n.at
+	if cond != nil {
+		at = cond.at
+	}
+	counts := c.Kind == EventCount || c.Kind.Temporal()
+	switch {
+	case len(c.Refs) == 0:
+		return bad(n.at, "a correlation needs `rules`")
+	case c.Kind.Temporal() && len(c.Refs) > MaxSteps:
+		return bad(at, "a %s correlation can name at most %d rules", c.Kind, MaxSteps)
+	case len(c.Bounds) == 0 && len(c.Clauses) == 0:
+		return bad(at, "a correlation's condition needs gt, gte, lt, lte, eq or neq")
+	case !counts && len(c.Fields) == 0:
+		return bad(at, "a %s condition needs `field`", c.Kind)
+	case counts && len(c.Fields) > 0:
+		return bad(c.fieldAt, "%s condition takes no `field`", article(c.Kind))
+	case c.Kind.Numeric() && len(c.Fields) > 1:
+		return bad(c.fieldAt, "a %s condition computes with one `field`; only value_count takes several", c.Kind)
+	case c.Kind.Temporal():
+		return c.completeSteps(at)
+	case c.Kind != ValueSum && c.Rising() && c.Holds(0):
+		return bad(at, "the condition holds for no events at all")
+	}
+	return nil
+}
+
+func article(k Kind) string {
+	if k == EventCount {
+		return "an " + string(k)
+	}
+	return "a " + string(k)
+}
+
+// names lists what each match must carry: the group-by fields in order, then
+// the counted fields.
+func (c *Correlation) names() []string {
+	return append(slices.Clone(c.GroupBy), c.Fields...)
 }
 
 // fieldIn is the field that stands for name in the rule r.

@@ -179,25 +179,6 @@ func (c *compiler) slot(src Logsource, field string) int32 {
 	return id
 }
 
-// correlate resolves what a correlation refers to.
-func (c *compiler) correlate(corr *Correlation) error {
-	for _, ref := range corr.Refs {
-		i := slices.IndexFunc(c.e.rules, func(r *Rule) bool { return r.Names(ref.Name) })
-		if i < 0 {
-			return c.unresolved(corr, ref)
-		}
-		r := c.e.rules[i]
-		c.e.feeds[r.ID] = append(c.e.feeds[r.ID], corr)
-		c.e.alerts[i] = c.e.alerts[i] && corr.Generate
-		for _, name := range corr.names() {
-			c.capture(i, corr.fieldIn(name, r))
-		}
-		c.capture(i, FieldAttempt)
-		c.capture(i, FieldEcho)
-	}
-	return nil
-}
-
 func (c *compiler) capture(rule int, field string) {
 	for _, have := range c.e.captures[rule] {
 		if have.field == field {
@@ -206,17 +187,6 @@ func (c *compiler) capture(rule int, field string) {
 	}
 	slot := c.slot(c.e.rules[rule].Logsource, field)
 	c.e.captures[rule] = append(c.e.captures[rule], capture{field, slot})
-}
-
-func (c *compiler) unresolved(corr *Correlation, ref Ref) error {
-	err := bad(ref.at, "there is no rule %q among those loaded", ref.Name)
-	for _, other := range c.e.corrs {
-		if other.Rule.Names(ref.Name) {
-			err = bad(ref.at, "correlations of correlations are not supported (%q)", ref.Name)
-		}
-	}
-	err.File = corr.Rule.File
-	return err
 }
 
 // Rules lists the detections.

@@ -225,15 +225,6 @@ func TestRefusals(t *testing.T) {
 		{strings.Replace(header, "author: A\n", "", 1) + "  s: {a: 1}\n  condition: s", "a rule needs `author`: x.yml:1:1"},
 		{strings.Replace(header, "level: low", "level: urgent", 1) + "  s: {a: 1}\n  condition: s", `level "urgent" is not one of [informational low medium high critical]: x.yml:5:8`},
 		{strings.Replace(header, "8111-111111111111", "8111-1", 1) + "  s: {a: 1}\n  condition: s", `id "11111111-1111-4111-8111-1" is not a UUID: x.yml:2:5`},
-		{correlation + "  type: value_percentile\n", "value_percentile correlations are not supported: x.yml:7:9"},
-		{correlation + "  type: temporal\n", "temporal correlations are not supported: x.yml:7:9"},
-		{correlation + "  type: event_count\n  rules: [base]\n  timespan: 5x\n", `timespan "5x": the unit must be s, m, h or d: x.yml:9:13`},
-		{correlation + "  type: event_count\n  rules: [base]\n  timespan: 400d\n", `timespan "400d" must lie between 1s and 31d: x.yml:9:13`},
-		{correlation + "  type: event_count\n  rules: [base]\n  timespan: 5s\n  condition: {gte: x}\n", "`gte` takes a whole number from 0 to 10000: x.yml:10:20"},
-		{correlation + "  type: event_count\n  rules: [base]\n  timespan: 5s\n  condition: {gte: 0}\n", "the condition holds for no events at all: x.yml:7:3"},
-		{correlation + "  type: value_count\n  rules: [base]\n  timespan: 5s\n  condition: {gte: 3}\n", "a value_count condition needs `field`: x.yml:7:3"},
-		{correlation + "  type: value_count\n  rules: [base]\n  timespan: 5s\n  condition: {gte: 3, field: [a, b]}\n", "counting several fields at once is not supported; `field` takes one name: x.yml:10:30"},
-		{correlation + "  type: event_count\n  window: sliding\n", `"window" is not a key of a correlation: x.yml:8:3`},
 		{"- a\n", "a rule is a map, this is a list: x.yml:1:1"},
 		{"", "the file holds no rule: x.yml:1:1"},
 		{"a: [\n", "not YAML: sequence end token ']' not found: x.yml:1:4"},
@@ -257,11 +248,6 @@ func TestCompileRefusesWhatDoesNotResolve(t *testing.T) {
 	for _, row := range []struct{ text, want string }{
 		{base + "---\n" + fmt.Sprintf(corr, "nobody"), `there is no rule "nobody" among those loaded: x.yml:20:7`},
 		{base + "---\n" + base, "this rule has the id or name of x.yml:1: x.yml:12:1"},
-		{
-			base + "---\n" + fmt.Sprintf(corr, "base") + "---\n" +
-				strings.Replace(fmt.Sprintf(corr, "22222222-2222-4222-8222-222222222222"), "id: 2", "id: 3", 1),
-			`correlations of correlations are not supported ("22222222-2222-4222-8222-222222222222"): x.yml:32:7`,
-		},
 	} {
 		_, err := sigma.Compile(parse(t, row.text), sigma.Options{})
 		var se *sigma.Error

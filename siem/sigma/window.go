@@ -226,8 +226,8 @@ func (c *Correlation) Advance(w *Window, watermark time.Time) *Firing {
 		}
 		closed := slices.Clone(w.Entries[:n])
 		w.Entries = slices.Delete(w.Entries, 0, n)
-		if c.Holds(c.count(closed, false)) {
-			return c.fire(w, closed, c.Holds(c.count(closed, true)))
+		if c.Holds(float64(c.count(closed, false))) {
+			return c.fire(w, closed, c.Holds(float64(c.count(closed, true))))
 		}
 	}
 	return nil
@@ -282,7 +282,7 @@ func (c *Correlation) around(entries []Entry, k int, authentic bool) (lo, hi int
 			t.add(entries[end], 1)
 			end++
 		}
-		if c.Holds(t.count()) {
+		if c.Holds(float64(t.count())) {
 			if first < 0 {
 				first = start
 			}
@@ -337,7 +337,7 @@ func (t *tally) count() int {
 // another one still holds, so that hammering on one account can't push the
 // other accounts out.
 func (c *Correlation) makeRoom(w *Window) {
-	limit := max(4*c.threshold(), 64)
+	limit := max(4*c.Threshold(), 64)
 	for len(w.Entries) > limit {
 		victim := 0
 		if c.Kind == ValueCount {
