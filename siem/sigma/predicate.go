@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
-	"strconv"
 	"strings"
 )
 
@@ -146,11 +145,8 @@ func (p *predicate) compares(s []byte) bool {
 	if p.test == testNumber && string(s) == p.text {
 		return true
 	}
-	if len(s) == 0 || len(s) > 64 {
-		return false
-	}
-	f, err := strconv.ParseFloat(string(s), 64)
-	if err != nil {
+	f, ok := decimal(s)
+	if !ok {
 		return false
 	}
 	return compare(p.test, f, p.num)
