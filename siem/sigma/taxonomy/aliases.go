@@ -15,8 +15,14 @@ func Aliases(src sigma.Logsource, field string) []string {
 	if src.Product == "interlock" {
 		return slices.Clone(interlockNames[field])
 	}
+	if (src == sigma.Logsource{}) {
+		return slices.Concat(windowsHeader[field], markNames[field])
+	}
 	var out []string
 	own := []string{field} // what the event's own source calls it
+	if src.Product != "windows" {
+		out = append(out, loginNames[field]...)
+	}
 	for i := range tables {
 		if t := &tables[i]; t.fits(src) {
 			own = append(own, t.own[field]...)
@@ -26,7 +32,7 @@ func Aliases(src sigma.Logsource, field string) []string {
 			}
 		}
 	}
-	if src.Product == "windows" || src.Product == "" && (src == sigma.Logsource{} || endpoint(src.Category)) {
+	if src.Product == "windows" || src.Product == "" && endpointCategories[src.Category] {
 		out = appendWindows(out, src, own)
 	}
 	return distinct(field, append(own[1:], out...))
@@ -63,13 +69,8 @@ func distinct(field string, names []string) []string {
 	return out
 }
 
-// endpoint are categories that events of Windows have even where a rule names
-// no product.
-func endpoint(category string) bool {
-	_, ok := endpointCategories[category]
-	return ok
-}
-
+// endpointCategories are those that events of Windows have even where a rule
+// names no product.
 var endpointCategories = func() map[string]bool {
 	out := make(map[string]bool)
 	for _, c := range windowsCategories {
@@ -89,9 +90,6 @@ var endpointCategories = func() map[string]bool {
 func appendWindows(out []string, src sigma.Logsource, names []string) []string {
 	if header, ok := windowsHeader[names[0]]; ok {
 		return append(out, header...)
-	}
-	if (src == sigma.Logsource{}) {
-		return out
 	}
 	for _, name := range names {
 		for _, prefix := range windowsShapes {
