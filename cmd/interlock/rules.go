@@ -17,8 +17,9 @@ import (
 )
 
 type rulesCmd struct {
-	Check rulesCheckCmd `cmd:"" help:"Read and compile rules as the server would; every error names path, line and column."`
-	Test  rulesTestCmd  `cmd:"" help:"Run rule tests (*.test): load events, expect alerts."`
+	Check   rulesCheckCmd   `cmd:"" help:"Read and compile rules as the server would; every error names path, line and column."`
+	Test    rulesTestCmd    `cmd:"" help:"Run rule tests (*.test): load events, expect alerts."`
+	Explain rulesExplainCmd `cmd:"" help:"Say of an event which rules fire, which nearly do, and why."`
 }
 
 // maxRuleFiles bounds how many files of a folder are read.

@@ -208,7 +208,7 @@ func ruleOf(x sigma.Explanation) Rule {
 		Logsource: r.Logsource.String(), Verdict: string(x.Verdict), Distance: x.Distance, Holds: []Item{},
 	}
 	for _, q := range x.Holds {
-		out.Holds = append(out.Holds, itemOf(q, func(w sigma.Wanted) bool { return w.Holds }))
+		out.Holds = append(out.Holds, foundOf(q))
 	}
 	out.changes(x)
 	passed(x.Condition, false, &out.Filters)
@@ -234,7 +234,7 @@ func (r *Rule) changes(x sigma.Explanation) {
 		x.Condition.Questions(func(q *sigma.Question, wanted bool) {
 			if q == c.Question || !wanted && q.Holds && q.Selection == c.Question.Selection && !slices.Contains(told, q) {
 				told = append(told, q)
-				r.Stopped = append(r.Stopped, itemOf(q, func(w sigma.Wanted) bool { return w.Holds }))
+				r.Stopped = append(r.Stopped, foundOf(q))
 			}
 		})
 	}
@@ -276,14 +276,26 @@ func itemOf(q *sigma.Question, which func(sigma.Wanted) bool) Item {
 	return it
 }
 
+// foundOf is an item that holds, by those of its values that do.
+func foundOf(q *sigma.Question) Item {
+	it := itemOf(q, func(w sigma.Wanted) bool { return w.Holds })
+	it.Says = q.Found()
+	return it
+}
+
 func partOf(f *sigma.Finding) *Part {
 	p := &Part{Join: string(f.Join), Name: f.Name, Filter: f.Filter, Holds: f.Holds}
 	if f.Question != nil {
-		it := itemOf(f.Question, func(w sigma.Wanted) bool { return w.Holds })
+		it := foundOf(f.Question)
 		p.Item = &it
 	}
 	for _, k := range f.Parts {
-		p.Parts = append(p.Parts, partOf(k))
+		part := partOf(k)
+		if part.Join == p.Join && p.Join != string(sigma.JoinNot) && part.Name == "" && part.Filter == "" {
+			p.Parts = append(p.Parts, part.Parts...) // "all of: all of:" says nothing more
+			continue
+		}
+		p.Parts = append(p.Parts, part)
 	}
 	return p
 }

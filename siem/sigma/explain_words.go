@@ -71,27 +71,53 @@ func words(field string, mods []string) string {
 const maxNamed = 3
 
 // String reads as a sentence: `Image ends with "\cmd.exe"`.
-func (q *Question) String() string {
+func (q *Question) String() string { return q.say(q.Values, len(q.Values)) }
+
+// Found is q with those of its values alone that hold: `Image ends with
+// "\cmd.exe" (one of 20)`.
+func (q *Question) Found() string {
+	if q.All {
+		return q.String()
+	}
+	var found []Wanted
+	for _, w := range q.Values {
+		if w.Holds {
+			found = append(found, w)
+		}
+	}
+	switch n := len(q.Values); {
+	case len(found) == n || len(found) == 0:
+		return q.String()
+	case len(found) == 1:
+		return fmt.Sprintf("%s (one of %d)", q.say(found, n), n)
+	default:
+		return fmt.Sprintf("%s (%d of %d)", q.say(found, n), len(found), n)
+	}
+}
+
+func (q *Question) say(values []Wanted, of int) string {
 	subject := q.Field
 	if subject == "" {
 		subject = "some value"
 	}
-	if len(q.Values) == 1 {
-		return subject + " " + q.predicate(q.Values[0])
+	if len(values) == 1 {
+		return subject + " " + q.predicate(values[0])
 	}
-	how := "any"
+	how := "any of "
 	if q.All && !strings.Contains(q.Words, " not") {
-		how = "all"
+		how = "all of "
 	}
-	what := fmt.Sprintf("%d values", len(q.Values))
-	if len(q.Values) <= maxNamed {
-		named := make([]string, len(q.Values))
-		for i, w := range q.Values {
+	what := fmt.Sprintf("%d values", len(values))
+	if len(values) <= maxNamed {
+		named := make([]string, len(values))
+		for i, w := range values {
 			named[i] = w.String()
 		}
-		what = strings.Join(named, ", ")
+		if what = strings.Join(named, ", "); len(values) < of {
+			how = ""
+		}
 	}
-	return fmt.Sprintf("%s %s %s of %s", subject, q.Words, how, what)
+	return subject + " " + q.Words + " " + how + what
 }
 
 func (q *Question) predicate(w Wanted) string {
