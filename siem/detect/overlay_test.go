@@ -56,9 +56,9 @@ func TestOverlayRefuses(t *testing.T) {
 	if _, _, err := detect.Overlay(both, []rules.File{{Name: "o.yml", Text: ruleText("02", "two")}}); core.KindOf(err) != core.KindConflict {
 		t.Errorf("half of a file replaced: %v", err)
 	}
-	_, _, err := detect.Overlay(both, []rules.File{{Name: "o.yml", Text: strings.Replace(ruleText("03", "x"), "user: x", "user|expand: '%x%'", 1)}})
+	_, _, err := detect.Overlay(both, []rules.File{{Name: "o.yml", Text: strings.Replace(ruleText("03", "x"), "user: x", "user|startwith: x", 1)}})
 	var at *sigma.Error
 	if !errors.As(err, &at) || at.File != "o.yml" || at.Line != 10 {
-		t.Errorf("an unsupported modifier: %v", err)
+		t.Errorf("a modifier that is none: %v", err)
 	}
 }

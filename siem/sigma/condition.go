@@ -1,9 +1,6 @@
 package sigma
 
-import (
-	"path"
-	"strings"
-)
+import "strings"
 
 // condParser reads
 //
@@ -16,7 +13,8 @@ type condParser struct {
 	toks  []condTok
 	pos   int
 	depth int
-	sels  []selection
+	sels  []*selection
+	rep   *report
 }
 
 type condTok struct {
@@ -24,20 +22,28 @@ type condTok struct {
 	at   Pos
 }
 
-func parseCondition(n *node, sels []selection) (*expr, error) {
+// condition reads one condition; nil where it can't be read.
+func (d *detectionReader) condition(n *node, old *sigma1) *expr {
+	if i := strings.IndexByte(n.text, '|'); i >= 0 {
+		old.aggregation(d.rep, n, i)
+		return nil
+	}
 	toks, err := lexCondition(n)
 	if err != nil {
-		return nil, err
+		d.rep.add(err)
+		return nil
 	}
-	p := &condParser{src: n, toks: toks, sels: sels}
+	p := &condParser{src: n, toks: toks, sels: d.sels, rep: d.rep}
 	e, err := p.or()
-	if err != nil {
-		return nil, err
+	if err == nil && p.pos < len(p.toks) {
+		t := p.toks[p.pos]
+		err = bad(t.at, "%q is one too many in the condition; write `and` or `or` before it", t.text)
+		if t.text == ")" {
+			err = bad(t.at, "a parenthesis closes here that none opened")
+		}
 	}
-	if p.pos < len(p.toks) {
-		return nil, bad(p.toks[p.pos].at, "%q is one too many in the condition", p.toks[p.pos].text)
-	}
-	return e, nil
+	d.rep.add(err)
+	return e
 }
 
 func lexCondition(n *node) ([]condTok, error) {
@@ -50,8 +56,6 @@ func lexCondition(n *node) ([]condTok, error) {
 		case c == '(' || c == ')':
 			out = append(out, condTok{n.text[i : i+1], n.inside(i)})
 			i++
-		case c == '|':
-			return nil, bad(n.inside(i), "aggregations in a condition (`| count() ...`) are not supported; write a correlation rule")
 		case condWord(c):
 			start := i
 			for i < len(n.text) && condWord(n.text[i]) {
@@ -59,13 +63,26 @@ func lexCondition(n *node) ([]condTok, error) {
 			}
 			out = append(out, condTok{n.text[start:i], n.inside(start)})
 		default:
-			return nil, bad(n.inside(i), "character %q has no meaning in a condition", c)
+			return nil, bad(n.inside(i), "character %q has no meaning in a condition%s", c, instead(c))
 		}
 	}
 	if len(out) == 0 {
-		return nil, bad(n.at, "`condition` is empty")
+		return nil, bad(n.at, "`condition` is empty; write the name of a search identifier")
 	}
 	return out, nil
+}
+
+// instead says what people mean who write c.
+func instead(c byte) string {
+	switch c {
+	case '&', '+':
+		return "; write `and`"
+	case '!':
+		return "; write `not`"
+	case ',':
+		return "; write `and` or `or`"
+	}
+	return ""
 }
 
 func condWord(c byte) bool {
@@ -127,29 +144,44 @@ func (p *condParser) atom() (*expr, error) {
 	case "(":
 		return p.group(t)
 	case ")", "and", "or", "of", "them":
-		return nil, bad(t.at, "%q stands where a search identifier should", t.text)
-	case "near":
-		return nil, bad(t.at, "`near` is not supported; write a correlation rule")
+		return nil, bad(t.at, "%q stands where the name of a search identifier should", t.text)
 	}
 	if p.peek("of") {
 		return p.quantified(t)
 	}
 	if strings.ContainsAny(t.text, "*?") {
-		return nil, bad(t.at, "a pattern needs `1 of` or `all of` before it")
+		return nil, bad(t.at, "a pattern needs `1 of` or `all of` before it; write `1 of %s`", t.text)
 	}
 	for _, s := range p.sels {
 		if s.name == t.text {
+			s.used = true
 			return s.expr, nil
 		}
 	}
-	return nil, bad(t.at, "there is no search identifier %q", t.text)
+	p.rep.fail(t.at, "there is no search identifier %q%s", t.text, p.known(t.text))
+	return never(), nil
+}
+
+// known says which search identifiers there are.
+func (p *condParser) known(name string) string {
+	names := make([]string, len(p.sels))
+	for i, s := range p.sels {
+		names[i] = s.name
+	}
+	if hint := didYouMean(name, names); hint != "" {
+		return hint
+	}
+	if len(names) > 6 {
+		names = append(names[:6], "...")
+	}
+	return "; there are: " + strings.Join(names, ", ")
 }
 
 func (p *condParser) group(open condTok) (*expr, error) {
 	p.depth++
 	defer func() { p.depth-- }()
 	if p.depth > maxDepth {
-		return nil, bad(open.at, "parentheses nest deeper than %d levels", maxDepth)
+		return nil, bad(open.at, "parentheses nest deeper than %d levels; write parts of the condition as search identifiers", maxDepth)
 	}
 	e, err := p.or()
 	if err != nil {
@@ -182,23 +214,42 @@ func (p *condParser) quantified(q condTok) (*expr, error) {
 	case "all":
 		return and(kids...), nil
 	}
-	return nil, bad(q.at, "`%s of` is not supported; only `1 of` and `all of` are", q.text)
+	return nil, bad(q.at, "`%s of` is not in Sigma; write `1 of` or `all of`", q.text)
 }
 
 func (p *condParser) matching(what condTok) ([]*expr, error) {
 	var kids []*expr
 	them := strings.EqualFold(what.text, "them")
 	for _, s := range p.sels {
-		ok := them && !strings.HasPrefix(s.name, "_")
-		if !them {
-			ok, _ = path.Match(what.text, s.name)
-		}
-		if ok {
+		if them && !strings.HasPrefix(s.name, "_") || !them && glob(what.text, s.name) {
+			s.used = true
 			kids = append(kids, s.expr)
 		}
 	}
 	if len(kids) == 0 {
-		return nil, bad(what.at, "no search identifier matches %q", what.text)
+		p.rep.fail(what.at, "no search identifier matches %q%s", what.text, p.known(strings.Trim(what.text, "*")))
+		return []*expr{never()}, nil
 	}
 	return kids, nil
+}
+
+// glob matches a pattern of search identifiers: `*` is any text, also none.
+func glob(pattern, name string) bool {
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
+		return pattern == name
+	}
+	first, last := parts[0], parts[len(parts)-1]
+	if len(name) < len(first)+len(last) || !strings.HasPrefix(name, first) || !strings.HasSuffix(name, last) {
+		return false
+	}
+	name = name[len(first) : len(name)-len(last)]
+	for _, part := range parts[1 : len(parts)-1] {
+		i := strings.Index(name, part)
+		if i < 0 {
+			return false
+		}
+		name = name[i+len(part):]
+	}
+	return true
 }

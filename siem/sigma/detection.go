@@ -16,9 +16,17 @@ type expr struct {
 	op   op
 	kids []*expr
 	leaf *predicate
+	// hole is set where placeholders wait for their values; until then the
+	// expression holds for nothing.
+	hole *hole
 	// label is what the expression is in its file, nil for what has no name there.
 	label *label
 }
+
+// never and always are what a condition is when nothing is left to ask: `or` of
+// nothing and `and` of nothing.
+func never() *expr  { return &expr{op: opOr} }
+func always() *expr { return &expr{op: opAnd} }
 
 func leaf(p *predicate) *expr { return &expr{op: opLeaf, leaf: p} }
 func not(e *expr) *expr       { return &expr{op: opNot, kids: []*expr{e}} }
@@ -37,158 +45,216 @@ type selection struct {
 	name string
 	at   Pos
 	expr *expr
+	used bool
 }
 
-// parseDetection reads the identifiers and then the condition over them.
-func parseDetection(n *node, fieldAt map[string]Pos) (*expr, error) {
+// detectionReader reads a `detection` or a `filter`. It goes on after an error,
+// so that one look at a file finds all of them; an expression that could not
+// be read is nil.
+type detectionReader struct {
+	rep     *report
+	fieldAt map[string]Pos
+	sels    []*selection
+}
+
+// parseDetection reads the search identifiers and then the condition over them.
+func parseDetection(rep *report, doc *node, p pair, fieldAt map[string]Pos) *expr {
+	d := &detectionReader{rep: rep, fieldAt: fieldAt}
+	return d.read(doc, p)
+}
+
+// read passes over the keys that are no search identifiers.
+func (d *detectionReader) read(doc *node, p pair, others ...string) *expr {
+	n := p.val
 	if n.kind != kindMap {
-		return nil, bad(n.at, "`detection` must be a map, this is %s", n.kind)
+		d.rep.fail(n.at, "`%s` must be a map of search identifiers and `condition`, this is %s", p.key, n.kind)
+		return nil
 	}
-	var sels []selection
-	for _, p := range n.pairs {
-		switch p.key {
-		case "condition":
+	before := d.rep.errors
+	for _, s := range n.pairs {
+		if s.key == "condition" || s.key == "timeframe" || slices.Contains(others, s.key) {
 			continue
-		case "timeframe":
-			return nil, bad(p.at, "`timeframe` is not supported; write a correlation rule with `timespan`")
 		}
-		e, err := parseSelection(p.val, fieldAt)
-		if err != nil {
-			return nil, err
-		}
-		sels = append(sels, selection{p.key, p.at, e.named(labelSelection, p.key, p.at)})
+		e := d.selection(s)
+		d.sels = append(d.sels, &selection{name: s.key, at: s.at, expr: e})
 	}
 	cond, ok := n.get("condition")
-	if !ok {
-		return nil, bad(n.at, "`detection` needs `condition`")
+	switch {
+	case !ok:
+		d.rep.fail(n.at, "`%s` needs `condition`%s%s", p.key, writeCondition(d.sels), misspelt(n, "condition"))
+		return nil
+	case len(d.sels) == 0:
+		d.rep.fail(n.at, "`%s` needs at least one search identifier; write for example `selection: {field: value}`", p.key)
+		return nil
 	}
-	if len(sels) == 0 {
-		return nil, bad(n.at, "`detection` needs at least one search identifier")
+	e := d.conditions(doc, n, cond)
+	if d.rep.errors > before {
+		return nil
 	}
-	return parseConditions(cond, sels)
+	d.judge(cond, e)
+	return e
 }
 
-// parseConditions reads one condition or a list of them, of which any is enough.
-func parseConditions(cond *node, sels []selection) (*expr, error) {
+func writeCondition(sels []*selection) string {
+	if len(sels) == 0 {
+		return ""
+	}
+	return "; write for example `condition: " + sels[0].name + "`"
+}
+
+// conditions reads one condition or a list of them, of which any is enough.
+func (d *detectionReader) conditions(doc, detection, cond *node) *expr {
 	items := []*node{cond}
 	if cond.kind == kindList {
 		items = cond.list
 	}
 	if len(items) == 0 {
-		return nil, bad(cond.at, "`condition` is empty")
+		d.rep.fail(cond.at, "`condition` is empty%s", writeCondition(d.sels))
 	}
+	old := &sigma1{doc: doc, detection: detection}
 	var any []*expr
 	for _, it := range items {
-		if it.kind != kindString {
-			return nil, bad(it.at, "`condition` must be text, this is %s", it.kind)
+		if it.kind != kindString && it.kind != kindNumber {
+			d.rep.fail(it.at, "`condition` must be text, this is %s", it.kind)
+			continue
 		}
-		e, err := parseCondition(it, sels)
-		if err != nil {
-			return nil, err
+		if e := d.condition(it, old); e != nil {
+			any = append(any, e)
 		}
-		any = append(any, e)
 	}
-	return or(any...), nil
+	old.timeframe(d.rep)
+	return or(any...)
 }
 
-func parseSelection(n *node, fieldAt map[string]Pos) (*expr, error) {
-	switch n.kind {
+// selection reads one search identifier: a map, a list of maps or of words, a
+// word.
+func (d *detectionReader) selection(p pair) *expr {
+	var e *expr
+	switch n := p.val; n.kind {
 	case kindMap:
-		return parseFields(n, fieldAt)
+		e = d.fields(n)
 	case kindList:
-		return parseSelectionList(n, fieldAt)
+		e = d.list(n)
 	case kindNull:
-		return nil, bad(n.at, "a search identifier is empty")
+		d.rep.fail(n.at, "the search identifier `%s` is empty; write fields or words below it", p.key)
+	default:
+		e = d.keyword(n)
 	}
-	return keywordExpr(&modifiers{}, n)
+	if e == nil {
+		return never()
+	}
+	return e.named(labelSelection, p.key, p.at)
 }
 
-// parseSelectionList reads a list: maps and keywords, of which any is enough.
-func parseSelectionList(n *node, fieldAt map[string]Pos) (*expr, error) {
+// list reads maps and keywords, of which any is enough.
+func (d *detectionReader) list(n *node) *expr {
 	if len(n.list) == 0 {
-		return nil, bad(n.at, "a search identifier is an empty list")
+		d.rep.fail(n.at, "a search identifier is an empty list; write words or maps into it")
+		return nil
 	}
 	var any []*expr
 	for _, it := range n.list {
 		var e *expr
-		var err error
 		switch it.kind {
 		case kindMap:
-			e, err = parseFields(it, fieldAt)
+			e = d.fields(it)
 		case kindList:
-			err = bad(it.at, "a list inside a list of a search identifier has no meaning")
+			d.rep.fail(it.at, "a list inside a list means nothing in a search identifier; write its values into the outer list")
 		default:
-			e, err = keywordExpr(&modifiers{}, it)
+			e = d.keyword(it)
 		}
-		if err != nil {
-			return nil, err
+		if e != nil {
+			any = append(any, e)
 		}
-		any = append(any, e)
 	}
-	return or(any...), nil
+	return or(any...)
 }
 
-// keywordExpr looks for a word in every value of an event.
-func keywordExpr(m *modifiers, n *node) (*expr, error) {
+// keyword looks for a word in every value of an event.
+func (d *detectionReader) keyword(n *node) *expr {
 	if n.text == "" {
-		return nil, bad(n.at, "a keyword is empty")
+		d.rep.fail(n.at, "a keyword is empty; write the word to look for, or `field: ''` for a field that is empty")
+		return nil
 	}
-	return m.expression("", n)
+	e, err := (&modifiers{at: n.at}).expression("", n)
+	d.rep.add(err)
+	return e
 }
 
-// parseFields reads a map: every item must hold.
-func parseFields(n *node, fieldAt map[string]Pos) (*expr, error) {
+// fields reads a map: every item must hold.
+func (d *detectionReader) fields(n *node) *expr {
 	if len(n.pairs) == 0 {
-		return nil, bad(n.at, "a search identifier is an empty map")
+		d.rep.fail(n.at, "a search identifier is an empty map; write `field: value` into it")
+		return nil
 	}
 	var all []*expr
 	for _, p := range n.pairs {
-		field, m, err := splitKey(p.key, p.at)
-		if err != nil {
-			return nil, err
+		if e := d.item(p); e != nil {
+			all = append(all, e.named(labelItem, p.key, p.at))
 		}
-		if _, seen := fieldAt[field]; !seen {
-			fieldAt[field] = p.at
-		}
-		e, err := fieldExpr(field, &m, p)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, e.named(labelItem, p.key, p.at))
 	}
-	return and(all...), nil
+	return and(all...)
 }
 
-func fieldExpr(field string, m *modifiers, p pair) (*expr, error) {
-	if field == "" && (m.exists || m.cidr || m.ref || m.compare != 0) {
-		return nil, bad(p.at, "this modifier needs a field")
+// item reads one field with its modifiers and values.
+func (d *detectionReader) item(p pair) *expr {
+	field, m, err := splitKey(d.rep, p.key, p.at)
+	if err != nil {
+		d.rep.add(err)
+		return nil
+	}
+	if _, seen := d.fieldAt[field]; !seen {
+		d.fieldAt[field] = p.at
+	}
+	if need := m.needsField(); field == "" && need != "" {
+		d.rep.fail(p.at, "`%s` needs a field; write `field%s`", need, p.key)
+		return nil
 	}
 	if p.val.kind != kindList {
 		if m.all {
-			return nil, bad(p.at, "`all` needs a list of values")
+			d.rep.fail(p.val.at, "`all` needs a list of values; write the item without `all`, or several values")
+			return nil
 		}
-		return m.expression(field, p.val)
+		return d.value(field, &m, p.val)
 	}
-	if len(p.val.list) == 0 {
-		return nil, bad(p.val.at, "a list of values is empty")
+	return d.values(field, &m, p.val)
+}
+
+func (d *detectionReader) value(field string, m *modifiers, v *node) *expr {
+	e, err := m.expression(field, v)
+	d.rep.add(err)
+	if err == nil {
+		m.doubt(d.rep, field, v)
 	}
-	kids := make([]*expr, 0, len(p.val.list))
-	for _, v := range p.val.list {
-		e, err := m.expression(field, v)
-		if err != nil {
-			return nil, err
+	return e
+}
+
+func (d *detectionReader) values(field string, m *modifiers, list *node) *expr {
+	if len(list.list) == 0 {
+		d.rep.fail(list.at, "a list of values is empty; write a value, or `null` for a field that is not there")
+		return nil
+	}
+	kids := make([]*expr, 0, len(list.list))
+	for _, v := range list.list {
+		if v.kind == kindNull && len(list.list) > 1 {
+			d.rep.warn(v.at, "`null` can't stand in a list in Sigma; write a search identifier of its own for the field that is not there")
 		}
-		kids = append(kids, e)
+		if e := d.value(field, m, v); e != nil {
+			kids = append(kids, e)
+		}
 	}
 	// "Different from any of these" means different from all of them.
 	if m.all || m.neq {
-		return and(kids...), nil
+		return and(kids...)
 	}
-	return or(kids...), nil
+	return or(kids...)
 }
 
 // fields calls fn for each field that e asks about.
 func (e *expr) fields(fn func(string)) {
+	if e.hole != nil {
+		fn(e.hole.field)
+	}
 	if e.op == opLeaf {
 		fn(e.leaf.field)
 		if e.leaf.test == testRef {
@@ -201,13 +267,23 @@ func (e *expr) fields(fn func(string)) {
 	}
 }
 
-// Fields lists the fields that a detection asks about, as the rule names them.
+// asks is the expression of a detection or of a filter, nil for a correlation.
+func (r *Rule) asks() *expr {
+	if r.Filter != nil {
+		return r.Filter.condition
+	}
+	return r.condition
+}
+
+// Fields lists the fields that a detection or a filter asks about, as the rule
+// names them.
 func (r *Rule) Fields() []string {
 	var out []string
-	if r.condition == nil {
+	e := r.asks()
+	if e == nil {
 		return nil
 	}
-	r.condition.fields(func(f string) {
+	e.fields(func(f string) {
 		if f != "" && !slices.Contains(out, f) {
 			out = append(out, f)
 		}

@@ -1,15 +1,9 @@
 package sigma
 
 import (
-	"encoding/base64"
-	"encoding/binary"
-	"net/netip"
-	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 )
 
 // modifiers is the part of a field key after the first bar.
@@ -22,6 +16,15 @@ type modifiers struct {
 	flags                    string // of the regular expression
 	cidr, exists, ref        bool
 	compare                  test // testGT ... testLTE, 0 for none
+	part                     timePart
+	expand                   bool
+	words                    []modifierWord
+}
+
+// modifierWord is a modifier where it stands.
+type modifierWord struct {
+	word string
+	at   Pos
 }
 
 var (
@@ -29,25 +32,47 @@ var (
 	compareModifiers = map[string]test{"gt": testGT, "gte": testGTE, "lt": testLT, "lte": testLTE}
 	encodeModifiers  = []string{"base64", "base64offset", "wide", "utf16le", "utf16be", "utf16"}
 	timeModifiers    = []string{"minute", "hour", "day", "week", "month", "year"}
+	regexFlags       = []string{"i", "m", "s"}
 )
 
+// modifierNames are all that there are, in the order of the specification.
+var modifierNames = []string{
+	"all", "startswith", "endswith", "contains", "exists", "cased", "neq",
+	"windash", "re", "i", "m", "s", "base64", "base64offset", "utf16le", "utf16be", "utf16", "wide",
+	"lt", "lte", "gt", "gte", "minute", "hour", "day", "week", "month", "year", "cidr", "expand", "fieldref",
+}
+
+// foreignModifiers are what other languages call them.
+var foreignModifiers = map[string]string{
+	"regex": "re", "regexp": "re", "matches": "re", "not": "neq", "ne": "neq", "ge": "gte", "le": "lte", "greater": "gt", "less": "lt",
+	"prefix": "startswith", "suffix": "endswith", "begins": "startswith", "beginswith": "startswith", "like": "contains", "has": "contains",
+	"placeholder": "expand", "field": "fieldref", "ip": "cidr", "subnet": "cidr", "and": "all", "case": "cased", "casesensitive": "cased",
+	"utf8": "base64", "unicode": "utf16le", "present": "exists", "exist": "exists",
+}
+
+// Modifiers lists the names of all modifiers.
+func Modifiers() []string { return slices.Clone(modifierNames) }
+
 // splitKey reads "Field|mod|mod".
-func splitKey(key string, at Pos) (string, modifiers, error) {
-	field, rest, _ := strings.Cut(key, "|")
+func splitKey(rep *report, key string, at Pos) (string, modifiers, error) {
+	field, rest, more := strings.Cut(key, "|")
 	m := modifiers{at: at}
 	col := at.Col + len(field) + 1
-	for rest != "" {
+	for more {
 		var word string
-		word, rest, _ = strings.Cut(rest, "|")
+		word, rest, more = strings.Cut(rest, "|")
 		if err := m.add(word, Pos{at.Line, col}); err != nil {
 			return "", m, err
 		}
 		col += len(word) + 1
 	}
-	return field, m, m.check()
+	return field, m, m.check(rep)
 }
 
 func (m *modifiers) add(word string, at Pos) error {
+	if m.has(word) {
+		return bad(at, "modifier `%s` stands twice; write it once", word)
+	}
 	switch {
 	case word == "all":
 		m.all = true
@@ -56,248 +81,172 @@ func (m *modifiers) add(word string, at Pos) error {
 	case word == "neq":
 		m.neq = true
 	case word == "windash":
+		if len(m.encode) > 0 {
+			return bad(at, "`windash` would change encoded text; write it before `%s`", m.encode[0])
+		}
 		m.windash = true
-	case word == "re":
-		m.re = true
-	case slices.Contains([]string{"i", "m", "s"}, word):
+	case word == "expand":
+		m.expand = true
+	case slices.Contains(regexFlags, word):
 		if !m.re {
-			return bad(at, "modifier %q stands only after `re`", word)
+			return bad(at, "`%s` stands only after `re`; write `re|%s`", word, word)
 		}
 		m.flags += word
-	case word == "cidr":
-		m.cidr = true
-	case word == "exists":
-		m.exists = true
-	case word == "fieldref":
-		m.ref = true
 	case slices.Contains(encodeModifiers, word):
 		m.encode = append(m.encode, word)
-	case word == "expand":
-		return bad(at, "the `expand` modifier (placeholders) is not supported")
-	case slices.Contains(timeModifiers, word):
-		return bad(at, "the time modifier `%s` is not supported", word)
 	default:
-		return m.addTest(word, at)
+		if err := m.addKind(word, at); err != nil {
+			return err
+		}
 	}
+	m.words = append(m.words, modifierWord{word, at})
 	return nil
 }
 
-func (m *modifiers) addTest(word string, at Pos) error {
+func (m *modifiers) has(word string) bool {
+	return slices.ContainsFunc(m.words, func(w modifierWord) bool { return w.word == word })
+}
+
+// addKind takes what says how values are compared.
+func (m *modifiers) addKind(word string, at Pos) error {
 	if t, ok := textModifiers[word]; ok {
 		if m.text != testEqual {
-			return bad(at, "only one of contains, startswith and endswith can stand on a field")
+			return bad(at, "only one of contains, startswith and endswith can stand on a field; write two items")
 		}
 		m.text = t
 		return nil
 	}
 	if t, ok := compareModifiers[word]; ok {
 		if m.compare != 0 {
-			return bad(at, "only one of gt, gte, lt and lte can stand on a field")
+			return bad(at, "only one of gt, gte, lt and lte can stand on a field; write two items for a range")
 		}
 		m.compare = t
 		return nil
 	}
-	return bad(at, "modifier %q is not known", word)
-}
-
-// check refuses combinations that mean nothing.
-func (m *modifiers) check() error {
-	kinds := 0
-	for _, on := range []bool{m.re, m.cidr, m.exists, m.ref, m.compare != 0} {
-		if on {
-			kinds++
+	if t, ok := timeParts[word]; ok {
+		if m.part != partNone {
+			return bad(at, "only one of minute, hour, day, week, month and year can stand on a field; write two items")
 		}
+		m.part = t.part
+		return nil
 	}
-	textual := m.text != testEqual || m.windash || len(m.encode) > 0
-	switch {
-	case kinds > 1:
-		return bad(m.at, "re, cidr, exists, fieldref and the comparisons exclude each other")
-	case kinds == 1 && textual && !(m.ref && !m.windash && len(m.encode) == 0):
-		return bad(m.at, "these modifiers can't stand together")
-	case m.cased && (m.re || m.cidr || m.exists || m.compare != 0):
-		return bad(m.at, "`cased` has no meaning here")
+	switch word {
+	case "re":
+		m.re = true
+	case "cidr":
+		m.cidr = true
+	case "exists":
+		m.exists = true
+	case "fieldref":
+		m.ref = true
+	default:
+		return unknownModifier(word, at)
 	}
 	return nil
 }
 
-// expression turns one value of a field item into an expression.
-func (m *modifiers) expression(field string, v *node) (*expr, error) {
-	e, err := m.positive(field, v)
-	if err != nil {
-		return nil, err
+func unknownModifier(word string, at Pos) error {
+	switch word {
+	case "":
+		return bad(at, "a modifier is missing after the bar; write the key without the bar, or a modifier behind it")
+	case "eq", "equals", "exact", "is", "in":
+		return bad(at, "modifier %q is not known; write the field without it: values are compared whole, and any of a list is enough", word)
 	}
-	if m.neq {
-		e = not(e)
+	if w := foreignModifiers[strings.ToLower(strings.TrimSpace(word))]; w != "" {
+		return bad(at, "modifier %q is not known; write `%s`", word, w)
 	}
-	return e.named(labelValue, v.text, v.at), nil
+	if hint := didYouMean(strings.TrimSpace(word), modifierNames); hint != "" {
+		return bad(at, "modifier %q is not known%s", word, hint)
+	}
+	return bad(at, "modifier %q is not known; write one of %s", word, strings.Join(modifierNames, " "))
 }
 
-func (m *modifiers) positive(field string, v *node) (*expr, error) {
+// check refuses combinations that mean nothing.
+func (m *modifiers) check(rep *report) error {
+	kinds := m.those("re", "cidr", "exists", "fieldref", "gt", "gte", "lt", "lte")
+	texts := m.those("contains", "startswith", "endswith")
+	coded := m.those("windash", "base64", "base64offset", "wide", "utf16le", "utf16be", "utf16")
+	times := m.those(timeModifiers...)
 	switch {
-	case v.kind == kindList || v.kind == kindMap:
-		return nil, bad(v.at, "a field's value can't be %s here", v.kind)
-	case m.exists:
-		return existsExpr(field, v)
-	case v.kind == kindNull:
-		return nullExpr(m, field, v)
-	case m.re:
-		return m.regexExpr(field, v)
-	case m.cidr:
-		return cidrExpr(field, v)
-	case m.compare != 0:
-		return m.compareExpr(field, v)
-	case m.ref:
-		return leaf(&predicate{field: field, test: testRef, cased: m.cased, other: v.text, ref: m.text}), nil
-	case v.kind == kindNumber && m.text == testEqual && len(m.encode) == 0 && field != "":
-		f, err := strconv.ParseFloat(v.text, 64)
-		if err != nil {
-			return nil, bad(v.at, "%q is not a number", v.text)
+	case len(kinds) > 1:
+		return clash(kinds[0], kinds[1])
+	case len(times) > 0 && len(kinds) > 0 && m.compare == 0:
+		return clash(times[0], kinds[0])
+	case len(times) > 0 && len(texts)+len(coded) > 0:
+		return clash(times[0], append(texts, coded...)[0])
+	case len(kinds) > 0 && len(coded) > 0:
+		return clash(kinds[0], coded[0])
+	case len(kinds) > 0 && len(texts) > 0 && !m.ref && !m.re:
+		return clash(kinds[0], texts[0])
+	case m.exists && (m.neq || m.all || m.expand):
+		return bad(m.at, "`exists` stands alone; write `exists: false` for a field that must not be there")
+	}
+	if m.cased && (m.re || m.cidr || m.exists || m.compare != 0 || m.part != partNone) {
+		rep.warn(m.at, "`cased` changes nothing here; write the item without it")
+	}
+	return m.checkEncoding(rep)
+}
+
+// checkEncoding looks at the order, in which encodings are applied.
+func (m *modifiers) checkEncoding(rep *report) error {
+	wide := m.those("wide", "utf16le", "utf16be", "utf16")
+	base := m.those("base64", "base64offset")
+	switch {
+	case len(wide) > 1:
+		return clash(wide[0], wide[1])
+	case len(base) > 1:
+		return clash(base[0], base[1])
+	case len(wide) == 1 && len(base) == 0:
+		rep.warn(wide[0].at, "`%s` without base64 looks for the raw bytes of UTF-16, which JSON text does not have; write `%s|base64offset|contains`", wide[0].word, wide[0].word)
+	case len(wide) == 1 && wide[0].at.Col > base[0].at.Col:
+		return bad(wide[0].at, "modifiers are applied in their order, and UTF-16 of base64 is not found anywhere; write `%s|%s`", wide[0].word, base[0].word)
+	case len(base) == 1 && base[0].word == "base64offset" && m.text == testEqual:
+		rep.warn(base[0].at, "`base64offset` finds a part of a longer text; write `base64offset|contains`")
+	}
+	return nil
+}
+
+// those returns the given modifiers in the order in which they stand.
+func (m *modifiers) those(names ...string) []modifierWord {
+	var out []modifierWord
+	for _, w := range m.words {
+		if slices.Contains(names, w.word) {
+			out = append(out, w)
 		}
-		return leaf(&predicate{field: field, test: testNumber, text: v.text, num: f}), nil
-	}
-	return m.textExpr(field, v)
-}
-
-func existsExpr(field string, v *node) (*expr, error) {
-	e := leaf(&predicate{field: field, test: testPresent})
-	switch v.text {
-	case "true":
-		return e, nil
-	case "false":
-		return not(e), nil
-	}
-	return nil, bad(v.at, "`exists` takes true or false")
-}
-
-func nullExpr(m *modifiers, field string, v *node) (*expr, error) {
-	if m.re || m.cidr || m.compare != 0 || m.ref || m.text != testEqual || len(m.encode) > 0 {
-		return nil, bad(v.at, "null has no meaning with these modifiers")
-	}
-	if field == "" {
-		return nil, bad(v.at, "a keyword can't be null")
-	}
-	return not(leaf(&predicate{field: field, test: testPresent})), nil
-}
-
-func (m *modifiers) regexExpr(field string, v *node) (*expr, error) {
-	src := v.text
-	if m.flags != "" {
-		src = "(?" + m.flags + ")" + src
-	}
-	re, err := regexp.Compile(src)
-	if err != nil {
-		return nil, bad(v.at, "%s", regexProblem(err))
-	}
-	return leaf(&predicate{field: field, test: testRegex, text: src, re: re}), nil
-}
-
-// regexProblem says what of the PCRE dialect Go's engine leaves out, which is
-// what keeps its time linear.
-func regexProblem(err error) string {
-	se, ok := err.(*syntax.Error) //nolint:errorlint // regexp returns it bare
-	if !ok {
-		return "regular expression: " + err.Error()
-	}
-	if se.Code == syntax.ErrInvalidPerlOp || se.Code == syntax.ErrMissingRepeatArgument && strings.HasPrefix(se.Expr, "(?") {
-		return "look-around `" + se.Expr + "` is not supported"
-	}
-	return "regular expression: " + se.Code.String() + ": `" + se.Expr + "`"
-}
-
-func cidrExpr(field string, v *node) (*expr, error) {
-	p, err := netip.ParsePrefix(v.text)
-	if err != nil {
-		return nil, bad(v.at, "%q is not a network in CIDR form", v.text)
-	}
-	return leaf(&predicate{field: field, test: testCIDR, text: p.Masked().String(), net: p.Masked()}), nil
-}
-
-func (m *modifiers) compareExpr(field string, v *node) (*expr, error) {
-	f, err := strconv.ParseFloat(v.text, 64)
-	if err != nil {
-		return nil, bad(v.at, "%q is not a number", v.text)
-	}
-	return leaf(&predicate{field: field, test: m.compare, num: f}), nil
-}
-
-func (m *modifiers) textExpr(field string, v *node) (*expr, error) {
-	before := m.text == testContains || m.text == testSuffix
-	after := m.text == testContains || m.text == testPrefix
-	if field == "" && m.text == testEqual {
-		before, after = true, true // keywords stand anywhere in a value
-	}
-	values, err := m.encoded(v)
-	if err != nil {
-		return nil, err
-	}
-	var alternatives []*expr
-	for _, toks := range values {
-		if m.windash {
-			toks = winDash(toks)
-		}
-		toks = openEnds(toks, before, after)
-		alternatives = append(alternatives, leaf(textPredicate(field, toks, m.cased)))
-	}
-	return or(alternatives...), nil
-}
-
-// encoded applies the encoding modifiers in the order in which they stand.
-func (m *modifiers) encoded(v *node) ([][]tok, error) {
-	toks := parsePattern(v.text)
-	if len(m.encode) == 0 {
-		return [][]tok{toks}, nil
-	}
-	text, plain := literal(toks)
-	if !plain {
-		return nil, bad(v.at, "a value with wildcards can't be encoded")
-	}
-	values := []string{text}
-	for _, enc := range m.encode {
-		var next []string
-		for _, s := range values {
-			next = append(next, encodeText(enc, s)...)
-		}
-		values = next
-	}
-	out := make([][]tok, len(values))
-	for i, s := range values {
-		if s != "" {
-			out[i] = []tok{{tokLit, s}}
-		}
-	}
-	return out, nil
-}
-
-func encodeText(how, s string) []string {
-	switch how {
-	case "base64":
-		return []string{base64.StdEncoding.EncodeToString([]byte(s))}
-	case "base64offset":
-		return base64Offsets(s)
-	case "utf16be":
-		return []string{utf16Text(s, binary.BigEndian)}
-	case "utf16":
-		return []string{"\xff\xfe" + utf16Text(s, binary.LittleEndian)}
-	}
-	return []string{utf16Text(s, binary.LittleEndian)}
-}
-
-// base64Offsets gives what stays the same of s's encoding at each of the three
-// places where it can begin.
-func base64Offsets(s string) []string {
-	start, end := [3]int{0, 2, 3}, [3]int{0, 3, 2}
-	out := make([]string, 0, 3)
-	for i := range 3 {
-		b := base64.StdEncoding.EncodeToString([]byte(strings.Repeat(" ", i) + s))
-		out = append(out, b[start[i]:max(start[i], len(b)-end[(len(s)+i)%3])])
 	}
 	return out
 }
 
-func utf16Text(s string, order binary.AppendByteOrder) string {
-	var b []byte
-	for _, u := range utf16.Encode([]rune(s)) {
-		b = order.AppendUint16(b, u)
+func clash(a, b modifierWord) error {
+	if a.at.Col > b.at.Col {
+		a, b = b, a
 	}
-	return string(b)
+	return bad(b.at, "`%s` and `%s` can't stand on one field; write two items", a.word, b.word)
+}
+
+// needsField names a modifier that has no meaning for keywords, "" for none.
+func (m *modifiers) needsField() string {
+	for _, w := range m.those("exists", "cidr", "fieldref", "gt", "gte", "lt", "lte", "minute", "hour", "day", "week", "month", "year") {
+		return w.word
+	}
+	return ""
+}
+
+// doubt warns of values that are right and most likely not meant.
+func (m *modifiers) doubt(rep *report, field string, v *node) {
+	if m.expand && len(placeholdersIn(v.text)) == 0 {
+		rep.warn(v.at, "`expand` finds no %%placeholder%% in the value; write `%%name%%`, or the item without `expand`")
+	}
+	if m.text != testEqual && v.text == "" && v.kind == kindString {
+		rep.warn(v.at, "an empty text with `%s` holds for every value; write `exists: true` if that is meant", m.those("contains", "startswith", "endswith")[0].word)
+	}
+}
+
+// number reads what a comparison takes.
+func number(v *node, example string) (float64, error) {
+	f, err := strconv.ParseFloat(strings.TrimSpace(v.text), 64)
+	if err != nil || v.kind == kindBool || f-f != 0 {
+		return 0, bad(v.at, "%q is not a number; write for example `%s`", v.text, example)
+	}
+	return f, nil
 }

@@ -80,7 +80,8 @@ func openEnds(toks []tok, before, after bool) []tok {
 	return toks
 }
 
-// winDash turns each dash or slash that begins a word into a dash of any kind.
+// winDash turns each dash or slash that begins a word into a dash of any kind: the
+// one of an option, and not one inside a word.
 func winDash(toks []tok) []tok {
 	var out []tok
 	for _, t := range toks {
@@ -91,12 +92,12 @@ func winDash(toks []tok) []tok {
 		from, prev := 0, ' '
 		for i, r := range t.text {
 			next, _ := utf8.DecodeRuneInString(t.text[i+utf8.RuneLen(r):])
-			if (r == '-' || r == '/') && !wordRune(prev) && wordRune(next) {
+			if isDash(r) && !wordRune(prev) && wordRune(next) {
 				if i > from {
 					out = append(out, tok{tokLit, t.text[from:i]})
 				}
 				out = append(out, tok{kind: tokDash})
-				from = i + 1
+				from = i + utf8.RuneLen(r)
 			}
 			prev = r
 		}

@@ -195,53 +195,6 @@ status: test
 correlation:
 `
 
-// TestRefusals holds that nothing unsupported or wrong is passed over, and that
-// each error says where. Lines count from 1; the detection begins in line 9.
-func TestRefusals(t *testing.T) {
-	for _, row := range []struct{ text, want string }{
-		{header + "  s: {a|expand: '%x%'}\n  condition: s", "the `expand` modifier (placeholders) is not supported: x.yml:9:9"},
-		{header + "  s:\n    a|contains|hour: 3\n  condition: s", "the time modifier `hour` is not supported: x.yml:10:16"},
-		{header + "  s:\n    a|nonsense: 3\n  condition: s", `modifier "nonsense" is not known: x.yml:10:7`},
-		{header + "  s:\n    a|re: '(?!x)y'\n  condition: s", "look-around `(?!` is not supported: x.yml:10:11"},
-		{header + "  s:\n    a|cidr: 10.0.0.300/8\n  condition: s", `"10.0.0.300/8" is not a network in CIDR form: x.yml:10:13`},
-		{header + "  s:\n    a|contains|startswith: x\n  condition: s", "only one of contains, startswith and endswith can stand on a field: x.yml:10:16"},
-		{header + "  s:\n    a|re|contains: x\n  condition: s", "these modifiers can't stand together: x.yml:10:5"},
-		{header + "  s:\n    a: {b: 1}\n  condition: s", "a field's value can't be a map here: x.yml:10:9"},
-		{header + "  s:\n    a: []\n  condition: s", "a list of values is empty: x.yml:10:8"},
-		{header + "  s: {a: 1}\n  condition: s | count() > 5", "aggregations in a condition (`| count() ...`) are not supported; write a correlation rule: x.yml:10:16"},
-		{header + "  s: {a: 1}\n  condition: s and t", `there is no search identifier "t": x.yml:10:20`},
-		{header + "  s: {a: 1}\n  condition: 's and t'", `there is no search identifier "t": x.yml:10:21`},
-		{header + "  s: {a: 1}\n  condition: 2 of them", "`2 of` is not supported; only `1 of` and `all of` are: x.yml:10:14"},
-		{header + "  s: {a: 1}\n  condition: (s", "the condition ends where a closing parenthesis should stand: x.yml:10:16"},
-		{header + "  s: {a: 1}\n  condition: s s", `"s" is one too many in the condition: x.yml:10:16`},
-		{header + "  s: {a: 1}\n  condition: 1 of x*", `no search identifier matches "x*": x.yml:10:19`},
-		{header + "  s: {a: 1}\n  timeframe: 5m\n  condition: s", "`timeframe` is not supported; write a correlation rule with `timespan`: x.yml:10:3"},
-		{header + "  s: {a: 1}", "`detection` needs `condition`: x.yml:9:3"},
-		{header + "  s: {a: 1}\n  s: {a: 2}\n  condition: s", "not YAML: mapping key \"s\" already defined at [9:3]: x.yml:10:3"},
-		{header + "  s: &x {a: 1}\n  condition: s", "YAML anchor nodes are not supported in rules: x.yml:9:6"},
-		{header + "  s: {a: 1}\n  condition: s\naction: global", "rule collections with `action` are not supported; write each rule as a document of its own: x.yml:11:1"},
-		{header + "  s: {a: 1}\n  condition: s\nfilter: {}", "Sigma filters are not supported: x.yml:11:1"},
-		{header + "  s: {a: 1}\n  condition: s\nseverity: high", `"severity" is not a key of a Sigma rule: x.yml:11:1`},
-		{strings.Replace(header, "author: A\n", "", 1) + "  s: {a: 1}\n  condition: s", "a rule needs `author`: x.yml:1:1"},
-		{strings.Replace(header, "level: low", "level: urgent", 1) + "  s: {a: 1}\n  condition: s", `level "urgent" is not one of [informational low medium high critical]: x.yml:5:8`},
-		{strings.Replace(header, "8111-111111111111", "8111-1", 1) + "  s: {a: 1}\n  condition: s", `id "11111111-1111-4111-8111-1" is not a UUID: x.yml:2:5`},
-		{"- a\n", "a rule is a map, this is a list: x.yml:1:1"},
-		{"", "the file holds no rule: x.yml:1:1"},
-		{"a: [\n", "not YAML: sequence end token ']' not found: x.yml:1:4"},
-		{strings.Repeat("[", 60), "nested deeper than 32 levels: x.yml:1:33"},
-		{strings.Repeat("- ", 200), "nested deeper than 32 levels: x.yml:1:257"},
-		{strings.Repeat("#", sigma.MaxFile+1), fmt.Sprintf("the file has %d bytes, at most %d are allowed: x.yml:1:1", sigma.MaxFile+1, sigma.MaxFile)},
-	} {
-		_, err := sigma.Parse("x.yml", []byte(row.text))
-		if err == nil || err.Error() != row.want {
-			t.Errorf("got  %v\nwant %s\n%s", err, row.want, row.text[:min(400, len(row.text))])
-		}
-		if err != nil && core.KindOf(err) != core.KindInvalid {
-			t.Errorf("kind %v", core.KindOf(err))
-		}
-	}
-}
-
 func TestCompileRefusesWhatDoesNotResolve(t *testing.T) {
 	base := header + "  s: {a: 1}\n  condition: s\n"
 	corr := correlation + "  type: event_count\n  rules:\n    - %s\n  timespan: 5s\n  condition: {gte: 2}\n"

@@ -74,8 +74,8 @@ func (n *node) inside(i int) Pos {
 // parseYAML reads the documents of a file. The parser underneath is not ours,
 // so its panics become errors.
 func parseYAML(data []byte) (docs []*node, err error) {
-	if len(data) > MaxFile {
-		return nil, bad(Pos{1, 1}, "the file has %d bytes, at most %d are allowed", len(data), MaxFile)
+	if data, err = cleanText(data); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if r := recover(); r != nil {

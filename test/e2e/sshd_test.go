@@ -217,20 +217,20 @@ func TestTheSitesOwnNumberDecides(t *testing.T) {
 	oneAlert(s, stuffing, 21)
 }
 
-// TestUnsupportedRule: a feature of Sigma that is not supported is refused with
-// its place, by the check and by the server, which does not start without it.
-func TestUnsupportedRule(t *testing.T) {
+// TestWrongRule: what is not Sigma is refused with its place, by the check and by
+// the server, which does not start without it.
+func TestWrongRule(t *testing.T) {
 	t.Parallel()
 	own := t.TempDir()
 	path := filepath.Join(own, "bad.yml")
-	text := strings.Replace(shippedRule(t, "sshd_failed_login.yml"), "status: Failure", "status|expand: '%failure%'", 1)
-	line := 1 + strings.Count(text[:strings.Index(text, "status|expand")], "\n")
+	text := strings.Replace(shippedRule(t, "sshd_failed_login.yml"), "status: Failure", "status|startwith: Fail", 1)
+	line := 1 + strings.Count(text[:strings.Index(text, "status|startwith")], "\n")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := newSite(t)
 	at := fmt.Sprintf(":%d:12", line)
-	if out, code := s.run("rules", "check", own); code != 1 || !strings.Contains(out, path+at) || !strings.Contains(out, "expand") {
+	if out, code := s.run("rules", "check", own); code != 1 || !strings.Contains(out, path+at) || !strings.Contains(out, "startswith") {
 		t.Errorf("rules check: exit %d, want %s%s\n%s", code, path, at, out)
 	}
 	s.configure("rules: " + own + "\n")

@@ -67,7 +67,7 @@ func TestTestsThatCantBeRead(t *testing.T) {
 		{"eval at 1m", "no rules are loaded: d/x.test:1"},
 		{"rules r.yml\neval at 1m\n  r count", `"count" should be a condition such as count=10: d/x.test:3`},
 		{"rules none*.yml", `no file matches "none*.yml": d/x.test:1`},
-		{"rules bad.yml", `"a" is not a key of a Sigma rule: d/bad.yml:1:1`},
+		{"rules bad.yml", "a rule needs `title`; write `title: what the rule finds` first: d/bad.yml:1:1"},
 		{"clear\n  x", "nothing can be indented below this statement: d/x.test:2"},
 	} {
 		_, err := run(t, row.test)
