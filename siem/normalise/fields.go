@@ -9,6 +9,7 @@ import (
 // logLine is what a collector's record says about one line of a log.
 type logLine struct {
 	program, pid, message string
+	transport             string // by which way the journal got it
 }
 
 // readLog finds program and message in the flat shape that the file and syslog
@@ -24,6 +25,8 @@ func readLog(fields []byte) logLine {
 			comm = text(val)
 		case "_UID":
 			uid = text(val)
+		case "_TRANSPORT":
+			l.transport = text(val)
 		case "pid", "_PID":
 			l.pid = text(val)
 		case "SYSLOG_PID":

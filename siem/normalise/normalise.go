@@ -7,6 +7,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/taxonomy"
 )
 
 // What the receiver knows of every event. No source can fill these fields.
@@ -76,11 +77,7 @@ var (
 	sshdSources   = []sigma.Logsource{
 		{Product: "linux", Service: "sshd"}, {Product: "linux", Service: "auth"}, {Product: "linux", Service: "syslog"},
 	}
-	syslogSources = []sigma.Logsource{{Product: "linux", Service: "syslog"}}
 )
-
-// authPrograms log into the auth facility besides sshd.
-var authPrograms = []string{"sudo", "su", "login", "systemd-logind", "pkexec"}
 
 // Event says which logsources e belongs to and hands every field that it knows
 // to set. It never fails: what it can't read is Unparsed and counted.
@@ -123,11 +120,16 @@ func (n *Normaliser) read(e *core.Event, set func(field, text string)) ([]sigma.
 		return deviceEvent(e), Plain
 	}
 	line := readLog(e.Fields)
+	if sources, ok := readAudit(line, set); ok {
+		return sources, Parsed
+	}
 	switch {
 	case line.program == "":
 		return nil, Plain
 	case isSSHD(line.program):
 		return sshdSources, readSSHD(e.Source, line, set)
+	case line.program == "sudo":
+		return programSources(line.program), readSudo(line.message, set)
 	}
 	return programSources(line.program), Plain
 }
@@ -146,32 +148,16 @@ func deviceEvent(e *core.Event) []sigma.Logsource {
 	return deviceSources
 }
 
+// programSources are one by the program's name, and those that rules know it by.
 func programSources(program string) []sigma.Logsource {
-	name := strings.ToLower(program)
-	out := []sigma.Logsource{{Product: "linux", Service: name}}
-	if slices.Contains(authPrograms, name) {
-		out = append(out, sigma.Logsource{Product: "linux", Service: "auth"})
+	out := []sigma.Logsource{{Product: "linux", Service: strings.ToLower(program)}}
+	for _, src := range taxonomy.Program(program) {
+		if !slices.Contains(out, src) {
+			out = append(out, src)
+		}
 	}
-	return append(out, syslogSources...)
+	return out
 }
 
-// Aliases is the table that rules compile with: the names that Sigma rules,
-// Sysmon and ECS use for what the normaliser fills.
-func Aliases(src sigma.Logsource, field string) []string {
-	if src.Product == "interlock" {
-		return interlockAliases[field]
-	}
-	return commonAliases[field]
-}
-
-var interlockAliases = map[string][]string{
-	"type": {FieldType}, "device": {FieldDevice}, "source": {FieldSource}, "severity": {FieldSeverity},
-	"simulated": {FieldSimulated}, "provenance": {FieldProvenance},
-}
-
-var commonAliases = map[string][]string{
-	"user": {FieldUser}, "User": {FieldUser}, "TargetUserName": {FieldUser},
-	"src_ip": {FieldIP}, "SourceIp": {FieldIP}, "IpAddress": {FieldIP}, "source.ip": {FieldIP},
-	"src_port": {FieldPort}, "SourcePort": {FieldPort}, "source.port": {FieldPort},
-	"message": {"MESSAGE"},
-}
+// Aliases is the table that rules compile with: [taxonomy.Aliases].
+func Aliases(src sigma.Logsource, field string) []string { return taxonomy.Aliases(src, field) }

@@ -1,6 +1,10 @@
 package taxonomy
 
-import "github.com/interlock-security/interlock/siem/sigma"
+import (
+	"slices"
+
+	"github.com/interlock-security/interlock/siem/sigma"
+)
 
 // program is who writes lines of its own, and what they are.
 type program struct {
@@ -116,4 +120,15 @@ var executions = []struct{ arch, calls []string }{
 	{[]string{"40000003", "i386"}, []string{"11", "358", "execve", "execveat"}},
 	{[]string{"c00000b7", "aarch64", "c00000f3", "riscv64"}, []string{"221", "281", "execve", "execveat"}},
 	{[]string{"40000028", "arm", "armeb"}, []string{"11", "387", "execve", "execveat"}},
+}
+
+// Executes reports whether a system call, by its number or name and the machine
+// that auditd gives, starts a program.
+func Executes(arch, call string) bool {
+	for _, e := range executions {
+		if slices.Contains(e.arch, arch) {
+			return slices.Contains(e.calls, call)
+		}
+	}
+	return call == "execve" || call == "execveat"
 }
