@@ -1,10 +1,10 @@
 package sigma
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/interlock-security/interlock/siem/sigma/internal/scan"
 )
 
 // Options of [Compile].
@@ -26,22 +26,32 @@ type Options struct {
 	Routes []Route
 }
 
-// Engine is a compiled set of rules. It does not change and serves any number
-// of goroutines, each with its own [View].
+// Engine is a compiled set of rules. It serves any number of goroutines, each
+// with its own [View].
 type Engine struct {
 	rules     []*Rule // detections
 	conds     []*cond
+	witnesses []witness // per rule
+	always    int       // rules that have none
 	preds     []*predicate
 	predSlot  []int32 // -1 for keywords
 	predRef   []int32 // the other slot of testRef
 	paths     map[string][]int32
 	slotCount int
+	table     *scan.Table
+	pathSlots [][]int32 // by the table's number
+	slotPaths [][]int32
+	reserved  []bool      // by the table's number: no event can fill it
 	captures  [][]capture // per rule, what its correlations need
 	feeds     map[string][]*Correlation
 	alerts    []bool // per rule: a match is an alert by itself
 	corrs     []*Correlation
 	keywords  bool
 	routed    []routed
+	marks     marks
+	groups    []group // rules by logsource
+	rarity    rarity
+	programs  programs
 	asked     []*expr // per rule: what it asks in its own words, for [Engine.Explain]
 	opts      Options
 }
@@ -61,25 +71,24 @@ type capture struct {
 // Compile joins rules into an engine: fields become slots, equal predicates
 // become one, correlations find the rules they count.
 func Compile(rules []*Rule, o Options) (*Engine, error) {
-	c := &compiler{o: o, e: &Engine{opts: o, paths: make(map[string][]int32), feeds: make(map[string][]*Correlation)}, slots: make(map[string]int32), preds: make(map[string]int32)}
+	c := newCompiler(o)
 	conditions, err := effective(rules, o)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range rules {
-		if err := c.unique(r, rules); err != nil {
+		if err := c.unique(r); err != nil {
 			return nil, err
 		}
-		if r.Filter != nil {
-			continue
-		}
-		if r.Correlation != nil {
+		switch {
+		case r.Filter != nil:
+		case r.Correlation != nil:
 			c.e.corrs = append(c.e.corrs, r.Correlation)
-			continue
+		default:
+			c.e.rules = append(c.e.rules, r)
+			c.e.conds = append(c.e.conds, c.cond(r, conditions[r]))
+			c.e.asked = append(c.e.asked, conditions[r])
 		}
-		c.e.rules = append(c.e.rules, r)
-		c.e.conds = append(c.e.conds, c.cond(r, conditions[r]))
-		c.e.asked = append(c.e.asked, conditions[r])
 	}
 	c.routes(o.Routes)
 	c.e.captures = make([][]capture, len(c.e.rules))
@@ -95,98 +104,8 @@ func Compile(rules []*Rule, o Options) (*Engine, error) {
 			return nil, err
 		}
 	}
+	c.finish()
 	return c.e, nil
-}
-
-type compiler struct {
-	o     Options
-	e     *Engine
-	slots map[string]int32
-	preds map[string]int32
-}
-
-func (c *compiler) unique(r *Rule, all []*Rule) error {
-	for _, other := range all {
-		if other == r {
-			return nil
-		}
-		if other.ID == r.ID || r.Name != "" && other.Name == r.Name {
-			err := bad(r.Pos, "this rule has the id or name of %s:%d", other.File, other.Pos.Line)
-			err.File = r.File
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *compiler) cond(r *Rule, e *expr) *cond {
-	if e.op == opLeaf {
-		return &cond{op: opLeaf, pred: c.pred(r, e.leaf)}
-	}
-	out := &cond{op: e.op}
-	for _, k := range e.kids {
-		out.kids = append(out.kids, c.cond(r, k))
-	}
-	return out
-}
-
-// pred gives equal questions about the same slots one number.
-func (c *compiler) pred(r *Rule, p *predicate) int32 {
-	slot, ref := int32(-1), int32(-1)
-	if p.field != "" {
-		slot = c.slot(r.Logsource, p.field)
-	} else {
-		c.e.keywords = true
-	}
-	if p.test == testRef {
-		ref = c.slot(r.Logsource, p.other)
-	}
-	bare := *p
-	bare.field, bare.other = "", ""
-	key := fmt.Sprintf("%d|%d|%s", slot, ref, bare.key())
-	if id, ok := c.preds[key]; ok {
-		return id
-	}
-	id := int32(len(c.e.preds))
-	c.preds[key] = id
-	c.e.preds = append(c.e.preds, p)
-	c.e.predSlot = append(c.e.predSlot, slot)
-	c.e.predRef = append(c.e.predRef, ref)
-	return id
-}
-
-// slot is the place of a field: all paths that may carry it share one.
-func (c *compiler) slot(src Logsource, field string) int32 {
-	paths := []string{field}
-	if c.o.Aliases != nil {
-		for _, alias := range c.o.Aliases(src, field) {
-			if !slices.Contains(paths, alias) {
-				paths = append(paths, alias)
-			}
-		}
-	}
-	slices.Sort(paths[1:])
-	key := strings.Join(paths, "\x00")
-	if id, ok := c.slots[key]; ok {
-		return id
-	}
-	id := int32(c.e.slotCount)
-	c.e.slotCount++
-	c.slots[key] = id
-	for _, p := range paths {
-		c.e.paths[p] = append(c.e.paths[p], id)
-	}
-	return id
-}
-
-func (c *compiler) capture(rule int, field string) {
-	for _, have := range c.e.captures[rule] {
-		if have.field == field {
-			return
-		}
-	}
-	slot := c.slot(c.e.rules[rule].Logsource, field)
-	c.e.captures[rule] = append(c.e.captures[rule], capture{field, slot})
 }
 
 // Rules lists the detections.
@@ -232,114 +151,34 @@ func (m Match) AppendFields(dst []Field) []Field {
 	return dst
 }
 
-// Match calls emit once for each rule that applies to one of the event's
-// sources and holds for the event in v.
-func (e *Engine) Match(v *View, sources []Logsource, emit func(Match)) {
-	for _, src := range sources {
-		for _, i := range v.route(src) {
-			if v.ran[i] == v.epoch {
-				continue
-			}
-			v.ran[i] = v.epoch
-			if v.eval(e.conds[i]) {
-				emit(Match{e.rules[i], e.alerts[i], e, v, i})
+// Paths lists the names under which events may carry a field, for any of the
+// rules' logsources.
+func (e *Engine) Paths(field string) []string {
+	var out []string
+	for _, id := range e.paths[field] {
+		for _, path := range e.slotPaths[id] {
+			if name := e.table.Name(path); !slices.Contains(out, name) {
+				out = append(out, name)
 			}
 		}
 	}
-}
-
-// maxRoutes bounds what a stranger's logsource names can make a view remember.
-const maxRoutes = 1024
-
-// route lists the rules for a logsource.
-func (v *View) route(src Logsource) []int32 {
-	if r, ok := v.routes[src]; ok {
-		return r
-	}
-	if len(v.routes) >= maxRoutes {
-		clear(v.routes)
-	}
-	var out []int32
-	for i, r := range v.eng.rules {
-		if r.Logsource.Covers(src) {
-			out = append(out, int32(i))
-		}
-	}
-	v.routes[src] = out
+	slices.Sort(out)
 	return out
 }
 
-func (v *View) eval(c *cond) bool {
-	switch c.op {
-	case opLeaf:
-		return v.ask(c.pred)
-	case opNot:
-		return !v.eval(c.kids[0])
-	case opAnd:
-		for _, k := range c.kids {
-			if !v.eval(k) {
-				return false
-			}
-		}
-		return true
-	}
-	for _, k := range c.kids {
-		if v.eval(k) {
-			return true
-		}
-	}
-	return false
+// Stats says what an engine is made of.
+type Stats struct {
+	Rules, Predicates, Fields int
+	// Always counts the rules that no index can rule out: each is asked about
+	// every event of its logsource.
+	Always int
+	// Programs are the sets of logsources that events have come from so far, and
+	// TableBytes the memory that their indexes take.
+	Programs, TableBytes int
 }
 
-// ask answers a predicate, once an event.
-func (v *View) ask(id int32) bool {
-	if v.asked[id] != v.epoch {
-		v.asked[id] = v.epoch
-		v.answer[id] = v.find(id)
-	}
-	return v.answer[id]
-}
-
-func (v *View) find(id int32) bool {
-	p, at := v.eng.preds[id], v.eng.predSlot[id]
-	if at < 0 {
-		return v.anyValue(p)
-	}
-	s := v.slots[at]
-	if s.epoch != v.epoch {
-		return false
-	}
-	for i := s.first; i >= 0; i = v.vals[i].next {
-		val := &v.vals[i]
-		if val.null && p.test != testExists {
-			continue
-		}
-		if p.test == testRef && v.findRef(p, val, v.eng.predRef[id]) || p.test != testRef && p.holds(v.form(p, val)) {
-			return true
-		}
-	}
-	return false
-}
-
-func (v *View) findRef(p *predicate, a *value, slot int32) bool {
-	s := v.slots[slot]
-	if s.epoch != v.epoch {
-		return false
-	}
-	for i := s.first; i >= 0; i = v.vals[i].next {
-		if b := &v.vals[i]; !b.null && p.refers(v.form(p, a), v.form(p, b)) {
-			return true
-		}
-	}
-	return false
-}
-
-// anyValue looks for a keyword in everything that the event itself says.
-func (v *View) anyValue(p *predicate) bool {
-	for i := range v.vals {
-		if val := &v.vals[i]; !val.null && !val.ours && p.holds(v.form(p, val)) {
-			return true
-		}
-	}
-	return false
+// Stats counts. Programs and tables grow with the kinds of events that come.
+func (e *Engine) Stats() Stats {
+	n, bytes := e.programs.size()
+	return Stats{len(e.rules), len(e.preds), e.slotCount, e.always, n, bytes + e.table.Bytes()}
 }

@@ -266,8 +266,9 @@ type Routing struct {
 // says what it says.
 func (v *View) Routings() []Routing {
 	var out []Routing
+	v.readKind()
 	for i, r := range v.eng.routed {
-		if v.marked(r.marks) {
+		if r.holds(v.router.kind) {
 			out = append(out, Routing{v.eng.opts.Routes[i].When, v.eng.opts.Routes[i].Sources})
 		}
 	}

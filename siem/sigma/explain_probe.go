@@ -37,6 +37,7 @@ type have struct {
 }
 
 func newExplainer(e *Engine, v *View) *explainer {
+	v.layAll()
 	x := &explainer{eng: e, v: v, slots: make(map[string]int32), known: make(map[fieldOf]have), texts: make(map[int32]string)}
 	paths := make([][]string, e.slotCount)
 	for path, ids := range e.paths {
@@ -72,7 +73,7 @@ func (x *explainer) have(src Logsource, field string) have {
 	}
 	h := have{slot: x.slot(src, field)}
 	x.each(h.slot, func(i int32) bool {
-		if x.v.vals[i].null {
+		if x.v.null(i) {
 			h.null = true
 		} else if len(h.texts) < maxHave {
 			h.texts = append(h.texts, x.text(i))
@@ -85,15 +86,7 @@ func (x *explainer) have(src Logsource, field string) have {
 
 // each calls fn with the values of a slot until it returns true.
 func (x *explainer) each(slot int32, fn func(i int32) bool) bool {
-	if slot < 0 || x.v.slots[slot].epoch != x.v.epoch {
-		return false
-	}
-	for i := x.v.slots[slot].first; i >= 0; i = x.v.vals[i].next {
-		if fn(i) {
-			return true
-		}
-	}
-	return false
+	return slot >= 0 && x.v.anyIn(slot, fn)
 }
 
 // text is the beginning of a value, made once.
@@ -101,7 +94,7 @@ func (x *explainer) text(i int32) string {
 	if s, ok := x.texts[i]; ok {
 		return s
 	}
-	b := x.v.text(&x.v.vals[i])
+	b := x.v.text(i)
 	if len(b) > maxHaveBytes {
 		n := maxHaveBytes
 		for n > 0 && !utf8.RuneStart(b[n]) {
@@ -134,25 +127,16 @@ func (x *explainer) ask(src Logsource, p *predicate) bool {
 	if p.test == testRef {
 		ref = x.have(src, p.other).slot
 	}
-	return x.each(x.have(src, p.field).slot, func(i int32) bool {
-		val := &x.v.vals[i]
-		switch {
-		case val.null:
-			return p.test == testExists
-		case p.test == testRef:
-			return ref >= 0 && x.v.findRef(p, val, ref)
-		}
-		return p.holds(x.v.form(p, val))
-	})
+	return x.each(x.have(src, p.field).slot, func(i int32) bool { return x.v.holds(p, i, ref) })
 }
 
 // saying lists what of the event a keyword stands in.
 func (x *explainer) saying(e *expr) []string {
 	var out []string
 	for i := range x.v.vals {
-		val := &x.v.vals[i]
-		if len(out) < maxHave && !val.null && !val.ours && anyLeaf(e, func(p *predicate) bool { return p.field == "" && p.holds(x.v.form(p, val)) }) {
-			out = append(out, x.text(int32(i)))
+		at := int32(i)
+		if len(out) < maxHave && x.v.says(at) && anyLeaf(e, func(p *predicate) bool { return p.field == "" && p.holds(x.v.form(p, at)) }) {
+			out = append(out, x.text(at))
 		}
 	}
 	return out

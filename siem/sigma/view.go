@@ -1,147 +1,150 @@
 package sigma
 
 import (
-	"strings"
-	"unicode/utf16"
-	"unicode/utf8"
+	"net/netip"
 
 	"github.com/interlock-security/interlock/core"
-)
-
-// Limits on one event, so that nothing sent can make matching expensive
-// without bound.
-const (
-	maxValues     = 4096
-	maxEventDepth = 32
+	"github.com/interlock-security/interlock/siem/sigma/internal/needle"
+	"github.com/interlock-security/interlock/siem/sigma/internal/scan"
 )
 
 // Reserved is the prefix of fields that only [View.Set] can fill: what the
 // receiver knows of an event, which no source can claim for itself.
 const Reserved = "interlock."
 
-// value is one scalar of an event. The text and its folding are made when a
-// predicate first asks.
-type value struct {
-	raw     []byte // between the quotes, for text
-	txt     []byte
-	low     []byte
-	escaped bool
-	hasText bool
-	hasLow  bool
-	null    bool
-	ours    bool  // filled by Set, not something that the event says
-	next    int32 // next value of the same slot, -1 at the end
+// keepBytes is the room for text that a view keeps for the next event at most,
+// so that one huge event does not stay in memory for good.
+const keepBytes = 256 << 10
+
+// form is what has been worked out of one value.
+type form struct {
+	epoch  uint32
+	have   forms
+	text   []byte // as a program would read it
+	folded []byte // as most questions read it
+	broad  []byte // as witnesses are looked for
+	addr   netip.Addr
 }
+
+type forms uint8
+
+const (
+	haveText forms = 1 << iota
+	haveFolded
+	haveBroad
+	haveAddr
+	isAddr
+)
 
 // slot is one field as rules see it: several paths of an event may feed it,
 // and it may have several values.
 type slot struct {
-	epoch       uint32
-	first, last int32
-	fixed       bool // filled by Set: the event's own claim is not heard
+	turn        uint32
+	first, last int32 // links, in the order of the event
+	fixed       bool  // filled by Set: the event's own claim is not heard
 }
+
+// link is a value's place in a slot.
+type link struct{ value, next int32 }
 
 // View is one event laid out for matching. It belongs to one goroutine and is
 // reused; after the first few events it allocates nothing for an event that
 // matches no rule.
+//
+// Load only notes where the values are. What they say, and in which slots they
+// stand, is worked out by [Engine.Match] for the rules that it asks.
 type View struct {
 	eng     *Engine
-	epoch   uint32
-	slots   []slot
-	vals    []value
-	path    []byte
+	epoch   uint32 // of the event
+	turn    uint32 // of the rules that are asked: of slots, answers and runs
+	scan    scan.Scanner
+	vals    []scan.Value // what Set and Load have taken
+	forms   []form
+	objects [][]byte
 	buf     []byte
-	asked   []uint32 // epoch in which a predicate was answered
+	slots   []slot
+	links   []link
+	asked   []uint32 // turn in which a predicate was answered
 	answer  []bool
-	ran     []uint32 // epoch in which a rule was evaluated
-	routes  map[Logsource][]int32
-	sources []Logsource
+	ran     []uint32 // turn in which a rule was taken for evaluation
+	rules   []int32  // those taken
+	found   needle.Found
+	router  router
+	cover   coverage
 }
 
 // NewView makes a view for events that e will match.
 func (e *Engine) NewView() *View {
-	return &View{
-		eng: e, epoch: 1,
+	v := &View{
+		eng: e, epoch: 1, turn: 1,
 		slots: make([]slot, e.slotCount), asked: make([]uint32, len(e.preds)),
 		answer: make([]bool, len(e.preds)), ran: make([]uint32, len(e.rules)),
-		routes: make(map[Logsource][]int32),
 	}
+	v.router.init(e)
+	v.cover.init(e)
+	return v
 }
 
 // Reset forgets the event.
 func (v *View) Reset() {
-	v.epoch++
-	if v.epoch == 0 {
+	if v.epoch++; v.epoch == 0 {
+		clear(v.forms[:cap(v.forms)])
+		v.epoch = 1
+	}
+	v.scan.Values, v.vals, v.objects = v.scan.Values[:0], nil, v.objects[:0]
+	v.buf = v.buf[:0]
+	if cap(v.buf) > keepBytes {
+		v.buf = nil
+	}
+	v.router.reset()
+}
+
+// nextTurn forgets what slots and answers were for other rules.
+func (v *View) nextTurn() {
+	if v.turn++; v.turn == 0 {
 		clear(v.slots)
 		clear(v.asked)
 		clear(v.ran)
-		v.epoch = 1
+		v.turn = 1
 	}
-	v.vals, v.buf, v.path = v.vals[:0], v.buf[:0], v.path[:0]
+	v.links, v.rules = v.links[:0], v.rules[:0]
 }
 
 // Set gives a field a value that the receiver or the normaliser vouches for.
 // Called before [View.Load], it silences whatever the event itself says in
 // that field. Called again for the same field it adds a value.
 func (v *View) Set(field, text string) {
-	for _, id := range v.eng.paths[field] {
-		if s := &v.slots[id]; s.epoch != v.epoch || s.fixed {
-			v.add(id, value{txt: v.keep(text), hasText: true, ours: true})
-			v.slots[id].fixed = true
-		}
-	}
-}
-
-func (v *View) keep(text string) []byte {
-	n := len(v.buf)
-	v.buf = append(v.buf, text...)
-	return v.buf[n:len(v.buf):len(v.buf)]
-}
-
-func (v *View) add(id int32, val value) {
-	val.next = -1
-	at := int32(len(v.vals))
-	v.vals = append(v.vals, val)
-	s := &v.slots[id]
-	if s.epoch != v.epoch {
-		*s = slot{epoch: v.epoch, first: at, last: at}
+	path := v.eng.table.Path(field)
+	if path == scan.None {
 		return
 	}
-	v.vals[s.last].next = at
-	s.last = at
+	n := len(v.buf)
+	v.buf = append(v.buf, text...)
+	val := scan.Value{Raw: v.buf[n:len(v.buf):len(v.buf)], Path: path, Kind: scan.Text, Flags: scan.Vouched}
+	v.scan.Values = append(v.scan.Values, val)
+	v.vals = v.scan.Values
 }
 
 // Load reads the event's own fields: one JSON object, whose bytes must stay as
 // they are until the next Reset. Nested names are joined with dots, every
-// element of an array is a value of its field.
+// element of an array is a value of its field. Of an object that is refused,
+// what stands before the fault is taken.
 func (v *View) Load(object []byte) error {
-	s := scanner{v: v, b: object}
-	s.space()
-	if s.i == len(s.b) || s.b[s.i] != '{' {
-		return core.E(core.KindInvalid, "sigma.View.Load", "an event's fields must be one JSON object")
-	}
-	if !s.value(0) {
-		return core.E(core.KindInvalid, "sigma.View.Load", s.why())
+	err := v.scan.Scan(object, v.eng.table, v.eng.keywords)
+	v.vals, v.objects = v.scan.Values, append(v.objects, object)
+	if err != nil {
+		return core.E(core.KindInvalid, "sigma.View.Load", "the event's fields must be one JSON object: "+err.Error())
 	}
 	return nil
 }
 
-// Sources lists the logsources that [Options.Routes] find for the event that was
-// loaded, none where no route holds. The list is the view's own and stays until
-// the next Reset.
-func (v *View) Sources() []Logsource {
-	v.sources = v.sources[:0]
-	for _, r := range v.eng.routed {
-		if v.marked(r.marks) {
-			v.sources = append(v.sources, r.sources...)
-		}
-	}
-	return v.sources
-}
-
 // First returns the first value of a field that the engine knows.
 func (v *View) First(field string) (string, bool) {
-	for _, id := range v.eng.paths[field] {
+	path := v.eng.table.Path(field)
+	if path == scan.None {
+		return "", false
+	}
+	for _, id := range v.eng.pathSlots[path] {
 		if text, ok := v.slotText(id); ok {
 			return text, true
 		}
@@ -149,247 +152,110 @@ func (v *View) First(field string) (string, bool) {
 	return "", false
 }
 
+// slotText is the first value of a slot, whether or not rules that ask for it
+// have been matched.
 func (v *View) slotText(id int32) (string, bool) {
-	s := v.slots[id]
-	if s.epoch != v.epoch {
-		return "", false
-	}
-	for i := s.first; i >= 0; i = v.vals[i].next {
-		if val := &v.vals[i]; !val.null {
-			return string(v.text(val)), true
+	fixed, filled := false, false
+	for i := range v.vals {
+		val := &v.vals[i]
+		if val.Path == scan.None || !v.eng.feedsSlot(val.Path, id) || !v.eng.mayClaim(val) {
+			continue
+		}
+		ours := val.Flags&scan.Vouched != 0
+		if filled && ours != fixed {
+			continue
+		}
+		filled, fixed = true, ours
+		if val.Kind.Scalar() {
+			return string(v.text(int32(i))), true
 		}
 	}
 	return "", false
 }
 
-// form is the value as p reads it.
-func (v *View) form(p *predicate, val *value) []byte {
-	if p.original() {
-		return v.text(val)
+// mayClaim reports whether a value may stand in the field that it names.
+func (e *Engine) mayClaim(val *scan.Value) bool {
+	return val.Flags&scan.Vouched != 0 || !e.reserved[val.Path]
+}
+
+func (v *View) formOf(i int32) *form {
+	if int(i) >= len(v.forms) {
+		v.forms = append(v.forms, make([]form, len(v.vals)-len(v.forms))...)
 	}
-	return v.lowered(val)
+	f := &v.forms[i]
+	if f.epoch != v.epoch {
+		f.epoch, f.have = v.epoch, 0
+	}
+	return f
 }
 
 // text is the value as a program would read it.
-func (v *View) text(val *value) []byte {
-	if val.hasText {
-		return val.txt
-	}
-	val.txt, val.hasText = val.raw, true
-	if val.escaped {
-		n := len(v.buf)
-		v.buf = appendUnescaped(v.buf, val.raw)
-		val.txt = v.buf[n:len(v.buf):len(v.buf)]
-	}
-	return val.txt
-}
-
-func (v *View) lowered(val *value) []byte {
-	if !val.hasLow {
-		s := v.text(val)
-		n := len(v.buf)
-		v.buf = appendLower(v.buf, s)
-		val.low, val.hasLow = v.buf[n:len(v.buf):len(v.buf)], true
-	}
-	return val.low
-}
-
-// leaf takes one scalar at the current path.
-func (v *View) leaf(val value) {
-	kept := false
-	if !strings.HasPrefix(string(v.path), Reserved) {
-		for _, id := range v.eng.paths[string(v.path)] {
-			if s := &v.slots[id]; s.epoch == v.epoch && s.fixed {
-				continue
-			}
-			v.add(id, val)
-			kept = true
+func (v *View) text(i int32) []byte {
+	val, f := &v.vals[i], v.formOf(i)
+	if f.have&haveText == 0 {
+		f.have |= haveText
+		f.text = val.Raw
+		if val.Flags&scan.Escaped != 0 {
+			n := len(v.buf)
+			v.buf = scan.AppendText(v.buf, val.Raw)
+			f.text = v.buf[n:len(v.buf):len(v.buf)]
 		}
 	}
-	if !kept && v.eng.keywords {
-		val.next = -1
-		v.vals = append(v.vals, val)
+	return f.text
+}
+
+// folded is the value with case folded away.
+func (v *View) folded(i int32) []byte {
+	f := v.formOf(i)
+	if f.have&haveFolded == 0 {
+		f.have |= haveFolded
+		n := len(v.buf)
+		if val := &v.vals[i]; val.Flags&(scan.Unicode|scan.High|scan.Vouched) == 0 {
+			v.buf = scan.AppendFolded(v.buf, val.Raw)
+		} else {
+			text := v.text(i)
+			n = len(v.buf)
+			v.buf = appendLower(v.buf, text)
+		}
+		f.folded = v.buf[n:len(v.buf):len(v.buf)]
 	}
+	return f.folded
 }
 
-// scanner walks JSON bytes once.
-type scanner struct {
-	v *View
-	b []byte
-	i int
-}
-
-func (s *scanner) why() string {
-	if len(s.v.vals) >= maxValues {
-		return "the event has too many values"
+// broad is the value as witnesses are looked for.
+func (v *View) broad(i int32) []byte {
+	f := v.formOf(i)
+	if v.vals[i].Flags&(scan.Unicode|scan.High|scan.Vouched) == 0 {
+		return v.folded(i)
 	}
-	return "the event's fields are not JSON, or nest too deeply"
-}
-
-func (s *scanner) space() {
-	for s.i < len(s.b) && (s.b[s.i] == ' ' || s.b[s.i] == '\n' || s.b[s.i] == '\t' || s.b[s.i] == '\r') {
-		s.i++
+	if f.have&haveBroad == 0 {
+		folded := v.folded(i)
+		n := len(v.buf)
+		v.buf = appendBroad(v.buf, folded)
+		f.have |= haveBroad
+		f.broad = v.buf[n:len(v.buf):len(v.buf)]
 	}
+	return f.broad
 }
 
-func (s *scanner) eat(c byte) bool {
-	s.space()
-	if s.i < len(s.b) && s.b[s.i] == c {
-		s.i++
-		return true
+// address is the value as an address, read once.
+func (v *View) address(i int32) (netip.Addr, bool) {
+	f := v.formOf(i)
+	if f.have&haveAddr == 0 {
+		f.have |= haveAddr
+		if addr, ok := readAddress(v.text(i)); ok {
+			f.addr, f.have = addr, f.have|isAddr
+		}
+	}
+	return f.addr, f.have&isAddr != 0
+}
+
+// feedsSlot reports whether a path fills a slot.
+func (e *Engine) feedsSlot(path, slot int32) bool {
+	for _, id := range e.pathSlots[path] {
+		if id == slot {
+			return true
+		}
 	}
 	return false
-}
-
-func (s *scanner) value(depth int) bool {
-	s.space()
-	if s.i >= len(s.b) || depth > maxEventDepth || len(s.v.vals) >= maxValues {
-		return false
-	}
-	switch s.b[s.i] {
-	case '{':
-		s.i++
-		return s.object(depth)
-	case '[':
-		s.i++
-		return s.array(depth)
-	case '"':
-		raw, escaped, ok := s.str()
-		if ok {
-			s.v.leaf(value{raw: raw, escaped: escaped})
-		}
-		return ok
-	}
-	return s.bare()
-}
-
-func (s *scanner) object(depth int) bool {
-	if s.eat('}') {
-		return true
-	}
-	mark := len(s.v.path)
-	for {
-		s.space()
-		key, escaped, ok := s.str()
-		if !ok || !s.eat(':') {
-			return false
-		}
-		if mark > 0 {
-			s.v.path = append(s.v.path, '.')
-		}
-		if escaped {
-			s.v.path = appendUnescaped(s.v.path, key)
-		} else {
-			s.v.path = append(s.v.path, key...)
-		}
-		if !s.value(depth + 1) {
-			return false
-		}
-		s.v.path = s.v.path[:mark]
-		if s.eat('}') {
-			return true
-		}
-		if !s.eat(',') {
-			return false
-		}
-	}
-}
-
-func (s *scanner) array(depth int) bool {
-	if s.eat(']') {
-		return true
-	}
-	for {
-		if !s.value(depth + 1) {
-			return false
-		}
-		if s.eat(']') {
-			return true
-		}
-		if !s.eat(',') {
-			return false
-		}
-	}
-}
-
-func (s *scanner) str() (raw []byte, escaped, ok bool) {
-	if s.i >= len(s.b) || s.b[s.i] != '"' {
-		return nil, false, false
-	}
-	s.i++
-	for start := s.i; s.i < len(s.b); s.i++ {
-		switch s.b[s.i] {
-		case '"':
-			s.i++
-			return s.b[start : s.i-1], escaped, true
-		case '\\':
-			escaped = true
-			s.i++
-		}
-	}
-	return nil, false, false
-}
-
-// bare takes a number, true, false or null.
-func (s *scanner) bare() bool {
-	start := s.i
-	for s.i < len(s.b) && strings.IndexByte(" \t\r\n,]}", s.b[s.i]) < 0 {
-		s.i++
-	}
-	raw := s.b[start:s.i]
-	if len(raw) == 0 {
-		return false
-	}
-	s.v.leaf(value{raw: raw, null: string(raw) == "null"})
-	return true
-}
-
-var shortEscapes = map[byte]byte{'n': '\n', 't': '\t', 'r': '\r', 'b': '\b', 'f': '\f', '"': '"', '\\': '\\', '/': '/'}
-
-func appendUnescaped(dst, s []byte) []byte {
-	for i := 0; i < len(s); i++ {
-		if s[i] != '\\' || i+1 == len(s) {
-			dst = append(dst, s[i])
-			continue
-		}
-		i++
-		if s[i] != 'u' {
-			if c, ok := shortEscapes[s[i]]; ok {
-				dst = append(dst, c)
-			} else {
-				dst = append(dst, '\\', s[i])
-			}
-			continue
-		}
-		r := hexRune(s[i+1:])
-		i += min(4, len(s)-i-1)
-		if utf16.IsSurrogate(r) && i+2 < len(s) && s[i+1] == '\\' && s[i+2] == 'u' {
-			if pair := utf16.DecodeRune(r, hexRune(s[i+3:])); pair != utf8.RuneError {
-				r = pair
-				i += min(6, len(s)-i-1)
-			}
-		}
-		dst = utf8.AppendRune(dst, r)
-	}
-	return dst
-}
-
-func hexRune(s []byte) rune {
-	if len(s) < 4 {
-		return utf8.RuneError
-	}
-	var r rune
-	for _, c := range s[:4] {
-		switch {
-		case '0' <= c && c <= '9':
-			r = r<<4 | rune(c-'0')
-		case 'a' <= c && c <= 'f':
-			r = r<<4 | rune(c-'a'+10)
-		case 'A' <= c && c <= 'F':
-			r = r<<4 | rune(c-'A'+10)
-		default:
-			return utf8.RuneError
-		}
-	}
-	return r
 }

@@ -1,0 +1,73 @@
+package sigma
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
+
+// TestBroadFoldsWhatRegexesFold: letters that (?i) takes for one another are one
+// in the broad form, all of Unicode over.
+func TestBroadFoldsWhatRegexesFold(t *testing.T) {
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if !utf8.ValidRune(r) {
+			continue
+		}
+		want := broadRune(unicode.ToLower(r))
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			if got := broadRune(unicode.ToLower(f)); got != want {
+				t.Fatalf("%U is %U and its other form %U is %U", r, want, f, got)
+			}
+		}
+		if r < utf8.RuneSelf && want != unicode.ToLower(r) {
+			t.Fatalf("%q becomes %q", r, want)
+		}
+	}
+}
+
+func TestRequiredTexts(t *testing.T) {
+	for _, row := range []struct {
+		src  string
+		want []string
+	}{
+		{`mimikatz`, []string{"mimikatz"}},
+		{`(?i)MimiKatz\.exe`, []string{"mimikatz.exe"}},
+		{`^.*\\[Pp]owershell(\.exe)?$`, []string{`\powershell.exe`, `\powershell`}},
+		{`(abcd|efgh)+x?`, []string{"abcd", "efgh"}},
+		{`ab[0-9]{2}cdefg`, []string{"cdefg"}},
+		{`(?:invoke|iex)-\w+`, []string{"invoke-", "iex-"}},
+		{`(abcd)*`, nil},
+		{`abcd|.`, nil},
+		{`a.b.c`, nil},
+		{`\x{FFFD}abcdef`, nil},
+		{`(?i)ſecret`, []string{"secret"}},
+		{`[a-z]{4,}`, nil},
+	} {
+		got := requiredTexts(row.src)
+		slices.Sort(got)
+		want := slices.Sorted(slices.Values(row.want))
+		if !slices.Equal(got, want) {
+			t.Errorf("%s needs %q, want %q", row.src, got, want)
+		}
+	}
+}
+
+// FuzzRequiredTexts: what a regular expression matches has one of its texts.
+func FuzzRequiredTexts(f *testing.F) {
+	for _, s := range [][2]string{{`(?i)s+ecret[ab]?x{2}`, "ſSecretXX"}, {`(foo|ba[rz]{2}|qu+x)end`, "quuxend"}, {`(?i)\bk[s-u]elvin`, "Kſelvin"}, {`a\x{FFFD}bcde`, "a\xffbcde"}} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, src, text string) {
+		re, err := regexp.Compile(src)
+		if err != nil || !re.MatchString(text) {
+			return
+		}
+		texts := requiredTexts(src)
+		if texts != nil && !slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(broad(text), s) }) {
+			t.Fatalf("%q matches %q, which has none of %q", src, text, texts)
+		}
+	})
+}
