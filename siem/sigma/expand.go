@@ -71,15 +71,11 @@ func nameLength(s string) int {
 	return 0
 }
 
-// open keeps a value until its placeholders are known. It is checked now with
-// a value that goes everywhere, so that a wrong modifier is found with its rule.
-func (m *modifiers) open(field string, v *node) (*expr, error) {
-	if v.kind == kindList || v.kind == kindMap {
-		return m.positive(field, v)
-	}
+// open keeps a value until its placeholders are known.
+func (m *modifiers) open(field string, v *node, parts []part) *expr {
 	e := never()
-	e.hole = &hole{field: field, m: *m, value: v, parts: splitPlaceholders(v.text)}
-	return e.named(labelValue, v.text, v.at), nil
+	e.hole = &hole{field: field, m: *m, value: v, parts: parts}
+	return e.named(labelValue, v.text, v.at)
 }
 
 // fill is the expression that the hole stands for. Without a value for one of

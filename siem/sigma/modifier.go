@@ -234,7 +234,7 @@ func (m *modifiers) needsField() string {
 
 // doubt warns of values that are right and most likely not meant.
 func (m *modifiers) doubt(rep *report, field string, v *node) {
-	if m.expand && len(placeholdersIn(v.text)) == 0 {
+	if m.expand && len(placeholdersIn(v.text)) == 0 && !strings.Contains(v.text, `\%`) {
 		rep.warn(v.at, "`expand` finds no %%placeholder%% in the value; write `%%name%%`, or the item without `expand`")
 	}
 	if m.text != testEqual && v.text == "" && v.kind == kindString {

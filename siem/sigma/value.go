@@ -11,8 +11,14 @@ import (
 
 // expression turns one value of a field item into an expression.
 func (m *modifiers) expression(field string, v *node) (*expr, error) {
-	if m.expand && v.kind != kindNull && len(placeholdersIn(v.text)) > 0 {
-		return m.open(field, v)
+	if m.expand && v.kind == kindString {
+		parts := splitPlaceholders(v.text)
+		if len(parts) > 1 {
+			return m.open(field, v, parts), nil
+		}
+		plain := *v
+		plain.text = parts[0].text
+		v = &plain
 	}
 	e, err := m.positive(field, v)
 	if err != nil {
