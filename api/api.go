@@ -21,6 +21,7 @@ import (
 	"github.com/interlock-security/interlock/response/playbook"
 	"github.com/interlock-security/interlock/safety/stop"
 	"github.com/interlock-security/interlock/siem/alert"
+	"github.com/interlock-security/interlock/siem/explain"
 )
 
 // maxBody is the largest request body, in bytes.
@@ -51,6 +52,9 @@ type Parts struct {
 	Act func(ctx context.Context, who core.Principal, device core.DeviceID, t link.OrderType, r ActRequest) (fleet.Order, error)
 	// EnrolmentString makes the one line that a device needs.
 	EnrolmentString func(ctx context.Context, t fleet.Token, fact string) (string, error)
+	// Explain says what the rules in force make of an event; nil where there are
+	// none.
+	Explain func(ctx context.Context, ev *core.Event, o explain.Options) (explain.Report, error)
 	// Events is the event store; nil where there is none, and searching says so.
 	Events EventStore
 	Clock  core.Clock

@@ -37,6 +37,7 @@ func (a *API) detection() {
 	a.stream(policy.EventRead, liveOperation(), a.serveLive)
 	Register(a, policy.EventRead, get("search-events", "/v1/events/search", "Find events in the event store"), a.SearchEvents)
 	Register(a, policy.EventRead, get("event-histogram", "/v1/events/histogram", "Count found events by time"), a.EventHistogram)
+	Register(a, policy.EventRead, get("explain-event", "/v1/events/{id}/explain", "What the rules in force make of an event"), a.ExplainEvent)
 	Register(a, policy.AlertRead, get("alerts", "/v1/alerts", "Alerts, the latest change first"), a.Alerts)
 	Register(a, policy.AlertRead, get("alert", "/v1/alerts/{id}", "One alert"), a.Alert)
 	Register(a, policy.AlertAck, post("ack-alert", "/v1/alerts/{id}/ack", "Acknowledge an alert"), a.AckAlert)

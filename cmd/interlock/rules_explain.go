@@ -79,7 +79,7 @@ func (c *rulesExplainCmd) report(e *env) (explain.Report, error) {
 		return explain.Report{}, core.E(core.KindNotFound, "rules explain", fmt.Sprintf("there is no detection with the id or name %q", c.Rule)).
 			WithHint("name the folder that it stands in with --rules")
 	}
-	return explain.Raw(engine, event, forced, explain.Options{Event: c.Event, Rule: c.Rule, Near: c.Near})
+	return explain.Raw(engine, event, forced, explain.Options{Event: c.Event, Rule: c.Rule, Near: c.Near, Every: true})
 }
 
 // remote asks the server, which knows the event and the rules in force.
@@ -151,10 +151,12 @@ func (t explainText) event(w io.Writer, r explain.Report) {
 	switch {
 	case r.Everything:
 		_, _ = fmt.Fprint(w, ": nothing in it says what it is of, so every rule was asked.\n")
+	case len(r.Sources) == 0:
+		_, _ = fmt.Fprint(w, ": nothing in it says what it is of, so no rule is asked.\n")
 	default:
 		_, _ = fmt.Fprintf(w, " is of %s", oneLineOf(strings.Join(narrow(r.Sources), ", ")))
-		if len(r.Routes) > 0 {
-			_, _ = fmt.Fprintf(w, ", because %s", oneLineOf(clip(r.Routes[len(r.Routes)-1].Because)))
+		if len(r.Reasons) > 0 {
+			_, _ = fmt.Fprintf(w, ", because %s", oneLineOf(clip(r.Reasons[len(r.Reasons)-1].Because)))
 		}
 		_, _ = fmt.Fprint(w, ".\n")
 	}
@@ -182,7 +184,7 @@ func narrow(sources []string) (out []string) {
 }
 
 // head names a rule: whose it is must stand beside what it says.
-func (t explainText) head(w io.Writer, verdict string, r explain.Rule, more string) {
+func (t explainText) head(w io.Writer, verdict string, r explain.Verdict, more string) {
 	_, _ = fmt.Fprintf(w, "\n%s %s %s", t.paint(verdict, fmt.Sprintf("%-7s", verdict)), t.paint(r.Level, fmt.Sprintf("%-8s", shortLevel(r.Level))), oneLineOf(r.Title))
 	if more != "" {
 		_, _ = fmt.Fprintf(w, "   %s", more)
@@ -197,14 +199,14 @@ func shortLevel(level string) string {
 	return level
 }
 
-func (t explainText) fired(w io.Writer, r explain.Rule) {
+func (t explainText) fired(w io.Writer, r explain.Verdict) {
 	t.head(w, "FIRED", r, "")
 	t.items(w, "because", r.Holds, make(map[string]bool))
 	t.passed(w, r)
 	t.counts(w, r)
 }
 
-func (t explainText) near(w io.Writer, r explain.Rule) {
+func (t explainText) near(w io.Writer, r explain.Verdict) {
 	t.head(w, "NEARLY", r, distanceText(r))
 	told := make(map[string]bool)
 	t.items(w, "stopped", r.Stopped, told)
@@ -213,7 +215,7 @@ func (t explainText) near(w io.Writer, r explain.Rule) {
 	t.counts(w, r)
 }
 
-func distanceText(r explain.Rule) string {
+func distanceText(r explain.Verdict) string {
 	text := ""
 	switch {
 	case r.Distance == 1 && len(r.Missing) == 1:
@@ -232,7 +234,7 @@ func distanceText(r explain.Rule) string {
 
 // items tells what the rule asks and, below, what the event has, each value
 // once.
-func (t explainText) items(w io.Writer, word string, items []explain.Item, told map[string]bool) {
+func (t explainText) items(w io.Writer, word string, items []explain.Answer, told map[string]bool) {
 	for i, it := range items {
 		line, lead := it.Says, word
 		if i > 0 {
@@ -258,7 +260,7 @@ func (t explainText) items(w io.Writer, word string, items []explain.Item, told 
 }
 
 // haveLines say what the event has of an item's field.
-func haveLines(it explain.Item) (out []string) {
+func haveLines(it explain.Answer) (out []string) {
 	name := it.Field + " ="
 	if it.Field == "" {
 		name = "in:"
@@ -278,13 +280,13 @@ func haveLines(it explain.Item) (out []string) {
 	return out
 }
 
-func (explainText) passed(w io.Writer, r explain.Rule) {
+func (explainText) passed(w io.Writer, r explain.Verdict) {
 	if len(r.Filters) > 0 {
 		_, _ = fmt.Fprintf(w, "        %-8s %s\n", "and not", oneLineOf(strings.Join(r.Filters, ", ")))
 	}
 }
 
-func (explainText) counts(w io.Writer, r explain.Rule) {
+func (explainText) counts(w io.Writer, r explain.Verdict) {
 	for _, c := range r.Counts {
 		_, _ = fmt.Fprintf(w, "        %-8s %s: %s\n", "counts", oneLineOf(c.Title), oneLineOf(c.Says))
 		for _, name := range slices.Sorted(maps.Keys(c.Group)) {
@@ -297,7 +299,7 @@ func (explainText) counts(w io.Writer, r explain.Rule) {
 }
 
 // chosen tells one rule whole.
-func (t explainText) chosen(w io.Writer, r *explain.Rule) {
+func (t explainText) chosen(w io.Writer, r *explain.Verdict) {
 	if r == nil {
 		return
 	}
@@ -317,7 +319,7 @@ func (t explainText) chosen(w io.Writer, r *explain.Rule) {
 
 var joins = map[string]string{"all": "all of:", "any": "any of:", "not": "not:"}
 
-func (t explainText) part(w io.Writer, p *explain.Part, indent string, told map[string]bool) {
+func (t explainText) part(w io.Writer, p *explain.Branch, indent string, told map[string]bool) {
 	mark := "no "
 	if p.Holds {
 		mark = "yes"

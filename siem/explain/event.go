@@ -17,7 +17,17 @@ func Received(e *sigma.Engine, ev *core.Event, o Options) (Report, error) {
 	if err := v.Load(ev.Fields); err != nil {
 		return Report{}, core.Wrap(core.KindInvalid, "explain.Received", err)
 	}
-	return View(e, v, sources, o), nil
+	return routed(e, v, sources, o), nil
+}
+
+// routed asks the event's own fields what it is of where nothing else says so.
+func routed(e *sigma.Engine, v *sigma.View, sources []sigma.Logsource, o Options) Report {
+	if len(sources) > 0 {
+		return View(e, v, sources, o)
+	}
+	r := View(e, v, v.Sources(), o)
+	r.Reasons = reasonsOf(v)
+	return r
 }
 
 // Raw reports on an event as its source wrote it, one JSON object. An event that
@@ -35,9 +45,7 @@ func Raw(e *sigma.Engine, object []byte, forced *sigma.Logsource, o Options) (Re
 	if forced != nil {
 		return View(e, v, []sigma.Logsource{*forced}, o), nil
 	}
-	r := View(e, v, v.Sources(), o)
-	r.Routes = RoutesOf(v)
-	return r, nil
+	return routed(e, v, nil, o), nil
 }
 
 // exported reads an event in the form of `interlock events tail --json`.

@@ -13,9 +13,9 @@ type Report struct {
 	// Event is what was asked about: an id, or a file and a number in it.
 	Event string `json:"event"`
 	// Sources are the logsources that the event is of, as
-	// product/category/service; Routes are what in the event says so.
+	// product/category/service; Reasons are what in the event says so.
 	Sources []string `json:"sources"`
-	Routes  []Route  `json:"routes,omitempty"`
+	Reasons []Reason `json:"reasons,omitempty"`
 	// Everything is set where nothing said what the event is of: every rule was
 	// asked.
 	Everything bool `json:"every_rule_asked,omitempty"`
@@ -24,21 +24,21 @@ type Report struct {
 	Asked int `json:"asked"`
 	// Fired are all that fired, Near the nearest of the NearCount that nearly
 	// did.
-	Fired     []Rule `json:"fired"`
-	Near      []Rule `json:"near"`
-	NearCount int    `json:"near_count"`
+	Fired     []Verdict `json:"fired"`
+	Near      []Verdict `json:"near"`
+	NearCount int       `json:"near_count"`
 	// Chosen is the one rule that was asked about, whatever came of it.
-	Chosen *Rule `json:"rule,omitempty"`
+	Chosen *Verdict `json:"rule,omitempty"`
 }
 
-// Route is a reason why an event is of its logsources.
-type Route struct {
+// Reason is why an event is of its logsources.
+type Reason struct {
 	Because string   `json:"because"`
 	Sources []string `json:"sources"`
 }
 
-// Rule is what became of one rule.
-type Rule struct {
+// Verdict is what became of one rule.
+type Verdict struct {
 	ID        string `json:"id"`
 	Name      string `json:"name,omitempty"`
 	Title     string `json:"title"`
@@ -55,18 +55,18 @@ type Rule struct {
 	Distance int `json:"distance"`
 	// Holds are the items that hold, Missing those that would have to, Stopped
 	// those of filters that hold and would not have to.
-	Holds   []Item `json:"holds"`
-	Missing []Item `json:"missing,omitempty"`
-	Stopped []Item `json:"stopped_by,omitempty"`
+	Holds   []Answer `json:"holds"`
+	Missing []Answer `json:"missing,omitempty"`
+	Stopped []Answer `json:"stopped_by,omitempty"`
 	// Filters name the search identifiers behind a `not` that do not apply.
-	Filters []string `json:"filters_passed,omitempty"`
-	Counts  []Count  `json:"counted_by,omitempty"`
+	Filters []string  `json:"filters_passed,omitempty"`
+	Counts  []Counter `json:"counted_by,omitempty"`
 	// Condition is the whole rule; it is there for the chosen one.
-	Condition *Part `json:"condition,omitempty"`
+	Condition *Branch `json:"condition,omitempty"`
 }
 
-// Item is one line of a rule and what the event has to say to it.
-type Item struct {
+// Answer is one line of a rule and what the event has to say to it.
+type Answer struct {
 	Selection string `json:"selection"`
 	Item      string `json:"item,omitempty"` // as the rule writes it
 	Line      int    `json:"line,omitempty"`
@@ -78,20 +78,20 @@ type Item struct {
 	Wanted int      `json:"wanted"` // how many the rule names
 	All    bool     `json:"all,omitempty"`
 	// Have are the event's values; Null is set where the field says null.
-	Have    []string `json:"have"`
-	Null    bool     `json:"null,omitempty"`
-	Nearest *Nearest `json:"nearest,omitempty"`
+	Have    []string  `json:"have"`
+	Null    bool      `json:"null,omitempty"`
+	Nearest *Likeness `json:"nearest,omitempty"`
 }
 
-// Nearest is the rule's value that shares most with the event's.
-type Nearest struct {
+// Likeness is the rule's value that shares most with the event's.
+type Likeness struct {
 	Value  string `json:"value"`
 	Common string `json:"common"`
 }
 
-// Count is a correlation that counts the rule, and the group that the event
+// Counter is a correlation that counts the rule, and the group that the event
 // falls into.
-type Count struct {
+type Counter struct {
 	ID    string            `json:"id"`
 	Title string            `json:"title"`
 	Says  string            `json:"says"`
@@ -100,14 +100,14 @@ type Count struct {
 	Absent []string `json:"absent,omitempty"`
 }
 
-// Part is a part of a rule's condition: an item, or parts that are joined.
-type Part struct {
-	Join   string  `json:"join"` // all, any, not, ask
-	Name   string  `json:"name,omitempty"`
-	Filter string  `json:"filter,omitempty"`
-	Holds  bool    `json:"holds"`
-	Item   *Item   `json:"item,omitempty"`
-	Parts  []*Part `json:"parts,omitempty"`
+// Branch is a part of a rule's condition: an item, or parts that are joined.
+type Branch struct {
+	Join   string    `json:"join"` // all, any, not, ask
+	Name   string    `json:"name,omitempty"`
+	Filter string    `json:"filter,omitempty"`
+	Holds  bool      `json:"holds"`
+	Item   *Answer   `json:"item,omitempty"`
+	Parts  []*Branch `json:"parts,omitempty"`
 }
 
 // Options choose what a report holds.
@@ -118,19 +118,20 @@ type Options struct {
 	Rule string
 	// Near is how many rules that nearly fired are told.
 	Near int
+	// Every asks every rule about an event that is of no known logsource;
+	// otherwise none is, as when it came in.
+	Every bool
 }
 
-// View reports on the event that was loaded into v. Without sources every rule
-// is asked.
+// View reports on the event that was loaded into v.
 func View(e *sigma.Engine, v *sigma.View, sources []sigma.Logsource, o Options) Report {
-	r := Report{Event: o.Event, Sources: []string{}, Rules: len(e.Rules()), Fired: []Rule{}, Near: []Rule{}}
+	r := Report{Event: o.Event, Sources: []string{}, Rules: len(e.Rules()), Fired: []Verdict{}, Near: []Verdict{}}
 	for _, src := range sources {
 		if s := src.String(); !slices.Contains(r.Sources, s) {
 			r.Sources = append(r.Sources, s)
 		}
 	}
-	r.Everything = len(sources) == 0
-	if r.Everything {
+	if r.Everything = o.Every && len(sources) == 0; r.Everything {
 		sources = everySource(e)
 	}
 	for _, x := range e.Explain(v, sources, sigma.ExplainOptions{Rule: o.Rule}) {
@@ -144,7 +145,7 @@ func View(e *sigma.Engine, v *sigma.View, sources []sigma.Logsource, o Options) 
 
 func (r *Report) take(x sigma.Explanation, o Options) {
 	if o.Rule != "" {
-		rule := ruleOf(x)
+		rule := verdictOf(x)
 		rule.Condition = partOf(x.Condition)
 		r.Chosen = &rule
 	}
@@ -153,10 +154,10 @@ func (r *Report) take(x sigma.Explanation, o Options) {
 	}
 	switch x.Verdict {
 	case sigma.Fired:
-		r.Fired = append(r.Fired, ruleOf(x))
+		r.Fired = append(r.Fired, verdictOf(x))
 	case sigma.Near:
 		if r.NearCount++; len(r.Near) < o.Near {
-			r.Near = append(r.Near, ruleOf(x))
+			r.Near = append(r.Near, verdictOf(x))
 		}
 	}
 }
@@ -183,16 +184,16 @@ func countAsked(e *sigma.Engine, sources []sigma.Logsource) (n int) {
 	return n
 }
 
-// RoutesOf tells the routes that hold for the event in v.
-func RoutesOf(v *sigma.View) []Route {
-	var out []Route
+// reasonsOf tells the routes that hold for the event in v.
+func reasonsOf(v *sigma.View) []Reason {
+	var out []Reason
 	for _, r := range v.Routings() {
 		var when []string
 		for _, m := range r.When {
 			have, _ := v.First(m.Field)
 			when = append(when, m.Field+" = "+have)
 		}
-		route := Route{Because: strings.Join(when, ", ")}
+		route := Reason{Because: strings.Join(when, ", ")}
 		for _, src := range r.Sources {
 			route.Sources = append(route.Sources, src.String())
 		}
@@ -201,11 +202,11 @@ func RoutesOf(v *sigma.View) []Route {
 	return out
 }
 
-func ruleOf(x sigma.Explanation) Rule {
+func verdictOf(x sigma.Explanation) Verdict {
 	r := x.Rule
-	out := Rule{
+	out := Verdict{
 		ID: r.ID, Name: r.Name, Title: r.Title, Level: string(r.Level), Author: r.Author, Link: r.Link, File: r.File, Line: r.Pos.Line,
-		Logsource: r.Logsource.String(), Verdict: string(x.Verdict), Distance: x.Distance, Holds: []Item{},
+		Logsource: r.Logsource.String(), Verdict: string(x.Verdict), Distance: x.Distance, Holds: []Answer{},
 	}
 	for _, q := range x.Holds {
 		out.Holds = append(out.Holds, foundOf(q))
@@ -219,7 +220,7 @@ func ruleOf(x sigma.Explanation) Rule {
 }
 
 // changes tells what would have to be otherwise, each item once.
-func (r *Rule) changes(x sigma.Explanation) {
+func (r *Verdict) changes(x sigma.Explanation) {
 	var told []*sigma.Question
 	for _, c := range x.Change {
 		if slices.Contains(told, c.Question) {
@@ -257,8 +258,8 @@ func passed(f *sigma.Finding, negated bool, out *[]string) {
 	}
 }
 
-func itemOf(q *sigma.Question, which func(sigma.Wanted) bool) Item {
-	it := Item{
+func itemOf(q *sigma.Question, which func(sigma.Wanted) bool) Answer {
+	it := Answer{
 		Selection: q.Selection, Item: q.Key, Line: q.Line, Field: q.Field, Says: q.String(), Wanted: len(q.Values), All: q.All,
 		Have: q.Have, Null: q.Null,
 	}
@@ -271,20 +272,20 @@ func itemOf(q *sigma.Question, which func(sigma.Wanted) bool) Item {
 		}
 	}
 	if n := q.Nearest; n != nil {
-		it.Nearest = &Nearest{q.Values[n.Value].Text, n.Common}
+		it.Nearest = &Likeness{q.Values[n.Value].Text, n.Common}
 	}
 	return it
 }
 
 // foundOf is an item that holds, by those of its values that do.
-func foundOf(q *sigma.Question) Item {
+func foundOf(q *sigma.Question) Answer {
 	it := itemOf(q, func(w sigma.Wanted) bool { return w.Holds })
 	it.Says = q.Found()
 	return it
 }
 
-func partOf(f *sigma.Finding) *Part {
-	p := &Part{Join: string(f.Join), Name: f.Name, Filter: f.Filter, Holds: f.Holds}
+func partOf(f *sigma.Finding) *Branch {
+	p := &Branch{Join: string(f.Join), Name: f.Name, Filter: f.Filter, Holds: f.Holds}
 	if f.Question != nil {
 		it := foundOf(f.Question)
 		p.Item = &it
@@ -300,9 +301,9 @@ func partOf(f *sigma.Finding) *Part {
 	return p
 }
 
-func countOf(c sigma.Count) Count {
+func countOf(c sigma.Count) Counter {
 	corr := c.Correlation
-	out := Count{ID: corr.Rule.ID, Title: corr.Rule.Title, Says: saysCount(corr), Absent: c.Absent}
+	out := Counter{ID: corr.Rule.ID, Title: corr.Rule.Title, Says: saysCount(corr), Absent: c.Absent}
 	for _, f := range c.Group {
 		if out.Group == nil {
 			out.Group = make(map[string]string)

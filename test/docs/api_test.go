@@ -27,6 +27,7 @@ var routeMeanings = map[string]string{
 	"GET /v1/live":                          "the same as server-sent events, resumed by `Last-Event-ID`",
 	"GET /v1/events/search":                 "events that a LogsQL `query` finds between `from` and `to`, newest first; the reading is recorded",
 	"GET /v1/events/histogram":              "how many a `query` finds by time, in at most `bars` steps",
+	"GET /v1/events/{id}/explain":           "what the rules in force make of an event: which fired and on what, which of `near` nearly did and what was missing; one whole with `rule=ID`",
 	"GET /v1/alerts":                        "a page of open alerts, with `all=true` all; by `severity`, `device`, `rule`",
 	"POST /v1/alerts/{id}/ack":              "acknowledges an alert: no more notices unless it rises",
 	"GET /v1/alerts/{id}":                   "one alert",
