@@ -15,7 +15,7 @@ import (
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func second(s float64) time.Time { return epoch.Add(time.Duration(s * float64(time.Second))) }
+func second(s float64) time.Time { return epoch.Add(time.Duration(s*1e6) * time.Microsecond) }
 
 // detections is one rule each, of the names.
 func detections(names ...string) string {

@@ -120,14 +120,19 @@ func (o *order) extend(es []entry, at int, found func(begin, end int)) {
 	}
 }
 
-// anyInOrder reports whether the steps stand in order anywhere in a window. The
-// earliest beginning is as good as any.
+// anyInOrder reports whether the steps stand in order anywhere in a window.
+// Where nothing must be absent the earliest beginning is as good as any.
 func (p *plan) anyInOrder(in []entry, authentic bool) bool {
 	return slices.ContainsFunc(p.orders, func(o *order) bool {
-		at := slices.IndexFunc(in, func(e entry) bool {
-			return int(e.ref) == o.steps[0].Ref && (!authentic || e.authenticated())
-		})
-		return at >= 0 && o.begins(in, at, authentic)
+		for at := range in {
+			if o.begins(in, at, authentic) {
+				return true
+			}
+			if p.rising && o.have[0] > 0 {
+				return false
+			}
+		}
+		return false
 	})
 }
 
@@ -138,6 +143,8 @@ func (p *plan) begins(in []entry, at int, authentic bool) bool {
 }
 
 func (o *order) begins(in []entry, at int, authentic bool) bool {
+	clear(o.have)
+	clear(o.armed)
 	if int(in[at].ref) != o.steps[0].Ref || authentic && !in[at].authenticated() {
 		return false
 	}
@@ -146,8 +153,6 @@ func (o *order) begins(in []entry, at int, authentic bool) bool {
 			return false
 		}
 	}
-	clear(o.have)
-	clear(o.armed)
 	o.have[0], o.armed[0] = 1, o.steps[0].Count == 1
 	for i := sameEvent(in, at); i < len(in); {
 		next := sameEvent(in, i)
@@ -168,7 +173,12 @@ func (o *order) pass(event []entry, authentic bool) {
 		}
 		seen |= 1 << event[i].ref
 		j := o.step(event[i].ref)
-		if j < 0 || o.have[j] == 0 && (j == 0 || !o.armed[j-1]) {
+		if j < 0 {
+			continue
+		}
+		// The first event of a step needs the step before it; one of which a
+		// single event is asked has no other.
+		if goesOn := o.have[j] > 0 && o.steps[j].Count > 1; !goesOn && (j == 0 || !o.armed[j-1]) {
 			continue
 		}
 		if o.have[j]++; o.have[j] >= o.steps[j].Count {
