@@ -23,6 +23,7 @@ import (
 	"github.com/interlock-security/interlock/siem/alert"
 	"github.com/interlock-security/interlock/siem/baseline"
 	"github.com/interlock-security/interlock/siem/detect"
+	"github.com/interlock-security/interlock/siem/detect/tuning"
 )
 
 // foundation is what everything else stands on: keys that open unattended, the
@@ -70,7 +71,7 @@ func (f *foundation) openDatabases(ctx context.Context, cfg Config, paths Paths,
 		return fmt.Errorf("state database: %w", err)
 	}
 	err = f.state.Migrate(ctx, journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(), identity.Migrations(), alert.Migrations(),
-		detect.Migrations(), baseline.Migrations(), incident.Migrations(), playbook.Migrations(), Migrations())
+		detect.Migrations(), tuning.Migrations(), baseline.Migrations(), incident.Migrations(), playbook.Migrations(), Migrations())
 	if err != nil {
 		return fmt.Errorf("state database: %w", err)
 	}

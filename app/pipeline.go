@@ -2,9 +2,7 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -20,8 +18,7 @@ import (
 	"github.com/interlock-security/interlock/response/recovery"
 	"github.com/interlock-security/interlock/siem/alert"
 	"github.com/interlock-security/interlock/siem/detect"
-	"github.com/interlock-security/interlock/siem/normalise"
-	"github.com/interlock-security/interlock/siem/rules"
+	"github.com/interlock-security/interlock/siem/detect/tuning"
 )
 
 // The topics of the state database, in the order in which records pass through
@@ -36,7 +33,7 @@ var (
 // flow is what the stages are made of.
 type flow struct {
 	detect    detect.Config
-	ruleset   *detect.Ruleset
+	Tuning    *tuning.Tuning
 	fold      *fleet.Fold
 	alerts    *alert.Store
 	Incidents *incident.Store
@@ -45,27 +42,17 @@ type flow struct {
 }
 
 func (s *Server) openFlow() (*flow, error) {
-	files, replaced, err := ruleFiles(s.Config.Rules)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range replaced {
-		s.warn(fmt.Sprintf("the shipped rule %s is replaced by the one in %s", name, s.Config.Rules))
-	}
-	set, err := detect.NewRuleset(files)
-	if err != nil {
-		return nil, err
-	}
 	books, err := playbook.Builtin()
 	if err != nil {
 		return nil, err
 	}
 	f := &flow{
-		detect:  detect.Config{Initial: set, Partitions: 1, Normaliser: normalise.New(), Stats: new(detect.Stats)},
-		ruleset: set,
-		fold:    fleet.NewFold(s.Registry, fleet.DefaultFold, 1),
-		alerts:  alert.NewStore(topicAlerts), Incidents: incident.NewStore(topicIncidents, audit.Put),
+		fold:   fleet.NewFold(s.Registry, fleet.DefaultFold, 1),
+		alerts: alert.NewStore(topicAlerts), Incidents: incident.NewStore(topicIncidents, audit.Put),
 		Actions: action.NewRunner(s.Guard, s.Registry, s.Orders),
+	}
+	if err := s.openDetection(f); err != nil {
+		return nil, err
 	}
 	f.Incidents.Sites, f.Incidents.Ended = fleet.SiteOf, f.closeAlerts
 	s.base.outbox.Settled = s.settled
@@ -105,28 +92,12 @@ func (s *Server) settled(ctx context.Context, tx *store.Tx, e audit.Entry, at co
 	return s.flow.Incidents.Settle(ctx, tx, s.Config.Tenant, id, e.Revision, at)
 }
 
-// ruleFiles are the shipped rules and the site's own, which can take the place
-// of shipped ones.
-func ruleFiles(dir string) (files []rules.File, replaced []string, err error) {
-	shipped, err := rules.Shipped()
-	if err != nil || dir == "" {
-		return shipped, nil, err
-	}
-	own, err := rules.Load(os.DirFS(dir), ".")
-	if err == nil {
-		files, replaced, err = detect.Overlay(shipped, own)
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("rules in %s: %w", dir, err)
-	}
-	return files, replaced, nil
-}
-
 // stages is the flow as a table: who reads what. Each commits its cursor, its
 // effects and the records it sends on in one transaction of the state database.
 //
 //	stage            reads       writes
 //	fleet            raw         what devices say of themselves; alarms
+//	baseline         raw         notices: a source is silent, or floods
 //	detect           raw         matches, watermarks
 //	correlate        matches     alerts                (one owner, by lease)
 //	incident         alerts      incidents
@@ -137,6 +108,7 @@ func (s *Server) stages() []journal.Stage {
 	raw, f, state := s.base.frames, s.flow, s.base.state
 	return []journal.Stage{
 		f.fold.Stage(raw, 0),
+		s.baselineStage(raw, 0),
 		detect.Stage(f.detect, raw, 0, topicMatches),
 		detect.Correlate(f.detect, topicMatches.Bind(state), f.alerts),
 		incident.Stage(topicAlerts.Bind(state), f.Incidents),
@@ -149,9 +121,7 @@ func (s *Server) stages() []journal.Stage {
 // runFlow starts the stages and what carries their work on: ticks, the audit
 // outbox, jobs, alarms, expiring orders.
 func (s *Server) runFlow(ctx context.Context) error {
-	if _, err := detect.Announce(ctx, s.base.frames, s.base.state, 1, s.flow.ruleset.Files, s.clock.Now()); err != nil {
-		return err
-	}
+	s.startDetection(ctx)
 	for _, stage := range s.stages() {
 		stage.Clock, stage.OnFailure = s.clock, s.stageFailed
 		run := func(ctx context.Context) error { return journal.Run(ctx, s.base.state, stage) }

@@ -95,6 +95,7 @@ const (
 	EventRead          core.Action = "event.read"
 	AlertRead          core.Action = "alert.read"
 	AlertAck           core.Action = "alert.ack"
+	AlertClose         core.Action = "alert.close"
 	IncidentRead       core.Action = "incident.read"
 	IncidentTransition core.Action = "incident.transition"
 	EvidenceRead       core.Action = "evidence.read"
@@ -102,6 +103,12 @@ const (
 	PlaybookRun        core.Action = "playbook.run"
 	RuleRead           core.Action = "rule.read"
 	RuleLoad           core.Action = "rule.load"
+	// RuleDisable, RuleExclude and RuleRestore tune single rules, RuleTry shows
+	// on past events what that would change.
+	RuleDisable core.Action = "rule.disable"
+	RuleExclude core.Action = "rule.exclude"
+	RuleRestore core.Action = "rule.restore"
+	RuleTry     core.Action = "rule.try"
 
 	TokenList     core.Action = "token.list"
 	TokenCreate   core.Action = "token.create"
@@ -208,6 +215,7 @@ var Actions = []Row{
 	{EventRead, ClassPersonal, "read events; log lines name people"},
 	{AlertRead, ClassRead, "see alerts"},
 	{AlertAck, ClassChange, "take an alert"},
+	{AlertClose, ClassChange, "close an alert with a verdict, such as a false positive"},
 	{IncidentRead, ClassRead, "see incidents"},
 	{IncidentTransition, ClassChange, "move an incident to its next state"},
 	{EvidenceRead, ClassPersonal, "take an evidence bundle"},
@@ -215,6 +223,10 @@ var Actions = []Row{
 	{PlaybookRun, ClassChange, "start a playbook by hand"},
 	{RuleRead, ClassRead, "see detection rules"},
 	{RuleLoad, ClassLoosen, "put other detection rules in force"},
+	{RuleDisable, ClassChange, "take one detection rule's alerts away, with owner and reason; everybody is told"},
+	{RuleExclude, ClassChange, "keep events from detection rules for a time, after a back-test; everybody is told"},
+	{RuleRestore, ClassChange, "let a detection rule speak again"},
+	{RuleTry, ClassPersonal, "see on past events what a change of rules would do; alerts name people"},
 
 	{TokenList, ClassRead, "see which tokens there are, never their secrets"},
 	{TokenCreate, ClassChange, "make an enrolment token"},

@@ -1,117 +1,107 @@
 package detect
 
 import (
-	"cmp"
-	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/siem/alert"
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/correlate"
 )
 
-// WindowKey names one window: what one correlation remembers of one group.
-// Simulated events have windows of their own.
-type WindowKey struct {
-	Tenant    core.TenantID
-	Rule      string // the rule's id and the shape of its windows
-	Group     string
-	Simulated bool
+// Correlator turns matches into raises. What it remembers is in State, whose
+// owner stores it.
+type Correlator struct {
+	State *correlate.State
+
+	set    *Ruleset
+	fields []sigma.Field
 }
 
-// Windows keeps windows; the stage's are rows, a test's are a map.
-type Windows interface {
-	// Get returns an empty window where there is none.
-	Get(ctx context.Context, k WindowKey) (sigma.Window, error)
-	// Put keeps a window until it is due; one without entries is dropped.
-	Put(ctx context.Context, k WindowKey, w sigma.Window, due int64) error
-	// Due lists windows that are due before the time, in an order of its own,
-	// which is the same each time.
-	Due(ctx context.Context, before int64, limit int) ([]WindowKey, error)
+// NewCorrelator returns a correlator for a rule set that remembers nothing yet.
+func NewCorrelator(set *Ruleset, c correlate.Config) *Correlator {
+	return &Correlator{State: correlate.New(set.Engine, c), set: set}
 }
 
-// Correlator turns matches into raises. All it remembers is in Windows.
-type Correlator struct{ set *Ruleset }
+// simulatedScope ends the scope of simulated events, which have windows of their
+// own.
+const simulatedScope = "/simulated"
 
-// NewCorrelator returns a correlator for a rule set.
-func NewCorrelator(set *Ruleset) *Correlator { return &Correlator{set} }
+func scopeOf(tenant core.TenantID, simulated bool) string {
+	if simulated {
+		return tenant.String() + simulatedScope
+	}
+	return tenant.String()
+}
+
+func scopeParts(scope string) (core.TenantID, bool, error) {
+	name, simulated := strings.CutSuffix(scope, simulatedScope)
+	tenant, err := core.ParseID[core.TenantID](name)
+	return tenant, simulated, err
+}
 
 // Match takes one match. now is the time of the journal's record.
-func (c *Correlator) Match(ctx context.Context, ws Windows, m Match, now time.Time) ([]alert.Raise, error) {
+func (c *Correlator) Match(m Match, now time.Time) ([]alert.Raise, error) {
 	rule := c.set.byID[m.Rule]
 	if rule == nil {
 		return nil, nil // of a set that is no longer in force
 	}
-	var out []alert.Raise
-	if m.Alerts {
-		out = append(out, plainRaise(rule, m, now))
+	var r raiser
+	if m.Alerts && !c.set.muted[m.Rule] {
+		r.out = append(r.out, plainRaise(rule, m, now))
 	}
-	for _, corr := range c.set.Engine.Feeds(m.Rule) {
-		raise, err := c.feed(ctx, ws, corr, rule, m, now)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, raise...)
+	c.fields = c.fields[:0]
+	for name, value := range m.Fields {
+		c.fields = append(c.fields, sigma.Field{Name: name, Value: value})
 	}
-	return out, nil
+	slices.SortFunc(c.fields, func(a, b sigma.Field) int { return strings.Compare(a.Name, b.Name) })
+	c.State.Take(correlate.Fact{
+		Scope: scopeOf(m.Tenant, m.Simulated), Rule: rule, Event: m.Event, At: m.At, Received: m.Received, Source: m.Source,
+		Provenance: m.Provenance, Fields: c.fields,
+	}, func(f correlate.Firing) { r.fired(c.set, f, now) })
+	return r.out, r.err
 }
-
-func (c *Correlator) feed(ctx context.Context, ws Windows, corr *sigma.Correlation, rule *sigma.Rule, m Match, now time.Time) ([]alert.Raise, error) {
-	fact := sigma.Fact{Event: m.Event.String(), At: m.At, Received: m.Received, Source: m.Source, Provenance: m.Provenance, Fields: m.Fields}
-	group, _ := corr.Group(fact, rule)
-	k := WindowKey{m.Tenant, windowName(corr), group, m.Simulated}
-	w, err := ws.Get(ctx, k)
-	if err != nil {
-		return nil, err
-	}
-	firing := corr.Add(&w, fact, rule)
-	if err := ws.Put(ctx, k, w, corr.Due(&w)); err != nil || firing == nil {
-		return nil, err
-	}
-	return firedRaise(k, firing, now)
-}
-
-// dueAtOnce is how many windows are taken up together.
-const dueAtOnce = 500
 
 // Advance moves time to the watermark. now is the time of the journal's record.
-func (c *Correlator) Advance(ctx context.Context, ws Windows, watermark, now time.Time) ([]alert.Raise, error) {
-	var out []alert.Raise
-	for {
-		keys, err := ws.Due(ctx, watermark.UnixMicro(), dueAtOnce)
-		if err != nil || len(keys) == 0 {
-			return out, err
-		}
-		for _, k := range keys {
-			raises, err := c.advance(ctx, ws, k, watermark, now)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, raises...)
-		}
-	}
+func (c *Correlator) Advance(watermark, now time.Time) ([]alert.Raise, error) {
+	var r raiser
+	c.State.Advance(watermark, func(f correlate.Firing) { r.fired(c.set, f, now) })
+	return r.out, r.err
 }
 
-func (c *Correlator) advance(ctx context.Context, ws Windows, k WindowKey, watermark, now time.Time) ([]alert.Raise, error) {
-	corr := c.set.corrs[k.Rule]
-	if corr == nil { // the rule is gone: so is its window
-		return nil, ws.Put(ctx, k, sigma.Window{}, 0)
+// raiser gathers what one step raises.
+type raiser struct {
+	out []alert.Raise
+	err error
+}
+
+func (r *raiser) fired(set *Ruleset, f correlate.Firing, now time.Time) {
+	rule := f.Correlation.Rule
+	if !f.Alerts || set.muted[rule.ID] || len(f.Events) == 0 {
+		return
 	}
-	w, err := ws.Get(ctx, k)
+	tenant, simulated, err := scopeParts(f.Key.Scope)
 	if err != nil {
-		return nil, err
+		r.err = core.Wrap(core.KindDamaged, "detect: scope of a window", err)
+		return
 	}
-	var out []alert.Raise
-	for f := corr.Advance(&w, watermark); f != nil; f = corr.Advance(&w, watermark) {
-		raises, err := firedRaise(k, f, now)
-		if err != nil {
-			return nil, err
+	raise := alert.Raise{
+		Tenant: tenant, Rule: ruleOf(rule), Severity: severities[rule.Level], Key: f.Key.Group, Provenance: f.Provenance,
+		Simulated: simulated, Lost: f.Lost + uint64(f.Omitted), Now: now,
+	}
+	for _, field := range f.Key.Fields(f.Correlation) {
+		if raise.Group == nil {
+			raise.Group = make(map[string]string)
 		}
-		out = append(out, raises...)
+		raise.Group[field.Name] = field.Value
 	}
-	return out, ws.Put(ctx, k, w, corr.Due(&w))
+	for _, e := range f.Events {
+		raise.Events = append(raise.Events, alert.Event{ID: e.ID, At: e.At, Source: e.Source})
+	}
+	r.out = append(r.out, raise)
 }
 
 // plainRaise is the alert of a rule that stands alone: one per rule, peer,
@@ -141,76 +131,4 @@ func canonical(group map[string]string) string {
 		return ""
 	}
 	return string(b)
-}
-
-func firedRaise(k WindowKey, f *sigma.Firing, now time.Time) ([]alert.Raise, error) {
-	r := alert.Raise{
-		Tenant: k.Tenant, Rule: ruleOf(f.Correlation.Rule), Severity: severities[f.Correlation.Rule.Level], Key: k.Group,
-		Group: f.Correlation.GroupFields(k.Group), Provenance: f.Provenance, Simulated: k.Simulated, Lost: f.Lost, Now: now,
-	}
-	for _, e := range f.Events {
-		id, err := core.ParseUUID(e.Event)
-		if err != nil {
-			return nil, core.Wrap(core.KindDamaged, "detect: window", err)
-		}
-		r.Events = append(r.Events, alert.Event{ID: id, At: time.UnixMicro(e.At).UTC(), Source: e.Source})
-	}
-	return []alert.Raise{r}, nil
-}
-
-// MemoryWindows keeps windows in memory, for rule tests.
-type MemoryWindows struct {
-	rows map[WindowKey]memoryRow
-}
-
-type memoryRow struct {
-	w   sigma.Window
-	due int64
-}
-
-// NewMemoryWindows returns an empty set of windows.
-func NewMemoryWindows() *MemoryWindows { return &MemoryWindows{make(map[WindowKey]memoryRow)} }
-
-// Get implements [Windows].
-func (m *MemoryWindows) Get(_ context.Context, k WindowKey) (sigma.Window, error) {
-	w := m.rows[k].w
-	w.Entries = slices.Clone(w.Entries)
-	return w, nil
-}
-
-// Put implements [Windows].
-func (m *MemoryWindows) Put(_ context.Context, k WindowKey, w sigma.Window, due int64) error {
-	if len(w.Entries) == 0 {
-		delete(m.rows, k)
-		return nil
-	}
-	m.rows[k] = memoryRow{w, due}
-	return nil
-}
-
-// Due implements [Windows].
-func (m *MemoryWindows) Due(_ context.Context, before int64, limit int) ([]WindowKey, error) {
-	var out []WindowKey
-	for k, row := range m.rows {
-		if row.due < before {
-			out = append(out, k)
-		}
-	}
-	slices.SortFunc(out, WindowKey.compare)
-	return out[:min(len(out), limit)], nil
-}
-
-func (k WindowKey) compare(o WindowKey) int {
-	for _, pair := range [][2]string{{k.Tenant.String(), o.Tenant.String()}, {k.Rule, o.Rule}, {k.Group, o.Group}} {
-		if c := cmp.Compare(pair[0], pair[1]); c != 0 {
-			return c
-		}
-	}
-	if k.Simulated == o.Simulated {
-		return 0
-	}
-	if o.Simulated {
-		return -1
-	}
-	return 1
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/siem/normalise"
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/correlate"
 )
 
 // Stats count what detection did and could not do.
@@ -15,6 +16,9 @@ type Stats struct {
 	// Damaged are records that are no event of the frame's tenant; Opaque are
 	// events whose fields could not be laid out.
 	Damaged, Opaque atomic.Uint64
+	// Correlations is what the correlate stage holds and lost, as of the last
+	// tick; nil before.
+	Correlations atomic.Pointer[correlate.Stats]
 }
 
 // Detector judges events by a rule set. It belongs to one goroutine.
@@ -43,10 +47,13 @@ func (d *Detector) Judge(e *core.Event, emit func(Match)) {
 	if err := d.view.Load(e.Fields); err != nil {
 		d.stats.Opaque.Add(1)
 	}
+	if len(sources) == 0 { // the normaliser has not seen its like; its fields may say
+		sources = d.view.Sources()
+	}
 	d.set.Engine.Match(d.view, sources, func(m sigma.Match) {
 		d.stats.Matches.Add(1)
 		emit(Match{
-			Rule: m.Rule.ID, Rules: d.set.Hash, Alerts: m.Alerts, Event: e.ID, At: e.Time, Received: e.Received, Tenant: e.Tenant,
+			Rule: m.Rule.ID, Rules: d.set.Hash, Alerts: m.Alerts && !d.set.muted[m.Rule.ID], Event: e.ID, At: e.Time, Received: e.Received, Tenant: e.Tenant,
 			Source: e.Source, Provenance: e.Provenance, Simulated: e.Simulated, Device: e.Device, Type: e.Type, Fields: m.Fields(),
 		})
 	})

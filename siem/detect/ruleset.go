@@ -9,24 +9,31 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/siem/alert"
 	"github.com/interlock-security/interlock/siem/normalise"
 	"github.com/interlock-security/interlock/siem/rules"
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/taxonomy"
 )
 
-// Ruleset is a compiled set of rule files. It does not change.
+// Ruleset is a compiled set of rule files, tuned. It does not change.
 type Ruleset struct {
-	// Hash names the set: the same files give the same hash.
+	// Hash names the set: the same files and the same tuning give the same hash.
 	Hash   string
 	Files  []rules.File
+	Tuning Tuning
 	Engine *sigma.Engine
+	// Rules are all of them, those out of force too, in the order of the files.
+	Rules []*sigma.Rule
+	// Strangers are the ids and names that the tuning speaks of and no rule has:
+	// what an upgrade took away.
+	Strangers []string
 
-	corrs map[string]*sigma.Correlation
 	byID  map[string]*sigma.Rule
+	muted map[string]bool // by id: raises no alert of its own
 }
 
 // captured is what every match carries, for grouping alerts.
@@ -34,55 +41,60 @@ var captured = []string{"sensor", "point"}
 
 // NewRuleset reads and compiles rule files. The error names file, line and
 // column of the first thing that is wrong.
-func NewRuleset(files []rules.File) (*Ruleset, error) {
+func NewRuleset(files []rules.File) (*Ruleset, error) { return NewTuned(files, Tuning{}) }
+
+// NewTuned is [NewRuleset] with a site's tuning.
+func NewTuned(files []rules.File, t Tuning) (*Ruleset, error) {
+	body, err := encodeFiles(files, t)
+	if err != nil {
+		return nil, err
+	}
+	return compile(body, files, t)
+}
+
+// compile makes the set of files and tuning whose encoding body is.
+func compile(body []byte, files []rules.File, t Tuning) (*Ruleset, error) {
+	t = t.normal()
 	var all []*sigma.Rule
-	for _, f := range files {
+	for _, f := range slices.Concat(files, t.Exclusions) {
 		rs, err := sigma.Parse(f.Name, []byte(f.Text))
 		if err != nil {
 			return nil, fmt.Errorf("detect.NewRuleset: %w", err)
 		}
 		all = append(all, rs...)
 	}
-	engine, err := sigma.Compile(all, sigma.Options{Aliases: normalise.Aliases, Capture: captured})
+	kept, muted := t.apply(all)
+	engine, err := sigma.Compile(kept, sigma.Options{Aliases: normalise.Aliases, Capture: captured, Routes: taxonomy.Routes(), LooseFilters: true})
 	if err != nil {
 		return nil, fmt.Errorf("detect.NewRuleset: %w", err)
 	}
-	body, err := encodeFiles(files)
-	if err != nil {
-		return nil, err
-	}
 	sum := sha256.Sum256(body)
-	r := &Ruleset{Hash: hex.EncodeToString(sum[:]), Files: files, Engine: engine, corrs: make(map[string]*sigma.Correlation), byID: make(map[string]*sigma.Rule)}
-	for _, rule := range all {
+	r := &Ruleset{
+		Hash: hex.EncodeToString(sum[:]), Files: files, Tuning: t, Engine: engine, Rules: all, Strangers: strangers(all, t),
+		byID: make(map[string]*sigma.Rule, len(kept)), muted: muted,
+	}
+	for _, rule := range kept {
 		r.byID[rule.ID] = rule
-		if rule.Correlation != nil {
-			r.corrs[windowName(rule.Correlation)] = rule.Correlation
-		}
 	}
 	return r, nil
 }
 
-// windowName names what a correlation's windows are of. A rule that groups or
-// counts by something else from now on begins with new windows; one whose
-// threshold or timespan changes goes on with those it has.
-func windowName(c *sigma.Correlation) string {
-	shape := strings.Join(append([]string{string(c.Kind), c.Field}, c.GroupBy...), "\x00")
-	sum := sha256.Sum256([]byte(shape))
-	return c.Rule.ID + "/" + hex.EncodeToString(sum[:4])
-}
+// Rule returns a rule that is in force, nil where there is none of that id.
+func (r *Ruleset) Rule(id string) *sigma.Rule { return r.byID[id] }
 
 // ruleFiles is the record that carries a rule set. On its way it is compressed:
 // a few thousand rules would otherwise not fit into one frame.
 type ruleFiles struct {
 	V     int          `json:"v"` // 1
 	Files []rules.File `json:"files"`
+	Tuning
 }
 
 // maxRuleFiles bounds a rule set, in bytes of JSON.
 const maxRuleFiles = 64 << 20
 
-func encodeFiles(files []rules.File) ([]byte, error) {
-	b, err := json.Marshal(ruleFiles{1, files})
+func encodeFiles(files []rules.File, t Tuning) ([]byte, error) {
+	b, err := json.Marshal(ruleFiles{1, files, t.normal()})
 	if err == nil && len(b) > maxRuleFiles {
 		return nil, core.E(core.KindTooLarge, "detect.encodeFiles", fmt.Sprintf("the rules have %d bytes, at most %d are allowed", len(b), maxRuleFiles))
 	}
@@ -91,7 +103,7 @@ func encodeFiles(files []rules.File) ([]byte, error) {
 
 // packed is the set as a record and as a row.
 func (r *Ruleset) packed() ([]byte, error) {
-	b, err := encodeFiles(r.Files)
+	b, err := encodeFiles(r.Files, r.Tuning)
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +114,10 @@ func (r *Ruleset) packed() ([]byte, error) {
 	return out.Bytes(), core.Wrap(core.KindInternal, "detect.packed", err)
 }
 
-// decodeFiles reads a packed rule set.
-func decodeFiles(packed []byte) (*Ruleset, error) {
-	const op = "detect.decodeFiles"
+// unpack reads a packed rule set. One that the library has compiled already is
+// not compiled again.
+func (l *Library) unpack(packed []byte) (*Ruleset, error) {
+	const op = "detect.unpack"
 	z, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		return nil, core.Wrap(core.KindDamaged, op, err)
@@ -117,7 +130,15 @@ func decodeFiles(packed []byte) (*Ruleset, error) {
 	if err := json.Unmarshal(b, &r); err != nil || r.V != 1 {
 		return nil, core.E(core.KindDamaged, op, "the record holds no rule set of version 1")
 	}
-	return NewRuleset(r.Files)
+	sum := sha256.Sum256(b)
+	if set := l.find(hex.EncodeToString(sum[:])); set != nil {
+		return set, nil
+	}
+	set, err := compile(b, r.Files, r.Tuning)
+	if err == nil {
+		l.Keep(set)
+	}
+	return set, err
 }
 
 // severities maps Sigma's levels to the one scale.
@@ -134,6 +155,16 @@ func ruleOf(r *sigma.Rule) alert.Rule {
 	}
 	return alert.Rule{
 		Name: name, ID: r.ID, Title: r.Title, Author: r.Author, License: r.License,
-		Tags: r.Tags, References: r.References, FalsePos: r.FalsePos,
+		Link: linkOf(r), Level: string(r.Level), Tags: r.Tags, References: r.References, FalsePos: r.FalsePos,
 	}
+}
+
+// linkOf is where a rule can be read. The Detection Rule License asks for it on
+// every message that is based on a match; a rule that states none is named by its
+// id.
+func linkOf(r *sigma.Rule) string {
+	if r.Link != "" {
+		return r.Link
+	}
+	return "urn:uuid:" + r.ID
 }

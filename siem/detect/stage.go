@@ -3,14 +3,13 @@ package detect
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/platform/journal"
 	"github.com/interlock-security/interlock/platform/store"
-	"github.com/interlock-security/interlock/siem/alert"
 	"github.com/interlock-security/interlock/siem/normalise"
-	"github.com/interlock-security/interlock/siem/rules"
 )
 
 // Publisher puts records on a topic within a transaction; journal.Topic does.
@@ -26,6 +25,16 @@ type Config struct {
 	Partitions int32
 	Normaliser *normalise.Normaliser
 	Stats      *Stats
+	// Library keeps compiled sets; nil for none.
+	Library *Library
+	// Memory bounds what the windows of correlations cost, in bytes; 0 is the
+	// default of [correlate.Memory].
+	Memory int64
+	// Lost is told, in the transaction of the correlate stage, what correlations
+	// had to give up; nil tells nobody but the statistics.
+	Lost func(ctx context.Context, tx *store.Tx, l Loss) error
+	// Log hears where the rules in force could not be used; nil for nobody.
+	Log *slog.Logger
 }
 
 // Stage is the detect stage of one partition: raw in, matches out.
@@ -43,19 +52,29 @@ type detectStage struct {
 
 // restore makes the stage what its last commit left.
 func (s *detectStage) restore(ctx context.Context, tx *store.Tx) error {
-	set, err := setInForce(ctx, tx, s.part, s.Initial)
+	set, err := s.setInForce(ctx, tx, s.part)
 	if err == nil {
 		s.detector = NewDetector(set, s.Normaliser, s.Stats)
 	}
 	return err
 }
 
-func setInForce(ctx context.Context, tx *store.Tx, part int32, initial *Ruleset) (*Ruleset, error) {
+func (c *Config) setInForce(ctx context.Context, tx *store.Tx, part int32) (*Ruleset, error) {
 	hash, err := inForce(ctx, tx, part)
-	if err != nil || hash == "" || hash == initial.Hash {
-		return initial, err
+	if err != nil || hash == "" || hash == c.Initial.Hash {
+		return c.Initial, err
 	}
-	return loadRuleset(ctx, tx, hash)
+	set, err := loadRuleset(ctx, tx, c.Library, hash)
+	if core.KindOf(err) != core.KindInvalid {
+		return set, err
+	}
+	// Rules that an older version took and this one does not would hold up
+	// detection for ever: those that came with this version hold until the
+	// journal says otherwise, which is a moment away.
+	if c.Log != nil {
+		c.Log.Error("the rules in force are not taken by this version; its own hold until others are announced", slog.Any("err", err))
+	}
+	return c.Initial, nil
 }
 
 func (s *detectStage) handle(ctx context.Context, tx *store.Tx, f journal.Frame) error {
@@ -91,7 +110,7 @@ func (s *detectStage) judge(ctx context.Context, tx *store.Tx, f journal.Frame) 
 // change puts another rule set in force, from this record on.
 func (s *detectStage) change(ctx context.Context, tx *store.Tx, f journal.Frame) error {
 	for _, b := range f.Records {
-		set, err := decodeFiles(b)
+		set, err := s.Library.unpack(b)
 		if err != nil {
 			return fmt.Errorf("rules at offset %d: %w", f.Offset, err)
 		}
@@ -121,119 +140,21 @@ func (s *detectStage) publish(ctx context.Context, tx *store.Tx, tenant core.Ten
 	return nil
 }
 
-// Correlate is the correlate stage: matches in, alerts out. It has one owner:
-// give the stage a lease.
-func Correlate(c Config, matches journal.Reader, alerts *alert.Store) journal.Stage {
-	s := &correlateStage{Config: c, alerts: alerts}
-	return journal.Stage{Name: "correlate", From: matches, Handle: s.handle, Restore: s.restore}
-}
-
-type correlateStage struct {
-	Config
-	alerts     *alert.Store
-	correlator *Correlator
-}
-
-func (s *correlateStage) restore(ctx context.Context, tx *store.Tx) error {
-	set, err := setInForce(ctx, tx, correlatePart, s.Initial)
-	if err == nil {
-		s.correlator = NewCorrelator(set)
-	}
-	return err
-}
-
-func (s *correlateStage) handle(ctx context.Context, tx *store.Tx, f journal.Frame) error {
-	if s.correlator == nil {
-		if err := s.restore(ctx, tx); err != nil {
-			return err
-		}
-	}
-	ws := newRowWindows(tx)
-	for i, b := range f.Records {
-		r, err := decodeRecord(b)
-		if err == nil {
-			err = s.take(ctx, tx, ws, r, f)
-		}
-		if err != nil {
-			return fmt.Errorf("matches, offset %d, record %d: %w", f.Offset, i, err)
-		}
-	}
-	return ws.flush(ctx)
-}
-
-func (s *correlateStage) take(ctx context.Context, tx *store.Tx, ws *rowWindows, r record, f journal.Frame) error {
-	switch r.Kind {
-	case recordMatch:
-		if r.Match.Tenant != f.Tenant {
-			return core.E(core.KindDamaged, "detect.Correlate", fmt.Sprintf("a match of tenant %s in a frame of %s", r.Match.Tenant, f.Tenant))
-		}
-		raises, err := s.correlator.Match(ctx, ws, *r.Match, r.Match.Received)
-		if err != nil {
-			return err
-		}
-		return s.raise(ctx, tx, raises)
-	case recordWatermark:
-		return s.advance(ctx, tx, ws, r)
-	case recordRules:
-		return s.change(ctx, tx, r.Rules)
-	}
-	return core.E(core.KindDamaged, "detect.Correlate", fmt.Sprintf("record of unknown kind %q", r.Kind))
-}
-
-func (s *correlateStage) advance(ctx context.Context, tx *store.Tx, ws *rowWindows, r record) error {
-	low, all, err := moveWatermark(ctx, tx, r.Partition, s.Partitions, r.At)
-	if err != nil || !all {
-		return err
-	}
-	raises, err := s.correlator.Advance(ctx, ws, low, low)
-	if err != nil {
-		return err
-	}
-	return s.raise(ctx, tx, raises)
-}
-
-// change follows the detect stages. Each partition announces the set once; only
-// the first changes anything.
-func (s *correlateStage) change(ctx context.Context, tx *store.Tx, hash string) error {
-	if s.correlator.set.Hash == hash {
-		return enforce(ctx, tx, correlatePart, hash)
-	}
-	set, err := loadRuleset(ctx, tx, hash)
-	if err != nil {
-		return err
-	}
-	s.correlator = NewCorrelator(set)
-	return enforce(ctx, tx, correlatePart, hash)
-}
-
-func (s *correlateStage) raise(ctx context.Context, tx *store.Tx, raises []alert.Raise) error {
-	for _, r := range raises {
-		if _, err := s.alerts.Raise(ctx, tx, r); err != nil {
-			return fmt.Errorf("rule %s: %w", r.Rule.Name, err)
-		}
-	}
-	return nil
-}
-
 // Appender is the raw journal as far as [Announce] writes it.
 type Appender interface {
 	Append(ctx context.Context, frames ...journal.Frame) ([]journal.Appended, error)
 }
 
-// Announce compiles rule files and, where a partition has another set in force,
-// puts them into the journal: from that record on they are the rules. Files
-// that do not compile are refused and change nothing.
-func Announce(ctx context.Context, raw Appender, state *store.DB, partitions int32, files []rules.File, now time.Time) (*Ruleset, error) {
-	set, err := NewRuleset(files)
-	if err != nil {
-		return nil, err
-	}
+// Announce puts a set of rules into the journal where a partition has another one
+// in force: from that record on they are the rules. It reports whether any had.
+func Announce(ctx context.Context, raw Appender, state *store.DB, partitions int32, set *Ruleset, now time.Time) (bool, error) {
 	body, err := set.packed()
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	var frames []journal.Frame
 	err = state.View(ctx, func(tx *store.Tx) error {
+		frames = frames[:0]
 		for p := range partitions {
 			hash, err := inForce(ctx, tx, p)
 			if err != nil {
@@ -246,10 +167,10 @@ func Announce(ctx context.Context, raw Appender, state *store.DB, partitions int
 		return nil
 	})
 	if err != nil || len(frames) == 0 {
-		return set, err
+		return false, err
 	}
 	if _, err := raw.Append(ctx, frames...); err != nil {
-		return nil, fmt.Errorf("detect.Announce: %w", err)
+		return false, fmt.Errorf("detect.Announce: %w", err)
 	}
-	return set, nil
+	return true, nil
 }

@@ -338,7 +338,11 @@ func TestAChangeOfRulesIsARecord(t *testing.T) {
 		}
 		r := &raw{}
 		announce := func() {
-			if _, err := detect.Announce(context.Background(), r, db, 1, files, sec(0)); err != nil {
+			set, err := detect.NewRuleset(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := detect.Announce(context.Background(), r, db, 1, set, sec(0)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -365,12 +369,9 @@ func TestAChangeOfRulesIsARecord(t *testing.T) {
 	})
 }
 
-func TestRulesThatDoNotCompileNeverReachTheJournal(t *testing.T) {
-	each(t, func(t *testing.T, db *store.DB) {
-		r := &raw{}
-		_, err := detect.Announce(context.Background(), r, db, 1, []rules.File{{Name: "x.yml", Text: "level: urgent\ntitle: T\n"}}, sec(0))
-		if err == nil || !strings.Contains(err.Error(), "x.yml:1:") || core.KindOf(err) != core.KindInvalid || len(r.frames) != 0 {
-			t.Errorf("%v, %d frames", err, len(r.frames))
-		}
-	})
+func TestRulesThatDoNotCompileAreNoSet(t *testing.T) {
+	_, err := detect.NewRuleset([]rules.File{{Name: "x.yml", Text: "title: T\nfoo: 1\n"}})
+	if err == nil || !strings.Contains(err.Error(), "x.yml:1:1") || core.KindOf(err) != core.KindInvalid {
+		t.Errorf("%v", err)
+	}
 }

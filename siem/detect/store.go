@@ -4,15 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"embed"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/platform/store"
-	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/correlate"
 )
 
 //go:embed sqlite/*.sql postgres/*.sql
@@ -58,12 +58,15 @@ func inForce(ctx context.Context, tx *store.Tx, part int32) (string, error) {
 	return hash, err
 }
 
-func loadRuleset(ctx context.Context, tx *store.Tx, hash string) (*Ruleset, error) {
+func loadRuleset(ctx context.Context, tx *store.Tx, l *Library, hash string) (*Ruleset, error) {
+	if set := l.find(hash); set != nil {
+		return set, nil
+	}
 	var body []byte
 	if err := tx.QueryRow(ctx, `SELECT body FROM siem_rulesets WHERE hash = $1`, hash).Scan(&body); err != nil {
 		return nil, fmt.Errorf("detect: rule set %.12s: %w", hash, err)
 	}
-	set, err := decodeFiles(body)
+	set, err := l.unpack(body)
 	if err == nil && set.Hash != hash {
 		return nil, core.E(core.KindDamaged, "detect.loadRuleset", fmt.Sprintf("rule set %.12s is not what its hash says", hash))
 	}
@@ -86,106 +89,68 @@ func moveWatermark(ctx context.Context, tx *store.Tx, part, partitions int32, at
 	return store.FromMicros(low), count >= partitions, nil
 }
 
-// rowWindows keeps windows as rows. Within one transaction each row is read
-// once and written once, by flush.
-type rowWindows struct {
-	tx   *store.Tx
-	held map[WindowKey]*heldWindow
-}
-
-type heldWindow struct {
-	w     sigma.Window
-	due   int64
-	dirty bool
-}
-
-func newRowWindows(tx *store.Tx) *rowWindows {
-	return &rowWindows{tx, make(map[WindowKey]*heldWindow)}
-}
-
-// Get implements [Windows].
-func (r *rowWindows) Get(ctx context.Context, k WindowKey) (sigma.Window, error) {
-	if h, ok := r.held[k]; ok {
-		return sigma.Window{Entries: slices.Clone(h.w.Entries), Lost: h.w.Lost}, nil
-	}
-	var body []byte
-	err := r.tx.QueryRow(ctx, `SELECT body FROM siem_windows WHERE tenant = $1 AND rule = $2 AND grp = $3 AND simulated = $4`,
-		k.Tenant, k.Rule, []byte(k.Group), bit(k.Simulated)).Scan(&body)
-	var w sigma.Window
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-	case err != nil:
-		return w, fmt.Errorf("detect: window of %s: %w", k.Rule, err)
-	default:
-		if err := json.Unmarshal(body, &w); err != nil {
-			return w, core.Wrap(core.KindDamaged, "detect: window of "+k.Rule, err)
-		}
-	}
-	r.held[k] = &heldWindow{w: w}
-	return sigma.Window{Entries: slices.Clone(w.Entries), Lost: w.Lost}, nil
-}
-
-// Put implements [Windows].
-func (r *rowWindows) Put(_ context.Context, k WindowKey, w sigma.Window, due int64) error {
-	r.held[k] = &heldWindow{w, due, true}
-	return nil
-}
-
-// Due implements [Windows].
-func (r *rowWindows) Due(ctx context.Context, before int64, limit int) ([]WindowKey, error) {
-	if err := r.flush(ctx); err != nil {
-		return nil, err
-	}
-	rows, err := r.tx.Query(ctx, `SELECT tenant, rule, grp, simulated FROM siem_windows WHERE due < $1 ORDER BY tenant, rule, grp, simulated LIMIT $2`, before, limit)
+// restoreWindows gives a state what the rows remember. Rows of a correlation that
+// is gone, or that groups or counts by something else now, go.
+func restoreWindows(ctx context.Context, tx *store.Tx, set *Ruleset, state *correlate.State) error {
+	shapes := shapesOf(set)
+	rows, err := tx.Query(ctx, `SELECT tenant, rule, grp, simulated, body FROM siem_windows ORDER BY tenant, rule, grp, simulated`)
 	if err != nil {
-		return nil, fmt.Errorf("detect: windows that are due: %w", err)
+		return fmt.Errorf("detect: windows: %w", err)
 	}
 	defer rows.Close()
-	var out []WindowKey
+	gone := make(map[string]bool)
 	for rows.Next() {
-		var k WindowKey
-		var grp []byte
+		var tenant core.TenantID
+		var k correlate.Key
+		var grp, body []byte
 		var simulated int64
-		if err := rows.Scan(&k.Tenant, &k.Rule, &grp, &simulated); err != nil {
-			return nil, fmt.Errorf("detect: windows that are due: %w", err)
+		if err := rows.Scan(&tenant, &k.Rule, &grp, &simulated, &body); err != nil {
+			return fmt.Errorf("detect: windows: %w", err)
 		}
-		k.Group, k.Simulated = string(grp), simulated == 1
-		out = append(out, k)
-	}
-	return out, rows.Err()
-}
-
-// flush writes what changed, in an order that is the same each time.
-func (r *rowWindows) flush(ctx context.Context) error {
-	keys := make([]WindowKey, 0, len(r.held))
-	for k, h := range r.held {
-		if h.dirty {
-			keys = append(keys, k)
+		if !shapes[k.Rule] {
+			gone[k.Rule] = true
+			continue
 		}
-	}
-	slices.SortFunc(keys, WindowKey.compare)
-	for _, k := range keys {
-		if err := r.write(ctx, k, r.held[k]); err != nil {
+		k.Scope, k.Group = scopeOf(tenant, simulated == 1), string(grp)
+		if err := state.Restore(k, body); err != nil {
 			return fmt.Errorf("detect: window of %s: %w", k.Rule, err)
 		}
-		r.held[k].dirty = false
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("detect: windows: %w", err)
+	}
+	for _, shape := range slices.Sorted(maps.Keys(gone)) {
+		if _, err := tx.Exec(ctx, `DELETE FROM siem_windows WHERE rule = $1`, shape); err != nil {
+			return fmt.Errorf("detect: windows of %s: %w", shape, err)
+		}
 	}
 	return nil
 }
 
-func (r *rowWindows) write(ctx context.Context, k WindowKey, h *heldWindow) error {
-	if len(h.w.Entries) == 0 {
-		_, err := r.tx.Exec(ctx, `DELETE FROM siem_windows WHERE tenant = $1 AND rule = $2 AND grp = $3 AND simulated = $4`, k.Tenant, k.Rule, []byte(k.Group), bit(k.Simulated))
+// saveWindows writes the groups that changed.
+func saveWindows(ctx context.Context, tx *store.Tx, state *correlate.State) error {
+	put := func(k correlate.Key, body []byte, due int64) error {
+		tenant, simulated, err := scopeParts(k.Scope)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO siem_windows (tenant, rule, grp, simulated, due, body) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (tenant, rule, grp, simulated) DO UPDATE SET due = excluded.due, body = excluded.body`,
+			tenant, k.Rule, []byte(k.Group), bit(simulated), due, body)
 		return err
 	}
-	body, err := json.Marshal(h.w)
-	if err != nil {
+	drop := func(k correlate.Key) error {
+		tenant, simulated, err := scopeParts(k.Scope)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM siem_windows WHERE tenant = $1 AND rule = $2 AND grp = $3 AND simulated = $4`, tenant, k.Rule, []byte(k.Group), bit(simulated))
 		return err
 	}
-	_, err = r.tx.Exec(ctx, `INSERT INTO siem_windows (tenant, rule, grp, simulated, due, body) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (tenant, rule, grp, simulated) DO UPDATE SET due = excluded.due, body = excluded.body`,
-		k.Tenant, k.Rule, []byte(k.Group), bit(k.Simulated), h.due, body)
-	return err
+	if err := state.Changes(put, drop); err != nil {
+		return fmt.Errorf("detect: windows: %w", err)
+	}
+	return nil
 }
 
 func bit(b bool) int64 {

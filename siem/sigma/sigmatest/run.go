@@ -16,6 +16,7 @@ import (
 	"github.com/interlock-security/interlock/siem/detect"
 	"github.com/interlock-security/interlock/siem/normalise"
 	"github.com/interlock-security/interlock/siem/rules"
+	"github.com/interlock-security/interlock/siem/sigma/correlate"
 )
 
 // Failure is an expectation that did not hold.
@@ -174,11 +175,10 @@ func (r *runner) eval(s *step) error {
 func (r *runner) judge(events []core.Event, end time.Time) ([]alert.Alert, error) {
 	var stats detect.Stats
 	d := detect.NewDetector(r.set, normalise.New(), &stats)
-	c := detect.NewCorrelator(r.set)
-	ws := detect.NewMemoryWindows()
+	c := detect.NewCorrelator(r.set, correlate.Config{})
 	folded := newFold()
 	advance := func(to time.Time) error {
-		raises, err := c.Advance(r.ctx, ws, to, to)
+		raises, err := c.Advance(to, to)
 		folded.take(raises)
 		return err
 	}
@@ -188,7 +188,7 @@ func (r *runner) judge(events []core.Event, end time.Time) ([]alert.Alert, error
 		}
 		var failed error
 		d.Judge(&events[i], func(m detect.Match) {
-			raises, err := c.Match(r.ctx, ws, m, events[i].Received)
+			raises, err := c.Match(m, events[i].Received)
 			folded.take(raises)
 			if err != nil {
 				failed = err

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/interlock-security/interlock/audit"
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/platform/store"
+	"github.com/interlock-security/interlock/siem/detect"
+	"github.com/interlock-security/interlock/siem/detect/tuning"
+	"github.com/interlock-security/interlock/siem/normalise"
+	"github.com/interlock-security/interlock/siem/rules"
+)
+
+// ruleFiles are the shipped rules, and all that are in force: the shipped ones
+// with the site's own, which can take the place of shipped ones.
+func ruleFiles(dir string) (shipped, files []rules.File, replaced []string, err error) {
+	shipped, err = rules.Shipped()
+	if err != nil || dir == "" {
+		return shipped, shipped, nil, err
+	}
+	own, err := rules.Load(os.DirFS(dir), ".")
+	if err == nil {
+		files, replaced, err = detect.Overlay(shipped, own)
+	}
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("rules in %s: %w", dir, err)
+	}
+	return shipped, files, replaced, nil
+}
+
+// openDetection compiles the rules and opens what the site made of them.
+func (s *Server) openDetection(f *flow) error {
+	shipped, files, replaced, err := ruleFiles(s.Config.Rules)
+	if err != nil {
+		return err
+	}
+	for _, name := range replaced {
+		s.warn(fmt.Sprintf("the shipped rule %s is replaced by the one in %s", name, s.Config.Rules))
+	}
+	library := new(detect.Library)
+	set, err := library.Compile(files, detect.Tuning{})
+	if err != nil {
+		return err
+	}
+	f.detect = detect.Config{
+		Initial: set, Partitions: 1, Normaliser: normalise.New(), Stats: new(detect.Stats), Library: library, Lost: s.windowsLost, Log: s.log,
+	}
+	f.Tuning = tuning.New(tuning.Parts{
+		State: s.base.state, Journal: s.base.frames, Log: s.Audit, Facts: audit.Put, Guard: s.Guard, Clock: s.clock, Warn: s.log, Tenant: s.Config.Tenant,
+		Shipped: shipped, Files: files, Library: library, Notice: s.rulesNotice,
+	})
+	return nil
+}
+
+// startDetection brings the rules into force, as far as the audit log vouches for
+// what was made of them, and keeps them so.
+func (s *Server) startDetection(ctx context.Context) {
+	first, cancel := context.WithTimeout(ctx, firstLook)
+	defer cancel()
+	if err := s.flow.Tuning.Load(first); err != nil {
+		s.log.Warn("the rules in force stay until the audit log has been read", slog.Any("err", err))
+	}
+	s.background(ctx, "rules", func(ctx context.Context) error {
+		defer s.flow.Tuning.Close()
+		return s.flow.Tuning.Run(ctx)
+	})
+}
+
+// rulesNotice makes an event of something about the rules.
+func (s *Server) rulesNotice(ctx context.Context, tx *store.Tx, n tuning.Notice) error {
+	return s.Registry.Raise(ctx, tx, fleet.Notice{Tenant: s.Config.Tenant, Kind: n.Kind, Severity: n.Severity, Fields: n.Fields})
+}
+
+// alarmWindowsLost is the event of a correlation that could not remember all that
+// it should have.
+const alarmWindowsLost = "correlation_lost"
+
+func (s *Server) windowsLost(ctx context.Context, tx *store.Tx, l detect.Loss) error {
+	return s.Registry.Raise(ctx, tx, fleet.Notice{
+		Tenant: s.Config.Tenant, Kind: alarmWindowsLost, Severity: core.SeverityMedium,
+		Fields: map[string]any{"rule": l.Rule.ID, "name": l.Rule.Name, "title": l.Rule.Title, "groups": l.Groups, "events": l.Events, "cut": l.Cut},
+	})
+}
+
+// inForce are the rules that events are judged by, as far as they have been
+// announced.
+func (f *flow) inForce() *detect.Ruleset {
+	if set := f.Tuning.InForce(); set != nil {
+		return set
+	}
+	return f.detect.Initial
+}

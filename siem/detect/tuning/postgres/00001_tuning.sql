@@ -1,0 +1,24 @@
+-- +goose Up
+-- What was changed about single rules, by the rule's or the filter's id: a cache
+-- of the audit log, and what makes a change and its entry durable together.
+CREATE TABLE siem_tuning (
+  tenant   TEXT    NOT NULL,
+  object   TEXT    NOT NULL,
+  revision BIGINT NOT NULL,
+  claim    BYTEA   NOT NULL,
+  warned   BIGINT NOT NULL, -- until when it lasts, as people were told before its end; 0 for not yet
+  PRIMARY KEY (tenant, object)
+);
+
+-- What back-tests showed, by the hash of it: only what was shown comes into force.
+CREATE TABLE siem_trials (
+  tenant TEXT    NOT NULL,
+  hash   TEXT    NOT NULL,
+  made   BIGINT NOT NULL,
+  body   BYTEA   NOT NULL,
+  PRIMARY KEY (tenant, hash)
+);
+
+-- +goose Down
+DROP TABLE siem_trials;
+DROP TABLE siem_tuning;
