@@ -1,0 +1,269 @@
+package coverage
+
+import (
+	"cmp"
+	"hash/maphash"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/interlock-security/interlock/siem/sigma"
+)
+
+// Limits on what is remembered, so that no sender makes it grow without bound.
+// What goes beyond is counted in [Seen.Beyond].
+const (
+	maxSources = 1024
+	maxFields  = 4096 // of one source
+	maxTotal   = 65536
+	maxShapes  = 16384
+	maxName    = 256
+)
+
+// Seen is what events were really like: which logsources came, and which fields
+// they had. It is safe for use by several goroutines, but one that reads many
+// events keeps a Seen of its own and merges it.
+type Seen struct {
+	mu      sync.Mutex
+	sources map[sigma.Logsource]*seenSource
+	total   int
+	shapes  map[uint64]*shape
+	seed    maphash.Seed
+	counts  Counts
+	walk    walker
+}
+
+// Counts are what of the events was seen.
+type Counts struct {
+	Events uint64 `json:"events"`
+	// Unrouted are events of which nothing said what they are; no rule is asked
+	// about them where logsources are asked for.
+	Unrouted uint64 `json:"unrouted"`
+	// Unread are records that are no event.
+	Unread uint64 `json:"unread"`
+	// Beyond are events that had a logsource or a field that was not remembered
+	// because there are too many.
+	Beyond      uint64    `json:"beyond"`
+	First, Last time.Time `json:"-"`
+}
+
+type seenSource struct {
+	events      uint64
+	first, last time.Time
+	fields      map[string]uint64
+}
+
+// shape is one set of names: most events have those of one that came before, and
+// cost no more than their hash.
+type shape struct {
+	sources []*seenSource
+	fields  []string
+	events  uint64
+}
+
+// NewSeen makes an empty record.
+func NewSeen() *Seen {
+	return &Seen{sources: make(map[sigma.Logsource]*seenSource), shapes: make(map[uint64]*shape), seed: maphash.MakeSeed()}
+}
+
+// Add notes an event: when it was, what it is of, its own fields (a JSON object),
+// and the names of what was found of it besides.
+func (s *Seen) Add(at time.Time, sources []sigma.Logsource, object []byte, found []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.walk.read(object) {
+		s.counts.Unread++
+		return
+	}
+	for _, name := range found {
+		s.walk.name(name)
+	}
+	s.counts.Events++
+	stretch(&s.counts.First, &s.counts.Last, at)
+	if len(sources) == 0 {
+		s.counts.Unrouted++
+		return
+	}
+	sh := s.shapeOf(sources)
+	if sh == nil {
+		s.counts.Beyond++
+		return
+	}
+	sh.events++
+	for _, src := range sh.sources {
+		src.events++
+		stretch(&src.first, &src.last, at)
+	}
+}
+
+// Unread notes a record that is no event.
+func (s *Seen) Unread() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.Unread++
+}
+
+func stretch(first, last *time.Time, at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	if first.IsZero() || at.Before(*first) {
+		*first = at
+	}
+	if at.After(*last) {
+		*last = at
+	}
+}
+
+// shapeOf finds the shape of the event that was walked, or remembers it.
+func (s *Seen) shapeOf(sources []sigma.Logsource) *shape {
+	var h maphash.Hash
+	h.SetSeed(s.seed)
+	for _, src := range sources {
+		for _, part := range [...]string{src.Product, src.Category, src.Service} {
+			_, _ = h.WriteString(part)
+			_ = h.WriteByte(0)
+		}
+	}
+	for i := range s.walk.ends {
+		_, _ = h.Write(s.walk.at(i))
+		_ = h.WriteByte(1)
+	}
+	key := h.Sum64()
+	if sh, ok := s.shapes[key]; ok {
+		return sh
+	}
+	if len(s.shapes) >= maxShapes {
+		s.fold()
+	}
+	sh := s.remember(sources)
+	if sh != nil {
+		s.shapes[key] = sh
+	}
+	return sh
+}
+
+// fold counts what the shapes have seen and forgets them.
+func (s *Seen) fold() {
+	for _, sh := range s.shapes {
+		for _, src := range sh.sources {
+			for _, f := range sh.fields {
+				src.fields[f] += sh.events
+			}
+		}
+	}
+	clear(s.shapes)
+}
+
+// remember makes room for the sources and names of the event that was walked;
+// nil where there is none left.
+func (s *Seen) remember(sources []sigma.Logsource) *shape {
+	sh := &shape{}
+	for _, l := range sources {
+		src := s.sources[l]
+		if src == nil {
+			if len(s.sources) >= maxSources {
+				return nil
+			}
+			src = &seenSource{fields: make(map[string]uint64)}
+			s.sources[l] = src
+		}
+		if !slices.Contains(sh.sources, src) {
+			sh.sources = append(sh.sources, src)
+		}
+	}
+	for i := range s.walk.ends {
+		name := s.walk.at(i)
+		if len(name) > maxName {
+			continue
+		}
+		sh.fields = append(sh.fields, string(name))
+	}
+	slices.Sort(sh.fields)
+	sh.fields = slices.Compact(sh.fields)
+	for _, src := range sh.sources {
+		for _, f := range sh.fields {
+			if _, ok := src.fields[f]; ok {
+				continue
+			}
+			if len(src.fields) >= maxFields || s.total >= maxTotal {
+				return nil
+			}
+			src.fields[f] = 0
+			s.total++
+		}
+	}
+	return sh
+}
+
+// Merge adds what other has seen. Other is not to be used any more.
+func (s *Seen) Merge(other *Seen) {
+	other.fold()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fold()
+	s.counts.Events += other.counts.Events
+	s.counts.Unrouted += other.counts.Unrouted
+	s.counts.Unread += other.counts.Unread
+	s.counts.Beyond += other.counts.Beyond
+	stretch(&s.counts.First, &s.counts.Last, other.counts.First)
+	stretch(&s.counts.First, &s.counts.Last, other.counts.Last)
+	for l, from := range other.sources {
+		to := s.sources[l]
+		if to == nil {
+			if len(s.sources) >= maxSources {
+				s.counts.Beyond += from.events
+				continue
+			}
+			to = &seenSource{fields: make(map[string]uint64, len(from.fields))}
+			s.sources[l] = to
+		}
+		to.events += from.events
+		stretch(&to.first, &to.last, from.first)
+		stretch(&to.first, &to.last, from.last)
+		for f, n := range from.fields {
+			if _, ok := to.fields[f]; !ok {
+				if len(to.fields) >= maxFields || s.total >= maxTotal {
+					continue
+				}
+				s.total++
+			}
+			to.fields[f] += n
+		}
+	}
+}
+
+// Source is a logsource that events were of.
+type Source struct {
+	Logsource string    `json:"logsource"`
+	Events    uint64    `json:"events"`
+	First     time.Time `json:"first,omitzero"`
+	Last      time.Time `json:"last,omitzero"`
+	// Fields are the names that its events had, and in how many.
+	Fields map[string]uint64 `json:"fields,omitempty"`
+
+	src sigma.Logsource
+}
+
+// Counts returns what was counted.
+func (s *Seen) Counts() Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts
+}
+
+// Sources lists what was seen, the most frequent first.
+func (s *Seen) Sources() []Source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fold()
+	out := make([]Source, 0, len(s.sources))
+	for l, src := range s.sources {
+		out = append(out, Source{l.String(), src.events, src.first, src.last, maps.Clone(src.fields), l})
+	}
+	slices.SortFunc(out, func(a, b Source) int {
+		return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Logsource, b.Logsource))
+	})
+	return out
+}
