@@ -227,9 +227,17 @@ func distanceText(r explain.Verdict) string {
 		}
 	}
 	if len(r.Stopped) > 0 {
-		text = strings.TrimPrefix(text+", and it is stopped by "+oneLineOf(r.Stopped[0].Selection), ", and it is ")
+		text = strings.TrimPrefix(text+", and it is stopped by "+stopper(r.Stopped[0]), ", and it is ")
 	}
 	return text + ":"
+}
+
+// stopper names what stopped a rule: its own filter, or one that stands beside it.
+func stopper(a explain.Answer) string {
+	if a.Filter != "" {
+		return fmt.Sprintf("the filter %q", oneLineOf(clip(a.Filter)))
+	}
+	return oneLineOf(a.Selection)
 }
 
 // items tells what the rule asks and, below, what the event has, each value

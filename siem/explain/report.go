@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,9 +69,11 @@ type Verdict struct {
 // Answer is one line of a rule and what the event has to say to it.
 type Answer struct {
 	Selection string `json:"selection"`
-	Item      string `json:"item,omitempty"` // as the rule writes it
-	Line      int    `json:"line,omitempty"`
-	Field     string `json:"field,omitempty"`
+	// Filter is the Sigma filter, or exclusion, that the item is from.
+	Filter string `json:"filter,omitempty"`
+	Item   string `json:"item,omitempty"` // as the rule writes it
+	Line   int    `json:"line,omitempty"`
+	Field  string `json:"field,omitempty"`
 	// Says is the item in words.
 	Says string `json:"says"`
 	// Values are those of the rule that hold, or that are missing.
@@ -233,7 +236,7 @@ func (r *Verdict) changes(x sigma.Explanation) {
 		}
 		// The rest of a filter that holds belongs to why it does.
 		x.Condition.Questions(func(q *sigma.Question, wanted bool) {
-			if q == c.Question || !wanted && q.Holds && q.Selection == c.Question.Selection && !slices.Contains(told, q) {
+			if q == c.Question || !wanted && q.Holds && q.Selection == c.Question.Selection && q.Filter == c.Question.Filter && !slices.Contains(told, q) {
 				told = append(told, q)
 				r.Stopped = append(r.Stopped, foundOf(q))
 			}
@@ -260,7 +263,7 @@ func passed(f *sigma.Finding, negated bool, out *[]string) {
 
 func itemOf(q *sigma.Question, which func(sigma.Wanted) bool) Answer {
 	it := Answer{
-		Selection: q.Selection, Item: q.Key, Line: q.Line, Field: q.Field, Says: q.String(), Wanted: len(q.Values), All: q.All,
+		Selection: q.Selection, Filter: q.Filter, Item: q.Key, Line: q.Line, Field: q.Field, Says: q.String(), Wanted: len(q.Values), All: q.All,
 		Have: q.Have, Null: q.Null,
 	}
 	if it.Have == nil {
@@ -297,6 +300,10 @@ func partOf(f *sigma.Finding) *Branch {
 			continue
 		}
 		p.Parts = append(p.Parts, part)
+	}
+	if only := p.Parts; len(only) == 1 && p.Join != string(sigma.JoinNot) {
+		only[0].Name, only[0].Filter = cmp.Or(p.Name, only[0].Name), cmp.Or(p.Filter, only[0].Filter)
+		return only[0]
 	}
 	return p
 }

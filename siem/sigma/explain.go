@@ -84,7 +84,10 @@ type Question struct {
 	// Selection is the search identifier that the item stands in, Key the item
 	// as the rule writes it ("" for keywords), and Pos where.
 	Selection string
-	Key       string
+	// Filter is the title of the Sigma filter that the item is from, "" for one
+	// of the rule's own.
+	Filter string
+	Key    string
 	Pos
 	// Field is the part of the key before the modifiers.
 	Field string

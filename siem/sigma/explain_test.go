@@ -208,6 +208,19 @@ func TestExplainSaysWhy(t *testing.T) {
 			[]string{`fired 0`, `holds selection: CommandLine contains the base64 of the UTF-16 of "IEX" = ["powershell -e SQBFAFgA"]`},
 		},
 		{
+			"of a placeholder its values", `
+  selection:
+    User|expand: '%admins%'
+    Image|endswith: '\cmd.exe'
+  condition: selection`,
+			`{"User":"ben","Image":"c:\\cmd.exe"}`,
+			[]string{
+				`fired 0`,
+				`holds selection: User is any of "anna", "ben" = ["ben"]`,
+				`holds selection: Image ends with "\cmd.exe" = ["c:\\cmd.exe"]`,
+			},
+		},
+		{
 			"dashes and case", `
   selection:
     CommandLine|contains|windash: ' -enc'
@@ -277,6 +290,44 @@ func TestExplainSaysWhy(t *testing.T) {
 				t.Errorf("got:\n%s\nwant:\n%s", a, b)
 			}
 		})
+	}
+}
+
+// TestExplainNamesTheFilterBeside a rule: an exclusion is what stopped it.
+func TestExplainNamesTheFilterBeside(t *testing.T) {
+	rules, err := sigma.Parse("x.yml", []byte(ruleHead+`  selection:
+    Image|endswith: '\cmd.exe'
+  condition: selection
+---
+title: Backup host
+id: 5c1a6f0e-0a52-4d0b-9a1c-8d1f0a6a2d98
+logsource: {product: windows}
+filter:
+  rules: [5c1a6f0e-0a52-4d0b-9a1c-8d1f0a6a2d99]
+  selection:
+    Computer: backup-1
+  condition: not selection
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // compiling again names it no second time
+		engine, err := sigma.Compile(rules, sigma.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		view := engine.NewView()
+		view.Reset()
+		if err := view.Load([]byte(`{"Image":"C:\\cmd.exe","Computer":"backup-1"}`)); err != nil {
+			t.Fatal(err)
+		}
+		x := engine.Explain(view, []sigma.Logsource{rules[0].Logsource}, sigma.ExplainOptions{})[0]
+		if !x.Stopped() || x.Verdict != sigma.Near || x.Change[0].Question.Filter != "Backup host" || x.Change[0].Question.String() != `Computer is "backup-1"` {
+			t.Errorf("%s, %+v", x.Verdict, x.Change)
+		}
+		if f := x.Condition.Parts[1]; f.Filter != "Backup host" || f.Holds {
+			t.Errorf("%+v", f)
+		}
 	}
 }
 

@@ -20,12 +20,15 @@ type told struct {
 
 func (x *explainer) tree(r *Rule, e *expr) *told {
 	t := &told{x: x, rule: r, made: make(map[*expr]*Finding), ids: make(map[string]int)}
-	t.root = t.finding(e, "")
+	t.root = t.finding(e, place{})
 	return t
 }
 
-// finding lays out e, which stands in a selection or ("") outside of any.
-func (t *told) finding(e *expr, selection string) *Finding {
+// place is where in a rule something stands.
+type place struct{ selection, filter string }
+
+// finding lays out e.
+func (t *told) finding(e *expr, in place) *Finding {
 	if f, ok := t.made[e]; ok {
 		t.shared = true
 		return f
@@ -36,9 +39,9 @@ func (t *told) finding(e *expr, selection string) *Finding {
 	for l := e.label; l != nil; l = l.under {
 		switch l.kind {
 		case labelFilter:
-			f.Filter = l.text
+			f.Filter, in.filter = l.text, l.text
 		case labelSelection:
-			f.Name, selection = l.text, l.text
+			f.Name, in.selection = l.text, l.text
 		case labelItem:
 			item = l
 		case labelValue:
@@ -46,19 +49,19 @@ func (t *told) finding(e *expr, selection string) *Finding {
 		}
 	}
 	if item != nil || value || e.op == opLeaf || e.op != opNot && allValues(e.kids) {
-		f.Join, f.Question = JoinAsk, t.question(e, item, selection)
+		f.Join, f.Question = JoinAsk, t.question(e, item, in)
 		f.Holds = f.Question.Holds
 	} else {
-		t.join(f, e, selection)
+		t.join(f, e, in)
 	}
 	t.made[e] = f
 	return f
 }
 
-func (t *told) join(f *Finding, e *expr, selection string) {
+func (t *told) join(f *Finding, e *expr, in place) {
 	f.Join = [...]Join{opAnd: JoinAll, opOr: JoinAny, opNot: JoinNot}[e.op]
 	for _, k := range e.kids {
-		f.Parts = append(f.Parts, t.finding(k, selection))
+		f.Parts = append(f.Parts, t.finding(k, in))
 	}
 	holds := func(p *Finding) bool { return p.Holds }
 	switch f.Join {
@@ -89,8 +92,8 @@ func allValues(kids []*expr) bool {
 }
 
 // question is an item: e is one value or joins several.
-func (t *told) question(e *expr, item *label, selection string) *Question {
-	q := &Question{Selection: selection}
+func (t *told) question(e *expr, item *label, in place) *Question {
+	q := &Question{Selection: in.selection, Filter: in.filter}
 	if item != nil {
 		q.Key, q.Pos = item.text, item.at
 	}

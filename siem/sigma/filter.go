@@ -155,6 +155,8 @@ func (r *Rule) apply(rules []*Rule, out map[*Rule]*expr, o Options) error {
 	if err != nil {
 		return err
 	}
+	own := *e // the condition itself stays what every set of rules starts from
+	e = own.named(labelFilter, r.Title, r.Pos)
 	for _, t := range targets {
 		out[t] = &expr{op: opAnd, kids: []*expr{out[t], e}}
 	}
