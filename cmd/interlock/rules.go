@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -10,117 +9,19 @@ import (
 	"strings"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/siem/detect"
 	"github.com/interlock-security/interlock/siem/rules"
 	"github.com/interlock-security/interlock/siem/sigma"
 	"github.com/interlock-security/interlock/siem/sigma/sigmatest"
 )
 
 type rulesCmd struct {
-	Check   rulesCheckCmd   `cmd:"" help:"Read and compile rules as the server would; every error names path, line and column."`
+	Check   rulesCheckCmd   `cmd:"" help:"Read and compile rules as the server would; every problem names path, line and column."`
 	Test    rulesTestCmd    `cmd:"" help:"Run rule tests (*.test): load events, expect alerts."`
 	Explain rulesExplainCmd `cmd:"" help:"Say of an event which rules fire, which nearly do, and why."`
 }
 
 // maxRuleFiles bounds how many files of a folder are read.
 const maxRuleFiles = 100_000
-
-type rulesCheckCmd struct {
-	Path string `arg:"" help:"A rule file, or a folder with rules (*.yml, *.yaml)." type:"existingpath"`
-}
-
-// Help implements kong's long help.
-func (rulesCheckCmd) Help() string {
-	return `The rules are compiled together with the shipped ones, as the server does it; one with the id or name of a shipped rule
-takes its place. A feature of Sigma that is not supported is an error with its place; nothing is skipped.
-
-Exit code 0 when the server would take them, 1 when not.
-
-Example:
-  interlock rules check /etc/interlock/rules`
-}
-
-// ruleFault is an error in a rule file.
-type ruleFault struct {
-	File   string `json:"file"`
-	Line   int    `json:"line"`
-	Column int    `json:"column"`
-	Error  string `json:"error"`
-}
-
-// ruleCheck is what a check found.
-type ruleCheck struct {
-	Files  int         `json:"files"`
-	Rules  int         `json:"rules"`
-	Faults []ruleFault `json:"faults"`
-	// Replaces names the shipped rules that these take the place of.
-	Replaces []string `json:"replaces,omitempty"`
-}
-
-// Run checks each file by itself, then all together.
-func (c *rulesCheckCmd) Run(e *env) error {
-	files, err := ruleFiles(c.Path)
-	if err != nil {
-		return err
-	}
-	check := ruleCheck{Files: len(files), Faults: []ruleFault{}}
-	for _, f := range files {
-		found, err := sigma.Parse(f.Name, []byte(f.Text))
-		check.Rules += len(found)
-		if err := check.fault(err); err != nil {
-			return err
-		}
-	}
-	if len(check.Faults) == 0 {
-		if err := check.compile(files); err != nil {
-			return err
-		}
-	}
-	if err := e.show(check, func(w io.Writer) { tellRuleCheck(w, check) }); err != nil {
-		return err
-	}
-	if len(check.Faults) > 0 {
-		return errFindings
-	}
-	return nil
-}
-
-// compile puts the rules beside the shipped ones, as the server does.
-func (r *ruleCheck) compile(own []rules.File) error {
-	shipped, err := rules.Shipped()
-	if err != nil {
-		return core.Wrap(core.KindInternal, "rules check", err)
-	}
-	files, replaced, err := detect.Overlay(shipped, own)
-	if err != nil {
-		return err
-	}
-	r.Replaces = replaced
-	_, err = detect.NewRuleset(files)
-	return r.fault(err)
-}
-
-// fault notes an error of a rule and returns any other.
-func (r *ruleCheck) fault(err error) error {
-	var at *sigma.Error
-	if !errors.As(err, &at) {
-		return err
-	}
-	r.Faults = append(r.Faults, ruleFault{at.File, at.Line, at.Col, at.Msg})
-	return nil
-}
-
-func tellRuleCheck(w io.Writer, check ruleCheck) {
-	for _, f := range check.Faults {
-		_, _ = fmt.Fprintln(w, printable(fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, f.Error)))
-	}
-	for _, name := range check.Replaces {
-		_, _ = fmt.Fprintf(w, "replaces the shipped rule %s\n", printable(name))
-	}
-	if len(check.Faults) == 0 {
-		_, _ = fmt.Fprintf(w, "%d rules in %d files: ok\n", check.Rules, check.Files)
-	}
-}
 
 // ruleFiles reads a rule file, or those below a folder, named as the user
 // reaches them.
