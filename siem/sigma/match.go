@@ -13,17 +13,23 @@ import (
 // sources and holds for the event in v, in the order in which the rules were
 // compiled.
 func (e *Engine) Match(v *View, sources []Logsource, emit func(Match)) {
+	v.gather(sources)
+	for _, i := range v.rules {
+		if v.eval(e.conds[i]) {
+			emit(Match{e.rules[i], e.alerts[i], e, v, i})
+		}
+	}
+}
+
+// gather lays the event out for its sources and notes the rules that are worth
+// asking, in order.
+func (v *View) gather(sources []Logsource) {
 	p := v.program(sources)
 	v.nextTurn()
 	v.lay(p)
 	v.words(p)
 	v.take(p.always)
 	slices.Sort(v.rules)
-	for _, i := range v.rules {
-		if v.eval(e.conds[i]) {
-			emit(Match{e.rules[i], e.alerts[i], e, v, i})
-		}
-	}
 }
 
 // take notes rules that are worth asking.
