@@ -170,8 +170,11 @@ func TestReferenceAgreesOnRealEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	every, n, asked, hits := 67, 0, 0, 0
-	if long() {
+	switch {
+	case long():
 		every = 1
+	case raced:
+		every = 501
 	}
 	for sc := lines(zr); sc.Scan(); n++ {
 		if n%every == 0 {
@@ -180,7 +183,7 @@ func TestReferenceAgreesOnRealEvents(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d events, %d rules: %d matches", asked, n, len(d.rules), hits)
-	if asked < 140 || hits == 0 {
+	if !raced && asked < 140 || hits == 0 {
 		t.Errorf("only %d events with %d matches", asked, hits)
 	}
 }

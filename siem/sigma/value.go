@@ -207,6 +207,9 @@ func (m *modifiers) encoded(v *node) ([][]tok, error) {
 	for _, enc := range m.encode {
 		var next []string
 		for _, s := range values {
+			if enc == "base64offset" && len(s) < 2 {
+				return nil, bad(v.at, "%q is too short for `base64offset`: nothing of it stays the same wherever it begins; write two letters or more", v.text)
+			}
 			next = append(next, encodeText(enc, s)...)
 		}
 		values = next

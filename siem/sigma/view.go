@@ -16,6 +16,9 @@ const Reserved = "interlock."
 // so that one huge event does not stay in memory for good.
 const keepBytes = 256 << 10
 
+// largeBytes is the size from which an event is forgotten thoroughly.
+const largeBytes = 16 << 10
+
 // form is what has been worked out of one value.
 type form struct {
 	epoch  uint32
@@ -91,12 +94,28 @@ func (v *View) Reset() {
 		clear(v.forms[:cap(v.forms)])
 		v.epoch = 1
 	}
+	if v.large() {
+		clear(v.scan.Values[:cap(v.scan.Values)])
+		clear(v.forms[:cap(v.forms)])
+		clear(v.objects)
+	}
 	v.scan.Values, v.vals, v.objects = v.scan.Values[:0], nil, v.objects[:0]
 	v.buf = v.buf[:0]
 	if cap(v.buf) > keepBytes {
 		v.buf = nil
 	}
 	v.router.reset()
+}
+
+// large reports whether the event is one that the lists, which are overwritten
+// from the front alone, must not hold on to: each of their places could keep
+// another one.
+func (v *View) large() bool {
+	n := len(v.buf)
+	for _, object := range v.objects {
+		n += len(object)
+	}
+	return n > largeBytes
 }
 
 // nextTurn forgets what slots and answers were for other rules.

@@ -17,6 +17,8 @@ type Event struct {
 	byPath map[string][]*value
 	// named holds every name that stands in the event, whatever its value is.
 	named map[string]bool
+	// vouched holds what the receiver says.
+	vouched map[string][]*value
 }
 
 // value is a scalar and where it stands.
@@ -25,8 +27,6 @@ type value struct {
 	text   string
 	folded string
 	null   bool
-	// vouched: the receiver says so, not the event.
-	vouched bool
 }
 
 // reserved begins the names that no event can claim for itself.
@@ -37,23 +37,16 @@ func Read(object []byte) (*Event, error) {
 	if !json.Valid(object) || bytes.TrimSpace(object)[0] != '{' {
 		return nil, errors.New("no JSON object")
 	}
-	e := &Event{byPath: make(map[string][]*value), named: make(map[string]bool)}
+	e := &Event{byPath: make(map[string][]*value), named: make(map[string]bool), vouched: make(map[string][]*value)}
 	dec := json.NewDecoder(bytes.NewReader(object))
 	dec.UseNumber()
 	return e, e.read(dec, nil)
 }
 
-// Vouch gives a field a value of the receiver's: what the event itself says in
-// that field is no longer heard.
+// Vouch gives a field one more value of the receiver's: what the event itself
+// says in that field, by this name or another, is no longer heard.
 func (e *Event) Vouch(field, text string) {
-	own := make([]*value, 0, 1)
-	for _, v := range e.byPath[field] {
-		if v.vouched {
-			own = append(own, v)
-		}
-	}
-	e.byPath[field] = append(own, &value{path: field, text: text, folded: fold(text), vouched: true})
-	e.named[field] = true
+	e.vouched[field] = append(e.vouched[field], &value{path: field, text: text, folded: fold(text)})
 }
 
 // read takes the next value of dec, which stands at path.
@@ -102,15 +95,20 @@ func (e *Event) add(v *value, path []string) {
 	}
 }
 
-// at lists the values but null of the first-named or any other of the paths.
+// at lists the values but null of any of the paths: the receiver's if it vouches
+// for one of them, else the event's.
 func (e *Event) at(paths []string) []*value {
-	var out []*value
+	var own, out []*value
 	for _, p := range paths {
+		own = append(own, e.vouched[p]...)
 		for _, v := range e.byPath[p] {
 			if !v.null {
 				out = append(out, v)
 			}
 		}
+	}
+	if len(own) > 0 {
+		return own
 	}
 	return out
 }
@@ -131,7 +129,7 @@ func (e *Event) everywhere() []*value {
 // empty or null".
 func (e *Event) has(paths []string) bool {
 	for _, p := range paths {
-		if e.named[p] {
+		if e.named[p] || len(e.vouched[p]) > 0 {
 			return true
 		}
 	}
