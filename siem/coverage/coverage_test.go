@@ -95,13 +95,19 @@ func TestReport(t *testing.T) {
 	r.Object(at.Add(time.Hour), []byte(`{"winlog":{"channel":"Security","event_id":4624,"event_data":{"TargetUserName":"x"}}}`))
 	r.Object(at, []byte(`{"strange":1}`))
 	r.Object(at, []byte(`not an event`))
-	rep := coverage.New(engine(t, rules), r.Seen, coverage.Options{Disabled: func(id string) bool { return strings.HasSuffix(id, "5") }})
+	e := engine(t, rules)
+	off := slices.DeleteFunc(slices.Clone(e.Rules()), func(r *sigma.Rule) bool { return r.Title != "off" })
+	gone, err := sigma.Parse("gone.yml", []byte(strings.NewReplacer("query", "gone", "0001", "0009").Replace(strings.SplitN(rules, "---", 2)[0])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep := coverage.New(e, r.Seen, coverage.Options{Off: append(off, gone...)})
 	var got []string
 	for _, x := range rep.Rules {
 		got = append(got, fmt.Sprint(x.Title, "=", x.State, x.Lacks))
 	}
 	want := []string{
-		"both=no rule[query]", "chain=can fire[]", "many=can fire[]", "query=no logsource[]", "grandparent=no field[GrandParentImage]",
+		"both=no rule[query]", "chain=can fire[]", "many=can fire[]", "gone=disabled[]", "query=no logsource[]", "grandparent=no field[GrandParentImage]",
 		"off=disabled[]", "placeholder=no placeholder values[%admins%]", "process=can fire[]",
 	}
 	if !slices.Equal(got, want) {
@@ -110,7 +116,7 @@ func TestReport(t *testing.T) {
 	if rep.Counts.Events != 3 || rep.Counts.Unrouted != 1 || rep.Counts.Unread != 1 || !rep.To.Equal(at.Add(time.Hour)) {
 		t.Errorf("%+v to %v", rep.Counts, rep.To)
 	}
-	if rep.Totals.All != 8 || rep.Totals.Of[coverage.CanFire] != 3 {
+	if rep.Totals.All != 9 || rep.Totals.Of[coverage.CanFire] != 3 {
 		t.Errorf("%+v", rep.Totals)
 	}
 	if len(rep.Sources) != 1 || rep.Sources[0].Rules != 1 || rep.Sources[0].How[0] != "Sysmon event 22" {
@@ -136,6 +142,25 @@ detection: {s: {status: Failure, user.name: root, interlock.source: x}, conditio
 `), r.Seen, coverage.Options{})
 	if rep.Rules[0].State != coverage.CanFire {
 		t.Errorf("%+v", rep.Rules[0])
+	}
+}
+
+func TestLinesOfLogs(t *testing.T) {
+	r := reader(t)
+	for _, line := range []string{
+		"Nov  1 02:03:04 web sshd[7]: Failed password for root from 192.0.2.1 port 22 ssh2",
+		`type=EXECVE msg=audit(1364481363.243:24287): argc=1 a0="id"`,
+		"something else",
+	} {
+		r.Line(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), line, time.UTC)
+	}
+	var got []string
+	for _, s := range r.Seen.Sources() {
+		got = append(got, s.Logsource)
+	}
+	want := []string{"linux/-/auditd", "linux/-/auth", "linux/-/sshd", "linux/-/syslog", "linux/process_creation/auditd"}
+	if !slices.Equal(got, want) || r.Seen.Counts().Unrouted != 1 {
+		t.Errorf("%q %+v", got, r.Seen.Counts())
 	}
 }
 

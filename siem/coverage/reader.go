@@ -1,6 +1,7 @@
 package coverage
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -15,11 +16,10 @@ import (
 type Reader struct {
 	Seen *Seen
 
-	view    *sigma.View
-	norm    *normalise.Normaliser
-	found   []string
-	sources []sigma.Logsource
-	set     func(field, text string)
+	view  *sigma.View
+	norm  *normalise.Normaliser
+	found []string
+	set   func(field, text string)
 }
 
 // NewReader makes a reader for a Seen.
@@ -47,8 +47,10 @@ func (r *Reader) Event(e *core.Event) {
 		r.Seen.Unread()
 		return
 	}
-	r.sources = append(append(r.sources[:0], sources...), r.view.Sources()...)
-	r.Seen.Add(e.Received, r.sources, e.Fields, r.found)
+	if len(sources) == 0 {
+		sources = r.view.Sources()
+	}
+	r.Seen.Add(e.Received, sources, e.Fields, r.found)
 }
 
 // Object notes an event of a file: a JSON object as its source wrote it.
@@ -59,4 +61,25 @@ func (r *Reader) Object(at time.Time, object []byte) {
 		return
 	}
 	r.Seen.Add(at, r.view.Sources(), object, nil)
+}
+
+// Line notes a line of a log: what a syslog daemon or auditd wrote. Others have
+// no program and are of no logsource.
+func (r *Reader) Line(at time.Time, text string, loc *time.Location) {
+	l := struct {
+		Program string `json:"program,omitempty"`
+		PID     string `json:"pid,omitempty"`
+		Message string `json:"message"`
+	}{Message: text}
+	if h, ok := normalise.ParseLine(text, at, loc); ok {
+		at, l.Program, l.PID, l.Message = h.Time, h.Program, h.PID, h.Message
+	} else if a, ok := normalise.ParseAudit(text); ok {
+		at = a.Time
+	}
+	fields, err := json.Marshal(l)
+	if err != nil {
+		r.Seen.Unread()
+		return
+	}
+	r.Event(&core.Event{Source: "file", Received: at, Fields: fields})
 }

@@ -83,8 +83,9 @@ type Report struct {
 
 // Options of [New].
 type Options struct {
-	// Disabled reports whether people switched a rule off.
-	Disabled func(id string) bool
+	// Off are rules that people switched off, whether or not the engine still
+	// has them because correlations count them.
+	Off []*sigma.Rule
 	// Aliases are those that the engine was compiled with.
 	Aliases func(src sigma.Logsource, field string) []string
 	// Placeholders are those that the engine was compiled with.
@@ -103,12 +104,25 @@ func New(e *sigma.Engine, seen *Seen, o Options) *Report {
 		r.Rules = append(r.Rules, j.detection(i, rule))
 	}
 	r.correlations(e, j)
+	r.switchOff(o.Off)
 	slices.SortStableFunc(r.Rules, func(a, b Rule) int {
 		return cmp.Or(cmp.Compare(a.Logsource, b.Logsource), cmp.Compare(a.Title, b.Title), cmp.Compare(a.ID, b.ID))
 	})
 	r.count()
 	r.missing()
 	return r
+}
+
+// switchOff marks the rules that raise no alert because people said so.
+func (r *Report) switchOff(off []*sigma.Rule) {
+	for _, rule := range off {
+		i := slices.IndexFunc(r.Rules, func(x Rule) bool { return x.ID == rule.ID })
+		if i < 0 {
+			i = len(r.Rules)
+			r.Rules = append(r.Rules, describe(rule))
+		}
+		r.Rules[i].State, r.Rules[i].Lacks = Disabled, nil
+	}
 }
 
 // judge asks rules one after the other and keeps what it found of logsources.
@@ -151,10 +165,6 @@ func (j *judge) detection(i int, rule *sigma.Rule) Rule {
 	out := describe(rule)
 	v := j.view(rule.Logsource)
 	out.Events = v.events
-	if j.o.Disabled != nil && j.o.Disabled(rule.ID) {
-		out.State = Disabled
-		return out
-	}
 	if can, _ := j.engine.Needs(i, func(string) bool { return true }); !can {
 		out.State, out.Lacks = j.unfilled(rule)
 		return out
@@ -223,13 +233,9 @@ func (j *judge) correlation(c *sigma.Correlation, e *sigma.Engine, can map[strin
 			lacks = append(lacks, ref.Name)
 		}
 	}
-	switch {
-	case j.o.Disabled != nil && j.o.Disabled(c.Rule.ID):
-		out.State = Disabled
-	case !reachable(c, able):
+	out.State = CanFire
+	if !reachable(c, able) {
 		out.State, out.Lacks = NoRule, lacks
-	default:
-		out.State = CanFire
 	}
 	return out, true
 }
