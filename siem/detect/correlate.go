@@ -48,6 +48,13 @@ func (s *correlateStage) use(ctx context.Context, tx *store.Tx, set *Ruleset) er
 	if err := restoreWindows(ctx, tx, set, c.State); err != nil {
 		return err
 	}
+	low, all, err := lowWatermark(ctx, tx, s.Partitions)
+	if err != nil {
+		return err
+	}
+	if all {
+		c.State.Resume(low)
+	}
 	s.correlator = c
 	return nil
 }

@@ -96,16 +96,21 @@ func (r *Replayer) tick(f journal.Frame) error {
 	if f.Received.After(r.marks[f.Partition]) {
 		r.marks[f.Partition] = f.Received
 	}
-	if len(r.marks) < len(r.detectors) {
+	low, all := r.low()
+	if !all {
 		return nil
 	}
-	low := f.Received
+	return r.raise(r.corr.Advance(low, low))
+}
+
+// low is how far every partition has come; false while one has not spoken.
+func (r *Replayer) low() (low time.Time, all bool) {
 	for _, at := range r.marks {
-		if at.Before(low) {
+		if low.IsZero() || at.Before(low) {
 			low = at
 		}
 	}
-	return r.raise(r.corr.Advance(low, low))
+	return low, len(r.marks) >= len(r.detectors)
 }
 
 func (r *Replayer) change(f journal.Frame) error {
@@ -150,6 +155,9 @@ func (r *Replayer) carry(set *Ruleset) error {
 		if err := r.corr.State.Restore(k, r.rows[k]); err != nil {
 			return fmt.Errorf("detect: window of %s: %w", k.Rule, err)
 		}
+	}
+	if low, all := r.low(); all {
+		r.corr.State.Resume(low)
 	}
 	return nil
 }

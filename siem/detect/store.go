@@ -81,9 +81,13 @@ func moveWatermark(ctx context.Context, tx *store.Tx, part, partitions int32, at
 	if err != nil {
 		return time.Time{}, false, fmt.Errorf("detect: watermark: %w", err)
 	}
+	return lowWatermark(ctx, tx, partitions)
+}
+
+func lowWatermark(ctx context.Context, tx *store.Tx, partitions int32) (time.Time, bool, error) {
 	var count int32
 	var low int64
-	if err := tx.QueryRow(ctx, `SELECT COUNT(*), MIN(at) FROM siem_watermarks WHERE part < $1`, partitions).Scan(&count, &low); err != nil {
+	if err := tx.QueryRow(ctx, `SELECT COUNT(*), COALESCE(MIN(at), 0) FROM siem_watermarks WHERE part < $1`, partitions).Scan(&count, &low); err != nil {
 		return time.Time{}, false, fmt.Errorf("detect: watermark: %w", err)
 	}
 	return store.FromMicros(low), count >= partitions, nil

@@ -97,8 +97,8 @@ func (s *State) encode(g *group) []byte {
 }
 
 // Restore puts a group back. Give every group that was put and not dropped, in
-// any order, then call [State.Advance] with the last watermark: the state goes
-// on as if it had never been away. An error of kind [core.KindNotFound] says
+// any order, and the last watermark to [State.Resume]: the state goes on as if
+// it had never been away. An error of kind [core.KindNotFound] says
 // that no correlation has such groups any more, one of [core.KindDamaged] that
 // key or body are not what was put; both leave the state as it was.
 func (s *State) Restore(k Key, body []byte) error {

@@ -3,7 +3,7 @@
 // is pure state in memory: it does no input or output, looks at no clock, and
 // the same facts and watermarks in the same order give the same firings, byte
 // for byte. Whoever owns a [State] stores what changed ([State.Changes]) and
-// gives it back ([State.Restore]).
+// gives it back ([State.Restore], [State.Resume]).
 //
 //	state := correlate.New(engine, correlate.Config{})
 //	state.Take(fact, func(f correlate.Firing) { ... })     // one match

@@ -153,6 +153,7 @@ func (g *group) insert(e entry) int {
 
 // note keeps the counts.
 func (g *group) note(e *entry, n int) {
+	g.plan.events += n
 	if !e.authenticated() {
 		g.unauth += n
 	}
@@ -203,14 +204,14 @@ func (s *State) remove(g *group, drop func(i int, e *entry) bool) {
 // trim forgets what the watermark has passed, before something new is looked
 // at. A session is forgotten as a whole, and what waits for its window to close
 // is forgotten by that.
-func (s *State) trim(g *group) {
-	p := g.plan
-	if !p.rising || len(g.es) == 0 || g.minUntil >= s.watermark {
-		return
+func (s *State) trim(g *group) (changed bool) {
+	p, n := g.plan, len(g.es)
+	if !p.rising || n == 0 || g.minUntil >= s.watermark {
+		return false
 	}
 	if p.corr.Window != sigma.Session {
 		s.remove(g, func(_ int, e *entry) bool { return e.until < s.watermark })
-		return
+		return len(g.es) < n
 	}
 	es, end, over := g.es, 0, false
 	s.remove(g, func(i int, _ *entry) bool {
@@ -220,6 +221,7 @@ func (s *State) trim(g *group) {
 		}
 		return over
 	})
+	return len(g.es) < n
 }
 
 // makeRoom bounds a group. Of a value_count it gives up events whose value a

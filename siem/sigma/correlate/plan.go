@@ -44,6 +44,7 @@ type plan struct {
 	carry  []string
 	feeds  []feed // of the correlations above
 	alerts bool
+	events int // live
 	stats  CorrelationStats
 }
 

@@ -99,14 +99,14 @@ func (s *State) feed(f *feed, m *match, emit func(Firing)) {
 		return
 	}
 	g := s.group(f, m)
-	s.trim(g)
+	trimmed := s.trim(g)
 	ok, over := g.admit(&e)
 	if !ok {
 		s.texts.release(e.source, e.attempt)
 		if p.corr.Kind == sigma.ValueCount {
 			s.texts.release(uint32(e.val))
 		}
-		if len(g.es) == 0 {
+		if trimmed {
 			s.settle(g)
 		}
 		return
@@ -311,6 +311,13 @@ func (s *State) Advance(watermark time.Time, emit func(Firing)) {
 	s.fit()
 }
 
+// Resume says how far the watermark had come when the groups were written that
+// were given to [State.Restore]. It decides nothing: what was due then, the
+// state that wrote them has decided.
+func (s *State) Resume(watermark time.Time) {
+	s.watermark = max(s.watermark, watermark.UnixMicro())
+}
+
 // nextDue is the group that the watermark has passed first.
 func (s *State) nextDue() *group {
 	var next *group
@@ -421,10 +428,8 @@ func (s *State) pass(p *plan, f *Firing, m *match, episode string, emit func(Fir
 func (s *State) Stats() Stats {
 	out := s.stats
 	out.Bytes, out.Groups = s.bytes+s.texts.cost, len(s.groups)
-	for _, g := range s.groups {
-		out.Events += len(g.es)
-	}
 	for _, p := range s.plans {
+		out.Events += p.events
 		out.Correlations = append(out.Correlations, p.stats)
 	}
 	return out
