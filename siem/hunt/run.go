@@ -24,6 +24,7 @@ type hunt struct {
 	every []sigma.Logsource
 	feeds map[*sigma.Rule]bool
 	facts []fact
+	visit *visitor // nil where rules are asked
 }
 
 // run reads, matches and puts together. Files are read side by side, at most as

@@ -59,6 +59,12 @@ type worker struct {
 func (h *hunt) newWorker() *worker {
 	w := &worker{h: h, view: h.Engine.NewView(), origin: newOrigin(), norm: normalise.New()}
 	w.emit, w.setter = w.hit, w.view.Set
+	if h.visit != nil {
+		w.setter = func(field, text string) {
+			h.visit.vouched = append(h.visit.vouched, sigma.Field{Name: field, Value: text})
+			w.view.Set(field, text)
+		}
+	}
 	if h.Force != nil {
 		w.forced[0] = *h.Force
 	}
@@ -129,6 +135,9 @@ func (w *worker) fault(line int, why string) {
 
 // begin clears the view for the next event.
 func (w *worker) begin() {
+	if w.h.visit != nil {
+		w.h.visit.vouched = w.h.visit.vouched[:0]
+	}
 	w.view.Reset()
 	w.at, w.host, w.looked = time.Time{}, "", false
 }
@@ -202,6 +211,11 @@ func (w *worker) ask(event []byte, line int, sources []sigma.Logsource) {
 	w.event = event
 	if err := w.view.Load(event); err != nil {
 		w.fault(line, reason(err))
+		w.b.events++
+		return
+	}
+	if w.h.visit != nil {
+		w.h.visit.event(w, event, sources)
 		w.b.events++
 		return
 	}

@@ -1,0 +1,94 @@
+package hunt
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/siem/sigma"
+)
+
+// Event is one event as a hunt shows it to the rules. What it points to is
+// another event's once the function that was given it returns.
+type Event struct {
+	File   string
+	Number int // zero-based within the file
+	// View has the event laid out: JSON is what was loaded and Vouched what the
+	// normaliser set before.
+	View    *sigma.View
+	JSON    []byte
+	Vouched []sigma.Field
+	// Sources is what the event is of, nothing where nobody knows. Routed is set
+	// where only its own fields say so.
+	Sources []sigma.Logsource
+	Routed  bool
+}
+
+// Each calls fn with every event of the files, in their order, until it returns
+// false. No rule is asked. The result tells what was read and what could not be.
+func Each(ctx context.Context, c Config, fn func(Event) bool) (*Result, error) {
+	if c.Engine == nil || len(c.Paths) == 0 {
+		return nil, core.E(core.KindInvalid, "hunt.Each", "events come from at least one file, for some rules")
+	}
+	c = c.withDefaults()
+	c.Workers = 1 // one after the other
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	v := &visitor{fn: fn, stop: cancel}
+	h := &hunt{Config: c, res: &Result{}, visit: v}
+	h.run(ctx)
+	v.end()
+	h.res.Bytes = c.Progress.Read.Load()
+	return h.res, nil
+}
+
+// visitor hands events to a function. A hunt that is interrupted does not wait
+// for its worker, so what the worker still does must come to nothing.
+type visitor struct {
+	fn   func(Event) bool
+	stop context.CancelFunc
+
+	mu      sync.Mutex
+	ended   bool
+	last    *block
+	before  int // events of the file in blocks before the last
+	vouched []sigma.Field
+}
+
+func (v *visitor) end() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.ended = true
+}
+
+// event takes one that has been loaded into the worker's view.
+func (v *visitor) event(w *worker, object []byte, sources []sigma.Logsource) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.ended {
+		return
+	}
+	if w.b != v.last {
+		switch {
+		case v.last == nil || v.last.file != w.b.file:
+			v.before = 0
+		default:
+			v.before += v.last.events
+		}
+		v.last = w.b
+	}
+	e := Event{File: w.b.file.name, Number: v.before + w.b.events, View: w.view, JSON: object, Vouched: v.vouched, Routed: len(sources) == 0}
+	for _, src := range slices.Concat(sources, w.view.Sources()) {
+		if !slices.Contains(e.Sources, src) {
+			e.Sources = append(e.Sources, src)
+		}
+	}
+	if w.h.Force != nil {
+		e.Sources, e.Routed = w.forced[:], false
+	}
+	if !v.fn(e) {
+		v.ended = true
+		v.stop()
+	}
+}
