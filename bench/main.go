@@ -77,13 +77,13 @@ func run(ctx context.Context, out io.Writer, only string) ([]miss, error) {
 // figures lists everything that is measured, in the order of printing. A new
 // area adds a line here and a file beside it.
 func figures() []trial {
-	return []trial{
+	return append([]trial{
 		auditAppend64(), auditAppend1(),
 		journalSQLite(), journalPostgres(),
 		guard1000(),
 		batchVerify(),
 		detectSSHD(),
-	}
+	}, sigmaTrials()...)
 }
 
 // choose narrows the trials to those with a figure that only selects.
