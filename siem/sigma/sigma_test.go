@@ -311,17 +311,27 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(correlation + "  type: value_count\n  rules: [base]\n  group-by: [a]\n  timespan: 5s\n  condition: {gte: 3, field: u}\n"))
 	f.Add([]byte("title: |\n  x\nid: >-\n  y\n"))
 	f.Add([]byte("a: &x\n  <<: *x\n"))
+	f.Add([]byte(header + "  s:\n    a|expand|neq: '%x%y\\%'\n    b|hour|gte: 3\n    c|re|i: '(a{3}){2,}'\n    d|windash|base64offset|contains: ' -x'\n  condition: s | count(a) by b, c >= 5\n  timeframe: 5m\n"))
+	f.Add([]byte("action: global\ntitle: G\n---\n" + header + "  s: {a: x}\n  condition: s and not s\n---\naction: repeat\nlevel: high\n"))
+	f.Add([]byte("title: F\nlogsource: {product: linux}\nexpires: 2026-01-01\nfilter:\n  rules: any\n  s: {a|expand: '%x%'}\n  condition: not 1 of s*\n---\n" + header + "  s: {a: x}\n  condition: s\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		rules, err := sigma.Parse("f.yml", b)
-		if err != nil {
-			var se *sigma.Error
-			if !errors.As(err, &se) || se.Line < 1 || se.Col < 1 {
+		rules, problems := sigma.Check("f.yml", b)
+		for _, p := range problems {
+			if p.Line < 1 || p.Col < 1 || p.Msg == "" || p.File != "f.yml" {
+				t.Fatalf("a problem without a place: %+v", p)
+			}
+		}
+		if _, err := sigma.Parse("f.yml", b); err != nil {
+			if p, ok := sigma.ProblemOf(err); !ok || p.Line < 1 || p.Col < 1 {
 				t.Fatalf("an error without a place: %v", err)
 			}
 			return
 		}
-		e, err := sigma.Compile(rules, sigma.Options{})
+		e, err := sigma.Compile(rules, sigma.Options{Placeholders: map[string][]string{"x": {"v", "*"}}})
 		if err != nil {
+			if p, ok := sigma.ProblemOf(err); !ok || p.Line < 1 || p.Col < 1 {
+				t.Fatalf("an error without a place: %v", err)
+			}
 			return
 		}
 		v := e.NewView()
