@@ -54,6 +54,7 @@ var evasions = []struct{ name, item, event, want string }{
 	{"a rule in capitals", `a|contains: 'SKILL'`, `{"a":"\u017f\u212aill"}`, "yes"},
 	{"case in a wildcard pattern", `a: 'k?ll*S'`, `{"a":"\u212aill em\u017f"}`, "yes"},
 	{"case in a regular expression", `a|re|i: '^skill$'`, `{"a":"\u017f\u212aILL"}`, "yes"},
+	{"dotless i in a regular expression", `a|re: 'adm\x{131}n'`, `{"a":"adm\u0131n"}`, "yes"},
 	{"combining letters are others", `a: 'é'`, `{"a":"e\u0301"}`, "no"},
 	{"fullwidth letters are others", `a: evil`, `{"a":"ｅｖｉｌ"}`, "no"},
 	{"right-to-left mark", "a|contains: \"\\u202E\"", `{"a":"exe.\u202egpj"}`, "yes"},

@@ -195,6 +195,8 @@ var (
 		{`(?i)MiXed`, "mixeD"},
 		{`(?i:m)ix`, "Mix"},
 		{`strasse|stra\x{df}e`, "STRASSE"},
+		{`adm\x{131}n`, "adm\u0131n"}, {`[\x{131}x]yz`, "\u0131yz"}, {`\x{130}ab`, "\u0130ab"}, {`(?i)\x{131}cd`, "\u0131CD"}, {`ος`, "ος"}, {`(?i)ΟΣ`, "ος"}, {`(?i)ß.`, "ẞx"}, {`(?i)\x{345}\x{3b9}q`, "\u1fbe\u0399Q"},
+		{`\x{212a}b`, "\u212ab"}, {`(?i)\x{1e9b}`, "\u1e61"}, {`[^\x00-\x{7f}]{2}`, "éé"}, {`x\z`, "zx"}, {`(a?b?c?)+d`, "d"}, {`(?:(?:foo)+|bar)(?:x|y)?z`, "barz"}, {`f(o{2,3}|a{0})g`, "fg"}, {`((a|b)(c|d)(e|f)(g|h))i`, "adehi"}, {`\x{fffd}q`, "\ufffdq"}, {`.\x{10ffff}?end`, "xend"},
 	}
 	madeTexts = []string{"contains", "startswith", "endswith"}
 )

@@ -2,7 +2,6 @@ package sigma
 
 import (
 	"regexp/syntax"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/interlock-security/interlock/siem/sigma/internal/needle"
@@ -65,7 +64,7 @@ func requiredLiteral(runes []rune) texts {
 		if r == utf8.RuneError { // matches bytes that are no UTF-8, too
 			return texts{}
 		}
-		b = utf8.AppendRune(b, broadRune(unicode.ToLower(r)))
+		b = append(b, broad(string(r))...)
 	}
 	return texts{whole: []string{string(b)}}
 }
