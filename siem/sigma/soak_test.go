@@ -114,11 +114,11 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	run(0)
-	before := heap()
+	before := liveHeap()
 	for pass := range passes {
 		run(pass + 1)
 	}
-	after := heap()
+	after := liveHeap()
 	t.Logf("heap %d kB before, %d kB after %d events", before>>10, after>>10, passes*uint64(len(events)))
 	if after > before+(1<<20) {
 		t.Errorf("the heap grew from %d to %d kB", before>>10, after>>10)
@@ -127,7 +127,7 @@ func TestSoak(t *testing.T) {
 	runtime.KeepAlive(e)
 }
 
-func heap() uint64 {
+func liveHeap() uint64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
@@ -149,13 +149,13 @@ func TestAViewForgetsAHugeEvent(t *testing.T) {
 		asked(v, e, linux)
 	}
 	ask(small)
-	before := heap()
+	before := liveHeap()
 	ask([]byte(`{"a":"` + strings.Repeat(`\u0041B`, 10<<20/7) + `"}`))
 	for range 100 {
 		ask(small)
 	}
 	v.Reset()
-	if after := heap(); after > before+(1<<20) {
+	if after := liveHeap(); after > before+(1<<20) {
 		t.Errorf("%d kB before, %d kB after", before>>10, after>>10)
 	}
 	runtime.KeepAlive(v)
