@@ -220,7 +220,7 @@ detection: {s: {a: 3}, condition: s}
 func TestSigmaHQIsRight(t *testing.T) {
 	const most = 120 << 20
 	files := corpusFiles(t)
-	before := heap()
+	before := heapNow()
 	var rules []*sigma.Rule
 	warnings := 0
 	for _, f := range files {
@@ -243,7 +243,7 @@ func TestSigmaHQIsRight(t *testing.T) {
 	if len(rules) < 3754 || warnings > 3 {
 		t.Errorf("%d rules, %d warnings", len(rules), warnings)
 	}
-	kept := heap() - before
+	kept := heapNow() - before
 	t.Logf("%d rules keep %.1f MB", len(rules), float64(kept)/1e6)
 	if kept > most {
 		t.Errorf("%d rules keep %d bytes, at most %d are allowed", len(rules), kept, most)
@@ -251,7 +251,7 @@ func TestSigmaHQIsRight(t *testing.T) {
 	runtime.KeepAlive(engine)
 }
 
-func heap() int64 {
+func heapNow() int64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
