@@ -14,7 +14,7 @@
 // Nothing here looks at a clock. Windows lie in the events' own time; they are
 // forgotten, or decided where a condition must wait, when the lowest watermark
 // of all partitions has passed them. An event that arrives up to
-// [sigma.Lateness] after its fellows is still counted with them. A change of
+// [correlate.Lateness] after its fellows is still counted with them. A change of
 // rules is a record in the journal too. So the same journal gives the same
 // alerts, live or replayed; ids and all.
 //

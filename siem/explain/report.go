@@ -325,8 +325,8 @@ var operators = map[string]string{"gt": ">", "gte": "≥", "lt": "<", "lte": "�
 // saysCount reads "event_count ≥ 10 within 5m0s by src_ip".
 func saysCount(c *sigma.Correlation) string {
 	s := string(c.Kind)
-	if c.Field != "" {
-		s += " of " + c.Field
+	if len(c.Fields) > 0 {
+		s += " of " + strings.Join(c.Fields, ", ")
 	}
 	for _, b := range c.Bounds {
 		s += fmt.Sprintf(" %s %v", operators[b.Op], b.Value)

@@ -10,7 +10,7 @@ const maxChain = 8
 // any correlation above it asks for.
 func (c *compiler) correlate(corr *Correlation) error {
 	for _, ref := range corr.Refs {
-		r := c.e.named(ref.Name)
+		r := c.e.Named(ref.Name)
 		if r == nil {
 			return corr.refused(ref.at, "there is no rule %q among those loaded", ref.Name)
 		}
@@ -35,7 +35,7 @@ func (c *compiler) carry(corr *Correlation, ref Ref, r *Rule, names []string, de
 	}
 	if i := slices.Index(c.e.rules, r); i >= 0 {
 		for _, name := range names {
-			c.capture(i, corr.fieldIn(name, r))
+			c.capture(i, corr.In(name, r))
 		}
 		c.capture(i, FieldAttempt)
 		c.capture(i, FieldEcho)
@@ -43,13 +43,13 @@ func (c *compiler) carry(corr *Correlation, ref Ref, r *Rule, names []string, de
 	}
 	below := make([]string, len(names))
 	for i, name := range names {
-		below[i] = corr.fieldIn(name, r)
+		below[i] = corr.In(name, r)
 		if inner := r.Correlation; !inner.Rising() && !slices.Contains(inner.GroupBy, below[i]) {
 			return corr.refused(ref.at, "%q is decided when its window has closed, so it carries its group-by fields alone; group it by %q too", ref.Name, below[i])
 		}
 	}
 	for _, inner := range r.Correlation.Refs {
-		if next := c.e.named(inner.Name); next != nil { // its own correlate says so where there is none
+		if next := c.e.Named(inner.Name); next != nil { // its own correlate says so where there is none
 			if err := c.carry(r.Correlation, inner, next, below, depth+1); err != nil {
 				return err
 			}
@@ -58,8 +58,9 @@ func (c *compiler) carry(corr *Correlation, ref Ref, r *Rule, names []string, de
 	return nil
 }
 
-// named finds a detection or a correlation.
-func (e *Engine) named(name string) *Rule {
+// Named finds a detection or a correlation by its name or id; nil where there
+// is none.
+func (e *Engine) Named(name string) *Rule {
 	for _, r := range e.rules {
 		if r.Names(name) {
 			return r
@@ -83,17 +84,10 @@ func (c *Correlation) refused(at Pos, format string, args ...any) error {
 func (c *Correlation) knownAliases(e *Engine) error {
 	for alias, per := range c.Aliases {
 		for name := range per {
-			if !slices.ContainsFunc(c.Refs, func(r Ref) bool { return e.named(r.Name).Names(name) }) {
+			if !slices.ContainsFunc(c.Refs, func(r Ref) bool { return e.Named(r.Name).Names(name) }) {
 				return c.refused(c.aliasAt[alias], "alias %q speaks of the rule %q, which is not among `rules`", alias, name)
 			}
 		}
 	}
 	return nil
 }
-
-// Named finds a rule or correlation by its name or id; nil where there is none.
-func (e *Engine) Named(name string) *Rule { return e.named(name) }
-
-// In is the field that stands for a group-by name or a counted field in the
-// rule r.
-func (c *Correlation) In(name string, r *Rule) string { return c.fieldIn(name, r) }

@@ -57,6 +57,15 @@ const (
 	MaxSteps = 64
 )
 
+// The fields by which the normaliser says that several lines tell of one thing.
+const (
+	// FieldAttempt names the thing: a connection, a session.
+	FieldAttempt = Reserved + "attempt"
+	// FieldEcho is "true" on an event that counts only where no other event
+	// of its attempt does.
+	FieldEcho = Reserved + "echo"
+)
+
 // Correlation joins the matches of other rules in windows of time.
 type Correlation struct {
 	Rule     *Rule
@@ -64,7 +73,6 @@ type Correlation struct {
 	Refs     []Ref
 	GroupBy  []string
 	Fields   []string // value_*: whose values count
-	Field    string   // the first of them
 	Timespan time.Duration
 	Window   WindowKind
 	// Gap ends a session.
@@ -380,8 +388,9 @@ func (c *Correlation) names() []string {
 	return append(slices.Clone(c.GroupBy), c.Fields...)
 }
 
-// fieldIn is the field that stands for name in the rule r.
-func (c *Correlation) fieldIn(name string, r *Rule) string {
+// In is the field that stands for a group-by name or a counted field in the
+// rule r.
+func (c *Correlation) In(name string, r *Rule) string {
 	for ref, field := range c.Aliases[name] {
 		if r.Names(ref) {
 			return field

@@ -137,3 +137,28 @@ func TestChainsThatAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestMatchesCarryWhatCorrelationsAsk: through aliases, and from below a chain.
+func TestMatchesCarryWhatCorrelationsAsk(t *testing.T) {
+	text := strings.Replace(chained("base", "c1"), "  group-by: [u]\n", "  group-by: [ip]\n  aliases:\n    ip: {base: src_ip}\n", 1)
+	e, err := sigma.Compile(parse(t, text), sigma.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := e.NewView()
+	v.Reset()
+	if err := v.Load([]byte(`{"a":1,"src_ip":"192.0.2.1","ip":"no","u":"x"}`)); err != nil {
+		t.Fatal(err)
+	}
+	e.Match(v, linux, func(m sigma.Match) {
+		if m.Alerts {
+			t.Error("a rule that only feeds a correlation raises an alert")
+		}
+		if f := m.Fields(); f["src_ip"] != "192.0.2.1" || f["u"] != "x" || f["ip"] != "" {
+			t.Errorf("fields %v", f)
+		}
+		if c := e.Correlations()[0]; c.In("ip", m.Rule) != "src_ip" || c.In("u", m.Rule) != "u" {
+			t.Errorf("aliases %v", c.Aliases)
+		}
+	})
+}

@@ -17,7 +17,6 @@
 // read, by name and with its position; nothing is skipped quietly. Field
 // aliases resolve when rules compile, and no map is built for an event.
 //
-// Correlations are pure state: [Correlation.Add] takes one match into a
-// [Window] and says whether the rule fired; whoever owns the windows stores
-// them. Time moves only by what it is told.
+// Correlations are read and compiled here; package correlate, beside this one,
+// takes the matches and says what fires.
 package sigma

@@ -213,7 +213,7 @@ func (x *explainer) explain(i int, covered bool) Explanation {
 func (x *explainer) count(c *Correlation, r *Rule) Count {
 	out := Count{Correlation: c}
 	for _, name := range c.GroupBy {
-		if have := x.have(r.Logsource, c.fieldIn(name, r)); len(have.texts) > 0 {
+		if have := x.have(r.Logsource, c.In(name, r)); len(have.texts) > 0 {
 			out.Group = append(out.Group, Field{name, have.texts[0]})
 		} else {
 			out.Absent = append(out.Absent, name)

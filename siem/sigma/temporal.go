@@ -46,9 +46,7 @@ func (c *Correlation) takeBounds(n *node) (err error) {
 			err = c.takeBound(b)
 		case "field":
 			c.fieldAt = b.val.at
-			if c.Fields, err = textsOf(b); err == nil && len(c.Fields) > 0 {
-				c.Field = c.Fields[0]
-			}
+			c.Fields, err = textsOf(b)
 		case "percentile":
 			err = c.takePercentile(b)
 		case "steps":
