@@ -15,9 +15,10 @@ import (
 )
 
 type rulesCmd struct {
-	Check   rulesCheckCmd   `cmd:"" help:"Read and compile rules as the server would; every problem names path, line and column."`
-	Test    rulesTestCmd    `cmd:"" help:"Run rule tests (*.test): load events, expect alerts."`
-	Explain rulesExplainCmd `cmd:"" help:"Say of an event which rules fire, which nearly do, and why."`
+	Check    rulesCheckCmd    `cmd:"" help:"Read and compile rules as the server would; every problem names path, line and column."`
+	Test     rulesTestCmd     `cmd:"" help:"Run rule tests (*.test): load events, expect alerts."`
+	Explain  rulesExplainCmd  `cmd:"" help:"Say of an event which rules fire, which nearly do, and why."`
+	Coverage rulesCoverageCmd `cmd:"" help:"Say which rules can fire at all, given the logsources and fields that events really had."`
 }
 
 // maxRuleFiles bounds how many files of a folder are read.

@@ -44,7 +44,9 @@ type Counts struct {
 	Unread uint64 `json:"unread"`
 	// Beyond are events that had a logsource or a field that was not remembered
 	// because there are too many.
-	Beyond      uint64    `json:"beyond"`
+	Beyond uint64 `json:"beyond"`
+	// Partial is true where there was more than was read.
+	Partial     bool      `json:"partial,omitempty"`
 	First, Last time.Time `json:"-"`
 }
 
@@ -102,6 +104,13 @@ func (s *Seen) Unread() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.Unread++
+}
+
+// Cut notes that there is more than was read.
+func (s *Seen) Cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.Partial = true
 }
 
 func stretch(first, last *time.Time, at time.Time) {
@@ -207,6 +216,7 @@ func (s *Seen) Merge(other *Seen) {
 	s.counts.Unrouted += other.counts.Unrouted
 	s.counts.Unread += other.counts.Unread
 	s.counts.Beyond += other.counts.Beyond
+	s.counts.Partial = s.counts.Partial || other.counts.Partial
 	stretch(&s.counts.First, &s.counts.Last, other.counts.First)
 	stretch(&s.counts.First, &s.counts.Last, other.counts.Last)
 	for l, from := range other.sources {

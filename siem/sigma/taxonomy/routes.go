@@ -9,8 +9,9 @@ import (
 // Routes says how raw events tell which logsources they are of. The slice is
 // the caller's own; the values in it are shared and are not changed.
 func Routes() []sigma.Route {
-	return slices.Concat(windowsRoutes(), linuxSysmonRoutes(), programRoutes(), auditRoutes(), ecsRoutes(), ocsfRoutes(),
-		cloudRoutes, networkRoutes, zeekRoutes(), datasetRoutes(), declaredRoutes())
+	// Best known first, for [Origins].
+	return slices.Concat(windowsRoutes(), linuxSysmonRoutes(), auditRoutes(), programRoutes(), cloudRoutes, networkRoutes, zeekRoutes(),
+		ecsRoutes(), datasetRoutes(), ocsfRoutes(), declaredRoutes())
 }
 
 func is(field string, values ...string) sigma.Mark {
