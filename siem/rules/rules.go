@@ -13,13 +13,15 @@ import (
 	"strings"
 )
 
-//go:embed interlock linux
+//go:embed cloud identity interlock joined linux network secrets windows
 var files embed.FS
 
-// File is one rule file: its name and its text.
+// File is one rule file: its name and its text, and the address of the folder that
+// its name is relative to, "" where it is published nowhere.
 type File struct {
 	Name string `json:"name"`
 	Text string `json:"text"`
+	Link string `json:"link,omitempty"`
 }
 
 // Shipped returns the rule files in the order of their names.
@@ -39,7 +41,7 @@ func Load(fsys fs.FS, root string) ([]File, error) {
 		if err != nil {
 			return err
 		}
-		out = append(out, File{path, string(text)})
+		out = append(out, File{Name: path, Text: string(text)})
 		return nil
 	})
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })

@@ -28,6 +28,8 @@ var networkRoutes = []sigma.Route{
 	route("suricata", "firewall", "flow", is("event_type", "flow"), has("flow_id")),
 	route("suricata", "", "alert", is("event_type", "alert"), has("flow_id")),
 
+	route("", "authentication", "", is("event.category", "authentication"), has("event.outcome")),
+	route("vault", "", "audit", is("type", "request", "response"), has("request.operation"), has("request.path")),
 	route("opencanary", "application", "", has("logtype"), has("node_id")),
 	route("rpc_firewall", "application", "", is("EventLog", "RPCFW")),
 	route("rpc_firewall", "application", "", is("Channel", "RPCFW")),
@@ -59,6 +61,7 @@ var zeekLogs = []struct {
 	{"smtp", "mailfrom", nil},
 	{"ntlm", "ntlm_success", nil},
 	{"smb_mapping", "share_type", nil},
+	{"modbus", "func", nil},
 }
 
 func zeekRoutes() []sigma.Route {
