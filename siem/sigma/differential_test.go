@@ -13,6 +13,7 @@ import (
 
 	"github.com/interlock-security/interlock/siem/sigma"
 	"github.com/interlock-security/interlock/siem/sigma/internal/reference"
+	"github.com/interlock-security/interlock/siem/sigma/taxonomy"
 )
 
 // Set to anything, the variable makes the bounded tests of this package long:
@@ -186,4 +187,75 @@ func TestReferenceAgreesOnRealEvents(t *testing.T) {
 	if !raced && asked < 140 || hits == 0 {
 		t.Errorf("only %d events with %d matches", asked, hits)
 	}
+}
+
+// TestReferenceAgreesOnRoutedEvents: the same with the routes and aliases of the
+// taxonomy, as events are matched that no normaliser has seen; where an event
+// belongs is worked out a second time, too.
+func TestReferenceAgreesOnRoutedEvents(t *testing.T) {
+	routes := taxonomy.Routes()
+	d := newDiffer(t, sigma.Options{Routes: routes, Aliases: taxonomy.Aliases})
+	zr, err := gzip.NewReader(data(t, "events/windows-10k.ndjson.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	every, n, asked, hits, unknown := 61, 0, 0, 0, 0
+	switch {
+	case long():
+		every = 1
+	case raced:
+		every = 1001
+	}
+	for sc := lines(zr); sc.Scan(); n++ {
+		if n%every != 0 {
+			continue
+		}
+		asked++
+		hits += d.check(t, sc.Text()[:40], sc.Bytes(), true)
+		sources := slices.Clone(d.view.Sources())
+		if len(sources) == 0 {
+			unknown++
+		}
+		if want := refSources(t, routes, sc.Bytes()); !sameSources(sources, want) {
+			t.Errorf("sources %v, by the routes themselves %v: %.500s", sources, want, sc.Text())
+		}
+	}
+	t.Logf("%d events, %d matches, %d events of no known source", asked, hits, unknown)
+	if unknown*10 > asked || hits == 0 {
+		t.Errorf("of %d events %d belong nowhere, %d matches", asked, unknown, hits)
+	}
+}
+
+// refSources asks every route by a rule of its own.
+func refSources(t *testing.T, routes []sigma.Route, object []byte) []sigma.Logsource {
+	t.Helper()
+	event, err := reference.Read(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []sigma.Logsource
+	for _, r := range routes {
+		all := true
+		for _, m := range r.When {
+			all = all && event.Marked(append(taxonomy.Aliases(sigma.Logsource{}, m.Field), m.Field), m.Values)
+		}
+		if all {
+			out = append(out, r.Sources...)
+		}
+	}
+	return out
+}
+
+func sameSources(a, b []sigma.Logsource) bool {
+	for _, s := range a {
+		if !slices.Contains(b, s) {
+			return false
+		}
+	}
+	for _, s := range b {
+		if !slices.Contains(a, s) {
+			return false
+		}
+	}
+	return true
 }

@@ -22,6 +22,8 @@ type madeRule struct {
 	source     sigma.Logsource
 	selections []*madeSelection
 	condition  *madeCondition
+	// filters makes it a filter for all rules before it that its source covers.
+	filter bool
 }
 
 type madeSelection struct {
@@ -62,7 +64,11 @@ func writeRules(rules []*madeRule) string {
 		if r.source.Category != "" {
 			fmt.Fprintf(&b, "  category: %s\n", r.source.Category)
 		}
-		b.WriteString("detection:\n")
+		if r.filter {
+			b.WriteString("filter:\n  rules: any\n")
+		} else {
+			b.WriteString("detection:\n")
+		}
 		for _, s := range r.selections {
 			s.write(&b)
 		}
@@ -195,8 +201,24 @@ var (
 		{`(?i)MiXed`, "mixeD"},
 		{`(?i:m)ix`, "Mix"},
 		{`strasse|stra\x{df}e`, "STRASSE"},
-		{`adm\x{131}n`, "adm\u0131n"}, {`[\x{131}x]yz`, "\u0131yz"}, {`\x{130}ab`, "\u0130ab"}, {`(?i)\x{131}cd`, "\u0131CD"}, {`ος`, "ος"}, {`(?i)ΟΣ`, "ος"}, {`(?i)ß.`, "ẞx"}, {`(?i)\x{345}\x{3b9}q`, "\u1fbe\u0399Q"},
-		{`\x{212a}b`, "\u212ab"}, {`(?i)\x{1e9b}`, "\u1e61"}, {`[^\x00-\x{7f}]{2}`, "éé"}, {`x\z`, "zx"}, {`(a?b?c?)+d`, "d"}, {`(?:(?:foo)+|bar)(?:x|y)?z`, "barz"}, {`f(o{2,3}|a{0})g`, "fg"}, {`((a|b)(c|d)(e|f)(g|h))i`, "adehi"}, {`\x{fffd}q`, "\ufffdq"}, {`.\x{10ffff}?end`, "xend"},
+		{`adm\x{131}n`, "adm\u0131n"},
+		{`[\x{131}x]yz`, "\u0131yz"},
+		{`\x{130}ab`, "\u0130ab"},
+		{`(?i)\x{131}cd`, "\u0131CD"},
+		{`ος`, "ος"},
+		{`(?i)ΟΣ`, "ος"},
+		{`(?i)ß.`, "ẞx"},
+		{`(?i)\x{345}\x{3b9}q`, "\u1fbe\u0399Q"},
+		{`\x{212a}b`, "\u212ab"},
+		{`(?i)\x{1e9b}`, "\u1e61"},
+		{`[^\x00-\x{7f}]{2}`, "éé"},
+		{`x\z`, "zx"},
+		{`(a?b?c?)+d`, "d"},
+		{`(?:(?:foo)+|bar)(?:x|y)?z`, "barz"},
+		{`f(o{2,3}|a{0})g`, "fg"},
+		{`((a|b)(c|d)(e|f)(g|h))i`, "adehi"},
+		{`\x{fffd}q`, "\ufffdq"},
+		{`.\x{10ffff}?end`, "xend"},
 	}
 	madeTexts = []string{"contains", "startswith", "endswith"}
 )
@@ -217,7 +239,7 @@ func (m *maker) literal(wild bool) string {
 func (m *maker) rule() *madeRule {
 	r := &madeRule{source: pick(m, madeSources)}
 	for i := range 1 + m.IntN(4) {
-		name := pick(m, []string{"sel", "filter", "_x", "kw"}) + fmt.Sprint(i)
+		name := pick(m, []string{"sel", "filter", "_x", "kw", "s-e.l:", "Ü_"}) + fmt.Sprint(i)
 		r.selections = append(r.selections, m.selection(name))
 	}
 	r.condition = m.condition(r, 3)
@@ -272,7 +294,17 @@ func (m *maker) item() *madeItem {
 		it.vals = []madeValue{{text, quoted, bait}}
 		return it
 	}
-	switch m.IntN(12) {
+	switch m.IntN(14) {
+	case 12:
+		it.mods = append([]string{pick(m, []string{"minute", "hour", "day", "week", "month", "year"})}, pick(m, [][]string{nil, nil, {"gt"}, {"lte"}})...)
+		one(pick(m, []string{"3", "1", "12"}), false, pick(m, []string{"2003-03-12T03:03:09Z", "2012-12-01 12:01:00.5+02:00", "2001/01/03", "1331521320", "1331521320123", "1331521320123456", " 2003-01-01T01:01"}))
+		if it.mods[0] == "year" {
+			it.vals[0].text = pick(m, []string{"2003", "2012"})
+		}
+	case 13:
+		it.mods = append([]string{"expand"}, pick(m, [][]string{nil, {"contains"}, {"endswith"}, {"cased"}, {"neq"}})...)
+		one(pick(m, []string{"%p%", "%p%x", "a%p%", "%p%%p%", "%missing%", "%p%-%q%", "50%"}), true, pick(m, []string{"cmd", "xy", "cmdx", "acmd", "cmd-é", "xa-é", "cmdx9", "50%"}))
+		return it
 	case 0:
 		x := pick(m, madeRegexes)
 		it.mods = append([]string{"re"}, pick(m, [][]string{nil, nil, {"i"}, {"m"}, {"s"}, {"i", "m"}, {"i", "s", "m"}})...)
@@ -390,7 +422,7 @@ func (m *maker) condition(r *madeRule, depth int) *madeCondition {
 	case 4, 5:
 		what := []string{"*"}
 		for _, s := range r.selections {
-			what = append(what, s.name, s.name[:1]+"*")
+			what = append(what, s.name, string([]rune(s.name)[:1])+"*")
 			if s.name[0] != '_' {
 				what = append(what, "them")
 			}
@@ -502,7 +534,7 @@ func (m *maker) leaf(it *madeItem) *madeNode {
 		return a
 	}
 	v := pick(m, it.vals)
-	if !v.quoted && m.chance(50) && v.bait != "x" && v.bait != "0x16" {
+	if !v.quoted && m.chance(50) && json.Valid([]byte(v.bait)) {
 		return &madeNode{kind: 'r', text: pick(m, []string{v.bait, v.bait, "22"})}
 	}
 	return &madeNode{kind: 's', text: m.disturbed(it, v), escaped: m.chance(10)}

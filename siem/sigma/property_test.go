@@ -11,6 +11,9 @@ import (
 	"github.com/interlock-security/interlock/siem/sigma/internal/reference"
 )
 
+// madePlaceholders are the values of %p% and %q%; there is none of %missing%.
+var madePlaceholders = map[string][]string{"p": {"cmd", "x*"}, "q": {"é"}}
+
 // madeAliases lets some fields of made-up rules stand under other names too.
 func madeAliases(src sigma.Logsource, field string) []string {
 	switch {
@@ -43,7 +46,7 @@ func (c *madeCase) verdict() (differs string, hits int, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	o := sigma.Options{}
+	o := sigma.Options{Placeholders: madePlaceholders}
 	if c.aliases {
 		o.Aliases = madeAliases
 	}
@@ -51,7 +54,7 @@ func (c *madeCase) verdict() (differs string, hits int, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	refs, err := reference.Parse(text, nil)
+	refs, err := reference.Parse(text, madePlaceholders)
 	if err != nil {
 		return "", 0, err
 	}
@@ -119,6 +122,11 @@ func TestMadeRulesOnMadeEvents(t *testing.T) {
 		for range 1 + m.IntN(8) {
 			c.rules = append(c.rules, m.rule())
 		}
+		if m.chance(15) {
+			f := m.rule()
+			f.filter = true
+			c.rules = append(c.rules, f)
+		}
 		if err := runMade(t, m, c, seed, n, &asked, &hits); err != nil {
 			refused++
 			t.Logf("seed %d round %d refused: %v\n%s", seed, n, err, writeRules(c.rules))
@@ -138,7 +146,7 @@ func runMade(t *testing.T, m *maker, c *madeCase, seed, n uint64, asked, hits *i
 	if err != nil {
 		return err
 	}
-	o := sigma.Options{}
+	o := sigma.Options{Placeholders: madePlaceholders}
 	if c.aliases {
 		o.Aliases = madeAliases
 	}
@@ -146,7 +154,7 @@ func runMade(t *testing.T, m *maker, c *madeCase, seed, n uint64, asked, hits *i
 	if err != nil {
 		return err
 	}
-	refs, err := reference.Parse(text, nil)
+	refs, err := reference.Parse(text, madePlaceholders)
 	if err != nil {
 		return err
 	}

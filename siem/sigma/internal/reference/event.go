@@ -136,6 +136,17 @@ func (e *Event) has(paths []string) bool {
 	return false
 }
 
+// Marked reports whether a field by any of its names has one of the values, case apart; without
+// values, any but null.
+func (e *Event) Marked(paths, values []string) bool {
+	for _, v := range e.at(paths) {
+		if len(values) == 0 || slices.ContainsFunc(values, func(s string) bool { return fold(s) == v.folded }) {
+			return true
+		}
+	}
+	return false
+}
+
 // fold makes letters that differ in case only equal [Rules, General].
 func fold(s string) string {
 	return strings.Map(func(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }, s)

@@ -32,6 +32,12 @@ func (it item) question(v any, placeholders map[string][]string) (question, erro
 	case map[string]any, []any:
 		return nil, errors.New("a value must be a scalar")
 	}
+	if it.has("expand") {
+		return it.filled(v, placeholders)
+	}
+	if part := it.timePart(); part != nil {
+		return it.time(v, part)
+	}
 	switch {
 	case it.has("exists"):
 		return it.exists(v)
@@ -55,7 +61,7 @@ func (it item) question(v any, placeholders map[string][]string) (question, erro
 			return val.text == text(v) || ok && m == n
 		}), nil
 	}
-	return it.textual(v, placeholders)
+	return it.textual(v)
 }
 
 // any asks every value of the field, or of the whole event where there is none
@@ -164,11 +170,8 @@ func (it item) reference(v any) (question, error) {
 
 // textual applies the text modifiers in the order in which they stand
 // [Rules, Value Modifiers; Modifiers, String Modifiers, Encoding].
-func (it item) textual(v any, placeholders map[string][]string) (question, error) {
-	var patterns [][]piece
-	for _, s := range it.expanded(text(v), placeholders) {
-		patterns = append(patterns, parsePattern(s))
-	}
+func (it item) textual(v any) (question, error) {
+	patterns := [][]piece{parsePattern(text(v))}
 	for _, mod := range it.mods {
 		var err error
 		switch {
@@ -211,27 +214,36 @@ func (it item) opened(p []piece) []piece {
 	return p
 }
 
-// expanded puts the values of placeholders in their places
-// [Rules, Placeholders].
-func (it item) expanded(s string, placeholders map[string][]string) []string {
-	if !it.has("expand") {
-		return []string{s}
-	}
-	out := []string{s}
-	for name, values := range placeholders {
+// filled puts the values of placeholders in their places, any of which is
+// enough; where one has no value nothing holds [Rules, Placeholders].
+func (it item) filled(v any, placeholders map[string][]string) (question, error) {
+	it.mods = slices.DeleteFunc(slices.Clone(it.mods), func(m string) bool { return m == "expand" })
+	texts := []string{text(v)}
+	for _, name := range regexp.MustCompile(`%([A-Za-z0-9_.-]+)%`).FindAllStringSubmatch(text(v), -1) {
 		var next []string
-		for _, t := range out {
-			if !strings.Contains(t, "%"+name+"%") {
-				next = append(next, t)
-				continue
-			}
-			for _, val := range values {
-				next = append(next, strings.ReplaceAll(t, "%"+name+"%", val))
+		for _, t := range texts {
+			for _, val := range placeholders[name[1]] {
+				next = append(next, strings.Replace(t, name[0], val, 1))
 			}
 		}
-		out = next
+		texts = next
 	}
-	return out
+	var any []question
+	for _, t := range texts {
+		q, err := it.question(t, nil)
+		if err != nil {
+			return nil, err
+		}
+		any = append(any, q)
+	}
+	return func(r *Rule, e *Event) bool {
+		for _, q := range any {
+			if q(r, e) {
+				return true
+			}
+		}
+		return it.has("neq") && len(any) == 0
+	}, nil
 }
 
 // encodeAll encodes text; wildcards have no encoding.

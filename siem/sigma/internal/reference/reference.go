@@ -28,6 +28,9 @@
 //	keywords with startswith, endswith, re    asked of each value
 //	what the receiver vouches for (interlock.)  an event can't claim it for itself; it is still text for keywords
 //	`windash`                                 a dash or slash that begins a word: other dashes are no options
+//	times                                     as they are written, the zone is not looked at; weeks are those of ISO 8601
+//	a placeholder without a value             its item holds for nothing
+//	a filter                                  its condition is joined to the rule's by `and`; `any` is every rule that its logsource covers
 //	encodings after contains, startswith      the wildcards are added last
 //	fieldref                                  any value of the one against any value of the other, as text
 //	networks                                  an IPv4 address in IPv6 form is the IPv4 one; zones and brackets don't count
@@ -56,19 +59,24 @@ type Rule struct {
 	condition  condition
 }
 
-// Parse reads the detections of a rule file, skipping correlations and filters.
+// Parse reads the detections of a rule file with its filters, skipping
+// correlations.
 func Parse(text []byte, placeholders map[string][]string) ([]*Rule, error) {
 	var out []*Rule
+	var filters []map[string]any
 	for dec := yaml.NewDecoder(bytes.NewReader(text)); ; {
 		var doc map[string]any
 		err := dec.Decode(&doc)
 		if errors.Is(err, io.EOF) {
-			return out, nil
+			return out, applyAll(filters, out, placeholders)
 		}
 		if err != nil {
 			return nil, err
 		}
-		if _, ok := doc["detection"]; !ok {
+		if doc["filter"] != nil {
+			filters = append(filters, doc)
+		}
+		if doc["detection"] == nil {
 			continue
 		}
 		r, err := rule(doc, placeholders)
@@ -81,27 +89,63 @@ func Parse(text []byte, placeholders map[string][]string) ([]*Rule, error) {
 
 // rule reads one document [Rules, Components].
 func rule(doc map[string]any, placeholders map[string][]string) (*Rule, error) {
+	r := source(doc)
+	return r, r.read(doc["detection"], placeholders)
+}
+
+// source is a rule of which only the head is read.
+func source(doc map[string]any) *Rule {
 	source, _ := doc["logsource"].(map[string]any)
-	r := &Rule{
+	return &Rule{
 		ID:       strings.ToLower(strings.TrimSpace(fmt.Sprint(doc["id"]))),
 		Category: lowerText(source["category"]), Product: lowerText(source["product"]), Service: lowerText(source["service"]),
 		selections: make(map[string]selection),
 	}
-	detection, ok := doc["detection"].(map[string]any)
+}
+
+// read takes the search identifiers and the condition of a detection or a filter.
+func (r *Rule) read(v any, placeholders map[string][]string) error {
+	detection, ok := v.(map[string]any)
 	if !ok {
-		return nil, errors.New("detection is no map")
+		return errors.New("detection is no map")
 	}
 	var err error
 	for name, body := range detection {
-		if name == "condition" {
+		if name == "condition" || name == "rules" {
 			continue
 		}
 		if r.selections[name], err = readSelection(body, placeholders); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	r.condition, err = readConditions(detection["condition"])
-	return r, err
+	return err
+}
+
+// applyAll joins each filter to the rules it names [Filters, Global Filter].
+func applyAll(filters []map[string]any, rules []*Rule, placeholders map[string][]string) error {
+	for _, doc := range filters {
+		body, _ := doc["filter"].(map[string]any)
+		names, ok := body["rules"].([]any)
+		if !ok {
+			names = []any{body["rules"]}
+		}
+		f := source(doc)
+		if err := f.read(body, placeholders); err != nil {
+			return err
+		}
+		for _, r := range rules {
+			everyRule := slices.Contains(names, any("any")) && f.Applies(r.Category, r.Product, r.Service)
+			if everyRule || slices.Contains(names, any(r.ID)) {
+				asks := r.condition
+				r.condition = func(r *Rule, e *Event) bool {
+					filter := &Rule{Paths: r.Paths, selections: f.selections}
+					return asks(r, e) && f.condition(filter, e)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func lowerText(v any) string {
