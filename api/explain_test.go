@@ -31,7 +31,7 @@ detection:
 	engine, err := sigma.Compile(rules, sigma.Options{})
 	r.must(err)
 	r.api.Explain = func(_ context.Context, ev *core.Event, o explain.Options) (explain.Report, error) {
-		return explain.Received(engine, ev, o)
+		return explain.Received(engine, ev, o), nil
 	}
 }
 

@@ -9,5 +9,5 @@ import (
 
 // explain asks the rules in force about an event, as detection asked them.
 func (s *Server) explain(_ context.Context, ev *core.Event, o explain.Options) (explain.Report, error) {
-	return explain.Received(s.flow.inForce().Engine, ev, o)
+	return explain.Received(s.flow.inForce().Engine, ev, o), nil
 }

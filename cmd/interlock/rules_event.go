@@ -1,138 +1,136 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/siem/hunt"
+	"github.com/interlock-security/interlock/siem/normalise"
+	"github.com/interlock-security/interlock/siem/rules"
+	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/taxonomy"
 )
 
-// Limits on what an event is looked for in.
-const (
-	maxEventBytes = 16 << 20
-	// maxLooked is how much of a file is read to get at one event, unpacked.
-	maxLooked = 4 << 30
-)
+// maxLooked is how much of a file is read to get at one event, unpacked.
+const maxLooked = 4 << 30
 
-// readEvent reads one event: "FILE", "FILE:N" or "-", "-:N".
-func readEvent(e *env, name string) ([]byte, error) {
-	path, n, numbered := numberedFile(name)
-	if path == "-" {
-		return eventIn(e.in, path, n, numbered)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, core.E(core.KindNotFound, "rules explain", fmt.Sprintf("there is no file %s", path)).
-			WithHint("an event is a file, FILE:N, - or the id of an event that the server has")
-	}
-	if !info.Mode().IsRegular() && info.Mode()&os.ModeNamedPipe == 0 {
-		return nil, core.E(core.KindInvalid, "rules explain", path+" is no file").WithHint("name one file; a folder is searched by: interlock hunt")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, core.Wrap(core.KindNotFound, "rules explain", err)
-	}
-	defer func() { _ = f.Close() }()
-	return eventIn(f, path, n, numbered)
+// numbered is an event in a file: "FILE:N", or FILE that has but one.
+type numbered struct {
+	path   string
+	n      int
+	stated bool
 }
 
 // numberedFile splits "FILE:N". A file that has that very name goes before.
-func numberedFile(name string) (path string, n int, numbered bool) {
+func numberedFile(name string) numbered {
 	at := strings.LastIndexByte(name, ':')
 	if at <= 0 {
-		return name, 0, false
+		return numbered{path: name}
 	}
 	if _, err := os.Stat(name); err == nil {
-		return name, 0, false
+		return numbered{path: name}
 	}
 	n, err := strconv.Atoi(name[at+1:])
 	if err != nil || n < 0 {
-		return name, 0, false
+		return numbered{path: name}
 	}
-	return name[:at], n, true
+	return numbered{name[:at], n, true}
 }
 
-func eventIn(r io.Reader, path string, n int, numbered bool) ([]byte, error) {
-	in := bufio.NewReaderSize(io.LimitReader(r, maxLooked), 1<<16)
-	head, _ := in.Peek(8)
-	if bytes.HasPrefix(head, []byte{0x1f, 0x8b}) {
-		z, err := gzip.NewReader(in)
-		if err != nil {
-			return nil, core.Wrap(core.KindInvalid, path, err)
+// find calls fn with the event as a hunt reads it. It refuses to guess which
+// event was meant.
+func (f numbered) find(e *env, engine *sigma.Engine, forced *sigma.Logsource, fn func(hunt.Event)) error {
+	if err := f.isFile(); err != nil {
+		return err
+	}
+	found, more := false, false
+	c := hunt.Config{Engine: engine, Paths: []string{f.path}, Stdin: e.in, Force: forced, Now: time.Now()}
+	res, err := hunt.Each(e.ctx, c, func(ev hunt.Event) bool {
+		switch {
+		case ev.Number == f.n:
+			found = true
+			fn(ev)
+		case ev.Number > f.n:
+			more = true
 		}
-		in = bufio.NewReaderSize(io.LimitReader(z, maxLooked), 1<<16)
-	}
-	var found []byte
-	count := 0
-	see := func(event []byte) bool {
-		if count == n {
-			found = bytes.Clone(event)
-		}
-		count++
-		return count <= n || !numbered && count < 2
-	}
-	err := jsonEvents(in, see)
-	if err != nil && found == nil {
-		return nil, core.Wrap(core.KindInvalid, path, err)
-	}
-	return found, oneEvent(path, n, numbered, count)
-}
-
-// oneEvent refuses to guess which event was meant.
-func oneEvent(path string, n int, numbered bool, count int) error {
+		return ev.Number < f.n || !f.stated && !more
+	})
 	switch {
-	case count == 0:
-		return core.E(core.KindInvalid, "rules explain", path+" holds no event").WithHint("an event is a JSON object, one a line, or a record of an EVTX file")
-	case count <= n:
-		return core.E(core.KindNotFound, "rules explain", fmt.Sprintf("%s holds %d events, so the last is %s:%d", path, count, path, count-1))
-	case !numbered && count > 1:
-		return core.E(core.KindInvalid, "rules explain", path+" holds more than one event").
-			WithHint(fmt.Sprintf("say which, counted from zero: interlock rules explain %s:0", path))
+	case err != nil:
+		return err
+	case e.ctx.Err() != nil:
+		return core.Wrap(core.KindUnavailable, "rules explain", e.ctx.Err())
+	case more && !f.stated:
+		return core.E(core.KindInvalid, "rules explain", f.path+" holds more than one event").
+			WithHint(fmt.Sprintf("say which, counted from zero: interlock rules explain %s:0", f.path))
+	case !found:
+		return f.missing(res)
 	}
 	return nil
 }
 
-// jsonEvents calls see with the objects of NDJSON, of a list or of one document,
-// until it returns false. A line that is no object takes a number too.
-func jsonEvents(in *bufio.Reader, see func([]byte) bool) error {
-	d := json.NewDecoder(in)
-	if first, err := firstByte(in); err == nil && first == '[' {
-		if _, err := d.Token(); err != nil {
-			return err
-		}
+func (f numbered) isFile() error {
+	if f.path == "-" {
+		return nil
 	}
-	for d.More() {
-		var raw json.RawMessage
-		if err := d.Decode(&raw); err != nil {
-			return err
-		}
-		if len(raw) > maxEventBytes {
-			return core.E(core.KindTooLarge, "rules explain", fmt.Sprintf("an event has %d bytes, at most %d are read", len(raw), maxEventBytes))
-		}
-		if !see(raw) {
-			return nil
-		}
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return core.E(core.KindNotFound, "rules explain", "there is no file "+f.path).
+			WithHint("an event is a file, FILE:N, - or the id of an event that the server has")
+	}
+	if info.IsDir() {
+		return core.E(core.KindInvalid, "rules explain", f.path+" is a folder").WithHint("name one file; folders are searched by: interlock hunt")
 	}
 	return nil
 }
 
-// firstByte looks past white space and a byte order mark.
-func firstByte(in *bufio.Reader) (byte, error) {
-	if head, _ := in.Peek(3); bytes.Equal(head, []byte("\xef\xbb\xbf")) {
-		_, _ = in.Discard(3)
-	}
-	for {
-		b, err := in.ReadByte()
-		if err != nil || !strings.ContainsRune(" \t\r\n", rune(b)) {
-			return b, errors.Join(err, in.UnreadByte())
+// missing says why there was no such event.
+func (f numbered) missing(res *hunt.Result) error {
+	for _, fault := range res.Faults {
+		if fault.Event == f.n || fault.Event < 0 {
+			return core.E(core.KindInvalid, "rules explain", fmt.Sprintf("event %d of %s can't be read: %s", f.n, f.path, fault.Why))
 		}
 	}
+	if res.Events == 0 {
+		return core.E(core.KindInvalid, "rules explain", f.path+" holds no event").WithHint("an event is a JSON object, a line of a log, or a record of an EVTX file")
+	}
+	return core.E(core.KindNotFound, "rules explain", fmt.Sprintf("%s holds %d events, so the last is %s:%d", f.path, res.Events, f.path, res.Events-1))
+}
+
+// eventRules compiles the rules in files and folders, without any the shipped
+// ones, for verbs that look at events in files. A rule that can't be used is
+// told and left out.
+func eventRules(e *env, paths []string) (*sigma.Engine, error) {
+	files, err := ruleTexts(paths)
+	if err != nil {
+		return nil, err
+	}
+	parsed, faults := hunt.Parse(files)
+	engine, more, err := hunt.Compile(parsed, sigma.Options{Aliases: normalise.Aliases, Routes: taxonomy.Routes()})
+	for _, f := range append(faults, more...) {
+		_, _ = fmt.Fprintf(e.err, "rule left out: %s\n", oneLineOf(f.String()))
+	}
+	if err == nil && len(engine.Rules()) == 0 {
+		return nil, core.E(core.KindInvalid, "rules", "none of the rules can be used").WithHint("interlock rules check " + strings.Join(paths, " "))
+	}
+	return engine, err
+}
+
+func ruleTexts(paths []string) ([]hunt.RuleFile, error) {
+	if len(paths) > 0 {
+		return hunt.ReadRules(paths)
+	}
+	shipped, err := rules.Shipped()
+	if err != nil {
+		return nil, core.Wrap(core.KindInternal, "rules", err)
+	}
+	out := make([]hunt.RuleFile, len(shipped))
+	for i, f := range shipped {
+		out[i] = hunt.RuleFile{Name: f.Name, Text: []byte(f.Text)}
+	}
+	return out, nil
 }

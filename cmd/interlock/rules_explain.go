@@ -11,22 +11,23 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/siem/explain"
+	"github.com/interlock-security/interlock/siem/hunt"
 	"github.com/interlock-security/interlock/siem/sigma"
 )
 
 type rulesExplainCmd struct {
-	Event     string `arg:"" help:"A file with one event, FILE:N for its event N counted from zero, - for the standard input, or the id of an event that the server has."`
-	Rules     string `help:"A rule file or a folder whose rules stand beside the shipped ones; left out: the shipped ones alone." type:"existingpath" placeholder:"DIR"`
-	Rule      string `help:"Only this rule, by id or name, with its whole condition." placeholder:"ID"`
-	Near      int    `help:"How many rules that nearly fired are told." default:"5"`
-	Logsource string `help:"What the event is of, instead of what it says itself: product/category/service, - for what is open." placeholder:"P/C/S"`
+	Event     string   `arg:"" help:"A file with one event, FILE:N for its event N counted from zero, - for the standard input, or the id of an event that the server has."`
+	Rules     []string `help:"Sigma rules: a file, a folder or a .tar.gz. Repeatable; without it, the shipped rules." sep:"none" placeholder:"DIR"`
+	Rule      string   `help:"Only this rule, by id or name, with its whole condition." placeholder:"ID"`
+	Near      int      `help:"How many rules that nearly fired are told." default:"5"`
+	Logsource string   `help:"Take the event for this logsource, not for what it says itself: product/category/service, - where open." placeholder:"SOURCE"`
 }
 
 // Help implements kong's long help.
 func (rulesExplainCmd) Help() string {
 	return `Says which rules fire for an event and on which of its fields, which nearly fire and what is missing or which filter stopped them,
-and which logsource the event is of. The engine is the one that detects. An event's id is looked up by the server, which answers with
-the rules that are in force there.
+and which logsource the event is of. The engine is the one that detects. Files are read as interlock hunt reads them, and events have
+the numbers that it tells. An event's id is looked up by the server, which answers with the rules that are in force there.
 
 A rule nearly fires if one or two answers are missing and something that it looks for is there. An event that nothing knows the source
 of is asked every rule.
@@ -63,15 +64,19 @@ func (c *rulesExplainCmd) report(e *env) (explain.Report, error) {
 	if _, err := core.ParseUUID(c.Event); err == nil {
 		return c.remote(e)
 	}
-	forced, err := logsourceOf(c.Logsource)
-	if err != nil {
+	var forced *sigma.Logsource
+	if c.Logsource != "" {
+		src, err := hunt.ParseLogsource(c.Logsource)
+		if err != nil {
+			return explain.Report{}, err
+		}
+		forced = &src
+	}
+	event := numberedFile(c.Event)
+	if err := event.isFile(); err != nil {
 		return explain.Report{}, err
 	}
-	event, err := readEvent(e, c.Event)
-	if err != nil {
-		return explain.Report{}, err
-	}
-	engine, err := localRules(c.Rules)
+	engine, err := eventRules(e, c.Rules)
 	if err != nil {
 		return explain.Report{}, err
 	}
@@ -79,34 +84,27 @@ func (c *rulesExplainCmd) report(e *env) (explain.Report, error) {
 		return explain.Report{}, core.E(core.KindNotFound, "rules explain", fmt.Sprintf("there is no detection with the id or name %q", c.Rule)).
 			WithHint("name the folder that it stands in with --rules")
 	}
-	return explain.Raw(engine, event, forced, explain.Options{Event: c.Event, Rule: c.Rule, Near: c.Near, Every: true})
+	var r explain.Report
+	o := explain.Options{Event: c.Event, Rule: c.Rule, Near: c.Near, Every: true}
+	err = event.find(e, engine, forced, func(ev hunt.Event) {
+		if received, ok := explain.Exported(ev.JSON); ok && forced == nil {
+			r = explain.Received(engine, received, o)
+		} else {
+			r = explain.View(engine, ev.View, ev.Sources, o)
+		}
+	})
+	return r, err
 }
 
 // remote asks the server, which knows the event and the rules in force.
 func (c *rulesExplainCmd) remote(e *env) (r explain.Report, err error) {
-	if c.Rules != "" || c.Logsource != "" {
+	if len(c.Rules) > 0 || c.Logsource != "" {
 		return r, core.E(core.KindInvalid, "rules explain", "the server answers about an event's id with its own rules: leave --rules and --logsource out")
 	}
 	q := filter("rule", c.Rule)
 	q.Set("near", strconv.Itoa(c.Near))
 	err = e.client().Get(e.ctx, "/v1/events/"+url.PathEscape(c.Event)+"/explain", q, &r)
 	return r, err
-}
-
-// logsourceOf reads product/category/service.
-func logsourceOf(s string) (*sigma.Logsource, error) {
-	if s == "" {
-		return nil, nil
-	}
-	parts := strings.Split(s, "/")
-	if len(parts) > 3 {
-		return nil, core.E(core.KindInvalid, "rules explain", "a logsource is product/category/service").WithHint("for example windows/process_creation")
-	}
-	for i, p := range parts {
-		parts[i] = strings.TrimPrefix(strings.ToLower(p), "-")
-	}
-	parts = append(parts, "", "")
-	return &sigma.Logsource{Product: parts[0], Category: parts[1], Service: parts[2]}, nil
 }
 
 // explainText prints a report for people.
@@ -165,18 +163,21 @@ func (t explainText) event(w io.Writer, r explain.Report) {
 		_, _ = fmt.Fprintf(w, ": %d fired, %d nearly fired", len(r.Fired), r.NearCount)
 	}
 	_, _ = fmt.Fprint(w, ".\n")
+	if r.Fault != "" {
+		_, _ = fmt.Fprintf(w, "Not all of it could be read: %s.\n", oneLineOf(r.Fault))
+	}
 }
 
 // narrow leaves out what another source says more closely: windows/-/- beside
 // windows/-/sysmon.
 func narrow(sources []string) (out []string) {
 	for _, s := range sources {
-		wide, err := logsourceOf(s)
-		wider := func(other string) bool {
-			src, err := logsourceOf(other)
-			return err == nil && other != s && wide.Covers(*src)
+		wide, err := hunt.ParseLogsource(s)
+		closer := func(other string) bool {
+			src, err := hunt.ParseLogsource(other)
+			return err == nil && src != wide && wide.Covers(src)
 		}
-		if err != nil || !slices.ContainsFunc(sources, wider) {
+		if err != nil || !slices.ContainsFunc(sources, closer) {
 			out = append(out, s)
 		}
 	}

@@ -17,6 +17,8 @@ type Report struct {
 	// product/category/service; Reasons are what in the event says so.
 	Sources []string `json:"sources"`
 	Reasons []Reason `json:"reasons,omitempty"`
+	// Fault says why not all of the event's fields could be read.
+	Fault string `json:"fault,omitempty"`
 	// Everything is set where nothing said what the event is of: every rule was
 	// asked.
 	Everything bool `json:"every_rule_asked,omitempty"`
@@ -126,7 +128,7 @@ type Options struct {
 	Every bool
 }
 
-// View reports on the event that was loaded into v.
+// View reports on the event that was loaded into v and is of these sources.
 func View(e *sigma.Engine, v *sigma.View, sources []sigma.Logsource, o Options) Report {
 	r := Report{Event: o.Event, Sources: []string{}, Rules: len(e.Rules()), Fired: []Verdict{}, Near: []Verdict{}}
 	for _, src := range sources {
@@ -137,6 +139,7 @@ func View(e *sigma.Engine, v *sigma.View, sources []sigma.Logsource, o Options) 
 	if r.Everything = o.Every && len(sources) == 0; r.Everything {
 		sources = everySource(e)
 	}
+	r.Reasons = reasonsOf(v, sources)
 	for _, x := range e.Explain(v, sources, sigma.ExplainOptions{Rule: o.Rule}) {
 		r.take(x, o)
 	}
@@ -187,8 +190,8 @@ func countAsked(e *sigma.Engine, sources []sigma.Logsource) (n int) {
 	return n
 }
 
-// reasonsOf tells the routes that hold for the event in v.
-func reasonsOf(v *sigma.View) []Reason {
+// reasonsOf tells the routes by which the event's own fields say what it is of.
+func reasonsOf(v *sigma.View, sources []sigma.Logsource) []Reason {
 	var out []Reason
 	for _, r := range v.Routings() {
 		var when []string
@@ -196,11 +199,15 @@ func reasonsOf(v *sigma.View) []Reason {
 			have, _ := v.First(m.Field)
 			when = append(when, m.Field+" = "+have)
 		}
-		route := Reason{Because: strings.Join(when, ", ")}
+		reason := Reason{Because: strings.Join(when, ", ")}
 		for _, src := range r.Sources {
-			route.Sources = append(route.Sources, src.String())
+			if slices.Contains(sources, src) {
+				reason.Sources = append(reason.Sources, src.String())
+			}
 		}
-		out = append(out, route)
+		if len(reason.Sources) > 0 {
+			out = append(out, reason)
+		}
 	}
 	return out
 }
