@@ -171,3 +171,35 @@ func TestNoSpellingEvadesTheRoute(t *testing.T) {
 		}
 	}
 }
+
+// TestNoPlaceInTheEventHidesIt: readers work in blocks of 8, 16 or 64 bytes. The
+// same escapes, quotes and letters stand at every place of a block in turn.
+func TestNoPlaceInTheEventHidesIt(t *testing.T) {
+	e := compile(t, "  s:\n    a|contains: 'x\"\\\\\\evil'\n  k: ['K\\\\\\é']\n  t:\n    b|endswith: 'z\\'\n  condition: s or k or t\n")
+	v := e.NewView()
+	for at := range 150 {
+		pad := strings.Repeat("p", at)
+		for _, form := range []struct{ event, want string }{
+			{`{"p":"` + pad + `","a":"x\"\\\\evil"}`, "yes"},
+			{`{"p":"` + pad + `","a":"x\"\\\\\\evil"}`, "no"},
+			{`{"p":"` + pad + `\\","a":"x\"\\\\evil"}`, "yes"},
+			{`{"p":"` + pad + `\\\"","a":"x\u0022\u005c\\evil"}`, "yes"},
+			{`{"` + pad + `\"":1,"a":"x\"\\\\EVIL"}`, "yes"},
+			{`{"p":"` + pad + `\u004b\\\\\u00e9"}`, "yes"},
+			{`{"p":"` + pad + "K\\\\\\\\É\"}", "yes"},
+			{`{"p":"` + pad + "\u212a\\\\\\\\é\"}", "yes"},
+			{`{"p":[` + strings.Repeat(" ", at) + `"","` + pad + `"],"b":"` + pad + `z\\"}`, "yes"},
+			{`{"b":"` + pad + `z\\\\\\\\\\","c":"z\\"}`, "no"},
+			{`{"b":"` + pad + `z\"","c":"\\"}`, "no"},
+			{`{"p":{"q":["` + pad + `",{"a":1}]},"a":["",{},"x\"\\\\evil"]}`, "yes"},
+		} {
+			v.Reset()
+			if err := v.Load([]byte(form.event)); err != nil {
+				t.Fatalf("at %d: %v: %s", at, err, form.event)
+			}
+			if got := len(asked(v, e, linux)) == 1; got != (form.want == "yes") {
+				t.Fatalf("at %d: %t: %s", at, got, form.event)
+			}
+		}
+	}
+}
