@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/bits"
 )
@@ -69,6 +68,7 @@ type Scanner struct {
 	all   bool
 	path  []byte // of the object that is read, with a dot at its end
 	fault Error
+	masks []mask
 }
 
 // failed is the position after something that is wrong; the fault says what.
@@ -85,6 +85,7 @@ func (s *Scanner) Scan(b []byte, t *Table, all bool) error {
 	if len(b) > MaxSize {
 		return &Error{MaxSize, fmt.Sprintf("the object has %d bytes, at most %d are allowed", len(b), MaxSize)}
 	}
+	s.classify(b)
 	i := space(b, 0)
 	if i == len(b) || b[i] != '{' {
 		return &Error{i, "this is no JSON object"}
@@ -300,76 +301,56 @@ func digits(b []byte, i int) int {
 	return i
 }
 
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// text reads on after an opening quote, eight bytes at a time, and returns the
-// position of the closing one.
+// text reads on after an opening quote and returns the position of the closing
+// one.
 func (s *Scanner) text(b []byte, i int) (int, Flags) {
-	var seen uint64
-	var flags Flags
-	for i+8 <= len(b) {
-		w := binary.LittleEndian.Uint64(b[i:])
-		// The lowest set bit is exact; above it a borrow may have set others.
-		stop := (((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones)) & ^w & highs
-		if stop == 0 {
-			seen |= w
-			i += 8
-			continue
-		}
-		n := bits.TrailingZeros64(stop) >> 3
-		seen |= w & (1<<(8*n) - 1)
-		i += n
-		if b[i] == '"' {
-			if seen&highs != 0 {
-				flags |= High
-			}
-			return i, flags
-		}
-		next, f := s.escape(b, i)
-		if next == failed {
-			return failed, 0
-		}
-		i, flags = next, flags|f
-	}
-	return s.textEnd(b, i, seen, flags)
-}
-
-// textEnd reads the last bytes of the object one by one.
-func (s *Scanner) textEnd(b []byte, i int, seen uint64, flags Flags) (int, Flags) {
-	for i < len(b) {
-		switch c := b[i]; {
-		case c == '"':
-			if seen&highs != 0 {
-				flags |= High
-			}
-			return i, flags
-		case c == '\\':
-			next, f := s.escape(b, i)
-			if next == failed {
-				return failed, 0
-			}
-			i, flags = next, flags|f
-		default:
-			seen |= uint64(c)
-			i++
-		}
-	}
-	return s.fail(i, "text has no end"), 0
-}
-
-// escape reads one escape and returns the position after it.
-func (s *Scanner) escape(b []byte, i int) (int, Flags) {
-	if i+1 >= len(b) {
+	at, shift := i/width, i%width
+	if at >= len(s.masks) {
 		return s.fail(len(b), "text has no end"), 0
 	}
-	if plain[b[i+1]] != 0 {
-		return i + 2, Escaped
+	m := &s.masks[at]
+	if quote := m.quote >> shift; quote != 0 {
+		n := bits.TrailingZeros64(quote)
+		if inside := uint64(1)<<n - 1; (m.slash|m.high|m.odd)>>shift&inside != 0 {
+			return s.marked(b, i, i+n)
+		}
+		return i + n, 0
 	}
-	if b[i+1] != 'u' || i+6 > len(b) || hex4(b[i+2:i+6]) < 0 {
-		return s.fail(i, "this is no JSON escape"), 0
+	for at++; at < len(s.masks); at++ {
+		if quote := s.masks[at].quote; quote != 0 {
+			return s.marked(b, i, at*width+bits.TrailingZeros64(quote))
+		}
 	}
-	return i + 6, Escaped | Unicode
+	return s.fail(len(b), "text has no end"), 0
+}
+
+// marked finds the flags of a text, and checks its escapes.
+func (s *Scanner) marked(b []byte, from, to int) (int, Flags) {
+	var flags Flags
+	for at := from / width; at*width < to; at++ {
+		m, inside := &s.masks[at], ^uint64(0)
+		if at == from/width {
+			inside <<= from % width
+		}
+		if at == to/width {
+			inside &= 1<<(to%width) - 1
+		}
+		if m.slash&inside != 0 {
+			flags |= Escaped
+		}
+		if m.high&inside != 0 {
+			flags |= High
+		}
+		for odd := m.odd & inside; odd != 0; odd &= odd - 1 {
+			i := at*width + bits.TrailingZeros64(odd)
+			if plain[b[i]] != 0 {
+				continue
+			}
+			if b[i] != 'u' || i+5 > to || hex4(b[i+1:i+5]) < 0 {
+				return s.fail(i-1, "this is no JSON escape"), 0
+			}
+			flags |= Unicode
+		}
+	}
+	return to, flags
 }
