@@ -3,6 +3,7 @@ package rules_test
 import (
 	"context"
 	"io/fs"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -82,4 +83,40 @@ eval at 2m
 	if got := verdict("12"); got != twelve {
 		t.Errorf("with 12:\n%s", got)
 	}
+}
+
+// TestTheReferenceOfTestsHolds runs the examples of docs/reference/rule-tests.md
+// as tests beside the shipped rules.
+func TestTheReferenceOfTestsHolds(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/rule-tests.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(page), "```test\n")
+	if len(parts) < 4 {
+		t.Fatalf("found %d examples", len(parts)-1)
+	}
+	for i, part := range parts[1:] {
+		text, _, _ := strings.Cut(part, "```")
+		result, err := sigmatest.Run(context.Background(), withFile{rules.FS(), "page.test", text}, "page.test")
+		if err != nil {
+			t.Fatalf("example %d: %v", i+1, err)
+		}
+		for _, f := range result.Failures {
+			t.Errorf("example %d: %s", i+1, f)
+		}
+	}
+}
+
+// withFile is a file system with one file more.
+type withFile struct {
+	fs.FS
+	name, text string
+}
+
+func (w withFile) Open(name string) (fs.File, error) {
+	if name == w.name {
+		return fstest.MapFS{name: {Data: []byte(w.text)}}.Open(name)
+	}
+	return w.FS.Open(name)
 }

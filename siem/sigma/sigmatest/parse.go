@@ -19,6 +19,7 @@ const (
 	stepLoad
 	stepEval
 	stepClear
+	stepStart
 )
 
 // step is one statement of a test.
@@ -31,15 +32,25 @@ type step struct {
 	every, from, late time.Duration
 	events            []eventLine
 	// eval
-	at     time.Duration
-	count  int // expected events, -1 where not said
-	alerts []expected
+	at      time.Duration
+	count   int // expected events, -1 where not said
+	alerts  []expected
+	matched []held
+	// start
+	start time.Time
 }
 
 type eventLine struct {
 	line  int
 	text  string
 	times int
+}
+
+// held says for how many events a rule must hold, whether it alerts or not.
+type held struct {
+	line  int
+	rule  string
+	count int
 }
 
 type expected struct {
@@ -97,8 +108,16 @@ func statement(steps []step, line int, words []string) ([]step, error) {
 		}
 	case "clear":
 		s.kind = stepClear
+	case "start":
+		s.kind = stepStart
+		if len(words) != 2 {
+			return steps, fmt.Errorf("write `start 2026-03-02T08:00:00Z`")
+		}
+		if s.start, err = time.Parse(time.RFC3339, words[1]); err != nil {
+			err = fmt.Errorf("%q is not a time such as 2026-03-02T08:00:00Z", words[1])
+		}
 	default:
-		err = fmt.Errorf("%q is not a statement; there are rules, load, eval and clear", words[0])
+		err = fmt.Errorf("%q is not a statement; there are rules, start, load, eval and clear", words[0])
 	}
 	return append(steps, s), err
 }
@@ -153,17 +172,45 @@ func (s *step) indented(line int, text string) error {
 		}
 		return nil
 	case stepEval:
-		return s.expectation(line, strings.Fields(text))
+		words, err := quoted(text)
+		if err != nil {
+			return err
+		}
+		return s.expectation(line, words)
 	}
 	return fmt.Errorf("nothing can be indented below this statement")
 }
 
+// quoted splits at blanks, but not between double quotes: title="Port scan".
+func quoted(text string) (words []string, err error) {
+	inside := false
+	words = strings.FieldsFunc(text, func(r rune) bool {
+		inside = inside != (r == '"')
+		return !inside && (r == ' ' || r == '\t')
+	})
+	if inside {
+		return nil, fmt.Errorf("a double quote is not closed")
+	}
+	for i, w := range words {
+		words[i] = strings.ReplaceAll(w, `"`, "")
+	}
+	return words, nil
+}
+
 func (s *step) expectation(line int, words []string) (err error) {
-	if words[0] == "events" {
+	switch words[0] {
+	case "events":
 		if len(words) != 2 {
 			return fmt.Errorf("write `events 3`")
 		}
 		s.count, err = strconv.Atoi(words[1])
+		return err
+	case "matched":
+		if len(words) != 3 {
+			return fmt.Errorf("write `matched RULE 3`")
+		}
+		n, err := strconv.Atoi(words[2])
+		s.matched = append(s.matched, held{line, words[1], n})
 		return err
 	}
 	e := expected{line: line, rule: words[0], conds: make(map[string]string)}

@@ -2,6 +2,7 @@ package sigmatest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -48,7 +49,7 @@ func Find(fsys fs.FS, root string) ([]string, error) {
 	return out, err
 }
 
-// start is when every test begins.
+// start is when a test begins that does not say.
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // tenant is whose events a test loads.
@@ -65,7 +66,7 @@ func Run(ctx context.Context, fsys fs.FS, file string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	r := &runner{ctx: ctx, fsys: fsys, file: file}
+	r := &runner{ctx: ctx, fsys: fsys, file: file, start: start}
 	for i := range steps {
 		if err := r.step(&steps[i]); err != nil {
 			return r.result, err
@@ -82,6 +83,7 @@ type runner struct {
 	fsys   fs.FS
 	file   string
 	set    *detect.Ruleset
+	start  time.Time
 	events []core.Event
 	result Result
 }
@@ -94,6 +96,11 @@ func (r *runner) step(s *step) (err error) {
 		err = r.load(s)
 	case stepClear:
 		r.events = nil
+	case stepStart:
+		if len(r.events) > 0 {
+			return refuse(r.file, s.line, "`start` stands before the first `load`, or after `clear`")
+		}
+		r.start = s.start
 	case stepEval:
 		if r.set == nil {
 			return refuse(r.file, s.line, "no rules are loaded")
@@ -124,7 +131,7 @@ func (r *runner) rules(s *step) error {
 }
 
 func (r *runner) load(s *step) error {
-	at := start.Add(s.from)
+	at := r.start.Add(s.from)
 	for _, line := range s.events {
 		for i := range line.times {
 			e, err := makeEvent(strings.ReplaceAll(line.text, "{i}", strconv.Itoa(i)))
@@ -157,80 +164,71 @@ func eventID(at time.Time, n int) core.UUID {
 // eval judges everything received until s.at, from the beginning.
 func (r *runner) eval(s *step) error {
 	r.result.Evals++
-	end := start.Add(s.at)
+	end := r.start.Add(s.at)
 	events := slices.DeleteFunc(slices.Clone(r.events), func(e core.Event) bool { return e.Received.After(end) })
 	slices.SortStableFunc(events, func(a, b core.Event) int { return a.Received.Compare(b.Received) })
 	if s.count >= 0 && s.count != len(events) {
 		r.fail(s.line, "%d events were received until then, expected %d", len(events), s.count)
 	}
-	alerts, err := r.judge(events, end)
+	seen, err := r.judge(events, end)
 	if err != nil {
 		return err
 	}
-	r.compare(s, alerts)
+	r.compare(s, seen.alerts.Alerts())
+	for _, m := range s.matched {
+		id, known := r.id(m.rule)
+		if n := seen.matches[id]; !known {
+			r.fail(m.line, "no rule that judges events is called %s", m.rule)
+		} else if n != m.count {
+			r.fail(m.line, "%s held for %d events, expected %d", m.rule, n, m.count)
+		}
+	}
 	return nil
 }
 
+// id is that of the rule which a test calls by its name or its id.
+func (r *runner) id(name string) (id string, known bool) {
+	for _, rule := range r.set.Engine.Rules() {
+		if rule.Names(name) {
+			return rule.ID, true
+		}
+	}
+	return "", false
+}
+
+// judged is what came of the events: alerts, and for how many events each rule
+// held.
+type judged struct {
+	alerts  *alert.Memory
+	matches map[string]int
+}
+
+// raise folds what the correlator says; its own error passes through.
+func (j *judged) raise(raises []alert.Raise, err error) error {
+	for _, r := range raises {
+		err = errors.Join(err, j.alerts.Raise(r))
+	}
+	return err
+}
+
 // judge is the pipeline of the server, with windows in memory.
-func (r *runner) judge(events []core.Event, end time.Time) ([]alert.Alert, error) {
+func (r *runner) judge(events []core.Event, end time.Time) (*judged, error) {
 	var stats detect.Stats
 	d := detect.NewDetector(r.set, normalise.New(), &stats)
 	c := detect.NewCorrelator(r.set, correlate.Config{})
-	folded := newFold()
-	advance := func(to time.Time) error {
-		raises, err := c.Advance(to, to)
-		folded.take(raises)
-		return err
-	}
+	out := &judged{alert.NewMemory(0), make(map[string]int)}
 	for i := range events {
-		if err := advance(events[i].Received); err != nil {
-			return nil, err
-		}
-		var failed error
+		now := events[i].Received
+		failed := out.raise(c.Advance(now, now))
 		d.Judge(&events[i], func(m detect.Match) {
-			raises, err := c.Match(m, events[i].Received)
-			folded.take(raises)
-			if err != nil {
-				failed = err
-			}
+			out.matches[m.Rule]++
+			failed = errors.Join(failed, out.raise(c.Match(m, now)))
 		})
 		if failed != nil {
 			return nil, failed
 		}
 	}
-	return folded.all, advance(end)
-}
-
-// fold keeps alerts as alert.Store does, in memory.
-type fold struct {
-	all  []alert.Alert
-	live map[string]int
-	seen map[string]bool
-}
-
-func newFold() *fold { return &fold{live: make(map[string]int), seen: make(map[string]bool)} }
-
-func (f *fold) take(raises []alert.Raise) {
-	for _, r := range raises {
-		print := r.Fingerprint()
-		i, ok := f.live[print]
-		if ok && f.all[i].Ended(r.Now) {
-			ok = false
-		}
-		if !ok {
-			i = len(f.all)
-			f.live[print] = i
-			f.all = append(f.all, alert.Open(r))
-		} else {
-			r.Events = slices.DeleteFunc(r.Events, func(e alert.Event) bool { return f.seen[f.all[i].ID.String()+e.ID.String()] })
-			if len(r.Events) > 0 {
-				f.all[i] = f.all[i].Fold(r)
-			}
-		}
-		for _, e := range r.Events {
-			f.seen[f.all[i].ID.String()+e.ID.String()] = true
-		}
-	}
+	return out, out.raise(c.Advance(end, end))
 }
 
 func (r *runner) fail(line int, format string, args ...any) {
@@ -270,6 +268,7 @@ func describe(a alert.Alert) map[string]string {
 	out := map[string]string{
 		"count": strconv.FormatUint(a.Count, 10), "severity": string(a.Severity), "provenance": string(a.Provenance),
 		"simulated": strconv.FormatBool(a.Simulated), "device": a.Device.String(), "source": a.Source, "author": a.Author,
+		"title": a.Title, "first": a.First.Format(time.RFC3339), "last": a.Last.Format(time.RFC3339),
 	}
 	for k, v := range a.Group {
 		if _, taken := out[k]; !taken {
@@ -288,7 +287,7 @@ func list(alerts []alert.Alert) string {
 		have := describe(a)
 		var conds []string
 		for k, v := range have {
-			if v != "" && k != "author" {
+			if v != "" && !slices.Contains([]string{"author", "title", "first", "last"}, k) {
 				conds = append(conds, k+"="+v)
 			}
 		}

@@ -38,6 +38,10 @@ func TestWhatIsNotThereFails(t *testing.T) {
 		{"eval at 1m\n  events 5\n  r", "d/x.test:5: 4 events were received until then, expected 5"},
 		{"eval at 2s\n  events 3\n  r count=1", ""},
 		{"clear\neval at 1m\n  events 0", ""},
+		{"eval at 1m\n  r count=2 title=\"T\"\n  matched r 2", ""},
+		{"eval at 1m\n  r\n  matched other 0", "d/x.test:7: no rule that judges events is called other"},
+		{"eval at 1m\n  r\n  matched r 3", "d/x.test:7: r held for 2 events, expected 3"},
+		{"clear\nstart 2026-06-01T00:00:00Z\nload 1s\n  json x {\"program\":\"p\",\"x\":1}\neval at 1m\n  r first=2026-06-01T00:00:00Z", ""},
 	} {
 		result, err := run(t, load+row.eval+"\n")
 		if err != nil {
@@ -57,7 +61,7 @@ func TestTestsThatCantBeRead(t *testing.T) {
 	for _, row := range []struct{ test, want string }{
 		{"", "the test evaluates nothing: d/x.test:1"},
 		{"  load 1s", "an indented line belongs to a statement before it: d/x.test:1"},
-		{"foo", `"foo" is not a statement; there are rules, load, eval and clear: d/x.test:1`},
+		{"foo", `"foo" is not a statement; there are rules, start, load, eval and clear: d/x.test:1`},
 		{"load", "write `load 5s [from 1m] [late 4m]`: d/x.test:1"},
 		{"load x", `"x" is not a length of time such as 5s or 1h30m: d/x.test:1`},
 		{"load 1s to 5s", `"to" is not known here; there are from and late: d/x.test:1`},
@@ -66,6 +70,10 @@ func TestTestsThatCantBeRead(t *testing.T) {
 		{"load 1s\n  device ../x {}", `identifier "../x": byte 0 is '.'`},
 		{"eval at 1m", "no rules are loaded: d/x.test:1"},
 		{"rules r.yml\neval at 1m\n  r count", `"count" should be a condition such as count=10: d/x.test:3`},
+		{"rules r.yml\neval at 1m\n  r title=\"x", "a double quote is not closed: d/x.test:3"},
+		{"rules r.yml\neval at 1m\n  matched r", "write `matched RULE 3`: d/x.test:3"},
+		{"start noon", `"noon" is not a time such as 2026-03-02T08:00:00Z: d/x.test:1`},
+		{"rules r.yml\nload 1s\n  sshd x\nstart 2026-03-02T08:00:00Z", "`start` stands before the first `load`, or after `clear`: d/x.test:4"},
 		{"rules none*.yml", `no file matches "none*.yml": d/x.test:1`},
 		{"rules bad.yml", "a rule needs `title`; write `title: what the rule finds` first: d/bad.yml:1:1"},
 		{"clear\n  x", "nothing can be indented below this statement: d/x.test:2"},
