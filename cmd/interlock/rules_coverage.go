@@ -28,10 +28,11 @@ func (rulesCoverageCmd) Help() string {
 would let most others fire. A rule that is said not to be able to fire would not have fired for any of the events; of the others only
 names are known and not values, so that "can fire" is not "will".
 
-With files it reads those (NDJSON, JSON, lines of syslog or auditd, each also packed with gzip) and takes the shipped rules and those of
---rules. Without, it asks the server about its own rules and the last days of its journal.
+With files it reads what a hunt reads (NDJSON, JSON, EVTX, logs of syslog, journald and auditd, also packed) and takes the shipped rules
+and those of --rules. What can't be read is told beside the report, which is about the rest. Without files it asks the server about its
+own rules and the last days of its journal.
 
-Exit code 0, and 2 when rules or events can't be read.
+Exit code 0, and 2 when there is nothing to report on.
 
 Example:
   interlock rules coverage --days 30
@@ -79,7 +80,7 @@ func (c *rulesCoverageCmd) report(e *env) (*coverage.Report, error) {
 	}
 	if seen.Counts().Events == 0 {
 		return nil, core.E(core.KindInvalid, "rules coverage", "there is no event in "+strings.Join(c.Paths, ", ")).
-			WithHint("name files of NDJSON or JSON, or logs of syslog or auditd")
+			WithHint("name files that interlock hunt can read")
 	}
 	return coverage.New(engine, seen, coverage.Options{}), nil
 }

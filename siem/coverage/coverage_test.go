@@ -88,13 +88,18 @@ func reader(t *testing.T) *coverage.Reader {
 	return r
 }
 
+// object gives a reader an event of which no collector knows anything.
+func object(r *coverage.Reader, at time.Time, fields []byte) {
+	r.Event(&core.Event{Source: "import", Received: at, Fields: fields})
+}
+
 func TestReport(t *testing.T) {
 	r := reader(t)
 	at := time.Date(2026, 11, 22, 5, 0, 0, 0, time.UTC)
-	r.Object(at, []byte(`{"Channel":"Security","EventID":4688,"NewProcessName":"a","ParentProcessName":"b","GrandParentImage":null}`))
-	r.Object(at.Add(time.Hour), []byte(`{"winlog":{"channel":"Security","event_id":4624,"event_data":{"TargetUserName":"x"}}}`))
-	r.Object(at, []byte(`{"strange":1}`))
-	r.Object(at, []byte(`not an event`))
+	object(r, at, []byte(`{"Channel":"Security","EventID":4688,"NewProcessName":"a","ParentProcessName":"b","GrandParentImage":null}`))
+	object(r, at.Add(time.Hour), []byte(`{"winlog":{"channel":"Security","event_id":4624,"event_data":{"TargetUserName":"x"}}}`))
+	object(r, at, []byte(`{"strange":1}`))
+	object(r, at, []byte(`not an event`))
 	e := engine(t, rules)
 	off := slices.DeleteFunc(slices.Clone(e.Rules()), func(r *sigma.Rule) bool { return r.Title != "off" })
 	gone, err := sigma.Parse("gone.yml", []byte(strings.NewReplacer("query", "gone", "0001", "0009").Replace(strings.SplitN(rules, "---", 2)[0])))
@@ -145,29 +150,10 @@ detection: {s: {status: Failure, user.name: root, interlock.source: x}, conditio
 	}
 }
 
-func TestLinesOfLogs(t *testing.T) {
-	r := reader(t)
-	for _, line := range []string{
-		"Nov  1 02:03:04 web sshd[7]: Failed password for root from 192.0.2.1 port 22 ssh2",
-		`type=EXECVE msg=audit(1364481363.243:24287): argc=1 a0="id"`,
-		"something else",
-	} {
-		r.Line(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), line, time.UTC)
-	}
-	var got []string
-	for _, s := range r.Seen.Sources() {
-		got = append(got, s.Logsource)
-	}
-	want := []string{"linux/-/auditd", "linux/-/auth", "linux/-/sshd", "linux/-/syslog", "linux/process_creation/auditd"}
-	if !slices.Equal(got, want) || r.Seen.Counts().Unrouted != 1 {
-		t.Errorf("%q %+v", got, r.Seen.Counts())
-	}
-}
-
 func TestMemoryIsBounded(t *testing.T) {
 	r := reader(t)
 	for i := range 9000 {
-		r.Object(time.Time{}, fmt.Appendf(nil, `{"Channel":"Security","f%d":1,"g":{"h%d":[{"a":1},{"a":2}]}}`, i, i))
+		object(r, time.Time{}, fmt.Appendf(nil, `{"Channel":"Security","f%d":1,"g":{"h%d":[{"a":1},{"a":2}]}}`, i, i))
 	}
 	c := r.Seen.Counts()
 	if c.Events != 9000 || c.Beyond == 0 {
@@ -185,8 +171,8 @@ func TestMergeIsTheSum(t *testing.T) {
 	at := time.Unix(1_700_000_000, 0)
 	for i := range 100 {
 		event := fmt.Appendf(nil, `{"Channel":"Security","EventID":%d,"f%d":1}`, i%3, i%7)
-		all.Object(at.Add(time.Duration(i)*time.Second), event)
-		[]*coverage.Reader{one, two}[i%2].Object(at.Add(time.Duration(i)*time.Second), event)
+		object(all, at.Add(time.Duration(i)*time.Second), event)
+		object([]*coverage.Reader{one, two}[i%2], at.Add(time.Duration(i)*time.Second), event)
 	}
 	one.Seen.Merge(two.Seen)
 	a, _ := json.Marshal(one.Seen.Sources())

@@ -14,7 +14,7 @@ import (
 func report(t *testing.T) *coverage.Report {
 	t.Helper()
 	r := reader(t)
-	r.Object(time.Unix(1_700_000_000, 0), []byte(`{"Channel":"Security","EventID":4688,"NewProcessName":"a","ParentProcessName":"b"}`))
+	object(r, time.Unix(1_700_000_000, 0), []byte(`{"Channel":"Security","EventID":4688,"NewProcessName":"a","ParentProcessName":"b"}`))
 	return coverage.New(engine(t, rules+`---
 title: "=cmd|x"
 id: 00000000-0000-0000-0000-000000000009

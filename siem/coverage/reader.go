@@ -1,9 +1,6 @@
 package coverage
 
 import (
-	"encoding/json"
-	"time"
-
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/siem/normalise"
 	"github.com/interlock-security/interlock/siem/sigma"
@@ -44,42 +41,11 @@ func (r *Reader) Event(e *core.Event) {
 	r.view.Reset()
 	sources, _ := r.norm.Event(e, r.set)
 	if r.view.Load(e.Fields) != nil {
-		r.Seen.Unread()
+		r.Seen.Unread(1)
 		return
 	}
 	if len(sources) == 0 {
 		sources = r.view.Sources()
 	}
 	r.Seen.Add(e.Received, sources, e.Fields, r.found)
-}
-
-// Object notes an event of a file: a JSON object as its source wrote it.
-func (r *Reader) Object(at time.Time, object []byte) {
-	r.view.Reset()
-	if r.view.Load(object) != nil {
-		r.Seen.Unread()
-		return
-	}
-	r.Seen.Add(at, r.view.Sources(), object, nil)
-}
-
-// Line notes a line of a log: what a syslog daemon or auditd wrote. Others have
-// no program and are of no logsource.
-func (r *Reader) Line(at time.Time, text string, loc *time.Location) {
-	l := struct {
-		Program string `json:"program,omitempty"`
-		PID     string `json:"pid,omitempty"`
-		Message string `json:"message"`
-	}{Message: text}
-	if h, ok := normalise.ParseLine(text, at, loc); ok {
-		at, l.Program, l.PID, l.Message = h.Time, h.Program, h.PID, h.Message
-	} else if a, ok := normalise.ParseAudit(text); ok {
-		at = a.Time
-	}
-	fields, err := json.Marshal(l)
-	if err != nil {
-		r.Seen.Unread()
-		return
-	}
-	r.Event(&core.Event{Source: "file", Received: at, Fields: fields})
 }

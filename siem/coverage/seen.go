@@ -99,11 +99,11 @@ func (s *Seen) Add(at time.Time, sources []sigma.Logsource, object []byte, found
 	}
 }
 
-// Unread notes a record that is no event.
-func (s *Seen) Unread() {
+// Unread notes records that are no events.
+func (s *Seen) Unread(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.counts.Unread++
+	s.counts.Unread += uint64(max(n, 0))
 }
 
 // Cut notes that there is more than was read.
