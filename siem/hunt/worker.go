@@ -41,7 +41,6 @@ type worker struct {
 	origin *origin
 	evtx   evtx.Decoder
 	norm   *normalise.Normaliser
-	audit  auditLine
 	buf    []byte
 
 	// The event that is being asked.
@@ -175,14 +174,15 @@ func (w *worker) text(line []byte) {
 var auditSources = []sigma.Logsource{{Product: "linux", Service: "auditd"}}
 
 func (w *worker) auditd(line []byte) {
-	if !isAudit(line) {
+	a, ok := normalise.ParseAudit(string(line))
+	if !ok {
 		w.fault(w.b.lines+1, "not a record of auditd")
 		w.b.events++
 		return
 	}
 	w.begin()
-	w.buf = w.audit.read(w.buf[:0], string(line))
-	w.at = w.audit.at
+	w.buf = appendAudit(w.buf[:0], &a)
+	w.at, w.host = a.Time, a.Node
 	w.ask(w.buf, w.b.lines+1, auditSources)
 }
 
