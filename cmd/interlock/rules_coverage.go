@@ -19,7 +19,7 @@ type rulesCoverageCmd struct {
 	Format    string   `help:"text, markdown for a page, csv for a line for each rule." enum:"text,markdown,csv" default:"text"`
 	Navigator string   `help:"Also write a layer for the ATT&CK Navigator to this file." type:"path" placeholder:"FILE"`
 	Domain    string   `help:"The layer's matrix: enterprise or ics." enum:"enterprise,ics" default:"enterprise"`
-	All       bool     `help:"Name every rule that can't fire, with what it lacks."`
+	All       bool     `help:"Name all that is missing, and every rule that can't fire with what it lacks."`
 }
 
 // Help implements kong's long help.
@@ -134,34 +134,38 @@ func (c *rulesCoverageCmd) tell(w io.Writer, r *coverage.Report) {
 	if r.Counts.Partial {
 		say("  the journal holds more; only the beginning of the time was read")
 	}
-	tellGroups(w, r)
-	tellMissing(w, r)
+	most := toldMost
+	if c.All {
+		most = len(r.Rules)
+	}
+	tellGroups(w, r, most)
+	tellMissing(w, r, most)
 	if c.All {
 		tellUnable(w, r)
 	}
 }
 
-func tellGroups(w io.Writer, r *coverage.Report) {
+func tellGroups(w io.Writer, r *coverage.Report, most int) {
 	_, _ = fmt.Fprintln(w)
 	var rows [][]string
 	for _, g := range r.Logsources {
-		if g.Of[coverage.CanFire] > 0 && len(rows) < toldMost {
+		if g.Of[coverage.CanFire] > 0 && len(rows) < most {
 			rows = append(rows, []string{g.Name, strconv.Itoa(g.Of[coverage.CanFire]), strconv.Itoa(g.All)})
 		}
 	}
 	table(w, "LOGSOURCE CAN-FIRE RULES", rows)
 }
 
-func tellMissing(w io.Writer, r *coverage.Report) {
+func tellMissing(w io.Writer, r *coverage.Report, most int) {
 	if len(r.Sources) > 0 {
 		_, _ = fmt.Fprintln(w, "\nLogsources that would light up most rules:")
-		for _, m := range r.Sources[:min(toldMost, len(r.Sources))] {
+		for _, m := range r.Sources[:min(most, len(r.Sources))] {
 			_, _ = fmt.Fprintln(w, printable(fmt.Sprintf("  %4d  %s: %s", m.Rules, m.Logsource, m.First())))
 		}
 	}
 	if len(r.Fields) > 0 {
 		_, _ = fmt.Fprintln(w, "\nFields that would light up most rules:")
-		for _, m := range r.Fields[:min(toldMost, len(r.Fields))] {
+		for _, m := range r.Fields[:min(most, len(r.Fields))] {
 			_, _ = fmt.Fprintln(w, printable(fmt.Sprintf("  %4d  %s of %s", m.Rules, m.Field, m.Logsource)))
 		}
 	}

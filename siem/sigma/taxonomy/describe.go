@@ -11,6 +11,9 @@ import (
 // "Sysmon event 22", "channel Security, event 4688", "program is sshd". None
 // where no route leads there.
 func Origins(src sigma.Logsource) []string {
+	if src.Product == "interlock" {
+		return []string{"Interlock's own devices and server"}
+	}
 	var out []string
 	for _, r := range Routes() {
 		if !slices.ContainsFunc(r.Sources, src.Covers) {
