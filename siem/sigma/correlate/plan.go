@@ -1,6 +1,7 @@
 package correlate
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -173,8 +174,16 @@ func (s *State) carries(p *plan, names []string) {
 	}
 }
 
+// maxNumber is the largest number that is computed with, so that no sum of them
+// leaves what a float64 holds. A larger one counts as this.
+const maxNumber = 1e300
+
 // number reads a value that is computed with.
 func number(text string) (float64, bool) {
-	v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	return v, err == nil && !math.IsInf(v, 0) && !math.IsNaN(v)
+	text = strings.TrimSpace(text)
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) || math.IsNaN(v) || err == nil && math.IsInf(v, 0) {
+		return 0, false
+	}
+	return max(-maxNumber, min(v, maxNumber)), true
 }
