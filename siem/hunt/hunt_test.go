@@ -152,6 +152,16 @@ func TestForms(t *testing.T) {
 	}
 }
 
+// TestFieldsOfMatchesAreBounded: long values in many matches end in a result that
+// says so, and not in a process that the machine kills.
+func TestFieldsOfMatchesAreBounded(t *testing.T) {
+	event := `{"what":["evil","` + strings.Repeat("x", 1500) + `"]}` + "\n"
+	res := runConfig(t, hunt.Config{Engine: engine(t, evilRule), Paths: []string{"-"}, Stdin: strings.NewReader(strings.Repeat(event, 100)), Memory: 200})
+	if res.Incomplete == "" || len(res.Matches) == 0 || len(res.Matches) > 30 || res.Events != 100 {
+		t.Errorf("%d matches of %d events, incomplete: %q", len(res.Matches), res.Events, res.Incomplete)
+	}
+}
+
 // TestAuditArguments: what stands in a0 is a text in EXECVE, which the kernel
 // may write in hexadecimal and in parts, and a number in SYSCALL.
 func TestAuditArguments(t *testing.T) {
