@@ -15,9 +15,6 @@ import (
 	"github.com/interlock-security/interlock/siem/sigma/taxonomy"
 )
 
-// maxLooked is how much of a file is read to get at one event, unpacked.
-const maxLooked = 4 << 30
-
 // numbered is an event in a file: "FILE:N", or FILE that has but one.
 type numbered struct {
 	path   string
