@@ -33,9 +33,7 @@ func (s *State) Changes(put func(k Key, body []byte, due int64) error, drop func
 	}
 	s.dropped = s.dropped[:0]
 	for _, g := range s.dirty {
-		if g.dirty = false; g.gone {
-			continue
-		}
+		g.dirty = 0
 		if err := put(s.keyOf(g), s.encode(g), g.plan.due(g)); err != nil {
 			return err
 		}
@@ -117,7 +115,7 @@ func (s *State) Restore(k Key, body []byte) error {
 		return core.E(core.KindDamaged, "correlate.Restore", fmt.Sprintf("the body of the group %.200q of %q is damaged", k.Group, p.corr.Rule.ID))
 	}
 	g := s.newGroup(p, key)
-	g.lost, g.episode, g.stored, g.dirty = d.lost, d.episode, true, true
+	g.lost, g.episode, g.stored = d.lost, d.episode, true
 	for _, e := range es {
 		e.source, e.attempt = s.texts.keep(texts[e.source]), s.texts.keep(texts[e.attempt])
 		if p.corr.Kind == sigma.ValueCount {
@@ -126,7 +124,7 @@ func (s *State) Restore(k Key, body []byte) error {
 		g.insert(e)
 	}
 	s.settle(g)
-	g.dirty = false
+	s.dirty, g.dirty = s.dirty[:len(s.dirty)-1], 0
 	return nil
 }
 

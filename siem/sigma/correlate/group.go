@@ -65,9 +65,8 @@ type group struct {
 	due    int64 // no later than the true one
 	pos    int   // in its heap, -1 outside
 	class  uint8
-	dirty  bool
+	dirty  int // its place among those that changed, from 1 on
 	stored bool
-	gone   bool
 }
 
 // indexAbove is from how many entries on a group is searched by index.

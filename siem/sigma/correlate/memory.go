@@ -171,8 +171,14 @@ func (s *State) drop(g *group) {
 	s.classBytes[g.class] -= g.cost
 	s.heaps[g.class].take(g)
 	delete(s.groups, g.key)
-	g.gone = true
 	g.plan.stats.Groups--
+	if g.dirty > 0 {
+		last := len(s.dirty) - 1
+		s.dirty[g.dirty-1] = s.dirty[last]
+		s.dirty[g.dirty-1].dirty = g.dirty
+		s.dirty[last] = nil
+		s.dirty, g.dirty = s.dirty[:last], 0
+	}
 	if g.stored {
 		s.dropped = append(s.dropped, g)
 	}
@@ -181,13 +187,13 @@ func (s *State) drop(g *group) {
 // settle brings cost, class and time of a group up to date after it changed,
 // and drops it where nothing is left.
 func (s *State) settle(g *group) {
-	if !g.dirty {
-		g.dirty = true
-		s.dirty = append(s.dirty, g)
-	}
 	if len(g.es) == 0 {
 		s.drop(g)
 		return
+	}
+	if g.dirty == 0 {
+		s.dirty = append(s.dirty, g)
+		g.dirty = len(s.dirty)
 	}
 	s.bytes -= g.cost
 	s.classBytes[g.class] -= g.cost

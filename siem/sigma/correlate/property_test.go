@@ -171,9 +171,9 @@ func sortOutcomes(os []outcome) {
 
 func rounds(t *testing.T) int {
 	if testing.Short() {
-		return 300
+		return 200
 	}
-	return 3000
+	return 1500
 }
 
 // TestAgainstTheReference: made rules and made events, late and shuffled, give

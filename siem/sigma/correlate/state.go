@@ -408,7 +408,8 @@ func (s *State) tell(g *group, f *Firing, m *match, emit func(Firing)) {
 
 func (s *State) pass(p *plan, f *Firing, m *match, episode string, emit func(Firing)) {
 	last := f.Events[len(f.Events)-1]
-	fields := append(f.Key.Fields(p.corr), sigma.Field{Name: sigma.FieldAttempt, Value: episode})
+	// As echoes of one attempt, the firings that go on with one another count once.
+	fields := append(f.Key.Fields(p.corr), sigma.Field{Name: sigma.FieldAttempt, Value: episode}, sigma.Field{Name: sigma.FieldEcho, Value: "true"})
 	for _, name := range p.carry {
 		if v, ok := m.field(p.corr.In(name, m.Rule)); ok {
 			fields = append(fields, sigma.Field{Name: name, Value: v})
