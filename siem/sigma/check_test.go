@@ -88,10 +88,10 @@ func TestJudgementOfConditions(t *testing.T) {
 		{"  s: {a: 1}\n  t: {b: 1}\n  condition: (s or t) and not (s and t)", ""},
 		{"  s: {a: 1}\n  t: {b: 1}\n  condition: (s or t) and not s and not t", "11:14 error: the condition can never hold: it asks for something and for its opposite (`s`); write it without one of them"},
 		{"  s: {'a|expand': '%x%'}\n  condition: s and not s", "10:14 error: the condition can never hold: it asks for something and for its opposite (`s`); write it without one of them"},
-		{"  s: {'a|wide': x}\n  condition: s", "9:9 warning: `wide` without base64 looks for the raw bytes of UTF-16, which JSON text does not have; write `wide|base64offset|contains`"},
-		{"  s: {'a|base64offset': http}\n  condition: s", "9:9 warning: `base64offset` finds a part of a longer text; write `base64offset|contains`"},
+		{"  s: {'a|wide': x}\n  condition: s", "9:10 warning: `wide` without base64 looks for the raw bytes of UTF-16, which JSON text does not have; write `wide|base64offset|contains`"},
+		{"  s: {'a|base64offset': http}\n  condition: s", "9:10 warning: `base64offset` finds a part of a longer text; write `base64offset|contains`"},
 		{"  s: {'a|expand': x}\n  condition: s", "9:19 warning: `expand` finds no %placeholder% in the value; write `%name%`, or the item without `expand`"},
-		{"  s: {'a|re|cased': x}\n  condition: s", "9:7 warning: `cased` changes nothing here; write the item without it"},
+		{"  s: {'a|re|cased': x}\n  condition: s", "9:8 warning: `cased` changes nothing here; write the item without it"},
 	} {
 		rules, problems := sigma.Check("x.yml", []byte(header+row.detection+"\n"))
 		if got := said(problems); got != row.want {

@@ -1,21 +1,23 @@
-// Package sigma is the detection language and its engine: it reads Sigma rules
-// and correlations (specification 2.1), compiles them, and matches events
-// against them. It does no input or output, knows nothing of journals, tables
-// or clocks, and other programs may import it.
+// Package sigma is the detection language and its engine: it reads Sigma rules,
+// correlations and filters (specification 2.1), compiles them, and matches
+// events against them. It does no input or output, knows nothing of journals,
+// tables or clocks, and other programs may import it.
 //
 // The way through it:
 //
 //	rules, err := sigma.Parse("rules/x.yml", data)   // every error says line and column
-//	engine, err := sigma.Compile(rules, sigma.Options{Aliases: table})
+//	engine, err := sigma.Compile(rules, sigma.Options{Aliases: table, Routes: routes})
 //	view := engine.NewView()                          // one per goroutine, reused
 //	view.Reset()
 //	view.Set("user.name", "anna")                     // what the normaliser found
-//	err = view.Load(event.Fields, sources)            // what the source sent
-//	engine.Match(view, func(m sigma.Match) { ... })
+//	err = view.Load(event)                            // what the source sent: a JSON object
+//	engine.Match(view, view.Sources(), func(m sigma.Match) { ... })
 //
-// A rule that uses something this package does not do is refused when it is
-// read, by name and with its position; nothing is skipped quietly. Field
-// aliases resolve when rules compile, and no map is built for an event.
+// What is wrong with a rule is said when it is read, by name and place, and with
+// what to write instead; nothing is skipped quietly. [Parse] stops at the first
+// error, [Check] says everything, warnings too. The language, with an example
+// of each part that a test runs, is in docs/reference/sigma.md. Field aliases
+// resolve when rules compile, and no map is built for an event.
 //
 // Correlations are read and compiled here; package correlate, beside this one,
 // takes the matches and says what fires.

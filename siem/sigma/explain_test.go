@@ -86,7 +86,7 @@ func TestExplainSaysWhy(t *testing.T) {
 			"one of several values is missing and the nearest is named", `
   selection:
     Image|endswith: '\findstr.exe'
-    CommandLine|contains: ['(Everyone)', Everyone:, 'BUILTIN\Users', '(Users)']
+    CommandLine|contains: ['(Everyone)', 'Everyone:', 'BUILTIN\Users', '(Users)']
   condition: selection`,
 			`{"Image":"C:\\Windows\\findstr.exe","CommandLine":"findstr BUILTIN\\Admins"}`,
 			[]string{

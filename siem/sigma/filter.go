@@ -45,7 +45,7 @@ func parseFilter(rep *report, doc *node, p pair, fieldAt map[string]Pos) *Filter
 		if !ok {
 			rep.fail(p.val.at, "a filter needs `rules`; write a list of ids or names, or `rules: any`%s", misspelt(p.val, "rules"))
 		} else {
-			rep.add(f.takeRules(pair{"rules", rules.at, rules}))
+			rep.add(f.takeRules(pair{key: "rules", at: rules.at, val: rules}))
 		}
 	}
 	d := &detectionReader{rep: rep, fieldAt: fieldAt}
@@ -55,7 +55,7 @@ func parseFilter(rep *report, doc *node, p pair, fieldAt map[string]Pos) *Filter
 		rep.warn(cond.at, "the rules will find only what this condition holds for; to leave that out write `not (%s)`", strings.TrimSpace(cond.text))
 	}
 	if f.condition != nil {
-		title, _ := textOf(pair{"title", p.at, docText(doc, "title")})
+		title, _ := textOf(pair{key: "title", at: p.at, val: docText(doc, "title")})
 		f.condition = (&expr{op: opAnd, kids: []*expr{f.condition}}).named(labelFilter, title, p.at)
 	}
 	return f

@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -141,6 +142,18 @@ func newWild(toks []tok) wild {
 		w.segs = append(w.segs, seg)
 	}
 	return w
+}
+
+// appendKey writes what tells the pattern from others.
+func (w wild) appendKey(b []byte) []byte {
+	b = strconv.AppendBool(strconv.AppendBool(append(b, ' '), w.head), w.tail)
+	for _, seg := range w.segs {
+		b = append(b, '*')
+		for _, t := range seg {
+			b = appendCounted(append(b, byte('0'+t.kind)), t.text)
+		}
+	}
+	return b
 }
 
 // match walks the segments from the left, each at its first possible place.

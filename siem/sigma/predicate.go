@@ -2,9 +2,9 @@ package sigma
 
 import (
 	"bytes"
-	"fmt"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -47,7 +47,26 @@ type predicate struct {
 
 // key is equal for predicates that always answer alike.
 func (p *predicate) key() string {
-	return fmt.Sprintf("%d|%t|%d|%d|%q|%q|%v|%q|%v", p.test, p.cased, p.ref, p.part, p.field, p.text, p.num, p.other, p.wild)
+	b := make([]byte, 0, 48+len(p.field)+len(p.text))
+	b = append(b, byte('0'+p.test), byte('0'+p.ref), byte('0'+p.part), ' ')
+	b = strconv.AppendBool(b, p.cased)
+	for _, s := range [...]string{p.field, p.text, p.other} {
+		b = appendCounted(b, s)
+	}
+	if p.num != 0 {
+		b = strconv.AppendFloat(b, p.num, 'g', -1, 64)
+	}
+	if p.test == testWild {
+		b = p.wild.appendKey(b)
+	}
+	return string(b)
+}
+
+// appendCounted puts the length before a text, so that no two lists of texts
+// come out alike.
+func appendCounted(b []byte, s string) []byte {
+	b = strconv.AppendInt(append(b, ' '), int64(len(s)), 10)
+	return append(append(b, ' '), s...)
 }
 
 // textPredicate classifies a pattern: the cheap questions first.

@@ -273,7 +273,7 @@ func textsOf(p pair) ([]string, error) {
 	}
 	out := make([]string, 0, len(items))
 	for _, it := range items {
-		s, err := textOf(pair{p.key, p.at, it})
+		s, err := textOf(pair{key: p.key, at: p.at, val: it})
 		if err != nil {
 			return nil, err
 		}

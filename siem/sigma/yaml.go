@@ -2,22 +2,19 @@ package sigma
 
 import (
 	"errors"
-	"fmt"
-	"strconv"
+	"slices"
 	"strings"
-
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/lexer"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
+	"unicode/utf8"
 )
 
-// Limits on a rule file, checked before it is parsed.
+// Limits on a rule file, checked before and while it is read.
 const (
 	// MaxFile is the largest rule file accepted, in bytes.
 	MaxFile = 512 << 10
 	// maxDepth is how deep collections may nest.
 	maxDepth = 32
+	// maxNodes is how many values a file may have once its aliases are written out.
+	maxNodes = 100_000
 )
 
 type nodeKind uint8
@@ -35,8 +32,8 @@ var kindWords = [...]string{"nothing", "text", "a number", "a boolean", "a list"
 
 func (k nodeKind) String() string { return kindWords[k] }
 
-// node is a YAML value with its place. Only what Sigma needs is kept: no
-// anchors, aliases, merge keys or tags.
+// node is a YAML value with its place. Only what Sigma needs is kept: no tags,
+// and aliases are what they stand for.
 type node struct {
 	kind nodeKind
 	at   Pos
@@ -52,6 +49,8 @@ type pair struct {
 	key string
 	at  Pos
 	val *node
+	// taken is set for what `<<` took over from another map.
+	taken bool
 }
 
 func (n *node) get(key string) (*node, bool) {
@@ -68,177 +67,508 @@ func (n *node) inside(i int) Pos {
 	if !n.exact {
 		return n.at
 	}
-	return Pos{n.at.Line, n.at.Col + n.shift + i}
+	return Pos{n.at.Line, n.at.Col + n.shift + utf8.RuneCountInString(n.text[:i])}
 }
 
-// parseYAML reads the documents of a file. The parser underneath is not ours,
-// so its panics become errors.
+// yamlReader reads the block and flow forms of YAML 1.2: every node has its
+// place, and what can't be read has a reason with a place. There are no complex
+// keys and no tags in it, rules have no use for them.
+type yamlReader struct {
+	src     string
+	i       int
+	line    int // from 1
+	start   int // where the line begins
+	depth   int
+	nodes   int
+	anchors map[string]*node
+}
+
+// parseYAML reads the documents of a file. A document that can't be read does
+// not keep those behind it from being read.
 func parseYAML(data []byte) (docs []*node, err error) {
-	if data, err = cleanText(data); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			docs, err = nil, bad(Pos{1, 1}, "not YAML that can be read (%v)", r)
-		}
-	}()
-	tokens := lexer.Tokenize(string(data))
-	if err := checkNesting(tokens); err != nil {
-		return nil, err
-	}
-	file, err := parser.Parse(tokens, 0)
+	data, err = cleanText(data)
 	if err != nil {
-		return nil, yamlError(err)
+		return nil, err
 	}
-	for _, d := range file.Docs {
-		if d.Body == nil {
+	r := &yamlReader{src: string(data), line: 1}
+	var all []error
+	for more := r.nextDocument(); more; more = r.nextDocument() {
+		d, err := r.document()
+		if err != nil {
+			all = append(all, err)
+			r.skipDocument()
 			continue
 		}
-		n, err := convert(d.Body, 0)
+		if d != nil {
+			docs = append(docs, d)
+		}
+	}
+	return docs, errors.Join(all...)
+}
+
+// nextDocument goes to the beginning of a document and reports whether there
+// is one.
+func (r *yamlReader) nextDocument() bool {
+	r.anchors = make(map[string]*node)
+	r.depth = 0
+	for {
+		r.blanks()
+		switch {
+		case r.i == len(r.src):
+			return false
+		case r.marker("---"):
+			r.i += 3
+			return true
+		case r.marker("..."), r.col() == 0 && r.src[r.i] == '%':
+			r.toEnd()
+		default:
+			return true
+		}
+	}
+}
+
+// document reads one document, nil where it is empty.
+func (r *yamlReader) document() (*node, error) {
+	r.blanks()
+	if r.ended() {
+		return nil, nil
+	}
+	n, err := r.value(-1, true)
+	if err != nil {
+		return nil, err
+	}
+	r.blanks()
+	if !r.ended() {
+		return nil, r.stray()
+	}
+	return n, nil
+}
+
+func (r *yamlReader) stray() error {
+	if r.col() > 0 {
+		return bad(r.at(), "this line is indented unlike those above it; write it below the key that it belongs to")
+	}
+	return bad(r.at(), "this is no key with a colon; write `key: value`, or indent the line below its key")
+}
+
+// skipDocument goes to the marker of the next document.
+func (r *yamlReader) skipDocument() {
+	for r.i < len(r.src) && !r.marker("---") {
+		r.toEnd()
+		if r.i < len(r.src) {
+			r.newline()
+		}
+	}
+}
+
+func (r *yamlReader) at() Pos { return r.place(r.i) }
+
+// place is where byte i of the current line stands.
+func (r *yamlReader) place(i int) Pos {
+	return Pos{r.line, utf8.RuneCountInString(r.src[r.start:i]) + 1}
+}
+
+// col is how far the line is indented where a token begins it, from 0.
+func (r *yamlReader) col() int { return r.i - r.start }
+
+func (r *yamlReader) peek() byte {
+	if r.i < len(r.src) {
+		return r.src[r.i]
+	}
+	return 0
+}
+
+// marker reports whether the line begins with --- or ... at its very edge.
+func (r *yamlReader) marker(m string) bool {
+	return r.i == r.start && strings.HasPrefix(r.src[r.i:], m) && isBreak(r.src, r.i+3)
+}
+
+// ended reports whether the document is over.
+func (r *yamlReader) ended() bool {
+	return r.i == len(r.src) || r.marker("---") || r.marker("...")
+}
+
+// isBreak reports whether a word ends before byte i.
+func isBreak(s string, i int) bool {
+	return i >= len(s) || s[i] == ' ' || s[i] == '\n' || s[i] == '\t'
+}
+
+func (r *yamlReader) newline() {
+	r.i++
+	r.line++
+	r.start = r.i
+}
+
+func (r *yamlReader) toEnd() {
+	if n := strings.IndexByte(r.src[r.i:], '\n'); n >= 0 {
+		r.i += n
+		return
+	}
+	r.i = len(r.src)
+}
+
+// spaces skips blanks within a line, and a comment behind them.
+func (r *yamlReader) spaces() {
+	from := r.i
+	for r.peek() == ' ' || r.peek() == '\t' {
+		r.i++
+	}
+	if r.peek() == '#' && (r.i > from || r.i == r.start) {
+		r.toEnd()
+	}
+}
+
+// blanks skips blanks, comments and line ends. The indentation of the line that
+// it ends in is of blanks alone, which tabs checks.
+func (r *yamlReader) blanks() {
+	for {
+		r.spaces()
+		if r.peek() != '\n' {
+			return
+		}
+		r.newline()
+	}
+}
+
+// tabs refuses a tab in the indentation.
+func (r *yamlReader) tabs() error {
+	if t := strings.IndexByte(r.src[r.start:r.i], '\t'); t >= 0 && strings.TrimLeft(r.src[r.start:r.i], " \t") == "" {
+		return bad(r.place(r.start+t), "a tab can't indent a line in YAML; write blanks")
+	}
+	return nil
+}
+
+func (r *yamlReader) enter() error {
+	r.depth++
+	if r.depth > maxDepth+1 {
+		return bad(r.at(), "nested deeper than %d levels; write it flatter", maxDepth)
+	}
+	return nil
+}
+
+// node counts the values of a file.
+func (r *yamlReader) node(n node) (*node, error) {
+	if r.nodes++; r.nodes > maxNodes {
+		return nil, bad(n.at, "the file has more than %d values, aliases written out; write several files", maxNodes)
+	}
+	return &n, nil
+}
+
+// value reads what stands at the reader or on the lines below it, indented by
+// more than parent. Where compact is set a map may begin right here.
+func (r *yamlReader) value(parent int, compact bool) (*node, error) {
+	if err := r.enter(); err != nil {
+		return nil, err
+	}
+	defer func() { r.depth-- }()
+	empty := r.at()
+	line := r.line
+	r.blanks()
+	if r.line != line {
+		compact = true
+	}
+	if r.ended() || r.line != line && r.col() <= parent {
+		return r.node(node{kind: kindNull, at: empty})
+	}
+	if r.line != line || r.col() == 0 {
+		if err := r.tabs(); err != nil {
+			return nil, err
+		}
+	}
+	if c := r.peek(); c == '&' || c == '!' {
+		return r.property(parent)
+	}
+	return r.content(parent, compact)
+}
+
+// property reads the anchor before a value; tags are refused.
+func (r *yamlReader) property(parent int) (*node, error) {
+	at := r.at()
+	if r.peek() == '!' {
+		return nil, bad(at, "YAML tags have no meaning in a rule; write the value without, in quotes if it is a text")
+	}
+	name := r.word()
+	if name == "" {
+		return nil, bad(at, "an anchor has no name; write the value in quotes if it begins with `&`")
+	}
+	n, err := r.value(parent, false)
+	if err != nil {
+		return nil, err
+	}
+	r.anchors[name] = n
+	return n, nil
+}
+
+// word reads the name behind & or *.
+func (r *yamlReader) word() string {
+	from := r.i + 1
+	for r.i++; !isBreak(r.src, r.i) && strings.IndexByte(",[]{}", r.src[r.i]) < 0; r.i++ {
+		continue
+	}
+	return r.src[from:r.i]
+}
+
+func (r *yamlReader) alias() (*node, error) {
+	at := r.at()
+	name := r.word()
+	n, ok := r.anchors[name]
+	if !ok {
+		return nil, bad(at, "there is no anchor `&%s` before this; write the value in quotes if it begins with a star", name)
+	}
+	if r.nodes += n.size(maxNodes); r.nodes > maxNodes {
+		return nil, bad(at, "the file has more than %d values, aliases written out; write several files", maxNodes)
+	}
+	return n, nil
+}
+
+// size counts the values of n, no further than limit.
+func (n *node) size(limit int) int {
+	count := 1
+	for _, k := range n.list {
+		if count > limit {
+			break
+		}
+		count += k.size(limit - count)
+	}
+	for _, p := range n.pairs {
+		if count > limit {
+			break
+		}
+		count += p.val.size(limit - count)
+	}
+	return count
+}
+
+// content reads a value that begins here.
+func (r *yamlReader) content(parent int, compact bool) (*node, error) {
+	switch c := r.peek(); {
+	case c == '-' && isBreak(r.src, r.i+1):
+		if !compact {
+			return nil, bad(r.at(), "a list can't begin behind a key on the same line; write it on the lines below")
+		}
+		return r.blockList()
+	case c == '?' && isBreak(r.src, r.i+1):
+		return nil, bad(r.at(), "a key must be plain text; write `key: value`")
+	case c == '|' || c == '>':
+		return r.blockText(parent)
+	}
+	if compact && r.keyAhead() {
+		return r.blockMap()
+	}
+	n, err := r.flowOrScalar(parent)
+	if err != nil {
+		return nil, err
+	}
+	return n, r.lineEnd()
+}
+
+// lineEnd refuses what stands behind a value on its line.
+func (r *yamlReader) lineEnd() error {
+	r.spaces()
+	if r.i == len(r.src) || r.peek() == '\n' {
+		return nil
+	}
+	if r.peek() == ':' {
+		return bad(r.at(), "a second colon in one line; write the value in quotes")
+	}
+	return bad(r.at(), "%q stands behind the end of a value; write the whole value in quotes", r.peek())
+}
+
+// keyAhead reports whether a key with its colon begins here.
+func (r *yamlReader) keyAhead() bool {
+	i := r.i
+	switch c := r.peek(); c {
+	case '"', '\'':
+		for i++; i < len(r.src) && r.src[i] != '\n'; i++ {
+			if r.src[i] == '\\' && c == '"' {
+				i++
+			} else if r.src[i] == c {
+				if c == '"' || i+1 >= len(r.src) || r.src[i+1] != c {
+					break
+				}
+				i++
+			}
+		}
+		for i++; i < len(r.src) && (r.src[i] == ' ' || r.src[i] == '\t'); i++ {
+			continue
+		}
+		return i < len(r.src) && r.src[i] == ':' && isBreak(r.src, i+1)
+	case '[', '{':
+		return false
+	}
+	for ; i < len(r.src) && r.src[i] != '\n'; i++ {
+		if r.src[i] == ':' && isBreak(r.src, i+1) {
+			return true
+		}
+		if r.src[i] == '#' && i > r.i && (r.src[i-1] == ' ' || r.src[i-1] == '\t') {
+			return false
+		}
+	}
+	return false
+}
+
+func (r *yamlReader) blockList() (*node, error) {
+	out := node{kind: kindList, at: r.at()}
+	indent := r.col()
+	for {
+		r.i++
+		for r.peek() == ' ' {
+			r.i++
+		}
+		n, err := r.value(indent, true)
 		if err != nil {
 			return nil, err
 		}
-		docs = append(docs, n)
+		out.list = append(out.list, n)
+		r.blanks()
+		if r.ended() || r.col() < indent || r.col() == indent && (r.peek() != '-' || !isBreak(r.src, r.i+1)) {
+			return r.node(out)
+		}
+		if r.col() > indent {
+			return nil, r.stray()
+		}
+		if err := r.tabs(); err != nil {
+			return nil, err
+		}
 	}
-	return docs, nil
 }
 
-// checkNesting refuses what would make a recursive parser run deep.
-func checkNesting(tokens token.Tokens) error {
-	flow, entries, line := 0, 0, 0
-	for _, t := range tokens {
-		if t.Position != nil && t.Position.Line != line {
-			entries, line = 0, t.Position.Line
+func (r *yamlReader) blockMap() (*node, error) {
+	out := node{kind: kindMap, at: r.at()}
+	indent := r.col()
+	for {
+		if err := r.entry(&out, indent); err != nil {
+			return nil, err
 		}
-		switch t.Type {
-		case token.MappingStartType, token.SequenceStartType:
-			flow++
-		case token.MappingEndType, token.SequenceEndType:
-			flow--
-		case token.SequenceEntryType, token.MappingKeyType, token.MappingValueType:
-			entries++
+		r.blanks()
+		if r.ended() || r.col() < indent {
+			return r.node(out)
 		}
-		if flow > maxDepth || entries > 4*maxDepth || t.Position != nil && t.Position.IndentLevel > maxDepth {
-			return bad(tokenPos(t), "nested deeper than %d levels", maxDepth)
+		if r.col() > indent {
+			return nil, r.stray()
+		}
+		if err := r.tabs(); err != nil {
+			return nil, err
+		}
+		if !r.keyAhead() {
+			return nil, r.noKey(indent)
+		}
+	}
+}
+
+// noKey says why no key begins here; a list at the indentation of its key was
+// read with it.
+func (r *yamlReader) noKey(indent int) error {
+	if r.peek() == '-' && isBreak(r.src, r.i+1) {
+		return bad(r.at(), "a list stands among the keys of a map; write a key before it, or indent it")
+	}
+	if indent == 0 {
+		return bad(r.at(), "this is no key with a colon; write `key: value`, or indent the line below its key")
+	}
+	return bad(r.at(), "this is no key with a colon; write `key: value`, or indent the line further")
+}
+
+// entry reads a key, its colon and its value.
+func (r *yamlReader) entry(out *node, indent int) error {
+	key, at, quoted, err := r.key()
+	if err != nil {
+		return err
+	}
+	line := r.line
+	r.i++ // the colon
+	empty := r.at()
+	r.spaces()
+	var val *node
+	if r.i < len(r.src) && r.peek() == '\n' {
+		val, err = r.below(indent, empty)
+	} else {
+		val, err = r.value(indent, false)
+		if err == nil && val.kind == kindNull && val.text == "" && r.line == line {
+			val.at = empty
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if key == "<<" && !quoted {
+		return r.merge(out, at, val)
+	}
+	return out.put(pair{key: key, at: at, val: val})
+}
+
+// below reads the value of a key whose line has none: on the lines below it,
+// indented, or a list at the key's own indentation.
+func (r *yamlReader) below(indent int, empty Pos) (*node, error) {
+	r.blanks()
+	if !r.ended() && r.col() == indent && r.peek() == '-' && isBreak(r.src, r.i+1) {
+		if err := r.enter(); err != nil {
+			return nil, err
+		}
+		defer func() { r.depth-- }()
+		return r.blockList()
+	}
+	if r.ended() || r.col() <= indent {
+		return r.node(node{kind: kindNull, at: empty})
+	}
+	if err := r.tabs(); err != nil {
+		return nil, err
+	}
+	return r.value(indent, true)
+}
+
+// put adds a pair, once; it takes the place of what was taken over.
+func (n *node) put(p pair) error {
+	for i, have := range n.pairs {
+		if have.key == p.key {
+			if have.taken {
+				n.pairs[i] = p
+				return nil
+			}
+			return bad(p.at, "the key `%s` stands here and in line %d; write it once", p.key, have.at.Line)
+		}
+	}
+	n.pairs = append(n.pairs, p)
+	return nil
+}
+
+// merge takes over the keys of other maps that this one does not have.
+func (r *yamlReader) merge(out *node, at Pos, val *node) error {
+	maps := []*node{val}
+	if val.kind == kindList {
+		maps = val.list
+	}
+	for _, m := range maps {
+		if m.kind != kindMap {
+			return bad(at, "`<<` takes over the keys of a map, this is %s", m.kind)
+		}
+		for _, p := range m.pairs {
+			if !slices.ContainsFunc(out.pairs, func(o pair) bool { return o.key == p.key }) {
+				p.taken = true
+				out.pairs = append(out.pairs, p)
+			}
 		}
 	}
 	return nil
 }
 
-func tokenPos(t *token.Token) Pos {
-	if t == nil || t.Position == nil {
-		return Pos{1, 1}
-	}
-	return Pos{t.Position.Line, t.Position.Column}
-}
-
-func yamlError(err error) error {
-	var e interface {
-		GetToken() *token.Token
-		GetMessage() string
-	}
-	if errors.As(err, &e) {
-		return bad(tokenPos(e.GetToken()), "not YAML: %s", e.GetMessage())
-	}
-	return bad(Pos{1, 1}, "not YAML: %v", err)
-}
-
-func convert(n ast.Node, depth int) (*node, error) {
-	if depth > maxDepth {
-		return nil, bad(tokenPos(n.GetToken()), "nested deeper than %d levels", maxDepth)
-	}
-	at := tokenPos(n.GetToken())
-	switch v := n.(type) {
-	case *ast.NullNode:
-		return &node{kind: kindNull, at: at}, nil
-	case *ast.StringNode:
-		return stringNode(v, at), nil
-	case *ast.LiteralNode:
-		return &node{kind: kindString, at: at, text: v.Value.Value}, nil
-	case *ast.IntegerNode:
-		return &node{kind: kindNumber, at: at, text: fmt.Sprint(v.Value)}, nil
-	case *ast.FloatNode:
-		return &node{kind: kindNumber, at: at, text: v.GetToken().Value}, nil
-	case *ast.BoolNode:
-		return &node{kind: kindBool, at: at, text: strconv.FormatBool(v.Value)}, nil
-	case *ast.SequenceNode:
-		return convertList(v, at, depth)
-	case *ast.MappingNode:
-		return convertMap(v.Values, mapPos(v.Values, at), depth)
-	case *ast.MappingValueNode:
-		return convertMap([]*ast.MappingValueNode{v}, mapPos([]*ast.MappingValueNode{v}, at), depth)
-	}
-	return nil, bad(at, "YAML %s are not supported in rules", strings.ToLower(n.Type().YAMLName())+" nodes")
-}
-
-// mapPos is where a block map's first key stands; the parser underneath says
-// where its first colon stands.
-func mapPos(values []*ast.MappingValueNode, at Pos) Pos {
-	if len(values) == 0 || values[0].Key == nil {
-		return at
-	}
-	return tokenPos(values[0].Key.GetToken())
-}
-
-func stringNode(v *ast.StringNode, at Pos) *node {
-	n := &node{kind: kindString, at: at, text: v.Value}
-	origin := strings.TrimSpace(v.GetToken().Origin)
-	switch v.GetToken().Type {
-	case token.SingleQuoteType, token.DoubleQuoteType:
-		n.shift = 1
-		n.exact = strings.Trim(origin, `'"`) == v.Value || origin == v.Value
-	default:
-		n.exact = origin == v.Value
-	}
-	return n
-}
-
-func convertList(v *ast.SequenceNode, at Pos, depth int) (*node, error) {
-	out := &node{kind: kindList, at: at}
-	for _, item := range v.Values {
-		c, err := convert(item, depth+1)
+// key reads a key and stops at its colon.
+func (r *yamlReader) key() (string, Pos, bool, error) {
+	at := r.at()
+	if c := r.peek(); c == '"' || c == '\'' {
+		n, err := r.quoted(-1)
 		if err != nil {
-			return nil, err
+			return "", at, true, err
 		}
-		out.list = append(out.list, c)
+		r.spaces()
+		at.Col++ // where the text of the key begins
+		return n.text, at, true, nil
 	}
-	return out, nil
-}
-
-func convertMap(values []*ast.MappingValueNode, at Pos, depth int) (*node, error) {
-	out := &node{kind: kindMap, at: at}
-	seen := make(map[string]Pos, len(values))
-	for _, v := range values {
-		key, err := convertKey(v)
-		if err != nil {
-			return nil, err
-		}
-		if first, dup := seen[key.text]; dup {
-			return nil, bad(key.at, "key %q stands here and at line %d", key.text, first.Line)
-		}
-		seen[key.text] = key.at
-		val, err := convert(v.Value, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		out.pairs = append(out.pairs, pair{key.text, key.at, val})
+	if c := r.peek(); strings.IndexByte("&*!%@`|>,]}", c) >= 0 {
+		return "", at, false, bad(at, "a key can't begin with %q; write it in quotes", c)
 	}
-	return out, nil
-}
-
-func convertKey(v *ast.MappingValueNode) (*node, error) {
-	if v.Key == nil {
-		return nil, bad(tokenPos(v.GetToken()), "a key is missing")
+	from := r.i
+	for r.peek() != ':' || !isBreak(r.src, r.i+1) {
+		r.i++
 	}
-	at := tokenPos(v.Key.GetToken())
-	if v.Key.IsMergeKey() {
-		return nil, bad(at, "YAML merge keys are not supported in rules")
-	}
-	switch k := v.Key.(type) {
-	case *ast.StringNode:
-		return &node{kind: kindString, at: at, text: k.Value}, nil
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NullNode:
-		return &node{kind: kindString, at: at, text: k.GetToken().Value}, nil
-	}
-	return nil, bad(at, "a key must be plain text")
+	return strings.TrimRight(r.src[from:r.i], " \t"), at, false, nil
 }
