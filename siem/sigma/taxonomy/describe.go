@@ -1,6 +1,7 @@
 package taxonomy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -63,3 +64,38 @@ func either(values []string) string {
 	last := len(values) - 1
 	return strings.Join(values[:last], ", ") + " or " + values[last]
 }
+
+// Known lists the logsources to which a route leads, in order.
+func Known() []sigma.Logsource {
+	var out []sigma.Logsource
+	for _, r := range Routes() {
+		out = append(out, r.Sources...)
+	}
+	slices.SortFunc(out, func(a, b sigma.Logsource) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(out)
+}
+
+// Fields lists the fields of rules for a logsource that have other names beside
+// those of the shapes.
+func Fields(src sigma.Logsource) []string {
+	var out []string
+	for i := range tables {
+		if t := &tables[i]; t.fits(src) {
+			out = slices.AppendSeq(out, maps.Keys(t.own))
+			out = slices.AppendSeq(out, maps.Keys(t.also))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Names is [Aliases] without the names that are only another shape of one that
+// is listed.
+func Names(src sigma.Logsource, field string) []string {
+	all := Aliases(src, field)
+	return slices.DeleteFunc(all, func(name string) bool {
+		return slices.ContainsFunc(windowsPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+	})
+}
+
+var windowsPrefixes = slices.Concat(windowsShapes, []string{"data.win.", "win.eventdata.", "Event.UserData.", "UserData."})
