@@ -22,21 +22,21 @@ var (
 type cutter struct {
 	wrapper string // the name that the array of events has, if it has one
 
-	base  int  // depth at which records stand
-	depth int  // where we are
-	i     int  // what has been looked at, in the buffer
-	from  int  // where the open record begins, -1 if none is open
-	inStr bool // within a string at i
-	key   int  // wrapped: where the last string of the wrapper begins
-	named bool // wrapped: that string is the wrapper's name
-	lost  bool // looking for where a record could begin
-	lead  []byte
+	base  int    // depth at which records stand
+	depth int    // where we are
+	i     int    // what has been looked at, in the buffer
+	from  int    // where the open record begins, -1 if none is open
+	inStr bool   // within a string at i
+	key   int    // wrapped: where the last string of the wrapper begins
+	named bool   // wrapped: that string is the wrapper's name
+	lost  bool   // looking for where a record could begin
+	lead  []byte // how the line of the first record begins
 	spans []span
 	skips int
 }
 
 func newCutter(wrapper string) *cutter {
-	return &cutter{wrapper: wrapper, from: -1, lead: []byte("\n{")}
+	return &cutter{wrapper: wrapper, from: -1}
 }
 
 // documents cuts a file into blocks of records.
@@ -203,19 +203,20 @@ func (c *cutter) open(b []byte, ch byte) {
 		c.base = 1
 	case c.recordLevel():
 		c.from = c.i
-		if len(c.lead) == 2 {
+		if c.lead == nil {
 			c.indent(b)
 		}
 	}
 	c.depth++
 }
 
-// indent learns how far records stand from the margin.
+// indent learns from the first record how far records stand from the margin.
 func (c *cutter) indent(b []byte) {
 	line := b[bytes.LastIndexByte(b[:c.i], '\n')+1 : c.i]
-	if len(line) > 0 && len(bytes.TrimLeft(line, " \t")) == 0 {
-		c.lead = append(append([]byte{'\n'}, line...), '{')
+	if len(bytes.TrimLeft(line, " \t")) > 0 {
+		line = nil
 	}
+	c.lead = append(append([]byte{'\n'}, line...), '{')
 }
 
 func (c *cutter) shut() {

@@ -152,32 +152,6 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestFieldsOfMatchesAreBounded: long values in many matches end in a result that
-// says so, and not in a process that the machine kills.
-func TestFieldsOfMatchesAreBounded(t *testing.T) {
-	event := `{"what":["evil","` + strings.Repeat("x", 1500) + `"]}` + "\n"
-	res := runConfig(t, hunt.Config{Engine: engine(t, evilRule), Paths: []string{"-"}, Stdin: strings.NewReader(strings.Repeat(event, 100)), Memory: 200})
-	if res.Incomplete == "" || len(res.Matches) == 0 || len(res.Matches) > 30 || res.Events != 100 {
-		t.Errorf("%d matches of %d events, incomplete: %q", len(res.Matches), res.Events, res.Incomplete)
-	}
-}
-
-// TestAuditArguments: what stands in a0 is a text in EXECVE, which the kernel
-// may write in hexadecimal and in parts, and a number in SYSCALL.
-func TestAuditArguments(t *testing.T) {
-	rule := "title: T\nid: 00000000-0000-4000-8000-000000000002\nauthor: A\nlogsource: {product: linux, service: auditd}\ndetection:\n" +
-		"  s: {type: SYSCALL, SYSCALL: socket, a0: 26}\n  e: {type: EXECVE, CommandLine: 'cat /etc/shadow x y z'}\n  condition: s or e\n"
-	log := "type=SYSCALL msg=audit(1364481363.243:24287): arch=c000003e syscall=41 a0=26 a1=5 comm=\"x\"\x1dARCH=x86_64 SYSCALL=socket\n" +
-		"node=web-1 type=EXECVE msg=audit(1364481364.243:24288): argc=3 a0=636174 a1=\"/etc/shadow\" a2_len=5 a2[0]=78 a2[1]=2079207A\n"
-	res := runConfig(t, hunt.Config{Engine: engine(t, rule), Paths: []string{"-"}, Stdin: strings.NewReader(log)})
-	if got := found(res); !slices.Equal(got, []int{0, 1}) || len(res.Faults) > 0 {
-		t.Errorf("events %v, faults %v", got, res.Faults)
-	}
-	if len(res.Matches) == 2 && res.Matches[1].Host != "web-1" {
-		t.Errorf("host %q", res.Matches[1].Host)
-	}
-}
-
 func zipped(b []byte) []byte {
 	var z bytes.Buffer
 	w := gzip.NewWriter(&z)
@@ -308,6 +282,32 @@ func TestAnyNumberOfCores(t *testing.T) {
 		}
 		if got != want || len(res.Matches) == 0 || res.FaultCount != 32 {
 			t.Errorf("%d workers: %d matches, %d faults; not what one worker finds", workers, len(res.Matches), res.FaultCount)
+		}
+	}
+}
+
+// TestNoGarbagePerEvent: what an event costs is time. Reading a hundred times as
+// many leaves no more than some buffers behind.
+func TestNoGarbagePerEvent(t *testing.T) {
+	e := engine(t, evilRule)
+	for _, join := range []string{"\n", ","} {
+		allocs := func(n int) float64 {
+			content := "[" + strings.Repeat(good+",", n) + good + "]"
+			if join == "\n" {
+				content = strings.Repeat(good+join, n)
+			}
+			r := strings.NewReader(content)
+			return testing.AllocsPerRun(3, func() {
+				r.Reset(content)
+				_, err := hunt.Run(context.Background(), hunt.Config{Engine: e, Paths: []string{"-"}, Stdin: r, Workers: 1})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		few, many := allocs(1000), allocs(101_000)
+		if per := (many - few) / 100_000; per > 0.01 {
+			t.Errorf("%.3f allocations an event (joined by %q)", per, join)
 		}
 	}
 }

@@ -6,7 +6,7 @@
 // Log files come from machines that somebody may own already. What the package
 // promises for any bytes at all: no panic, no recursion without bound, no
 // allocation that the bytes choose the size of, work bounded by a budget per
-// record. A damaged record is reported and the ones after it are read; a
+// record and per chunk. A damaged record is reported and the ones after it are read; a
 // damaged chunk header does not hide the records behind it.
 //
 // It imports the standard library alone and does no I/O.
@@ -101,7 +101,7 @@ func blank(b []byte) bool {
 // open takes a chunk's bytes, filled up where the file ends early, and checks
 // its header.
 func (d *Decoder) open(chunk []byte) error {
-	d.chunk = chunk
+	d.chunk, d.steps = chunk, maxChunkSteps
 	if len(chunk) < ChunkSize {
 		d.padded = append(append(d.padded[:0], chunk...), make([]byte, ChunkSize-len(chunk))...)
 		d.chunk = d.padded

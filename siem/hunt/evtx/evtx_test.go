@@ -236,6 +236,16 @@ func TestHostile(t *testing.T) {
 	// A template whose definition, in line, is its own mention.
 	self := cat([]byte{0x0c, 1}, u32(7), u32(536+10), u32(0), make([]byte, 16), u32(100),
 		[]byte{0x0c, 1}, u32(7), u32(546), u32(0), []byte{0x0c, 1}, u32(7), u32(546), u32(0))
+	// Eight mentions in each of eight definitions: 16 million elements.
+	wide := []byte{0x0c, 1, 0, 0, 0, 0}
+	for level := range 8 {
+		at := 600 + 400*level
+		wide = append(wide, u32(at)...)
+		wide = append(wide, make([]byte, at-536-len(wide)+20)...)
+		body := bytes.Repeat(cat([]byte{0x0c, 1}, u32(7), u32(at+400), u32(0)), 8)
+		wide = append(append(wide, u32(len(body))...), body...)
+		wide = append(wide, make([]byte, at+400-536-len(wide))...)
+	}
 	for name, c := range map[string]struct {
 		xml  []byte
 		want string
@@ -247,6 +257,7 @@ func TestHostile(t *testing.T) {
 		"a value that is missing":      {[]byte{0x0d, 9, 0, 1}, "missing"},
 		"a name outside":               {cat([]byte{0x01, 0, 0}, u32(0), u32(1<<20)), "too early"},
 		"a name beyond the end":        {cat([]byte{0x01, 0, 0}, u32(0), u32(65530)), "too early"},
+		"a template a thousandfold":    {wide, "limits"},
 		"elements without end":         {bytes.Repeat(cat([]byte{0x01, 0, 0}, u32(0), u32(600)), 40), "nest"},
 		"an element that stays open":   {cat([]byte{0x01, 0, 0}, u32(0), u32(600)), "too early"},
 		"text that is not there":       {[]byte{0x05, 1, 0xff, 0xff}, "too early"},

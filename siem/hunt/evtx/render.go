@@ -6,12 +6,14 @@ import (
 	"fmt"
 )
 
-// Limits on one record.
+// Limits on one record, and on all records of a chunk together: templates let a
+// few bytes stand for many, and a chunk has room for two thousand records.
 const (
-	maxDepth  = 24      // elements and templates within each other
-	maxSteps  = 1 << 16 // tokens
-	maxOutput = 4 << 20 // bytes of JSON
-	maxValues = 4096    // values of one template instance
+	maxDepth      = 24      // elements and templates within each other
+	maxSteps      = 1 << 14 // tokens; a real record has some hundreds
+	maxChunkSteps = 1 << 19
+	maxOutput     = 1 << 20 // bytes of JSON, and of text
+	maxValues     = 4096    // values of one template instance
 )
 
 var (
@@ -50,7 +52,8 @@ type renderer struct {
 	flat
 	chunk []byte
 	vals  []value
-	steps int
+	steps int // left in the chunk
+	least int // where those of this record end
 }
 
 // value is one argument of a template.
@@ -100,7 +103,7 @@ func (c *cursor) u32() int {
 // render returns the record between two places as a JSON object.
 func (r *renderer) render(from, to int) ([]byte, error) {
 	r.start()
-	r.vals, r.steps = r.vals[:0], 0
+	r.vals, r.least = r.vals[:0], max(0, r.steps-maxSteps)
 	c := cursor{b: r.chunk, at: from, end: to}
 	if err := r.fragment(&c, nil, 0, withDependency); err != nil {
 		return nil, err
@@ -114,7 +117,7 @@ func (r *renderer) fragment(c *cursor, vals []value, depth int, bare bool) error
 		return errDeep
 	}
 	for c.at < c.end {
-		if r.steps++; r.steps > maxSteps || len(r.out) > maxOutput || len(r.text) > maxOutput {
+		if r.steps--; r.steps < r.least || len(r.out) > maxOutput || len(r.text) > maxOutput {
 			return errLong
 		}
 		tok := c.u8()

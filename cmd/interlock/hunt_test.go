@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// huntData is a file of the test data beside the project. Without it the test
+// can't say anything: in CI that is a failure, elsewhere it is said aloud.
+func huntData(t *testing.T, name string) string {
+	t.Helper()
+	dir := os.Getenv("INTERLOCK_DATA")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "data")
+	}
+	path := filepath.Join(dir, name)
+	_, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) && os.Getenv("CI") == "" {
+		t.Skipf("NOT TESTED: %v (set INTERLOCK_DATA; with CI set this fails)", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// huntFor runs the verb and returns its lines.
+func huntFor(t *testing.T, wantCode int, args ...string) []huntLine {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	if code := run(context.Background(), append([]string{"hunt", "--json"}, args...), strings.NewReader(""), &out, &errOut); code != wantCode {
+		t.Fatalf("hunt %v: exit code %d, want %d: %s", args, code, wantCode, errOut.String())
+	}
+	var lines []huntLine
+	for dec := json.NewDecoder(&out); dec.More(); {
+		var l huntLine
+		if err := dec.Decode(&l); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// commands of the recording of rule 47e4bab7 that are other ones than it is
+// about: icacls, and findstr for "(M)". The rule's text does not hold for them.
+const otherCommands = "47e4bab7-c626-47dc-967b-255608c9a920"
+
+// TestHuntFindsTheRegressionCases hunts for SigmaHQ's own positive cases with
+// all of its rules, as a user would.
+func TestHuntFindsTheRegressionCases(t *testing.T) {
+	rules := huntData(t, "sigma/sigma-rules.tar.gz")
+	f, err := os.Open(huntData(t, "sigma-regression/regression.ndjson"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	events := filepath.Join(t.TempDir(), "events")
+	var b bytes.Buffer
+	var want []string
+	sc := bufio.NewScanner(f)
+	for sc.Buffer(nil, 1<<20); sc.Scan(); {
+		var c struct {
+			Rule  string          `json:"rule"`
+			Event json.RawMessage `json:"event"`
+		}
+		if err := json.Unmarshal(sc.Bytes(), &c); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, c.Rule)
+		b.Write(c.Event)
+		b.WriteByte('\n')
+	}
+	if err := os.WriteFile(events, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fired := make(map[string]bool)
+	for _, l := range huntFor(t, 1, "--rules", rules, events) {
+		fired[fmt.Sprintf("%s %d", l.Rule, *l.Event)] = true
+		if l.Author == "" || l.Link == "" || l.Title == "" || l.Level == "" || l.File != events {
+			t.Errorf("a match lacks what it must say: %+v", l)
+		}
+	}
+	hits, others := 0, 0
+	for i, rule := range want {
+		switch {
+		case fired[fmt.Sprintf("%s %d", rule, i)]:
+			hits++
+		case rule == otherCommands:
+			others++
+		default:
+			t.Errorf("event %d: rule %s did not fire", i, rule)
+		}
+	}
+	t.Logf("SigmaHQ regression through the verb: %d of %d fire, %d are other commands", hits, len(want), others)
+	if len(want) != 106 || hits+others != 106 || others > 2 {
+		t.Errorf("%d of %d fire", hits, len(want))
+	}
+}
+
+// TestHuntInRealEvents hunts in ten thousand events of Windows and in an event
+// log.
+func TestHuntInRealEvents(t *testing.T) {
+	rules := huntData(t, "sigma/sigma-rules.tar.gz")
+	lines := huntFor(t, 1, "--rules", rules, huntData(t, "events/windows-10k.ndjson.gz"))
+	var last time.Time
+	for _, l := range lines {
+		at, err := time.Parse(time.RFC3339Nano, l.Time)
+		if err != nil || at.Before(last) {
+			t.Errorf("%q comes after %s", l.Time, last)
+		}
+		last = at
+	}
+	t.Logf("%d matches in windows-10k", len(lines))
+	if len(lines) < 100 {
+		t.Errorf("only %d matches", len(lines))
+	}
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "www.velocidex.com/golang/evtx").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(strings.TrimSpace(string(dir)), "testdata", "Security.evtx")
+	cleared := false
+	for _, l := range huntFor(t, 1, "--rules", rules, log) {
+		cleared = cleared || l.Title == "Security Eventlog Cleared" && *l.Event == 0 && l.Host == "TestComputer" && l.Time == "2019-02-06T14:17:53.3172597Z"
+	}
+	if !cleared {
+		t.Error("that the log was cleared is the log's first record, and was not found")
+	}
+}
