@@ -172,5 +172,4 @@ func (e *Engine) finishGroups() {
 			e.always++
 		}
 	}
-	e.programs.init()
 }

@@ -1,37 +1,50 @@
 package sigma
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/interlock-security/interlock/siem/sigma/internal/scan"
 )
 
-// appendBroad folds what is folded already further: of the letters that a
-// regular expression without case takes for one another (s and ſ, σ and ς), one
-// stands for all. The witnesses of rules are looked for in this form, so that
-// none of them is missed; a rule's own questions never see it.
-func appendBroad(dst, folded []byte) []byte {
-	for len(folded) > 0 {
-		r, size := utf8.DecodeRune(folded)
-		if r < utf8.RuneSelf || r == utf8.RuneError && size == 1 {
-			dst = append(dst, folded[0])
-		} else {
-			dst = utf8.AppendRune(dst, broadRune(r))
+// appendFolded is [appendLower] that passes quickly over what is ASCII.
+func appendFolded(dst, text []byte) []byte {
+	for len(text) > 0 {
+		n := plainRun(text)
+		dst = scan.AppendSmall(dst, text[:n])
+		text = text[n:]
+		if len(text) == 0 {
+			break
 		}
-		folded = folded[size:]
+		r, size := utf8.DecodeRune(text)
+		if r == utf8.RuneError && size == 1 {
+			dst = append(dst, text[0])
+		} else {
+			dst = utf8.AppendRune(dst, foldRune(r))
+		}
+		text = text[size:]
 	}
 	return dst
 }
 
-// broadRune is the small form of the first letter in r's circle of case.
-func broadRune(r rune) rune {
-	first := r
-	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
-		first = min(first, next)
+// plainRun is how many bytes of ASCII s begins with.
+func plainRun(s []byte) int {
+	const highs = 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		if high := binary.LittleEndian.Uint64(s[i:]) & highs; high != 0 {
+			return i + bits.TrailingZeros64(high)/8
+		}
 	}
-	return unicode.ToLower(first)
+	for i < len(s) && s[i] < utf8.RuneSelf {
+		i++
+	}
+	return i
 }
 
-// broad is a text as witnesses are compared.
-func broad(s string) string {
-	return string(appendBroad(nil, []byte(lower(s))))
-}
+// foldRune is what [lower] makes of a rune. Letters that a regular expression
+// without case takes for one another (s and ſ, σ and ς) become one, so that what
+// such an expression needs can be looked for in folded text.
+func foldRune(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"net/netip"
 	"slices"
+	"strings"
 	"unsafe"
 
+	"github.com/interlock-security/interlock/siem/sigma/internal/needle"
 	"github.com/interlock-security/interlock/siem/sigma/internal/scan"
 )
 
@@ -24,12 +26,20 @@ func (e *Engine) Match(v *View, sources []Logsource, emit func(Match)) {
 // gather lays the event out for its sources and notes the rules that are worth
 // asking, in order.
 func (v *View) gather(sources []Logsource) {
-	p := v.program(sources)
+	s := v.seat(sources)
+	p := s.ready(v.eng)
 	v.nextTurn()
+	v.hits = s.hits
 	v.lay(p)
 	v.words(p)
 	v.take(p.always)
 	slices.Sort(v.rules)
+}
+
+// takeFor notes the rules of an atom that was found.
+func (v *View) takeFor(p *postings, text int32) {
+	v.hits[p.base+text]++
+	v.take(p.rules[p.from[text]:p.from[text+1]])
 }
 
 // take notes rules that are worth asking.
@@ -60,8 +70,8 @@ func (v *View) lay(p *program) {
 				continue
 			}
 			ix := &p.indexes[f.index]
-			if first {
-				v.take(ix.here)
+			if first && len(ix.here.from) > 0 {
+				v.takeFor(&ix.here, 0)
 			}
 			if val.Kind.Scalar() {
 				v.probe(ix, int32(i))
@@ -108,7 +118,7 @@ func (v *View) probe(ix *index, i int32) {
 	if ix.ends == nil && ix.parts == nil {
 		return
 	}
-	value := v.broad(i)
+	value := v.folded(i)
 	if ix.ends != nil {
 		v.probeEnds(ix, value)
 		if ix.numbers {
@@ -118,7 +128,7 @@ func (v *View) probe(ix *index, i int32) {
 	if ix.parts != nil {
 		ix.parts.Find(value, &v.found)
 		for _, text := range v.found.Texts {
-			v.take(ix.parted.of(text))
+			v.takeFor(&ix.parted, text)
 		}
 	}
 }
@@ -126,7 +136,7 @@ func (v *View) probe(ix *index, i int32) {
 func (v *View) probeEnds(ix *index, value []byte) {
 	ix.ends.Find(value, &v.found)
 	for _, text := range v.found.Texts {
-		v.take(ix.endings.of(text))
+		v.takeFor(&ix.endings, text)
 	}
 }
 
@@ -150,32 +160,28 @@ func usual(text []byte) bool {
 
 // words takes the rules whose keywords are anywhere in the event. The objects
 // are looked at as they came first: in nearly all of them there is nothing.
+// Values whose bytes do not stand for themselves are looked at one by one.
 func (v *View) words(p *program) {
 	w := &p.words
-	if w.parts == nil || !v.worthReading(p) {
+	if w.parts == nil {
 		return
 	}
+	all := !w.parts.Raw() || v.anywhere(w.parts)
 	for i := range v.vals {
-		if val := &v.vals[i]; val.Kind.Scalar() && val.Flags&scan.Vouched == 0 {
-			w.parts.Find(v.broad(int32(i)), &v.found)
-			for _, text := range v.found.Texts {
-				v.take(w.rules.of(text))
-			}
+		if !v.says(int32(i)) || !all && v.vals[i].Flags&(scan.Unicode|scan.High) == 0 {
+			continue
+		}
+		w.parts.Find(v.folded(int32(i)), &v.found)
+		for _, text := range v.found.Texts {
+			v.takeFor(&w.rules, text)
 		}
 	}
 }
 
-func (v *View) worthReading(p *program) bool {
-	if !p.words.parts.Raw() {
-		return true
-	}
-	for i := range v.vals {
-		if v.vals[i].Flags&(scan.Unicode|scan.High) != 0 {
-			return true
-		}
-	}
+// anywhere reports whether one of the texts may stand in what was loaded.
+func (v *View) anywhere(parts *needle.Set) bool {
 	for _, object := range v.objects {
-		if p.words.parts.Maybe(object) {
+		if parts.Maybe(object) {
 			return true
 		}
 	}
@@ -249,6 +255,9 @@ func (v *View) holds(p *predicate, i, ref int32) bool {
 		addr, ok := v.address(i)
 		return ok && p.net.Contains(addr)
 	}
+	if p.test == testContains {
+		return strings.Contains(borrowed(v.form(p, i)), p.text)
+	}
 	return p.holds(v.form(p, i))
 }
 
@@ -283,7 +292,12 @@ func readAddress(s []byte) (netip.Addr, bool) {
 	if len(s) == 0 || len(s) > 64 {
 		return netip.Addr{}, false
 	}
-	s = bytes.Trim(s, "[]")
-	addr, err := netip.ParseAddr(unsafe.String(unsafe.SliceData(s), len(s))) //nolint:gosec // nothing keeps the string; its error is dropped here
+	addr, err := netip.ParseAddr(borrowed(bytes.Trim(s, "[]")))
 	return addr.Unmap().WithZone(""), err == nil
+}
+
+// borrowed is a string over bytes of the view, for functions that only want
+// strings and keep none.
+func borrowed(s []byte) string {
+	return unsafe.String(unsafe.SliceData(s), len(s)) //nolint:gosec // the bytes outlive the call and don't change in it
 }

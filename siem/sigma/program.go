@@ -1,10 +1,7 @@
 package sigma
 
 import (
-	"encoding/binary"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"github.com/interlock-security/interlock/siem/sigma/internal/needle"
 )
@@ -24,13 +21,16 @@ type program struct {
 	feeds   feedTable
 	indexes []index
 	words   wordIndex
+	atoms   int32 // how many atoms are looked for
 	bytes   int
+	better  map[int32]witness // of rules whose own witness holds too often
 }
 
 // index leads from one slot's values to rules.
 type index struct {
-	here    []int32 // asked about as soon as there is a value
-	numbers bool    // some text is a number that can be written otherwise
+	slot    int32
+	here    postings // asked about as soon as there is a value: one list
+	numbers bool     // some text is a number that can be written otherwise
 	ends    *needle.Ends
 	endings postings
 	parts   *needle.Set
@@ -43,22 +43,23 @@ type wordIndex struct {
 	rules postings
 }
 
-// postings are lists of rules, one for each text.
+// postings are lists of rules, one for each text; base is the program's number
+// of the first text.
 type postings struct {
+	base  int32
 	from  []int32
 	rules []int32
 }
 
-func newPostings(lists [][]int32) postings {
-	p := postings{from: make([]int32, 1, len(lists)+1)}
+func (b *builder) postings(lists [][]int32) postings {
+	p := postings{base: b.p.atoms, from: make([]int32, 1, len(lists)+1)}
+	b.p.atoms += int32(len(lists))
 	for _, l := range lists {
 		p.rules = append(p.rules, l...)
 		p.from = append(p.from, int32(len(p.rules)))
 	}
 	return p
 }
-
-func (p *postings) of(text int32) []int32 { return p.rules[p.from[text]:p.from[text+1]] }
 
 func (p *postings) bytes() int { return 4 * (len(p.from) + len(p.rules)) }
 
@@ -127,20 +128,32 @@ type slotAtoms struct {
 	at      map[atom]int
 }
 
-// newProgram builds the program of some groups.
-func (e *Engine) newProgram(groups []int) *program {
-	b := &builder{e: e, seen: make(map[int32]bool), atoms: make(map[int32]*slotAtoms), p: &program{}}
+// newProgram builds the program of some groups. Rules whose witness was seen too
+// often get another one, if there is a better one.
+func (e *Engine) newProgram(groups []int, seen map[atom]float64) *program {
+	b := &builder{e: e, seen: make(map[int32]bool), atoms: make(map[int32]*slotAtoms), p: &program{better: make(map[int32]witness)}}
 	for _, g := range groups {
 		b.p.rules = append(b.p.rules, e.groups[g].rules...)
 	}
 	slices.Sort(b.p.rules)
+	choose := newChooser(e)
+	choose.seen = seen
 	for _, r := range b.p.rules {
 		b.slotsOf(e.conds[r])
-		b.post(r, e.witnesses[r])
+		w := e.witnesses[r]
+		if !w.none() && len(seen) > 0 && choose.priced(w.atoms).cost > tooOften {
+			w = choose.choose(e.conds[r], false)
+			b.p.better[r] = w
+		}
+		b.post(r, w)
 	}
 	b.index()
 	return b.p
 }
+
+// tooOften is how often an event may have a rule's witness before another one
+// is tried.
+const tooOften = 1.0 / 1000
 
 // slotsOf notes every slot that a condition asks about.
 func (b *builder) slotsOf(x *cond) {
@@ -189,13 +202,16 @@ func (b *builder) post(rule int32, w witness) {
 		default:
 			i := s.number(a, len(s.ends))
 			if i == len(s.ends) {
-				place := map[atomKind]needle.Place{atomWhole: needle.Whole, atomHead: needle.Head, atomTail: needle.Tail}[a.kind]
+				place := needle.Place(slices.Index(endKinds[:], a.kind))
 				s.ends, s.endings = append(s.ends, needle.End{Text: a.text, Place: place}), append(s.endings, nil)
 			}
 			s.endings[i] = append(s.endings[i], rule)
 		}
 	}
 }
+
+// endKinds are the kinds of atoms by the places of texts.
+var endKinds = [...]atomKind{needle.Whole: atomWhole, needle.Head: atomHead, needle.Tail: atomTail}
 
 // number is the place of an atom among its like; next if it is new.
 func (s *slotAtoms) number(a atom, next int) int {
@@ -209,16 +225,16 @@ func (s *slotAtoms) number(a atom, next int) int {
 // index makes the tables.
 func (b *builder) index() {
 	if words := b.atoms[-1]; words != nil {
-		b.p.words = wordIndex{needle.NewSet(words.parts, b.e.rarity.of), newPostings(words.parted)}
+		b.p.words = wordIndex{needle.NewSet(words.parts, b.e.rarity.of), b.postings(words.parted)}
 		b.p.bytes += b.p.words.parts.Bytes() + b.p.words.rules.bytes()
 	}
 	slices.Sort(b.slots)
 	byPath := make(map[int32][]feed)
 	for _, id := range b.slots {
 		f := feed{id, -1}
-		if s := b.atoms[id]; s != nil {
+		if s := b.atoms[id]; s != nil && len(s.here)+len(s.ends)+len(s.parts) > 0 {
 			f.index = int32(len(b.p.indexes))
-			b.p.indexes = append(b.p.indexes, b.slotIndex(s))
+			b.p.indexes = append(b.p.indexes, b.slotIndex(id, s))
 		}
 		for _, path := range b.e.slotPaths[id] {
 			byPath[path] = append(byPath[path], f)
@@ -228,143 +244,19 @@ func (b *builder) index() {
 	b.p.bytes += 12*len(b.p.feeds.cells) + 8*len(b.p.feeds.feeds) + 4*(len(b.p.rules)+len(b.p.always))
 }
 
-func (b *builder) slotIndex(s *slotAtoms) index {
-	ix := index{here: s.here, numbers: s.numbers && len(s.ends) > 0}
+func (b *builder) slotIndex(slot int32, s *slotAtoms) index {
+	ix := index{slot: slot, numbers: s.numbers && len(s.ends) > 0}
+	if len(s.here) > 0 {
+		ix.here = b.postings([][]int32{s.here})
+	}
 	if len(s.ends) > 0 {
-		ix.ends, ix.endings = needle.NewEnds(s.ends), newPostings(s.endings)
+		ix.ends, ix.endings = needle.NewEnds(s.ends), b.postings(s.endings)
 		b.p.bytes += ix.ends.Bytes() + ix.endings.bytes()
 	}
 	if len(s.parts) > 0 {
-		ix.parts, ix.parted = needle.NewSet(s.parts, b.e.rarity.of), newPostings(s.parted)
+		ix.parts, ix.parted = needle.NewSet(s.parts, b.e.rarity.of), b.postings(s.parted)
 		b.p.bytes += ix.parts.Bytes() + ix.parted.bytes()
 	}
 	b.p.bytes += 128 + 4*len(s.here)
 	return ix
-}
-
-// Bounds of what sets of logsources, which strangers may name, can make an
-// engine and its views remember.
-const (
-	maxPrograms     = 512
-	maxProgramBytes = 64 << 20
-	maxSources      = 1024
-)
-
-// programs are built when events first come from their logsources, and shared.
-type programs struct {
-	mu    sync.Mutex
-	built map[string]*program
-	bytes int
-	age   atomic.Uint32 // rises when programs are forgotten
-}
-
-func (p *programs) init() { p.built = make(map[string]*program) }
-
-func (p *programs) size() (n, bytes int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.built), p.bytes
-}
-
-// program is the one of a set of groups, given as bits.
-func (e *Engine) program(key []byte) *program {
-	p := &e.programs
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if have, ok := p.built[string(key)]; ok {
-		return have
-	}
-	var groups []int
-	for i := range e.groups {
-		if key[i/8]>>(i%8)&1 != 0 {
-			groups = append(groups, i)
-		}
-	}
-	made := e.newProgram(groups)
-	if len(p.built) >= maxPrograms || p.bytes+made.bytes > maxProgramBytes {
-		p.built, p.bytes = make(map[string]*program), 0
-		p.age.Add(1)
-	}
-	p.built[string(key)] = made
-	p.bytes += made.bytes
-	return made
-}
-
-// coverage finds the program of logsources.
-type coverage struct {
-	known map[Logsource][]byte // which groups a logsource is covered by, as bits
-	built map[string]*program
-	age   uint32
-	key   []byte
-}
-
-func (c *coverage) init(e *Engine) {
-	c.known, c.built = make(map[Logsource][]byte), make(map[string]*program)
-	c.key = make([]byte, (len(e.groups)+63)/64*8)
-}
-
-// program is what must be asked of an event of these sources, nil for nothing.
-func (v *View) program(sources []Logsource) *program {
-	c := &v.cover
-	if age := v.eng.programs.age.Load(); age != c.age || len(c.built) >= maxPrograms {
-		c.age = age
-		clear(c.built)
-		v.router.forget()
-	}
-	own := v.router.last
-	if own == nil || !same(own.sources, sources) {
-		return c.find(v.eng, sources)
-	}
-	if own.program == nil {
-		own.program = c.find(v.eng, sources)
-	}
-	return own.program
-}
-
-// same reports whether two lists are one and the same memory.
-func same(a, b []Logsource) bool {
-	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
-}
-
-func (r *router) forget() {
-	for _, k := range r.kinds {
-		k.program = nil
-	}
-	if r.last != nil {
-		r.last.program = nil
-	}
-}
-
-func (c *coverage) find(e *Engine, sources []Logsource) *program {
-	clear(c.key)
-	for _, src := range sources {
-		bits := c.bits(e, src)
-		for i := 0; i < len(bits); i += 8 {
-			or := binary.LittleEndian.Uint64(c.key[i:]) | binary.LittleEndian.Uint64(bits[i:])
-			binary.LittleEndian.PutUint64(c.key[i:], or)
-		}
-	}
-	p, ok := c.built[string(c.key)]
-	if !ok {
-		p = e.program(c.key)
-		c.built[string(c.key)] = p
-	}
-	return p
-}
-
-func (c *coverage) bits(e *Engine, src Logsource) []byte {
-	if bits, ok := c.known[src]; ok {
-		return bits
-	}
-	bits := make([]byte, len(c.key))
-	for i, g := range e.groups {
-		if g.src.Covers(src) {
-			bits[i/8] |= 1 << (i % 8)
-		}
-	}
-	if len(c.known) >= maxSources {
-		clear(c.known)
-	}
-	c.known[src] = bits
-	return bits
 }

@@ -10,8 +10,8 @@ import (
 // maxTexts bounds the texts that stand for one regular expression.
 const maxTexts = 24
 
-// requiredTexts returns texts of which at least one stands, in its broad form,
-// in everything that a regular expression matches; nil where there are none
+// requiredTexts returns folded texts of which at least one stands in the folding
+// of everything that a regular expression matches; nil where there are none
 // that are worth looking for.
 func requiredTexts(src string) []string {
 	re, err := syntax.Parse(src, syntax.Perl)
@@ -56,15 +56,15 @@ func required(re *syntax.Regexp) texts {
 // anyhow is what every match has, by either knowledge.
 func (t texts) anyhow() []string { return better(t.needs, usable(t.whole)) }
 
-// requiredLiteral takes runes as their broad form: a literal without case can
-// match any of a circle, and all of them have one.
+// requiredLiteral folds runes: a literal without case can match any of a circle,
+// and all of them fold alike.
 func requiredLiteral(runes []rune) texts {
 	var b []byte
 	for _, r := range runes {
 		if r == utf8.RuneError { // matches bytes that are no UTF-8, too
 			return texts{}
 		}
-		b = append(b, broad(string(r))...)
+		b = utf8.AppendRune(b, foldRune(r))
 	}
 	return texts{whole: []string{string(b)}}
 }

@@ -113,7 +113,7 @@ type markState struct {
 // routing is what is known of a kind of events.
 type routing struct {
 	sources []Logsource
-	program *program
+	seat    *seat
 }
 
 func (r *router) init(e *Engine) {
@@ -122,6 +122,16 @@ func (r *router) init(e *Engine) {
 }
 
 func (r *router) reset() { r.last = nil }
+
+// forget drops the programs, which have been forgotten elsewhere.
+func (r *router) forget() {
+	for _, k := range r.kinds {
+		k.seat = nil
+	}
+	if r.last != nil {
+		r.last.seat = nil
+	}
+}
 
 // Sources lists the logsources that [Options.Routes] find for the event that was
 // loaded, none where no route holds. The list is the view's own and must not be

@@ -25,7 +25,6 @@ type form struct {
 	have   forms
 	text   []byte // as a program would read it
 	folded []byte // as most questions read it
-	broad  []byte // as witnesses are looked for
 	addr   netip.Addr
 }
 
@@ -34,7 +33,6 @@ type forms uint8
 const (
 	haveText forms = 1 << iota
 	haveFolded
-	haveBroad
 	haveAddr
 	isAddr
 )
@@ -72,6 +70,7 @@ type View struct {
 	ran     []uint32 // turn in which a rule was taken for evaluation
 	rules   []int32  // those taken
 	found   needle.Found
+	hits    []uint32 // of the program's atoms
 	router  router
 	cover   coverage
 }
@@ -234,27 +233,11 @@ func (v *View) folded(i int32) []byte {
 		} else {
 			text := v.text(i)
 			n = len(v.buf)
-			v.buf = appendLower(v.buf, text)
+			v.buf = appendFolded(v.buf, text)
 		}
 		f.folded = v.buf[n:len(v.buf):len(v.buf)]
 	}
 	return f.folded
-}
-
-// broad is the value as witnesses are looked for.
-func (v *View) broad(i int32) []byte {
-	f := v.formOf(i)
-	if v.vals[i].Flags&(scan.Unicode|scan.High|scan.Vouched) == 0 {
-		return v.folded(i)
-	}
-	if f.have&haveBroad == 0 {
-		folded := v.folded(i)
-		n := len(v.buf)
-		v.buf = appendBroad(v.buf, folded)
-		f.have |= haveBroad
-		f.broad = v.buf[n:len(v.buf):len(v.buf)]
-	}
-	return f.broad
 }
 
 // address is the value as an address, read once.

@@ -13,7 +13,7 @@ import (
 type atom struct {
 	slot int32 // -1 for keywords
 	kind atomKind
-	text string // broad
+	text string // folded
 }
 
 type atomKind uint8
@@ -134,7 +134,7 @@ func (c *chooser) one(p *predicate, slot int32, kind atomKind, text string) witn
 	if !utf8.ValidString(text) || kind == atomPart && len(text) < needle.MinLen || kind != atomWhole && text == "" {
 		return c.here(slot)
 	}
-	return c.priced([]atom{{slot, kind, string(appendBroad(nil, []byte(text)))}})
+	return c.priced([]atom{{slot, kind, text}})
 }
 
 // wild is the cheapest of the texts between wildcards.

@@ -9,21 +9,20 @@ import (
 	"unicode/utf8"
 )
 
-// TestBroadFoldsWhatRegexesFold: letters that (?i) takes for one another are one
-// in the broad form, all of Unicode over.
-func TestBroadFoldsWhatRegexesFold(t *testing.T) {
+// TestFoldingJoinsWhatRegexesJoin: letters that (?i) takes for one another fold
+// alike, all of Unicode over.
+func TestFoldingJoinsWhatRegexesJoin(t *testing.T) {
 	for r := rune(0); r <= unicode.MaxRune; r++ {
 		if !utf8.ValidRune(r) {
 			continue
 		}
-		want := broadRune(unicode.ToLower(r))
-		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-			if got := broadRune(unicode.ToLower(f)); got != want {
-				t.Fatalf("%U is %U and its other form %U is %U", r, want, f, got)
-			}
+		if got := lower(string(r)); got != string(foldRune(r)) {
+			t.Fatalf("%U folds to %q, want %U", r, got, foldRune(r))
 		}
-		if r < utf8.RuneSelf && want != unicode.ToLower(r) {
-			t.Fatalf("%q becomes %q", r, want)
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			if foldRune(f) != foldRune(r) {
+				t.Fatalf("%U folds to %U and its other form %U to %U", r, foldRune(r), f, foldRune(f))
+			}
 		}
 	}
 }
@@ -66,8 +65,20 @@ func FuzzRequiredTexts(f *testing.F) {
 			return
 		}
 		texts := requiredTexts(src)
-		if texts != nil && !slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(broad(text), s) }) {
+		if texts != nil && !slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(lower(text), s) }) {
 			t.Fatalf("%q matches %q, which has none of %q", src, text, texts)
+		}
+	})
+}
+
+// FuzzFolded: the quick folding is the folding.
+func FuzzFolded(f *testing.F) {
+	for _, s := range []string{"", "PowerShell", "ÉCOLE 12345678 İſK\xffZ\xe2\x82", strings.Repeat("aB", 20) + "Σς"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if got, want := string(appendFolded(nil, []byte(s))), lower(s); got != want {
+			t.Fatalf("%q folds to %q, want %q", s, got, want)
 		}
 	})
 }

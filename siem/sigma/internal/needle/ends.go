@@ -109,6 +109,9 @@ func mix(a, b uint64) uint64 {
 
 func mixWhole(first, last uint64, n int) uint64 { return mix(mix(first, uint64(n)), last) }
 
+// List returns the texts and their places.
+func (e *Ends) List() []End { return e.list }
+
 // Bytes is about the memory that the set takes, without its texts.
 func (e *Ends) Bytes() int { return 16*len(e.cells) + 28*len(e.list) }
 

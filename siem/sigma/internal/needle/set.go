@@ -10,7 +10,7 @@ const MinLen = 4
 
 // maxStride bounds how many windows a text is known by: a longer stride reads
 // less of a value, and fills the bitmap.
-const maxStride = 4
+const maxStride = 8
 
 // Set is a set of texts to be found anywhere in a value. It does not change.
 type Set struct {
@@ -121,6 +121,9 @@ func spread(window uint32) uint32 { return window * 0x9e3779b1 }
 
 // Raw reports whether [Set.Maybe] can be asked about bytes as they stand in JSON.
 func (s *Set) Raw() bool { return s.raw }
+
+// List returns the texts.
+func (s *Set) List() []string { return s.texts }
 
 // Bytes is about the memory that the set takes, without its texts.
 func (s *Set) Bytes() int { return 8*len(s.bitmap) + 12*len(s.cells) + 8*len(s.uses) + 16*len(s.texts) }

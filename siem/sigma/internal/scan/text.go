@@ -100,6 +100,23 @@ func AppendFolded(dst, raw []byte) []byte {
 	return dst[:from+o]
 }
 
+// AppendSmall appends s, which is ASCII, with A to Z made small.
+func AppendSmall(dst, s []byte) []byte {
+	from := len(dst)
+	dst = append(dst, s...)
+	out := dst[from:]
+	i := 0
+	for ; i+8 <= len(out); i += 8 {
+		binary.LittleEndian.PutUint64(out[i:], fold8(binary.LittleEndian.Uint64(out[i:])))
+	}
+	for ; i < len(out); i++ {
+		if c := out[i]; 'A' <= c && c <= 'Z' {
+			out[i] = c | 0x20
+		}
+	}
+	return dst
+}
+
 // fold8 makes the letters of eight ASCII bytes small.
 func fold8(w uint64) uint64 {
 	fromA := w + ones*(0x80-'A')
