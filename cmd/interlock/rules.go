@@ -15,10 +15,18 @@ import (
 )
 
 type rulesCmd struct {
-	Check    rulesCheckCmd    `cmd:"" help:"Read and compile rules as the server would; every problem names path, line and column."`
-	Test     rulesTestCmd     `cmd:"" help:"Run rule tests (*.test): load events, expect alerts."`
-	Explain  rulesExplainCmd  `cmd:"" help:"Say of an event which rules fire, which nearly do, and why."`
-	Coverage rulesCoverageCmd `cmd:"" help:"Say which rules can fire at all, given the logsources and fields that events really had."`
+	Check      rulesCheckCmd      `cmd:"" help:"Read and compile rules as the server would; every problem names path, line and column."`
+	Test       rulesTestCmd       `cmd:"" help:"Run rule tests (*.test): load events, expect alerts."`
+	Explain    rulesExplainCmd    `cmd:"" help:"Say of an event which rules fire, which nearly do, and why."`
+	List       rulesListCmd       `cmd:"" help:"The rules that the server judges events by."`
+	Disable    rulesDisableCmd    `cmd:"" help:"Take one rule's alerts away, with owner and reason."`
+	Enable     rulesEnableCmd     `cmd:"" help:"Bring a rule back, or end an exclusion."`
+	Exclude    rulesExcludeCmd    `cmd:"" help:"Keep events from rules for a time: try it on past events, look, and bring it into force."`
+	Exclusions rulesExclusionsCmd `cmd:"" help:"Rules that are out of force, and exclusions."`
+	Backtest   rulesBacktestCmd   `cmd:"" help:"See which alerts an exclusion or other rules would have taken away or added."`
+	Noise      rulesNoiseCmd      `cmd:"" help:"What each rule cost the people who look at alerts, and what could be done."`
+	Coverage   rulesCoverageCmd   `cmd:"" help:"Say which rules can fire at all, given the logsources and fields that events really had."`
+	Bench      rulesBenchCmd      `cmd:"" help:"Measure what rules cost on your own events, and which of them cost most."`
 }
 
 // maxRuleFiles bounds how many files of a folder are read.
@@ -52,9 +60,19 @@ func ruleFiles(path string) ([]rules.File, error) {
 	return files, err
 }
 
+// ruleFile reads a rule file. Of one that is too large it reads enough for the
+// parser to say so.
 func ruleFile(path string) (rules.File, error) {
-	b, err := readLimited(path, sigma.MaxFile)
-	return rules.File{Name: path, Text: string(b)}, err
+	f, err := os.Open(path)
+	if err != nil {
+		return rules.File{}, core.Wrap(core.KindNotFound, "rules", err)
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, sigma.MaxFile+1))
+	if err != nil {
+		return rules.File{}, core.Wrap(core.KindUnavailable, "rules", err)
+	}
+	return rules.File{Name: path, Text: string(b)}, nil
 }
 
 type rulesTestCmd struct {

@@ -87,7 +87,7 @@ func TestRefusedBytes(t *testing.T) {
 		{"\xff\xfea\x00", "the file is UTF-16; write it as UTF-8: x.yml:1:1"},
 		{strings.Repeat("[", 60), "nested deeper than 32 levels; write it flatter: x.yml:1:33"},
 		{strings.Repeat("- ", 200), "nested deeper than 32 levels; write it flatter: x.yml:1:67"},
-		{strings.Repeat("#", sigma.MaxFile+1), fmt.Sprintf("the file has %d bytes, at most %d are allowed; write several files: x.yml:1:1", sigma.MaxFile+1, sigma.MaxFile)},
+		{strings.Repeat("#", sigma.MaxFile+1), fmt.Sprintf("the file has more than %d bytes; write several files: x.yml:1:1", sigma.MaxFile)},
 		{header + "  s:\n    a|re: '" + strings.Repeat("a", 20000) + "'\n  condition: s", "the regular expression has 20000 bytes, at most 16384 are allowed; write several: x.yml:10:11"},
 		{header + "  s: {a: 1}\n  condition: " + strings.Repeat("(", 40) + "s", "parentheses nest deeper than 32 levels; write parts of the condition as search identifiers: x.yml:10:46"},
 	} {

@@ -10,7 +10,7 @@ import (
 // and with line feeds alone.
 func cleanText(data []byte) ([]byte, error) {
 	if len(data) > MaxFile {
-		return nil, bad(Pos{1, 1}, "the file has %d bytes, at most %d are allowed; write several files", len(data), MaxFile)
+		return nil, bad(Pos{1, 1}, "the file has more than %d bytes; write several files", MaxFile)
 	}
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return nil, bad(Pos{1, 1}, "the file is UTF-16; write it as UTF-8")
