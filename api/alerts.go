@@ -123,19 +123,63 @@ func (a *API) AckAlert(ctx context.Context, in *AckAlertInput) (*Out[Alert], err
 	if err := tooLong("note", in.Body.Note, maxReason); err != nil {
 		return nil, err
 	}
-	on := core.Resource{Type: "alert", ID: found.ID.String()}
-	if !found.Device.IsZero() {
-		d, err := a.Registry.Get(ctx, who.Tenant, found.Device)
-		if err != nil && core.KindOf(err) != core.KindNotFound {
-			return nil, err
-		}
-		on.Site = d.Site
-	}
-	if _, _, err := a.decide(ctx, policy.AlertAck, on); err != nil {
+	if err := a.decideAlert(ctx, policy.AlertAck, found); err != nil {
 		return nil, err
 	}
 	err = a.State.Tx(ctx, func(tx *store.Tx) (err error) {
 		found, err = a.Parts.Alerts.Acknowledge(ctx, tx, who.Tenant, found.ID, who, in.Body.Note, a.Clock.Now())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out(alertOf(found)), nil
+}
+
+// decideAlert asks the Guard about an alert, with the site of its device.
+func (a *API) decideAlert(ctx context.Context, action core.Action, found alert.Alert) error {
+	on := core.Resource{Type: "alert", ID: found.ID.String()}
+	if !found.Device.IsZero() {
+		d, err := a.Registry.Get(ctx, principal(ctx).Tenant, found.Device)
+		if err != nil && core.KindOf(err) != core.KindNotFound {
+			return err
+		}
+		on.Site = d.Site
+	}
+	_, _, err := a.decide(ctx, action, on)
+	return err
+}
+
+// CloseAlert is a person's judgement of an alert.
+type CloseAlert struct {
+	Verdict string `json:"verdict"` // resolved, benign or false-positive
+	Reason  string `json:"reason"`  // "" only for resolved
+}
+
+// CloseAlertInput names the alert.
+type CloseAlertInput struct {
+	ID   string `path:"id" doc:"The alert's id"`
+	Body CloseAlert
+}
+
+// CloseAlert ends an alert with a verdict: what comes after is a new one. Its
+// incident, if it has one, goes its own way. The reason is what rules are tuned
+// by.
+func (a *API) CloseAlert(ctx context.Context, in *CloseAlertInput) (*Out[Alert], error) {
+	who := principal(ctx)
+	found, err := a.findAlert(ctx, who.Tenant, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := tooLong("reason", in.Body.Reason, maxReason); err != nil {
+		return nil, err
+	}
+	if err := a.decideAlert(ctx, policy.AlertClose, found); err != nil {
+		return nil, err
+	}
+	how := alert.Closing{Verdict: alert.Verdict(in.Body.Verdict), By: who.String(), At: a.Clock.Now(), Reason: in.Body.Reason}
+	err = a.State.Tx(ctx, func(tx *store.Tx) (err error) {
+		found, err = a.Parts.Alerts.Close(ctx, tx, who.Tenant, found.ID, how)
 		return err
 	})
 	if err != nil {
@@ -149,6 +193,7 @@ func alertOf(a alert.Alert) Alert {
 		ID: a.ID, Rule: a.Name, RuleID: a.Rule.ID, Title: a.Title, Author: a.Author, Severity: a.Severity, Fingerprint: a.Fingerprint, Group: a.Group,
 		Count: a.Count, First: a.First, Last: a.Last, Updated: a.Updated, State: string(a.State), Device: a.Device.String(), Source: a.Source,
 		Provenance: a.Provenance, Events: a.Events, Simulated: a.Simulated, AckedBy: a.AckedBy, AckedAt: a.AckedAt, AckedNote: a.AckedNote,
-		References: a.References, FalsePositives: a.FalsePos,
+		References: a.References, FalsePositives: a.FalsePos, Link: a.Link, License: a.License, Level: a.Level, Tags: a.Tags,
+		Categories: alert.Categories(a.Tags), Verdict: string(a.Closing.Verdict), ClosedBy: a.Closing.By, ClosedAt: a.Closing.At, ClosedReason: a.Closing.Reason,
 	}
 }

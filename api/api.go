@@ -21,6 +21,7 @@ import (
 	"github.com/interlock-security/interlock/response/playbook"
 	"github.com/interlock-security/interlock/safety/stop"
 	"github.com/interlock-security/interlock/siem/alert"
+	"github.com/interlock-security/interlock/siem/detect/tuning"
 	"github.com/interlock-security/interlock/siem/explain"
 )
 
@@ -42,10 +43,13 @@ type Parts struct {
 	Roots        *fleet.Roots
 	Seals        *seal.Seals
 	Alerts       *alert.Store
-	Incidents    *incident.Store
-	Playbooks    *playbook.Engine
-	Stops        *stop.Service
-	People       *identity.People
+	// Tuning knows the rules and what was made of them; nil where no events
+	// are judged.
+	Tuning    *tuning.Tuning
+	Incidents *incident.Store
+	Playbooks *playbook.Engine
+	Stops     *stop.Service
+	People    *identity.People
 	// Status tells how the installation is.
 	Status func(context.Context) (Status, error)
 	// Act carries an order out in a person's name; it asks the Guard.

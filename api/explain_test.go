@@ -60,6 +60,7 @@ func TestExplainingAnEvent(t *testing.T) {
 	stranger, _ := r.put(foreign, `{"kind":"wanted"}`)
 	id, _ := r.put(tenant, `{"kind":"unwanted"}`)
 	path := func(id core.UUID) string { return "/v1/events/" + id.String() + "/explain" }
+	r.api.Explain = nil
 	r.refused("anna", "GET", path(id), "", core.KindUnavailable)
 	r.explains()
 

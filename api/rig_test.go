@@ -46,6 +46,10 @@ import (
 	"github.com/interlock-security/interlock/response/recovery"
 	"github.com/interlock-security/interlock/safety/stop"
 	"github.com/interlock-security/interlock/siem/alert"
+	"github.com/interlock-security/interlock/siem/detect"
+	"github.com/interlock-security/interlock/siem/detect/tuning"
+	"github.com/interlock-security/interlock/siem/explain"
+	"github.com/interlock-security/interlock/siem/rules"
 )
 
 var (
@@ -93,6 +97,7 @@ type rig struct {
 	stops     *stop.Service
 	people    *identity.People
 	store     *eventStore
+	tuning    *tuning.Tuning
 	api       *api.API
 	mux       *httpd.Mux
 	keys      string // the folder with the people's keys
@@ -114,7 +119,7 @@ func newRig(t *testing.T) *rig {
 	r.must(err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	r.state = storetest.Open(t, storetest.Config(t, "sqlite"), journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(), identity.Migrations(),
-		alert.Migrations(), incident.Migrations(), playbook.Migrations())
+		alert.Migrations(), detect.Migrations(), tuning.Migrations(), incident.Migrations(), playbook.Migrations())
 	r.raw = storetest.Open(t, storetest.Config(t, "sqlite"), journal.RawMigrations())
 	r.frames, err = journal.OpenRaw(t.Context(), r.raw, journal.RawOptions{})
 	r.must(err)
@@ -127,8 +132,28 @@ func newRig(t *testing.T) *rig {
 	r.openStops()
 	r.openPeople(dir)
 	r.alerts, r.store = alert.NewStore(topicAlerts), &eventStore{}
+	r.openTuning()
 	r.serve()
 	return r
+}
+
+// library has the shipped rules compiled, for every rig.
+var library detect.Library
+
+func (r *rig) openTuning() {
+	r.t.Helper()
+	files, err := rules.Shipped()
+	r.must(err)
+	r.tuning = tuning.New(tuning.Parts{
+		State: r.state, Journal: r.frames, Log: r.log, Facts: audit.Put, Guard: r.guard, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler),
+		Tenant: tenant, Shipped: files, Files: files, Library: &library,
+	})
+	r.must(r.tuning.Load(r.t.Context()))
+	r.t.Cleanup(r.tuning.Close)
+}
+
+func (r *rig) explain(_ context.Context, ev *core.Event, o explain.Options) (explain.Report, error) {
+	return explain.Received(r.tuning.InForce().Engine, ev, o), nil
 }
 
 func (r *rig) openLog(dir string) {
@@ -279,7 +304,7 @@ func (r *rig) serve() {
 		},
 		Guard: r.guard, State: r.state, Frames: r.frames, Log: r.log, Registry: r.registry, Enrolment: r.enrol, Orders: r.orders, Roots: r.roots,
 		Seals:  seal.New(seal.Parts{DB: r.state, Registry: r.registry, Facts: audit.Put, Guard: r.guard, Sealer: r.ring, Clock: core.SystemClock{}}),
-		Alerts: r.alerts, Incidents: r.incident, Playbooks: r.engine, Stops: r.stops, People: r.people, Events: r.store, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler), Ending: r.ending,
+		Alerts: r.alerts, Tuning: r.tuning, Explain: r.explain, Incidents: r.incident, Playbooks: r.engine, Stops: r.stops, People: r.people, Events: r.store, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler), Ending: r.ending,
 		Status: func(context.Context) (api.Status, error) { return api.Status{Health: core.HealthDegraded}, nil },
 		Act: func(ctx context.Context, who core.Principal, id core.DeviceID, t link.OrderType, q api.ActRequest) (fleet.Order, error) {
 			params, wait, err := q.Params(t, time.Now())

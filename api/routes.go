@@ -18,6 +18,7 @@ import (
 func (a *API) routes() {
 	a.installation()
 	a.detection()
+	a.rules()
 	a.fleet()
 	a.seals()
 	a.safety()
@@ -40,6 +41,7 @@ func (a *API) detection() {
 	Register(a, policy.EventRead, get("explain-event", "/v1/events/{id}/explain", "What the rules in force make of an event"), a.ExplainEvent)
 	Register(a, policy.AlertRead, get("alerts", "/v1/alerts", "Alerts, the latest change first"), a.Alerts)
 	Register(a, policy.AlertRead, get("alert", "/v1/alerts/{id}", "One alert"), a.Alert)
+	Register(a, policy.AlertClose, post("close-alert", "/v1/alerts/{id}/close", "Close an alert with a verdict"), a.CloseAlert)
 	Register(a, policy.AlertAck, post("ack-alert", "/v1/alerts/{id}/ack", "Acknowledge an alert"), a.AckAlert)
 	Register(a, policy.IncidentRead, get("incidents", "/v1/incidents", "Incidents, the newest first"), a.Incidents)
 	Register(a, policy.IncidentRead, get("incident", "/v1/incidents/{id}", "One incident with its timeline"), a.Incident)
@@ -48,6 +50,18 @@ func (a *API) detection() {
 	Register(a, policy.PlaybookRead, get("runs", "/v1/runs", "Runs of playbooks, the newest first"), a.Runs)
 	Register(a, policy.PlaybookRead, get("run", "/v1/runs/{id}", "One run with its attempts"), a.Run)
 	Register(a, policy.PlaybookRun, post("start-run", "/v1/runs/{id}/start", "Start a run that waits for a person"), a.StartRun)
+}
+
+func (a *API) rules() {
+	Register(a, policy.RuleRead, get("rules", "/v1/rules", "Detection rules, those with most alerts first"), a.Rules)
+	Register(a, policy.RuleRead, get("rule", "/v1/rules/{id}", "One detection rule"), a.Rule)
+	Register(a, policy.RuleDisable, post("disable-rule", "/v1/rules/{id}/disable", "Take a rule's alerts away"), a.DisableRule)
+	Register(a, policy.RuleRestore, post("restore-rule", "/v1/rules/{id}/restore", "Let a rule speak again, or end an exclusion"), a.RestoreRule)
+	Register(a, policy.RuleRead, get("rule-changes", "/v1/rules/changes", "Rules out of force, and exclusions"), a.RuleChanges)
+	Register(a, policy.RuleExclude, post("exclude", "/v1/rules/exclusions", "Keep events from rules for a time"), a.Exclude)
+	a.stream(policy.RuleTry, backtestOperation(), a.serveStartBacktest)
+	Register(a, policy.RuleRead, get("backtest", "/v1/rules/backtests/{id}", "A back-test: how far it is, what it showed"), a.Backtest)
+	Register(a, policy.RuleRead, get("noise", "/v1/rules/noise", "What each rule cost the people who look at alerts"), a.Noise)
 }
 
 func (a *API) fleet() {

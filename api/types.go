@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/siem/alert"
 )
 
 // Status is what `interlock status` shows.
@@ -24,7 +25,33 @@ type Status struct {
 	Stops        []Stop                 `json:"stops"`
 	Sources      []Source               `json:"sources"`
 	Warnings     []string               `json:"warnings"`
-	Started      time.Time              `json:"started"`
+	// Detection is null on a server that judges no events.
+	Detection *DetectionState `json:"detection,omitempty"`
+	Started   time.Time       `json:"started"`
+}
+
+// DetectionState is what the rules do, and what of it was lost: each of the
+// latter is a count since this server began.
+type DetectionState struct {
+	Rules      int    `json:"rules"` // in force that raise alerts
+	Disabled   int    `json:"disabled"`
+	Exclusions int    `json:"exclusions"`
+	Hash       string `json:"hash"` // of the rules in force
+	Events     uint64 `json:"events"`
+	Matches    uint64 `json:"matches"`
+	// Damaged are records that are no event, Opaque events whose fields could
+	// not be read.
+	Damaged uint64 `json:"damaged"`
+	Opaque  uint64 `json:"opaque"`
+	// Groups and Bytes are what correlations remember now.
+	Groups int   `json:"groups"`
+	Bytes  int64 `json:"bytes"`
+	// Late are events that came too late for their window; the other three
+	// are what had to make room.
+	Late          uint64 `json:"late"`
+	EvictedGroups uint64 `json:"evicted_groups"`
+	EvictedEvents uint64 `json:"evicted_events"`
+	CutEvents     uint64 `json:"cut_events"`
 }
 
 // LogState is the audit log's size and whether it may be written.
@@ -156,6 +183,11 @@ type Alert struct {
 	RuleID      string            `json:"rule_id,omitempty"`
 	Title       string            `json:"title"`
 	Author      string            `json:"author"`
+	Link        string            `json:"link,omitempty"` // where the rule can be read
+	License     string            `json:"license,omitempty"`
+	Level       string            `json:"level,omitempty"` // the rule's own word for how bad it is
+	Tags        []string          `json:"tags,omitempty"`
+	Categories  []alert.Category  `json:"categories,omitempty"`
 	Severity    core.Severity     `json:"severity"`
 	Fingerprint string            `json:"fingerprint"`
 	Group       map[string]string `json:"group,omitempty"`
@@ -172,7 +204,12 @@ type Alert struct {
 	AckedBy     string            `json:"acked_by,omitempty"`
 	AckedAt     time.Time         `json:"acked_at,omitzero"`
 	AckedNote   string            `json:"acked_note,omitempty"`
-	References  []string          `json:"references,omitempty"`
+	// Verdict is what a closed alert was: resolved, benign or false-positive.
+	Verdict      string    `json:"verdict,omitempty"`
+	ClosedBy     string    `json:"closed_by,omitempty"`
+	ClosedAt     time.Time `json:"closed_at,omitzero"`
+	ClosedReason string    `json:"closed_reason,omitempty"`
+	References   []string  `json:"references,omitempty"`
 	// FalsePositives are what the rule's author knows to set it off in error.
 	FalsePositives []string `json:"false_positives,omitempty"`
 	// Shaken says that the whole site was shaken at that time, so that a device

@@ -72,7 +72,7 @@ func (s *Server) Status(ctx context.Context) (api.Status, error) {
 	root := trust.Root()
 	out := api.Status{
 		Parts: s.parts(), Mode: string(root.Mode), Installation: root.Installation, RootVersion: root.Version, RootHash: trust.Hash(),
-		Witnessed: root.Witness != "", Audit: api.StateOf(s.Audit), Sources: s.sources(ctx), Warnings: s.standing(root), Started: s.started,
+		Witnessed: root.Witness != "", Audit: api.StateOf(s.Audit), Sources: s.sources(ctx), Warnings: s.standing(root), Detection: s.detection(), Started: s.started,
 	}
 	for _, st := range s.Stops.Status(s.Config.Tenant).Stops {
 		out.Stops = append(out.Stops, api.StopOf(st))
@@ -139,6 +139,7 @@ func (s *Server) standing(root *link.Root) []string {
 	s.mu.Unlock()
 	list = append(list, s.logWarnings(root)...)
 	list = append(list, s.eventsWarnings()...)
+	list = append(list, s.detectionWarnings()...)
 	doubts := s.Authority.Doubts()
 	for _, object := range slices.Sorted(maps.Keys(doubts)) {
 		list = append(list, object+" is in stop-only: "+doubts[object])

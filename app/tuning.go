@@ -4,8 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 
+	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
@@ -76,13 +80,13 @@ func (s *Server) rulesNotice(ctx context.Context, tx *store.Tx, n tuning.Notice)
 	return s.Registry.Raise(ctx, tx, fleet.Notice{Tenant: s.Config.Tenant, Kind: n.Kind, Severity: n.Severity, Fields: n.Fields})
 }
 
-// alarmWindowsLost is the event of a correlation that could not remember all that
+// AlarmWindowsLost is the event of a correlation that could not remember all that
 // it should have.
-const alarmWindowsLost = "correlation_lost"
+const AlarmWindowsLost = "correlation_lost"
 
 func (s *Server) windowsLost(ctx context.Context, tx *store.Tx, l detect.Loss) error {
 	return s.Registry.Raise(ctx, tx, fleet.Notice{
-		Tenant: s.Config.Tenant, Kind: alarmWindowsLost, Severity: core.SeverityMedium,
+		Tenant: s.Config.Tenant, Kind: AlarmWindowsLost, Severity: core.SeverityMedium,
 		Fields: map[string]any{"rule": l.Rule.ID, "name": l.Rule.Name, "title": l.Rule.Title, "groups": l.Groups, "events": l.Events, "cut": l.Cut},
 	})
 }
@@ -94,4 +98,43 @@ func (f *flow) inForce() *detect.Ruleset {
 		return set
 	}
 	return f.detect.Initial
+}
+
+// detection tells how detection does.
+func (s *Server) detection() *api.DetectionState {
+	f, set := s.flow, s.flow.inForce()
+	out := &api.DetectionState{
+		Rules: set.Voices(), Hash: set.Hash, Events: f.detect.Stats.Events.Load(), Matches: f.detect.Stats.Matches.Load(),
+		Damaged: f.detect.Stats.Damaged.Load(), Opaque: f.detect.Stats.Opaque.Load(),
+	}
+	for _, c := range f.Tuning.Changes() {
+		switch {
+		case c.State != tuning.StateActive:
+		case c.Kind == tuning.KindDisable:
+			out.Disabled++
+		default:
+			out.Exclusions++
+		}
+	}
+	if c := f.detect.Stats.Correlations.Load(); c != nil {
+		out.Groups, out.Bytes, out.Late = c.Groups, c.Bytes, c.Late
+		for _, one := range c.Correlations {
+			out.EvictedGroups += one.EvictedGroups
+			out.EvictedEvents += one.EvictedEvents
+			out.CutEvents += one.CutEvents
+		}
+	}
+	return out
+}
+
+// detectionWarnings are what somebody should see of the rules.
+func (s *Server) detectionWarnings() (list []string) {
+	if names := s.flow.Tuning.Strangers(); len(names) > 0 {
+		list = append(list, fmt.Sprintf("the tuning of rules speaks of %d that no rule has any more: %s", len(names), strings.Join(names[:min(3, len(names))], ", ")))
+	}
+	doubts := s.flow.Tuning.Doubts()
+	for _, object := range slices.Sorted(maps.Keys(doubts)) {
+		list = append(list, object+": what was made of this rule is not believed: "+doubts[object])
+	}
+	return list
 }

@@ -14,6 +14,8 @@ type alertsCmd struct {
 	List alertsListCmd `cmd:"" help:"Open alerts, the latest first." default:"withargs"`
 	Show alertsShowCmd `cmd:"" help:"One alert with its events."`
 	Ack  alertsAckCmd  `cmd:"" help:"Say that you look after an alert: no more notices unless it rises."`
+	// Close judges one alert; its incident goes its own way.
+	Close alertsCloseCmd `cmd:"" help:"Close an alert with a verdict, such as a false positive."`
 }
 
 type alertsListCmd struct {
@@ -101,6 +103,14 @@ func tellAlert(w io.Writer, a api.Alert) {
 	line("source", a.Source+", "+string(a.Provenance))
 	line("events", strconv.FormatUint(a.Count, 10)+", "+a.First.Format(time.DateTime)+" to "+a.Last.Format(time.DateTime))
 	line("rule", a.Rule+" by "+a.Author)
+	line("read it", a.Link)
+	line("license", a.License)
+	for _, c := range a.Categories {
+		line("category", c.String())
+	}
+	if a.Verdict != "" {
+		line("verdict", a.Verdict+because(a.ClosedBy)+", "+a.ClosedReason)
+	}
 	for _, r := range a.References {
 		line("see", r)
 	}
@@ -130,5 +140,31 @@ func (c *alertsAckCmd) Run(e *env) error {
 	}
 	return e.show(a, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "alert %s is %s by %s\n", a.ID, a.State, printable(a.AckedBy))
+	})
+}
+
+type alertsCloseCmd struct {
+	ID      string `arg:"" help:"The alert's id."`
+	Verdict string `help:"What it was: resolved, benign (right, and all right here) or false-positive." enum:"resolved,benign,false-positive" required:""`
+	Reason  string `help:"Why; rules are tuned by it." short:"m"`
+}
+
+// Help implements kong's long help.
+func (alertsCloseCmd) Help() string {
+	return `What comes after is a new alert. An incident that the alert is in goes its own way. Benign and false-positive need a reason, which stays
+with the alert and in interlock rules noise. The act is in the audit log.
+
+Example:
+  interlock alerts close 01932d3f-9b9e-7c2a-8f00-3b1f0c9a7e55 --verdict false-positive --reason "the scanner of the audit"`
+}
+
+// Run closes an alert.
+func (c *alertsCloseCmd) Run(e *env) error {
+	var a api.Alert
+	if err := e.client().Post(e.ctx, "/v1/alerts/"+url.PathEscape(c.ID)+"/close", api.CloseAlert{Verdict: c.Verdict, Reason: c.Reason}, &a); err != nil {
+		return err
+	}
+	return e.show(a, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "alert %s is closed as %s\n", a.ID, printable(a.Verdict))
 	})
 }

@@ -34,6 +34,7 @@ type Ruleset struct {
 
 	byID  map[string]*sigma.Rule
 	muted map[string]bool // by id: raises no alert of its own
+	inner map[string]bool // by id: only counted by correlations, or a filter
 }
 
 // captured is what every match carries, for grouping alerts.
@@ -61,7 +62,7 @@ func compile(body []byte, files []rules.File, t Tuning) (*Ruleset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("detect.NewRuleset: %w", err)
 		}
-		all = append(all, rs...)
+		all = append(all, sigma.WithLink(rs, f.Link)...)
 	}
 	kept, muted := t.apply(all)
 	engine, err := sigma.Compile(kept, sigma.Options{Aliases: normalise.Aliases, Capture: captured, Routes: taxonomy.Routes(), LooseFilters: true})
@@ -71,12 +72,26 @@ func compile(body []byte, files []rules.File, t Tuning) (*Ruleset, error) {
 	sum := sha256.Sum256(body)
 	r := &Ruleset{
 		Hash: hex.EncodeToString(sum[:]), Files: files, Tuning: t, Engine: engine, Rules: all, Strangers: strangers(all, t),
-		byID: make(map[string]*sigma.Rule, len(kept)), muted: muted,
+		byID: make(map[string]*sigma.Rule, len(kept)), muted: muted, inner: innerOf(kept),
 	}
 	for _, rule := range kept {
 		r.byID[rule.ID] = rule
 	}
 	return r, nil
+}
+
+// innerOf names the rules that raise no alert because correlations count them.
+func innerOf(kept []*sigma.Rule) map[string]bool {
+	out := make(map[string]bool)
+	for r, by := range fedBy(kept) {
+		out[r.ID] = silenced(by)
+	}
+	for _, r := range kept {
+		if r.Filter != nil {
+			out[r.ID] = true
+		}
+	}
+	return out
 }
 
 // Rule returns a rule that is in force, nil where there is none of that id.
@@ -155,16 +170,54 @@ func ruleOf(r *sigma.Rule) alert.Rule {
 	}
 	return alert.Rule{
 		Name: name, ID: r.ID, Title: r.Title, Author: r.Author, License: r.License,
-		Link: linkOf(r), Level: string(r.Level), Tags: r.Tags, References: r.References, FalsePos: r.FalsePos,
+		Link: r.Link, Level: string(r.Level), Tags: r.Tags, References: r.References, FalsePos: r.FalsePos,
 	}
 }
 
-// linkOf is where a rule can be read. The Detection Rule License asks for it on
-// every message that is based on a match; a rule that states none is named by its
-// id.
-func linkOf(r *sigma.Rule) string {
-	if r.Link != "" {
-		return r.Link
+// Speaks reports whether a rule raises alerts of its own: it is in force, not
+// silenced, and not only counted by a correlation.
+func (r *Ruleset) Speaks(id string) bool { return r.byID[id] != nil && !r.muted[id] && !r.inner[id] }
+
+// Silenced reports whether the tuning took a rule, or a filter, out of force.
+func (r *Ruleset) Silenced(id string) bool { return r.muted[id] }
+
+// Voices is how many rules raise alerts of their own.
+func (r *Ruleset) Voices() (n int) {
+	for id := range r.byID {
+		if r.Speaks(id) {
+			n++
+		}
 	}
-	return "urn:uuid:" + r.ID
+	return n
+}
+
+// Detections are the detections that a rule stands on: itself, or those that a
+// correlation counts, at whatever depth.
+func (r *Ruleset) Detections(rule *sigma.Rule) (out []*sigma.Rule) {
+	seen := map[*sigma.Rule]bool{}
+	var walk func(*sigma.Rule)
+	walk = func(one *sigma.Rule) {
+		if one == nil || seen[one] {
+			return
+		}
+		seen[one] = true
+		if one.Correlation == nil {
+			out = append(out, one)
+			return
+		}
+		for _, ref := range one.Correlation.Refs {
+			walk(r.named(ref.Name))
+		}
+	}
+	walk(rule)
+	return out
+}
+
+func (r *Ruleset) named(name string) *sigma.Rule {
+	for _, rule := range r.Rules {
+		if rule.Filter == nil && rule.Names(name) {
+			return rule
+		}
+	}
+	return nil
 }

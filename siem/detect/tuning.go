@@ -59,15 +59,18 @@ func (t Tuning) apply(all []*sigma.Rule) (kept []*sigma.Rule, muted map[string]b
 		}
 		r := kept[gone]
 		kept = slices.Delete(kept, gone, gone+1)
-		if r.Correlation == nil || r.Correlation.Generate {
-			continue
-		}
 		for inner, by := range fed {
-			if len(by) == 1 && by[0] == r {
+			if slices.Contains(by, r) && silenced(by) && !silenced(slices.DeleteFunc(slices.Clone(by), func(o *sigma.Rule) bool { return o == r })) {
 				muted[inner.ID] = true
 			}
 		}
 	}
+}
+
+// silenced reports whether a rule that these correlations count raises no alert
+// of its own.
+func silenced(by []*sigma.Rule) bool {
+	return slices.ContainsFunc(by, func(c *sigma.Rule) bool { return !c.Correlation.Generate })
 }
 
 // fedBy tells which correlations count a rule.

@@ -169,7 +169,7 @@ func (t *Tuning) carry(ctx context.Context, who core.Principal, action core.Acti
 		if err := t.write(ctx, tx, c, r.revision); err != nil {
 			return err
 		}
-		return t.notice(ctx, tx, NoticeChanged, c.object, c.claim, t.parts.Clock.Now())
+		return t.notice(ctx, tx, TypeTuned, c.object, c.claim, t.parts.Clock.Now())
 	})
 	if err != nil {
 		return Change{}, err

@@ -40,10 +40,10 @@ type Notice struct {
 
 // The kinds of notice.
 const (
-	NoticeChanged   = "rules_tuned"        // a rule was silenced, excluded from, or speaks again
-	NoticeExpiring  = "exclusion_expiring" // in a week at most it ends
-	NoticeExpired   = "exclusion_expired"
-	NoticeAuthority = "authority_mismatch" // a row says other than the log
+	TypeTuned     = "rules_tuned"        // a rule was silenced, excluded from, or speaks again
+	TypeExpiring  = "exclusion_expiring" // in a week at most it ends
+	TypeExpired   = "exclusion_expired"
+	TypeAuthority = "authority_mismatch" // a row says other than the log
 )
 
 // expiringSoon is how long before its end an exclusion is told of.
@@ -407,9 +407,9 @@ func toldEnd(r record, now time.Time) string {
 // tellEnd tells of one end that is near or was reached; warned is what people were
 // told already: the end itself before it, and its negative after.
 func (t *Tuning) tellEnd(ctx context.Context, tx *store.Tx, object string, r record, warned int64, now time.Time) error {
-	kind, mark := NoticeExpiring, r.Until
+	kind, mark := TypeExpiring, r.Until
 	if !r.active(now) {
-		kind, mark = NoticeExpired, -r.Until
+		kind, mark = TypeExpired, -r.Until
 	}
 	if warned == mark {
 		return nil
@@ -417,7 +417,7 @@ func (t *Tuning) tellEnd(ctx context.Context, tx *store.Tx, object string, r rec
 	if err := t.warn(ctx, tx, object, mark); err != nil {
 		return err
 	}
-	if kind == NoticeExpired {
+	if kind == TypeExpired {
 		err := t.parts.Facts(ctx, tx, audit.Entry{
 			Type: audit.TypeFact, Time: now, Actor: "service/serve", Action: "rule.expire", Object: object, Outcome: string(StateExpired),
 			Class: audit.ClassSecurity, Subject: "installation", Body: r.claim,
@@ -439,9 +439,9 @@ func (t *Tuning) notice(ctx context.Context, tx *store.Tx, kind, object string, 
 	}
 	severity := core.SeverityInfo
 	switch {
-	case kind == NoticeChanged && c.State == StateEnded:
+	case kind == TypeTuned && c.State == StateEnded:
 		fields["ended_by"], fields["end_reason"] = c.EndedBy, c.EndReason
-	case kind == NoticeChanged || kind == NoticeExpiring:
+	case kind == TypeTuned || kind == TypeExpiring:
 		severity = core.SeverityMedium
 	}
 	return t.parts.Notice(ctx, tx, Notice{Kind: kind, Severity: severity, Fields: fields})
@@ -503,7 +503,7 @@ func (t *Tuning) alarm(ctx context.Context, object, why string) error {
 		return nil
 	}
 	return t.parts.State.Tx(ctx, func(tx *store.Tx) error {
-		return t.parts.Notice(ctx, tx, Notice{Kind: NoticeAuthority, Severity: core.SeverityHigh, Fields: map[string]any{"object": object, "why": why}})
+		return t.parts.Notice(ctx, tx, Notice{Kind: TypeAuthority, Severity: core.SeverityHigh, Fields: map[string]any{"object": object, "why": why}})
 	})
 }
 
