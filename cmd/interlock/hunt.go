@@ -134,7 +134,7 @@ func (c *huntCmd) load(e *env) (*huntRules, error) {
 		return nil, err
 	}
 	parsed, faults := hunt.Parse(files)
-	engine, more, err := hunt.Compile(parsed, sigma.Options{Aliases: huntAliases, Routes: taxonomy.Routes()})
+	engine, more, err := hunt.Compile(parsed, sigma.Options{Aliases: huntAliases, Routes: taxonomy.Routes(), Now: time.Now()})
 	faults = append(faults, more...)
 	for _, f := range faults {
 		_, _ = fmt.Fprintf(e.err, "rule left out: %s\n", onOneLine(f.String()))

@@ -31,6 +31,9 @@ func (h *hunt) feed(f *file, t hit) {
 		h.res.Incomplete = fmt.Sprintf("correlations were shown only the first %d matches", maxFacts)
 		return
 	}
+	if !h.fits(t.facts) {
+		return
+	}
 	h.facts = append(h.facts, fact{t, f.name, f.index})
 }
 

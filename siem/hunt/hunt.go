@@ -18,6 +18,8 @@ const (
 	MaxRecord = 16 << 20
 	// MaxMatches is how many matches a hunt keeps unless told otherwise.
 	MaxMatches = 1_000_000
+	// MaxMemory is what the fields of matches may cost unless told otherwise.
+	MaxMemory = 1 << 30
 
 	maxFaults     = 10_000 // kept with their places; all are counted
 	maxFieldBytes = 2048   // of one value in a match
@@ -45,6 +47,9 @@ type Config struct {
 	Now time.Time
 	// Matches bounds how many are kept; 0 is [MaxMatches].
 	Matches int
+	// Memory bounds, in bytes, the fields of the matches that are kept and of
+	// those that wait for correlations; 0 is [MaxMemory].
+	Memory int64
 	// Workers match at the same time; 0 is one a core.
 	Workers int
 	// Progress is told what was done, nil if nobody looks.
@@ -134,6 +139,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Matches <= 0 {
 		c.Matches = MaxMatches
+	}
+	if c.Memory <= 0 {
+		c.Memory = MaxMemory
 	}
 	if c.Zone == nil {
 		c.Zone = time.UTC

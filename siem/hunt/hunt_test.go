@@ -152,6 +152,32 @@ func TestForms(t *testing.T) {
 	}
 }
 
+// TestFieldsOfMatchesAreBounded: long values in many matches end in a result that
+// says so, and not in a process that the machine kills.
+func TestFieldsOfMatchesAreBounded(t *testing.T) {
+	event := `{"what":["evil","` + strings.Repeat("x", 1500) + `"]}` + "\n"
+	res := runConfig(t, hunt.Config{Engine: engine(t, evilRule), Paths: []string{"-"}, Stdin: strings.NewReader(strings.Repeat(event, 100)), Memory: 200})
+	if res.Incomplete == "" || len(res.Matches) == 0 || len(res.Matches) > 30 || res.Events != 100 {
+		t.Errorf("%d matches of %d events, incomplete: %q", len(res.Matches), res.Events, res.Incomplete)
+	}
+}
+
+// TestAuditArguments: what stands in a0 is a text in EXECVE, which the kernel
+// may write in hexadecimal and in parts, and a number in SYSCALL.
+func TestAuditArguments(t *testing.T) {
+	rule := "title: T\nid: 00000000-0000-4000-8000-000000000002\nauthor: A\nlogsource: {product: linux, service: auditd}\ndetection:\n" +
+		"  s: {type: SYSCALL, SYSCALL: socket, a0: 26}\n  e: {type: EXECVE, CommandLine: 'cat /etc/shadow x y z'}\n  condition: s or e\n"
+	log := "type=SYSCALL msg=audit(1364481363.243:24287): arch=c000003e syscall=41 a0=26 a1=5 comm=\"x\"\x1dARCH=x86_64 SYSCALL=socket\n" +
+		"node=web-1 type=EXECVE msg=audit(1364481364.243:24288): argc=3 a0=636174 a1=\"/etc/shadow\" a2_len=5 a2[0]=78 a2[1]=2079207A\n"
+	res := runConfig(t, hunt.Config{Engine: engine(t, rule), Paths: []string{"-"}, Stdin: strings.NewReader(log)})
+	if got := found(res); !slices.Equal(got, []int{0, 1}) || len(res.Faults) > 0 {
+		t.Errorf("events %v, faults %v", got, res.Faults)
+	}
+	if len(res.Matches) == 2 && res.Matches[1].Host != "web-1" {
+		t.Errorf("host %q", res.Matches[1].Host)
+	}
+}
+
 func zipped(b []byte) []byte {
 	var z bytes.Buffer
 	w := gzip.NewWriter(&z)

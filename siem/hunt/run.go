@@ -24,6 +24,8 @@ type hunt struct {
 	every []sigma.Logsource
 	feeds map[*sigma.Rule]bool
 	facts []fact
+	bytes int64    // of the fields of matches and facts
+	visit *visitor // nil where rules are asked
 }
 
 // run reads, matches and puts together. Files are read side by side, at most as
@@ -243,11 +245,28 @@ func (h *hunt) add(m Match) {
 		h.res.Incomplete = fmt.Sprintf("there are more matches than the %d that are kept", h.Matches)
 		return
 	}
+	if !h.fits(m.Fields) {
+		return
+	}
 	if m.Time.IsZero() {
 		h.res.Untimed++
 	}
 	h.Progress.Matches.Add(1)
 	h.res.Matches = append(h.res.Matches, m)
+}
+
+// fits takes room for the fields of a match, where there is some.
+func (h *hunt) fits(fields []sigma.Field) bool {
+	var n int64
+	for _, f := range fields {
+		n += int64(len(f.Name) + len(f.Value))
+	}
+	if h.bytes+n > h.Memory {
+		h.res.Incomplete = fmt.Sprintf("the matches have more than the %d MiB of fields that are kept; search fewer files, or with fewer rules", h.Memory>>20)
+		return false
+	}
+	h.bytes += n
+	return true
 }
 
 func (h *hunt) finish(ctx context.Context) *Result {

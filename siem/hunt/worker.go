@@ -41,7 +41,6 @@ type worker struct {
 	origin *origin
 	evtx   evtx.Decoder
 	norm   *normalise.Normaliser
-	audit  auditLine
 	buf    []byte
 
 	// The event that is being asked.
@@ -59,6 +58,12 @@ type worker struct {
 func (h *hunt) newWorker() *worker {
 	w := &worker{h: h, view: h.Engine.NewView(), origin: newOrigin(), norm: normalise.New()}
 	w.emit, w.setter = w.hit, w.view.Set
+	if h.visit != nil {
+		w.setter = func(field, text string) {
+			h.visit.vouched = append(h.visit.vouched, sigma.Field{Name: field, Value: text})
+			w.view.Set(field, text)
+		}
+	}
 	if h.Force != nil {
 		w.forced[0] = *h.Force
 	}
@@ -129,6 +134,9 @@ func (w *worker) fault(line int, why string) {
 
 // begin clears the view for the next event.
 func (w *worker) begin() {
+	if w.h.visit != nil {
+		w.h.visit.vouched = w.h.visit.vouched[:0]
+	}
 	w.view.Reset()
 	w.at, w.host, w.looked = time.Time{}, "", false
 }
@@ -166,14 +174,15 @@ func (w *worker) text(line []byte) {
 var auditSources = []sigma.Logsource{{Product: "linux", Service: "auditd"}}
 
 func (w *worker) auditd(line []byte) {
-	if !isAudit(line) {
+	a, ok := normalise.ParseAudit(string(line))
+	if !ok {
 		w.fault(w.b.lines+1, "not a record of auditd")
 		w.b.events++
 		return
 	}
 	w.begin()
-	w.buf = w.audit.read(w.buf[:0], string(line))
-	w.at = w.audit.at
+	w.buf = appendAudit(w.buf[:0], &a)
+	w.at, w.host = a.Time, a.Node
 	w.ask(w.buf, w.b.lines+1, auditSources)
 }
 
@@ -202,6 +211,11 @@ func (w *worker) ask(event []byte, line int, sources []sigma.Logsource) {
 	w.event = event
 	if err := w.view.Load(event); err != nil {
 		w.fault(line, reason(err))
+		w.b.events++
+		return
+	}
+	if w.h.visit != nil {
+		w.h.visit.event(w, event, sources)
 		w.b.events++
 		return
 	}
