@@ -83,7 +83,7 @@ func figures() []trial {
 		guard1000(),
 		batchVerify(),
 		detectSSHD(),
-	}, sigmaTrials()...)
+	}, append(correlateTrials(), sigmaTrials()...)...)
 }
 
 // choose narrows the trials to those with a figure that only selects.
