@@ -35,6 +35,9 @@ func Aliases(src sigma.Logsource, field string) []string {
 	if src.Product == "windows" || src.Product == "" && endpointCategories[src.Category] {
 		out = appendWindows(out, src, own)
 	}
+	if src.Product == "linux" && endpointCategories[src.Category] { // Sysmon for Linux
+		out = append(out, "Event.EventData."+field, "EventData."+field)
+	}
 	return distinct(field, append(own[1:], out...))
 }
 
