@@ -107,7 +107,7 @@ func eventRules(e *env, paths []string) (*sigma.Engine, error) {
 		return nil, err
 	}
 	parsed, faults := hunt.Parse(files)
-	engine, more, err := hunt.Compile(parsed, sigma.Options{Aliases: normalise.Aliases, Routes: taxonomy.Routes()})
+	engine, more, err := hunt.Compile(parsed, sigma.Options{Aliases: normalise.Aliases, Routes: taxonomy.Routes(), Now: time.Now()})
 	for _, f := range append(faults, more...) {
 		_, _ = fmt.Fprintf(e.err, "rule left out: %s\n", oneLineOf(f.String()))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/siem/normalise"
@@ -35,7 +36,7 @@ func localRules(path string) (*sigma.Engine, error) {
 	all = slices.DeleteFunc(all, func(r *sigma.Rule) bool {
 		return slices.ContainsFunc(own, func(mine *sigma.Rule) bool { return mine.ID == r.ID || r.Name != "" && mine.Name == r.Name })
 	})
-	return sigma.Compile(append(all, own...), sigma.Options{Aliases: normalise.Aliases, Routes: taxonomy.Routes()})
+	return sigma.Compile(append(all, own...), sigma.Options{Aliases: normalise.Aliases, Routes: taxonomy.Routes(), Now: time.Now()})
 }
 
 func parseRules(files []rules.File) ([]*sigma.Rule, error) {
