@@ -32,7 +32,8 @@ var (
 	compareModifiers = map[string]test{"gt": testGT, "gte": testGTE, "lt": testLT, "lte": testLTE}
 	encodeModifiers  = []string{"base64", "base64offset", "wide", "utf16le", "utf16be", "utf16"}
 	timeModifiers    = []string{"minute", "hour", "day", "week", "month", "year"}
-	regexFlags       = []string{"i", "m", "s"}
+	// regexFlags have a long form, too, which pySigma takes.
+	regexFlags = map[string]string{"i": "i", "m": "m", "s": "s", "ignorecase": "i", "multiline": "m", "dotall": "s"}
 )
 
 // modifierNames are all that there are, in the order of the specification.
@@ -87,11 +88,11 @@ func (m *modifiers) add(word string, at Pos) error {
 		m.windash = true
 	case word == "expand":
 		m.expand = true
-	case slices.Contains(regexFlags, word):
+	case regexFlags[word] != "":
 		if !m.re {
 			return bad(at, "`%s` stands only after `re`; write `re|%s`", word, word)
 		}
-		m.flags += word
+		m.flags += regexFlags[word]
 	case slices.Contains(encodeModifiers, word):
 		m.encode = append(m.encode, word)
 	default:

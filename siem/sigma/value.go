@@ -164,6 +164,9 @@ func (m *modifiers) refExpr(field string, v *node) (*expr, error) {
 	if v.kind != kindString || other == "" {
 		return nil, bad(v.at, "`fieldref` takes the name of another field, this is %s", v.kind)
 	}
+	if strings.ContainsAny(other, "*?") {
+		return nil, bad(v.at, "`fieldref` takes the name of one field; write it without wildcards")
+	}
 	return leaf(&predicate{field: field, test: testRef, cased: m.cased, other: other, ref: m.text}), nil
 }
 
