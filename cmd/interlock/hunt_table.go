@@ -34,6 +34,8 @@ type huntLine struct {
 	// Events are a correlation's; Total tells of those that are not listed.
 	Events []hunt.EventRef `json:"events,omitempty"`
 	Total  int             `json:"total,omitempty"`
+	// Until is when a correlation that went on held for the last time.
+	Until string `json:"until,omitempty"`
 }
 
 func huntLines(w io.Writer, res *hunt.Result) error {
@@ -60,6 +62,9 @@ func huntLineOf(m *hunt.Match) huntLine {
 	}
 	if !m.Time.IsZero() {
 		l.Time = m.Time.Format(time.RFC3339Nano)
+	}
+	if m.Last.After(m.Time) {
+		l.Until = m.Last.Format(time.RFC3339Nano)
 	}
 	for _, f := range m.Fields {
 		l.Fields[f.Name] = f.Value
@@ -142,7 +147,7 @@ func huntTable(w io.Writer, res *hunt.Result, width int, colour bool) {
 // whereOf names an event as a user can find it again, the end of a long path.
 func whereOf(m *hunt.Match) string {
 	if m.Rule.Correlation != nil {
-		return fmt.Sprintf("%d events", m.Total)
+		return count(m.Total, "event")
 	}
 	s := onOneLine(m.File)
 	number := ":" + strconv.Itoa(m.Event)

@@ -40,6 +40,7 @@ func (h *hunt) feed(f *file, t hit) {
 // correlate lets the correlations see the matches of all files in the order of
 // their time. A match without a time has no place there.
 func (h *hunt) correlate() {
+	h.bursts = make(map[burst]int)
 	timed := h.facts[:0]
 	for _, f := range h.facts {
 		if f.time.IsZero() {
@@ -81,26 +82,48 @@ func number2id(i int) (id core.UUID) {
 
 func id2number(id core.UUID) int { return int(binary.BigEndian.Uint64(id[8:])) - 1 }
 
-// fired makes a match of a firing.
+// burst names what one match stands for.
+type burst struct {
+	rule *sigma.Rule
+	key  correlate.Key
+}
+
+// fired makes a match of a firing, or makes the group's last match longer: while
+// the same events keep a correlation firing it is one thing that happens.
 func (h *hunt) fired(f correlate.Firing, facts []fact) {
-	if !f.Alerts || !h.Keep(f.Correlation.Rule) {
+	if !f.Alerts || !h.Keep(f.Correlation.Rule) || !h.within(hit{time: f.Last}) {
 		return
 	}
-	m := Match{Rule: f.Correlation.Rule, Time: f.Last, Fields: f.Key.Fields(f.Correlation), Total: len(f.Events) + f.Omitted}
+	b := burst{f.Correlation.Rule, f.Key}
+	if i, ok := h.bursts[b]; ok && !f.First.After(h.res.Matches[i].Last) {
+		h.extend(&h.res.Matches[i], f, facts)
+		return
+	}
+	m := Match{Rule: f.Correlation.Rule, Time: f.Last, Fields: f.Key.Fields(f.Correlation)}
 	for i, e := range f.Events {
 		at := facts[id2number(e.ID)]
 		if i == 0 {
 			m.Host = at.host
 		}
-		if m.Host != at.host {
-			m.Host = ""
-		}
 		m.file, m.Event = at.order, at.event
+	}
+	h.extend(&m, f, facts)
+	if h.add(m) {
+		h.bursts[b] = len(h.res.Matches) - 1
+	}
+}
+
+// extend adds a firing's events to its match.
+func (h *hunt) extend(m *Match, f correlate.Firing, facts []fact) {
+	m.Total += len(f.Events) + f.Omitted
+	m.Last = f.Last
+	for _, e := range f.Events {
+		at := facts[id2number(e.ID)]
+		if m.Host != at.host {
+			m.Host = "" // of several machines
+		}
 		if len(m.Events) < maxEvents {
 			m.Events = append(m.Events, EventRef{at.name, at.event})
 		}
-	}
-	if h.within(hit{time: m.Time}) {
-		h.add(m)
 	}
 }

@@ -121,3 +121,27 @@ func TestLevelsDoNotStarveCorrelations(t *testing.T) {
 		t.Errorf("%+v", res.Matches)
 	}
 }
+
+// TestABurstIsOneMatch: while a correlation goes on holding nothing new is told,
+// but how long and of how many events.
+func TestABurstIsOneMatch(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var lines []string
+	for i := range 300 {
+		lines = append(lines, fmt.Sprintf("%d failed anna", i))
+	}
+	for i := range 3 {
+		lines = append(lines, fmt.Sprintf("%d failed anna", 5000+i))
+	}
+	res := runConfig(t, hunt.Config{
+		Engine: engine(t, correlations), Paths: []string{"-"}, Stdin: strings.NewReader(attempts(at, lines...)),
+		Keep: func(r *sigma.Rule) bool { return r.Level == sigma.LevelHigh },
+	})
+	if len(res.Matches) != 2 {
+		t.Fatalf("%d matches", len(res.Matches))
+	}
+	m := res.Matches[0]
+	if m.Total != 300 || len(m.Events) != 100 || m.Last.Sub(m.Time) != 297*time.Second || res.Matches[1].Total != 3 || m.Host != "h-anna" {
+		t.Errorf("%d of %d events from %s to %s, then %d", len(m.Events), m.Total, m.Time, m.Last, res.Matches[1].Total)
+	}
+}

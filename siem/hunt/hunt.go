@@ -74,9 +74,11 @@ type Match struct {
 	Host  string
 	// Fields are those that the rule asks for, by the rule's names, in its order.
 	Fields []sigma.Field
-	// Events are a correlation's, oldest first; Total is how many there were.
+	// Events are a correlation's, oldest first; Total is how many there were. A
+	// correlation that goes on holding is one match, until Last.
 	Events []EventRef
 	Total  int
+	Last   time.Time
 
 	file int // order
 }

@@ -24,8 +24,10 @@ type hunt struct {
 	every []sigma.Logsource
 	feeds map[*sigma.Rule]bool
 	facts []fact
-	bytes int64    // of the fields of matches and facts
-	visit *visitor // nil where rules are asked
+	// bursts are the last matches of correlations' groups, by their place.
+	bursts map[burst]int
+	bytes  int64    // of the fields of matches and facts
+	visit  *visitor // nil where rules are asked
 }
 
 // run reads, matches and puts together. Files are read side by side, at most as
@@ -240,19 +242,21 @@ func (h *hunt) within(t hit) bool {
 	return !out
 }
 
-func (h *hunt) add(m Match) {
+// add keeps a match where there is room.
+func (h *hunt) add(m Match) bool {
 	if len(h.res.Matches) >= h.Matches {
 		h.res.Incomplete = fmt.Sprintf("there are more matches than the %d that are kept", h.Matches)
-		return
+		return false
 	}
 	if !h.fits(m.Fields) {
-		return
+		return false
 	}
 	if m.Time.IsZero() {
 		h.res.Untimed++
 	}
 	h.Progress.Matches.Add(1)
 	h.res.Matches = append(h.res.Matches, m)
+	return true
 }
 
 // fits takes room for the fields of a match, where there is some.
