@@ -54,7 +54,8 @@ func (f numbered) find(e *env, engine *sigma.Engine, forced *sigma.Logsource, fn
 		case ev.Number > f.n:
 			more = true
 		}
-		return ev.Number < f.n || !f.stated && !more
+		// To its end if it is not there: then the faults say why.
+		return !found || !f.stated && !more
 	})
 	switch {
 	case err != nil:

@@ -163,6 +163,9 @@ func (t explainText) event(w io.Writer, r explain.Report) {
 		_, _ = fmt.Fprintf(w, ": %d fired, %d nearly fired", len(r.Fired), r.NearCount)
 	}
 	_, _ = fmt.Fprint(w, ".\n")
+	if r.Long {
+		_, _ = fmt.Fprint(w, "It is so long that of those which did not fire only some were looked at; --rule looks at one.\n")
+	}
 	if r.Fault != "" {
 		_, _ = fmt.Fprintf(w, "Not all of it could be read: %s.\n", oneLineOf(r.Fault))
 	}
@@ -203,7 +206,11 @@ func shortLevel(level string) string {
 func (t explainText) fired(w io.Writer, r explain.Verdict) {
 	t.head(w, "FIRED", r, "")
 	t.items(w, "because", r.Holds, make(map[string]bool))
-	t.passed(w, r)
+	word := "and not"
+	if len(r.Holds) == 0 {
+		word = "because" // what fires for want of something
+	}
+	t.passed(w, word, r)
 	t.counts(w, r)
 }
 
@@ -289,9 +296,13 @@ func haveLines(it explain.Answer) (out []string) {
 	return out
 }
 
-func (explainText) passed(w io.Writer, r explain.Verdict) {
+func (explainText) passed(w io.Writer, word string, r explain.Verdict) {
 	if len(r.Filters) > 0 {
-		_, _ = fmt.Fprintf(w, "        %-8s %s\n", "and not", oneLineOf(strings.Join(r.Filters, ", ")))
+		none := strings.Join(r.Filters, ", ")
+		if word == "because" {
+			none = "none of these holds: " + none
+		}
+		_, _ = fmt.Fprintf(w, "        %-8s %s\n", word, oneLineOf(none))
 	}
 }
 

@@ -25,6 +25,9 @@ type Report struct {
 	// Rules are how many there are, Asked those for the event's logsources.
 	Rules int `json:"rules"`
 	Asked int `json:"asked"`
+	// Long is set for an event so long that only rules of which it has a sign
+	// were looked at, all that fired among them.
+	Long bool `json:"long,omitempty"`
 	// Fired are all that fired, Near the nearest of the NearCount that nearly
 	// did.
 	Fired     []Verdict `json:"fired"`
@@ -143,9 +146,7 @@ func View(e *sigma.Engine, v *sigma.View, sources []sigma.Logsource, o Options) 
 	for _, x := range e.Explain(v, sources, sigma.ExplainOptions{Rule: o.Rule}) {
 		r.take(x, o)
 	}
-	if o.Rule != "" {
-		r.Asked = countAsked(e, sources)
-	}
+	r.Asked, r.Long = countAsked(e, sources), o.Rule == "" && v.Long()
 	return r
 }
 
@@ -154,9 +155,6 @@ func (r *Report) take(x sigma.Explanation, o Options) {
 		rule := verdictOf(x)
 		rule.Condition = partOf(x.Condition)
 		r.Chosen = &rule
-	}
-	if x.Verdict != sigma.NotAsked {
-		r.Asked++
 	}
 	switch x.Verdict {
 	case sigma.Fired:

@@ -51,8 +51,8 @@ type visitor struct {
 
 	mu      sync.Mutex
 	ended   bool
-	last    *block
-	before  int // events of the file in blocks before the last
+	file    *file // of the block that was done last
+	before  int   // records in the blocks of it that are done
 	vouched []sigma.Field
 }
 
@@ -62,6 +62,21 @@ func (v *visitor) end() {
 	v.ended = true
 }
 
+// first is the number of the first record of a block.
+func (v *visitor) first(b *block) int {
+	if b.file == v.file {
+		return v.before
+	}
+	return 0
+}
+
+// done counts the records of a block, those too that nobody could read.
+func (v *visitor) done(b *block) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.before, v.file = v.first(b)+b.events, b.file
+}
+
 // event takes one that has been loaded into the worker's view.
 func (v *visitor) event(w *worker, object []byte, sources []sigma.Logsource) {
 	v.mu.Lock()
@@ -69,16 +84,7 @@ func (v *visitor) event(w *worker, object []byte, sources []sigma.Logsource) {
 	if v.ended {
 		return
 	}
-	if w.b != v.last {
-		switch {
-		case v.last == nil || v.last.file != w.b.file:
-			v.before = 0
-		default:
-			v.before += v.last.events
-		}
-		v.last = w.b
-	}
-	e := Event{File: w.b.file.name, Number: v.before + w.b.events, View: w.view, JSON: object, Vouched: v.vouched, Routed: len(sources) == 0}
+	e := Event{File: w.b.file.name, Number: v.first(w.b) + w.b.events, View: w.view, JSON: object, Vouched: v.vouched, Routed: len(sources) == 0}
 	for _, src := range slices.Concat(sources, w.view.Sources()) {
 		if !slices.Contains(e.Sources, src) {
 			e.Sources = append(e.Sources, src)

@@ -52,6 +52,11 @@ func TestEachEventHasItsNumber(t *testing.T) {
 	if err != nil || len(got) != 1001 || got[998] != 999 || got[1000] != 1 || res.FaultCount != 1 || res.Faults[0].Event != 7 {
 		t.Errorf("%v: %d events, %+v", err, len(got), res)
 	}
+	long := write("long.ndjson", "{\"n\":\""+strings.Repeat("x", hunt.MaxRecord+10)+"\"}\n{\"n\":1}\n")
+	got = nil
+	if _, err := hunt.Each(t.Context(), hunt.Config{Engine: engine, Paths: []string{long}}, func(e hunt.Event) bool { got = append(got, e.Number); return true }); err != nil || !slices.Equal(got, []int{1}) {
+		t.Errorf("%v: behind a line that is too long: %v", err, got)
+	}
 	seen := 0
 	if _, err := hunt.Each(t.Context(), hunt.Config{Engine: engine, Paths: paths}, func(e hunt.Event) bool { seen++; return e.Number < 3 }); err != nil || seen != 4 {
 		t.Errorf("%v: stopped after %d", err, seen)

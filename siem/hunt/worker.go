@@ -81,6 +81,9 @@ func (w *worker) do(b *block) {
 	default:
 		w.lines()
 	}
+	if w.h.visit != nil {
+		w.h.visit.done(b)
+	}
 	w.h.Progress.Events.Add(int64(b.events))
 	giveBuffer(b.data)
 	b.data = nil

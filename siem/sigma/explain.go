@@ -149,18 +149,47 @@ type Count struct {
 // Fired rules come first, then those that nearly fired, the nearest first.
 //
 // It takes some milliseconds for a few thousand rules, so it is nothing for
-// every event.
+// every event. Of an event that is [View.Long] only the rules are explained
+// that have a sign of theirs in it, all that fire among them.
 func (e *Engine) Explain(v *View, sources []Logsource, o ExplainOptions) []Explanation {
+	possible := v.possible(sources)
 	x := newExplainer(e, v)
 	var out []Explanation
 	for i, r := range e.rules {
 		covered := slices.ContainsFunc(sources, r.Logsource.Covers)
-		if o.Rule == "" && covered || o.Rule != "" && r.Names(o.Rule) {
+		if o.Rule == "" && covered && possible(i) || o.Rule != "" && r.Names(o.Rule) {
 			out = append(out, x.explain(i, covered))
 		}
 	}
 	slices.SortStableFunc(out, byNearness)
 	return out
+}
+
+// maxLaid is how long an event may be, in bytes, to be held against all that any
+// rule asks for.
+const maxLaid = 256 << 10
+
+// Long reports whether the event is too long for [Engine.Explain] to hold every
+// rule against it.
+func (v *View) Long() bool {
+	n := 0
+	for _, object := range v.objects {
+		n += len(object)
+	}
+	return n > maxLaid
+}
+
+// possible tells which rules are worth explaining.
+func (v *View) possible(sources []Logsource) func(rule int) bool {
+	if !v.Long() {
+		return func(int) bool { return true }
+	}
+	v.gather(sources)
+	taken := slices.Clone(v.rules)
+	return func(rule int) bool {
+		_, ok := slices.BinarySearch(taken, int32(rule))
+		return ok
+	}
 }
 
 var verdictOrder = []Verdict{Fired, Near, Silent, NotAsked}

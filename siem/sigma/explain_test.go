@@ -331,6 +331,46 @@ filter:
 	}
 }
 
+// TestExplainOfALongEvent is bounded: it leaves out rules of which there is no
+// sign, and none that fires.
+func TestExplainOfALongEvent(t *testing.T) {
+	var text strings.Builder
+	const rules = 300
+	for i := range rules {
+		fmt.Fprintf(&text, "title: R\nid: 5c1a6f0e-0a52-4d0b-9a1c-8d1f0a6a%04d\nlogsource: {product: windows}\ndetection:\n  s: {Image: x, C|contains: [word%d, other%d]}\n  condition: s\n---\n", i, i, i)
+	}
+	parsed, err := sigma.Parse("x.yml", []byte(text.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := sigma.Compile(parsed, sigma.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	view, source := engine.NewView(), []sigma.Logsource{{Product: "windows"}}
+	explain := func(event string, o sigma.ExplainOptions) []sigma.Explanation {
+		view.Reset()
+		if err := view.Load([]byte(event)); err != nil {
+			t.Fatal(err)
+		}
+		return engine.Explain(view, source, o)
+	}
+	long := `{"Image":"x","C":"` + strings.Repeat("a", 1<<20) + ` word7 "}`
+	got := explain(long, sigma.ExplainOptions{})
+	if !view.Long() || len(got) == 0 || got[0].Verdict != sigma.Fired || got[0].Rule != parsed[7] {
+		t.Errorf("%d explanations of a long event", len(got))
+	}
+	if n := len(got[0].Holds[1].Have[0]); n > 4<<10 {
+		t.Errorf("%d bytes of a value are told", n)
+	}
+	if got := explain(long, sigma.ExplainOptions{Rule: parsed[8].ID}); len(got) != 1 || got[0].Distance != 1 {
+		t.Errorf("%+v", got)
+	}
+	if got := explain(`{"Image":"x","C":"a word7"}`, sigma.ExplainOptions{}); view.Long() || len(got) != rules {
+		t.Errorf("%d explanations of a short one", len(got))
+	}
+}
+
 // TestExplainAgreesWithTheEngine asks about every rule of SigmaHQ and every
 // event of its regression set: what explaining calls fired is what fires.
 func TestExplainAgreesWithTheEngine(t *testing.T) {
