@@ -7,7 +7,6 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"log"
 	"os"
 
 	"github.com/interlock-security/interlock/siem/sigma"
@@ -21,9 +20,7 @@ func main() {
 	view := must(engine, err).NewView()
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		view.Reset()
-		if err := view.Load(in.Bytes()); err != nil {
-			log.Fatal(err)
-		}
+		must(view, view.Load(in.Bytes()))
 		engine.Match(view, view.Sources(), func(m sigma.Match) {
 			_, _ = fmt.Fprintln(os.Stdout, m.Rule.Level, m.Rule.ID, m.Rule.Title, "by", m.Rule.Author)
 		})
@@ -32,7 +29,8 @@ func main() {
 
 func must[T any](v T, err error) T {
 	if err != nil {
-		log.Fatal(err)
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	return v
 }

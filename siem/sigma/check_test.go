@@ -25,7 +25,7 @@ func said(problems []sigma.Problem) string {
 
 func TestCheckSaysEverythingAtOnce(t *testing.T) {
 	rules, problems := sigma.Check("x.yml", []byte(`title: One
-levle: high
+levell: high
 statuss: test
 owner: anna
 status: expermental
@@ -52,7 +52,7 @@ detection:
 	one := "e6c3f3f7-134b-8fba-9c42-989a0e76b26f"
 	want := `1:1 note: the rule has no ` + "`id`" + `; it goes by ` + one + `, made of its file's name, its place there and its title
 1:1 note: the rule has no ` + "`author`" + `; its alerts will say "unknown"
-2:1 warning: "levle" is not a key of Sigma and means nothing; did you mean ` + "`level`" + `?
+2:1 warning: "levell" is not a key of Sigma and means nothing; did you mean ` + "`level`" + `?
 3:1 note: "statuss" is not a key of Sigma and means nothing
 4:1 note: "owner" is not a key of Sigma and means nothing
 5:9 warning: status "expermental" is not one of stable, test, experimental, deprecated, unsupported; did you mean ` + "`experimental`" + `?
@@ -227,10 +227,10 @@ func TestSigmaHQIsRight(t *testing.T) {
 		rs, problems := sigma.Check(f.name, f.text)
 		rules = append(rules, rs...)
 		for _, p := range problems {
-			switch {
-			case p.Severity == sigma.SeverityError:
+			switch p.Severity {
+			case sigma.SeverityError:
 				t.Errorf("refused: %s", p)
-			case p.Severity == sigma.SeverityWarning:
+			case sigma.SeverityWarning:
 				warnings++
 				t.Log(p)
 			}

@@ -23,10 +23,8 @@ type expr struct {
 	label *label
 }
 
-// never and always are what a condition is when nothing is left to ask: `or` of
-// nothing and `and` of nothing.
-func never() *expr  { return &expr{op: opOr} }
-func always() *expr { return &expr{op: opAnd} }
+// never is what a condition is when nothing is left to ask: `or` of nothing.
+func never() *expr { return &expr{op: opOr} }
 
 func leaf(p *predicate) *expr { return &expr{op: opLeaf, leaf: p} }
 func not(e *expr) *expr       { return &expr{op: opNot, kids: []*expr{e}} }

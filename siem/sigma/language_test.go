@@ -135,8 +135,12 @@ func TestTimes(t *testing.T) {
 				item string
 				want bool
 			}{
-				{fmt.Sprintf("a|%s: %s", name, n), true}, {fmt.Sprintf("a|%s|gte: %s", name, n), true}, {fmt.Sprintf("a|%s|lte: %s", name, n), true},
-				{fmt.Sprintf("a|%s|gt: %s", name, n), false}, {fmt.Sprintf("a|%s|lt: %s", name, n), false}, {fmt.Sprintf("a|%s|neq: %s", name, n), false},
+				{fmt.Sprintf("a|%s: %s", name, n), true},
+				{fmt.Sprintf("a|%s|gte: %s", name, n), true},
+				{fmt.Sprintf("a|%s|lte: %s", name, n), true},
+				{fmt.Sprintf("a|%s|gt: %s", name, n), false},
+				{fmt.Sprintf("a|%s|lt: %s", name, n), false},
+				{fmt.Sprintf("a|%s|neq: %s", name, n), false},
 				{fmt.Sprintf("a|gt|%s|neq: %s", name, n), true},
 			} {
 				e := compile(t, "  s: {"+row.item+"}\n  condition: s\n")

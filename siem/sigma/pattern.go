@@ -58,17 +58,6 @@ func parsePattern(s string) []tok {
 	return out
 }
 
-// literal returns the text of a pattern without wildcards.
-func literal(toks []tok) (string, bool) {
-	switch {
-	case len(toks) == 0:
-		return "", true
-	case len(toks) == 1 && toks[0].kind == tokLit:
-		return toks[0].text, true
-	}
-	return "", false
-}
-
 // openEnds adds the wildcards that contains, startswith and endswith stand for.
 func openEnds(toks []tok, before, after bool) []tok {
 	star := tok{kind: tokAny}
