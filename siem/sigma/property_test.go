@@ -206,3 +206,49 @@ func shrink(c *madeCase, why string) (*madeCase, string) {
 	}
 	return c, why
 }
+
+// TestLongRunsAgree: an engine learns from the events that it sees which texts
+// are worth looking for. However long that goes on, and for however many views
+// at a time, it stays with the reference.
+func TestLongRunsAgree(t *testing.T) {
+	worlds, events := uint64(3), 3000
+	switch {
+	case long():
+		worlds, events = 60, 10_000
+	case raced:
+		worlds, events = 1, 700
+	}
+	for n := range worlds {
+		m := newMaker(99, n)
+		c := &madeCase{aliases: n%2 == 1, sources: madeSources}
+		for range 40 {
+			c.rules = append(c.rules, m.rule())
+		}
+		text := []byte(writeRules(c.rules))
+		o := sigma.Options{Placeholders: madePlaceholders}
+		if c.aliases {
+			o.Aliases = madeAliases
+		}
+		engine, err := sigma.Compile(parse(t, string(text)), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refs, err := reference.Parse(text, madePlaceholders)
+		if err != nil {
+			t.Fatal(err)
+		}
+		views := []*sigma.View{engine.NewView(), engine.NewView()}
+		common := m.event(c.rules) // most of what comes is alike
+		for i := range events {
+			if c.event = common; m.chance(40) {
+				c.event = m.event(c.rules)
+			}
+			if m.chance(2) {
+				common = c.event
+			}
+			if differs, _, err := c.compare(engine, views[i/7%2], refs); err != nil || differs != "" {
+				t.Fatalf("world %d event %d: %s %v\n%s\n%s", n, i, differs, err, text, c.event)
+			}
+		}
+	}
+}
