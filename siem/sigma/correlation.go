@@ -180,14 +180,12 @@ func (c *Correlation) Threshold() int {
 }
 
 // Shape names what a correlation's windows are of. A rule that groups or counts
-// by something else from now on begins with new windows; one whose threshold or
+// something else from now on begins with new windows; one whose threshold or
 // timespan changes goes on with those it has.
 func (c *Correlation) Shape() string {
 	parts := []string{string(c.Kind), string(c.Window), strings.Join(c.Fields, "\x01")}
-	if c.Kind.Temporal() {
-		for _, r := range c.Refs {
-			parts = append(parts, "\x02"+r.Name)
-		}
+	for _, r := range c.Refs {
+		parts = append(parts, "\x02"+r.Name)
 	}
 	sum := sha256.Sum256([]byte(strings.Join(append(parts, c.GroupBy...), "\x00")))
 	return c.Rule.ID + "/" + hex.EncodeToString(sum[:4])

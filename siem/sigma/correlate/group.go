@@ -56,8 +56,9 @@ type group struct {
 	lost uint64
 	// episode is the first event of the firings that go on.
 	episode core.UUID
-	// unauth and untold count entries.
-	unauth, untold     int
+	// provs counts entries by provenance, untold those that no firing named.
+	provs              [8]int32
+	untold             int
 	minUntil, maxUntil int64
 	index              *index
 	cost               int64
@@ -76,9 +77,15 @@ const indexAbove = 128
 type index struct {
 	ids      map[core.UUID]int
 	attempts map[uint32]int
+	values   map[uint64]int // of a value_count
 }
 
 func (x *index) count(e *entry, n int) {
+	if x.values != nil && e.has(flagValue) {
+		if x.values[e.val] += n; x.values[e.val] == 0 {
+			delete(x.values, e.val)
+		}
+	}
 	if x.ids[e.id] += n; x.ids[e.id] == 0 {
 		delete(x.ids, e.id)
 	}
@@ -153,9 +160,7 @@ func (g *group) insert(e entry) int {
 // note keeps the counts.
 func (g *group) note(e *entry, n int) {
 	g.plan.events += n
-	if !e.authenticated() {
-		g.unauth += n
-	}
+	g.provs[e.prov] += int32(n)
 	if !e.has(flagTold) {
 		g.untold += n
 	}
@@ -166,6 +171,9 @@ func (g *group) note(e *entry, n int) {
 
 func (g *group) reindex() {
 	g.index = &index{ids: make(map[core.UUID]int, len(g.es)), attempts: make(map[uint32]int)}
+	if g.plan.corr.Kind == sigma.ValueCount {
+		g.index.values = make(map[uint64]int)
+	}
 	for i := range g.es {
 		g.index.count(&g.es[i], 1)
 	}

@@ -249,13 +249,18 @@ func (r *reference) fire(w []*seen, authentic bool) []outcome {
 	worst := -1
 	for _, s := range w {
 		o.Counts[s.ref]++
-		if !s.told && (len(o.Events) == 0 || o.Events[len(o.Events)-1] != s.f.Event) {
+		// One event that matched two rules is news once.
+		same := func(o *seen) bool { return o.f.Event == s.f.Event && o.f.At.Equal(s.f.At) }
+		known := func(o *seen) bool { return same(o) && o.told }
+		if w[slices.IndexFunc(w, same)] == s && !slices.ContainsFunc(w, known) {
 			o.Events = append(o.Events, s.f.Event)
 		}
-		s.told = true
 		if s.f.Provenance.Authenticated() {
 			worst = max(worst, slices.Index(core.Provenances, s.f.Provenance))
 		}
+	}
+	for _, s := range w {
+		s.told = true
 	}
 	if len(o.Events) == 0 {
 		return nil

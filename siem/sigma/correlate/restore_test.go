@@ -263,3 +263,32 @@ func written(t *testing.T, s *correlate.State) map[correlate.Key][]byte {
 	}
 	return out
 }
+
+// TestAChangedRuleGoesOnOrBeginsAnew: with another threshold or timespan it goes
+// on with the windows it has; what counts something else has others.
+func TestAChangedRuleGoesOnOrBeginsAnew(t *testing.T) {
+	b := one(t, threeEvents)
+	shape := b.e.Correlations()[0].Shape()
+	for change, same := range map[string]bool{
+		"gte: 3|gte: 2": true, "timespan: 60s|timespan: 2h": true, "group-by: [u]|group-by: [v]": false, "rules: [a]|rules: [a, b]": false,
+		"event_count|value_count": false, "timespan: 60s|timespan: 60s\n  window: tumbling": false,
+	} {
+		old, with, _ := strings.Cut(change, "|")
+		body := strings.Replace(threeEvents, old, with, 1)
+		if strings.Contains(body, "value_count") {
+			body = strings.Replace(body, "{gte", "{field: u, gte", 1)
+		}
+		if got := one(t, body).e.Correlations()[0].Shape(); (got == shape) != same {
+			t.Errorf("%s: %s, was %s", change, got, shape)
+		}
+	}
+	b.next("a", 0, "u", "x")
+	b.next("a", 1, "u", "x")
+	rows := &table{t: t, rows: make(map[correlate.Key]row)}
+	rows.commit(b.s)
+	next := one(t, strings.Replace(threeEvents, "timespan: 60s", "timespan: 2h", 1))
+	next.s = rows.restore(rand.New(rand.NewPCG(1, 1)), next.e, correlate.Config{}, doing{})
+	if f := next.take(3, "a", 3000, 3000, "u", "x"); named(f) != "1 2 3" {
+		t.Errorf("%+v", f)
+	}
+}

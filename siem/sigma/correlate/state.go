@@ -61,7 +61,7 @@ func New(e *sigma.Engine, c Config) *State {
 // Take counts one match, and calls emit for what fires because of it.
 func (s *State) Take(f Fact, emit func(Firing)) {
 	s.stats.Facts++
-	at, received := f.At.UnixMicro(), f.Received.UnixMicro()
+	at, received := microsOf(f.At), microsOf(f.Received)
 	if f.At.IsZero() || at > received+Skew.Microseconds() {
 		at = received
 	}
@@ -133,8 +133,9 @@ func (s *State) rise(g *group, k int, m *match, emit func(Firing)) {
 		s.settle(g)
 		return
 	}
-	authentic := g.unauth == 0
-	if !authentic && g.unauth < len(g.es) {
+	forged := int(g.provs[unauthenticated])
+	authentic := forged == 0
+	if !authentic && forged < len(g.es) {
 		_, _, authentic = s.around(g, k, true)
 	}
 	firing, fired := s.fire(g, g.es[lo:hi], authentic)
@@ -290,7 +291,7 @@ func appendJSON(out, v []byte) []byte {
 // calls emit for conditions that had to wait for their window to close. A
 // watermark that lies back changes nothing.
 func (s *State) Advance(watermark time.Time, emit func(Firing)) {
-	s.watermark = max(s.watermark, watermark.UnixMicro())
+	s.watermark = max(s.watermark, microsOf(watermark))
 	for {
 		g := s.nextDue()
 		if g == nil {
@@ -315,7 +316,7 @@ func (s *State) Advance(watermark time.Time, emit func(Firing)) {
 // were given to [State.Restore]. It decides nothing: what was due then, the
 // state that wrote them has decided.
 func (s *State) Resume(watermark time.Time) {
-	s.watermark = max(s.watermark, watermark.UnixMicro())
+	s.watermark = max(s.watermark, microsOf(watermark))
 }
 
 // nextDue is the group that the watermark has passed first.
@@ -335,94 +336,13 @@ func (s *State) nextDue() *group {
 
 func micros(t int64) time.Time { return time.UnixMicro(t).UTC() }
 
-// fire names the events that no firing has named before; false where there are
-// none.
-func (s *State) fire(g *group, in []entry, authentic bool) (Firing, bool) {
-	p := g.plan
-	f := Firing{
-		Correlation: p.corr, Provenance: standing(in, authentic), First: micros(in[0].at), Last: micros(in[len(in)-1].at),
-		Counts: make([]int, len(p.corr.Refs)), Alerts: p.alerts,
+// microsOf keeps times where they can be added to.
+func microsOf(t time.Time) int64 {
+	far := time.UnixMicro(maxAt)
+	if t.After(far) {
+		return maxAt
 	}
-	var fresh []int
-	for i := len(in) - 1; i >= 0; i-- {
-		f.Counts[in[i].ref]++
-		if !in[i].has(flagTold) {
-			in[i].flags |= flagTold
-			fresh = append(fresh, i)
-		}
-	}
-	if len(fresh) == 0 {
-		return f, false
-	}
-	slices.Reverse(fresh)
-	g.untold -= len(fresh)
-	if len(fresh) == len(in) {
-		g.episode = in[0].id
-	}
-	fresh = slices.CompactFunc(fresh, func(i, j int) bool { return in[i].id == in[j].id })
-	if over := len(fresh) - MaxNamed; over > 0 {
-		fresh = slices.Delete(fresh, MaxNamed/2, MaxNamed/2+over)
-		f.Omitted = over
-	}
-	for _, i := range fresh {
-		f.Events = append(f.Events, s.event(&in[i]))
-	}
-	f.Value, _ = s.measure(p, in, false)
-	f.Key = s.keyOf(g)
-	f.Lost, g.lost = g.lost, 0
-	return f, true
-}
-
-func (s *State) event(e *entry) Event {
-	return Event{ID: e.id, At: micros(e.at), Source: s.texts.get(e.source), Provenance: core.Provenances[e.prov], Ref: int(e.ref)}
-}
-
-// standing is the weakest provenance that the firing needs.
-func standing(in []entry, authentic bool) core.Provenance {
-	weakest := -1
-	for i := range in {
-		if in[i].authenticated() {
-			weakest = max(weakest, int(in[i].prov))
-		}
-	}
-	if !authentic || weakest < 0 {
-		return core.ProvenanceUnauthenticated
-	}
-	return core.Provenances[weakest]
-}
-
-// tell hands a firing out, and on to the correlations that count it: there its
-// event is the one that completed it, and its fields are those of its group
-// and, where a match completed it, those of the match.
-func (s *State) tell(g *group, f *Firing, m *match, emit func(Firing)) {
-	p := g.plan
-	p.stats.Firings++
-	s.stats.Firings++
-	if len(p.feeds) > 0 {
-		defer s.pass(p, f, m, g.episode.String(), emit)
-	}
-	if emit != nil {
-		emit(*f)
-	}
-}
-
-func (s *State) pass(p *plan, f *Firing, m *match, episode string, emit func(Firing)) {
-	last := f.Events[len(f.Events)-1]
-	// As echoes of one attempt, the firings that go on with one another count once.
-	fields := append(f.Key.Fields(p.corr), sigma.Field{Name: sigma.FieldAttempt, Value: episode}, sigma.Field{Name: sigma.FieldEcho, Value: "true"})
-	for _, name := range p.carry {
-		if v, ok := m.field(p.corr.In(name, m.Rule)); ok {
-			fields = append(fields, sigma.Field{Name: name, Value: v})
-		}
-	}
-	fact := Fact{
-		Scope: m.Scope, Rule: p.corr.Rule, Event: last.ID, At: f.Last, Received: m.Received, Source: last.Source,
-		Provenance: f.Provenance, Fields: fields,
-	}
-	next := match{Fact: &fact, at: f.Last.UnixMicro(), received: m.received}
-	for i := range p.feeds {
-		s.feed(&p.feeds[i], &next, emit)
-	}
+	return max(t.UnixMicro(), -maxAt)
 }
 
 // Stats says what the state holds and has done.

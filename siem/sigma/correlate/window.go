@@ -22,6 +22,9 @@ func (s *State) around(g *group, k int, authentic bool) (lo, hi int, ok bool) {
 	case p.corr.Kind == sigma.EventCount && !authentic:
 		return p.enough(g.es, k)
 	}
+	if x := g.index; x != nil && x.values != nil && len(x.values) < p.need {
+		return 0, 0, false
+	}
 	return s.slide(p, g.es, k, authentic)
 }
 
