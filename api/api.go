@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -73,8 +74,9 @@ type Parts struct {
 // as over HTTP.
 type API struct {
 	Parts
-	mux  *httpd.Mux
-	huma huma.API
+	mux      *httpd.Mux
+	huma     huma.API
+	covering sync.Mutex // held while a report on coverage is made
 }
 
 // New returns the API over its parts.

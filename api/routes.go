@@ -62,6 +62,7 @@ func (a *API) rules() {
 	a.stream(policy.RuleTry, backtestOperation(), a.serveStartBacktest)
 	Register(a, policy.RuleRead, get("backtest", "/v1/rules/backtests/{id}", "A back-test: how far it is, what it showed"), a.Backtest)
 	Register(a, policy.RuleRead, get("noise", "/v1/rules/noise", "What each rule cost the people who look at alerts"), a.Noise)
+	Register(a, policy.RuleRead, get("rule-coverage", "/v1/rules/coverage", "Which rules can fire, by the events of the last days"), a.RuleCoverage)
 }
 
 func (a *API) fleet() {

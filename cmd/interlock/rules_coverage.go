@@ -66,7 +66,7 @@ func (c *rulesCoverageCmd) Run(e *env) error {
 	return err
 }
 
-func (c *rulesCoverageCmd) report(e *env) (*coverage.Report, error) {
+func (c *rulesCoverageCmd) report(e *env) (*coverage.Coverage, error) {
 	if len(c.Paths) == 0 {
 		return c.remote(e)
 	}
@@ -86,17 +86,17 @@ func (c *rulesCoverageCmd) report(e *env) (*coverage.Report, error) {
 }
 
 // remote asks the server, which knows the rules in force and the journal.
-func (c *rulesCoverageCmd) remote(e *env) (*coverage.Report, error) {
+func (c *rulesCoverageCmd) remote(e *env) (*coverage.Coverage, error) {
 	if c.Rules != "" {
 		return nil, core.E(core.KindInvalid, "rules coverage", "the server answers with its own rules").
 			WithHint("leave --rules out, or name files with events")
 	}
-	var r coverage.Report
+	var r coverage.Coverage
 	err := e.client().Get(e.ctx, "/v1/rules/coverage", url.Values{"days": {strconv.Itoa(c.Days)}}, &r)
 	return &r, err
 }
 
-func (c *rulesCoverageCmd) layer(r *coverage.Report) error {
+func (c *rulesCoverageCmd) layer(r *coverage.Coverage) error {
 	domain := coverage.Enterprise
 	if c.Domain == "ics" {
 		domain = coverage.ICS
@@ -111,7 +111,7 @@ func (c *rulesCoverageCmd) layer(r *coverage.Report) error {
 // toldMost is how many rows of a table are told where not all are asked for.
 const toldMost = 12
 
-func (c *rulesCoverageCmd) tell(w io.Writer, r *coverage.Report) {
+func (c *rulesCoverageCmd) tell(w io.Writer, r *coverage.Coverage) {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintln(w, printable(fmt.Sprintf(format, args...))) }
 	say("%d of %d rules can fire, by %d events", r.Totals.Of[coverage.CanFire], r.Totals.All, r.Counts.Events)
 	for _, s := range coverage.States {
@@ -145,7 +145,7 @@ func (c *rulesCoverageCmd) tell(w io.Writer, r *coverage.Report) {
 	}
 }
 
-func tellGroups(w io.Writer, r *coverage.Report, most int) {
+func tellGroups(w io.Writer, r *coverage.Coverage, most int) {
 	_, _ = fmt.Fprintln(w)
 	var rows [][]string
 	for _, g := range r.Logsources {
@@ -156,7 +156,7 @@ func tellGroups(w io.Writer, r *coverage.Report, most int) {
 	table(w, "LOGSOURCE CAN-FIRE RULES", rows)
 }
 
-func tellMissing(w io.Writer, r *coverage.Report, most int) {
+func tellMissing(w io.Writer, r *coverage.Coverage, most int) {
 	if len(r.Sources) > 0 {
 		_, _ = fmt.Fprintln(w, "\nLogsources that would light up most rules:")
 		for _, m := range r.Sources[:min(most, len(r.Sources))] {
@@ -171,7 +171,7 @@ func tellMissing(w io.Writer, r *coverage.Report, most int) {
 	}
 }
 
-func tellUnable(w io.Writer, r *coverage.Report) {
+func tellUnable(w io.Writer, r *coverage.Coverage) {
 	_, _ = fmt.Fprintln(w)
 	for _, rule := range r.Rules {
 		if rule.State == coverage.CanFire {

@@ -1,6 +1,6 @@
 // Package coverage says which rules can fire at all, given the logsources and
 // fields that events really had: what is seen is noted by [Seen] in bounded
-// memory, and [Report] puts a set of rules beside it. A rule that is loaded and
+// memory, and [New] puts a set of rules beside it. A rule that is loaded and
 // can't fire is worse than none, for it is counted as protection.
 //
 // It stands beside detection and changes nothing: it reads events and compiled

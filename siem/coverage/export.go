@@ -13,15 +13,15 @@ import (
 )
 
 // WriteCSV writes a line for each rule.
-func (r *Report) WriteCSV(w io.Writer) error {
+func (r *Coverage) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
-	if err := out.Write([]string{"rule", "title", "author", "level", "logsource", "state", "lacks", "events", "tags", "file"}); err != nil {
+	if err := out.Write([]string{"rule", "title", "author", "level", "logsource", "state", "lacks", "events", "tags", "file", "link"}); err != nil {
 		return err
 	}
 	for _, rule := range r.Rules {
 		row := []string{
 			rule.ID, rule.Title, rule.Author, string(rule.Level), rule.Logsource, string(rule.State),
-			strings.Join(rule.Lacks, " "), strconv.FormatUint(rule.Events, 10), strings.Join(rule.Tags, " "), rule.File,
+			strings.Join(rule.Lacks, " "), strconv.FormatUint(rule.Events, 10), strings.Join(rule.Tags, " "), rule.File, rule.Link,
 		}
 		for i := range row {
 			row[i] = inert(row[i])
@@ -47,7 +47,7 @@ const listed = 25
 
 // WriteMarkdown writes a page for people: the totals, what is missing, and which
 // logsources were seen.
-func (r *Report) WriteMarkdown(w io.Writer) error {
+func (r *Coverage) WriteMarkdown(w io.Writer) error {
 	p := &page{w: w}
 	p.line("# Rule coverage")
 	p.line("")
@@ -82,7 +82,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	return p.err
 }
 
-func (r *Report) span() string {
+func (r *Coverage) span() string {
 	if r.From.IsZero() {
 		return ""
 	}
@@ -176,7 +176,7 @@ var techniqueTag = regexp.MustCompile(`^attack\.(t[0-9]{4}(?:\.[0-9]{3})?)$`)
 
 // WriteNavigator writes a layer for the ATT&CK Navigator: each technique that a
 // rule names, with the number of its rules that can fire as its score.
-func (r *Report) WriteNavigator(w io.Writer, domain Domain) error {
+func (r *Coverage) WriteNavigator(w io.Writer, domain Domain) error {
 	out := layer{
 		Name: "Rules that can fire", Versions: versions{"17", "5.1.0", "4.5"}, Domain: domain, Sorting: 3,
 		Description: fmt.Sprintf("%d of %d rules can fire%s", r.Totals.Of[CanFire], r.Totals.All, r.span()),
@@ -189,7 +189,7 @@ func (r *Report) WriteNavigator(w io.Writer, domain Domain) error {
 	return enc.Encode(out)
 }
 
-func (r *Report) techniques(domain Domain) []technique {
+func (r *Coverage) techniques(domain Domain) []technique {
 	able, all := make(map[string]int), make(map[string]int)
 	for _, rule := range r.Rules {
 		for _, tag := range rule.Tags {

@@ -11,7 +11,7 @@ import (
 	"github.com/interlock-security/interlock/siem/coverage"
 )
 
-func report(t *testing.T) *coverage.Report {
+func report(t *testing.T) *coverage.Coverage {
 	t.Helper()
 	r := reader(t)
 	object(r, time.Unix(1_700_000_000, 0), []byte(`{"Channel":"Security","EventID":4688,"NewProcessName":"a","ParentProcessName":"b"}`))

@@ -33,11 +33,12 @@ const (
 // States lists the states in order.
 var States = []State{CanFire, NoSource, NoField, NoValues, NoRule, Never, Disabled}
 
-// Rule is what is to be said of one rule.
-type Rule struct {
+// RuleState is what is to be said of one rule.
+type RuleState struct {
 	ID        string      `json:"id"`
 	Title     string      `json:"title"`
 	Author    string      `json:"author"`
+	Link      string      `json:"link,omitempty"` // where the rule can be read
 	File      string      `json:"file,omitempty"`
 	Level     sigma.Level `json:"level"`
 	Logsource string      `json:"logsource"`
@@ -49,8 +50,8 @@ type Rule struct {
 	Events uint64 `json:"events"`
 }
 
-// Group counts rules that have something in common.
-type Group struct {
+// StateCount counts rules that have something in common.
+type StateCount struct {
 	Name string        `json:"name"`
 	Of   map[State]int `json:"of"`
 	All  int           `json:"all"`
@@ -65,20 +66,20 @@ type Missing struct {
 	How []string `json:"how,omitempty"`
 }
 
-// Report is the truth about a set of rules.
-type Report struct {
-	From   time.Time `json:"from,omitzero"`
-	To     time.Time `json:"to,omitzero"`
-	Counts Counts    `json:"counts"`
-	Totals Group     `json:"totals"`
+// Coverage is the truth about a set of rules.
+type Coverage struct {
+	From   time.Time  `json:"from,omitzero"`
+	To     time.Time  `json:"to,omitzero"`
+	Counts SeenCounts `json:"counts"`
+	Totals StateCount `json:"totals"`
 	// Products and Logsources split the totals.
-	Products   []Group `json:"products"`
-	Logsources []Group `json:"logsources"`
+	Products   []StateCount `json:"products"`
+	Logsources []StateCount `json:"logsources"`
 	// Sources and Fields would light up most rules, those first.
-	Sources []Missing `json:"missing_logsources"`
-	Fields  []Missing `json:"missing_fields"`
-	Seen    []Source  `json:"seen"`
-	Rules   []Rule    `json:"rules"`
+	Sources []Missing    `json:"missing_logsources"`
+	Fields  []Missing    `json:"missing_fields"`
+	Seen    []SeenSource `json:"seen"`
+	Rules   []RuleState  `json:"rules"`
 }
 
 // Options of [New].
@@ -93,19 +94,19 @@ type Options struct {
 }
 
 // New puts the rules of an engine beside what was seen.
-func New(e *sigma.Engine, seen *Seen, o Options) *Report {
+func New(e *sigma.Engine, seen *Seen, o Options) *Coverage {
 	if o.Aliases == nil {
 		o.Aliases = taxonomy.Aliases
 	}
 	counts := seen.Counts()
-	r := &Report{From: counts.First, To: counts.Last, Counts: counts, Seen: seen.Sources()}
+	r := &Coverage{From: counts.First, To: counts.Last, Counts: counts, Seen: seen.Sources()}
 	j := &judge{engine: e, o: o, seen: r.Seen, merged: make(map[sigma.Logsource]view)}
 	for i, rule := range e.Rules() {
 		r.Rules = append(r.Rules, j.detection(i, rule))
 	}
 	r.correlations(e, j)
 	r.switchOff(o.Off)
-	slices.SortStableFunc(r.Rules, func(a, b Rule) int {
+	slices.SortStableFunc(r.Rules, func(a, b RuleState) int {
 		return cmp.Or(cmp.Compare(a.Logsource, b.Logsource), cmp.Compare(a.Title, b.Title), cmp.Compare(a.ID, b.ID))
 	})
 	r.count()
@@ -114,9 +115,9 @@ func New(e *sigma.Engine, seen *Seen, o Options) *Report {
 }
 
 // switchOff marks the rules that raise no alert because people said so.
-func (r *Report) switchOff(off []*sigma.Rule) {
+func (r *Coverage) switchOff(off []*sigma.Rule) {
 	for _, rule := range off {
-		i := slices.IndexFunc(r.Rules, func(x Rule) bool { return x.ID == rule.ID })
+		i := slices.IndexFunc(r.Rules, func(x RuleState) bool { return x.ID == rule.ID })
 		if i < 0 {
 			i = len(r.Rules)
 			r.Rules = append(r.Rules, describe(rule))
@@ -129,7 +130,7 @@ func (r *Report) switchOff(off []*sigma.Rule) {
 type judge struct {
 	engine *sigma.Engine
 	o      Options
-	seen   []Source
+	seen   []SeenSource
 	merged map[sigma.Logsource]view
 }
 
@@ -157,11 +158,11 @@ func (j *judge) view(l sigma.Logsource) view {
 	return v
 }
 
-func describe(r *sigma.Rule) Rule {
-	return Rule{ID: r.ID, Title: r.Title, Author: r.Author, File: r.File, Level: r.Level, Logsource: r.Logsource.String(), Tags: r.Tags}
+func describe(r *sigma.Rule) RuleState {
+	return RuleState{ID: r.ID, Title: r.Title, Author: r.Author, Link: r.Link, File: r.File, Level: r.Level, Logsource: r.Logsource.String(), Tags: r.Tags}
 }
 
-func (j *judge) detection(i int, rule *sigma.Rule) Rule {
+func (j *judge) detection(i int, rule *sigma.Rule) RuleState {
 	out := describe(rule)
 	v := j.view(rule.Logsource)
 	out.Events = v.events
@@ -200,7 +201,7 @@ func (j *judge) unfilled(rule *sigma.Rule) (State, []string) {
 }
 
 // correlations are judged by what they count; one may count another.
-func (r *Report) correlations(e *sigma.Engine, j *judge) {
+func (r *Coverage) correlations(e *sigma.Engine, j *judge) {
 	can := make(map[string]bool)
 	for _, rule := range r.Rules {
 		can[rule.ID] = rule.State == CanFire
@@ -219,7 +220,7 @@ func (r *Report) correlations(e *sigma.Engine, j *judge) {
 	}
 }
 
-func (j *judge) correlation(c *sigma.Correlation, e *sigma.Engine, can map[string]bool) (out Rule, settled bool) {
+func (j *judge) correlation(c *sigma.Correlation, e *sigma.Engine, can map[string]bool) (out RuleState, settled bool) {
 	out = describe(c.Rule)
 	out.Logsource = "correlation"
 	able, lacks := make([]bool, len(c.Refs)), []string(nil)
@@ -282,12 +283,12 @@ func resolve(e *sigma.Engine, name string) string {
 }
 
 // count fills the totals.
-func (r *Report) count() {
-	products, sources := make(map[string]*Group), make(map[string]*Group)
-	r.Totals = Group{Name: "all", Of: make(map[State]int)}
+func (r *Coverage) count() {
+	products, sources := make(map[string]*StateCount), make(map[string]*StateCount)
+	r.Totals = StateCount{Name: "all", Of: make(map[State]int)}
 	for _, rule := range r.Rules {
 		product, _, _ := strings.Cut(rule.Logsource, "/")
-		for _, g := range []*Group{&r.Totals, group(products, product), group(sources, rule.Logsource)} {
+		for _, g := range []*StateCount{&r.Totals, group(products, product), group(sources, rule.Logsource)} {
 			g.Of[rule.State]++
 			g.All++
 		}
@@ -295,24 +296,24 @@ func (r *Report) count() {
 	r.Products, r.Logsources = sorted(products), sorted(sources)
 }
 
-func group(all map[string]*Group, name string) *Group {
+func group(all map[string]*StateCount, name string) *StateCount {
 	if all[name] == nil {
-		all[name] = &Group{Name: name, Of: make(map[State]int)}
+		all[name] = &StateCount{Name: name, Of: make(map[State]int)}
 	}
 	return all[name]
 }
 
-func sorted(all map[string]*Group) []Group {
-	out := make([]Group, 0, len(all))
+func sorted(all map[string]*StateCount) []StateCount {
+	out := make([]StateCount, 0, len(all))
 	for _, g := range all {
 		out = append(out, *g)
 	}
-	slices.SortFunc(out, func(a, b Group) int { return cmp.Or(cmp.Compare(b.All, a.All), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(out, func(a, b StateCount) int { return cmp.Or(cmp.Compare(b.All, a.All), cmp.Compare(a.Name, b.Name)) })
 	return out
 }
 
 // missing lists what would light up most rules.
-func (r *Report) missing() {
+func (r *Coverage) missing() {
 	sources, fields := make(map[string]*Missing), make(map[string]*Missing)
 	for _, rule := range r.Rules {
 		switch {

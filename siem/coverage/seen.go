@@ -12,7 +12,7 @@ import (
 )
 
 // Limits on what is remembered, so that no sender makes it grow without bound.
-// What goes beyond is counted in [Seen.Beyond].
+// What goes beyond is counted in [SeenCounts.Beyond].
 const (
 	maxSources = 1024
 	maxFields  = 4096 // of one source
@@ -30,12 +30,12 @@ type Seen struct {
 	total   int
 	shapes  map[uint64]*shape
 	seed    maphash.Seed
-	counts  Counts
+	counts  SeenCounts
 	walk    walker
 }
 
-// Counts are what of the events was seen.
-type Counts struct {
+// SeenCounts are what of the events was seen.
+type SeenCounts struct {
 	Events uint64 `json:"events"`
 	// Unrouted are events of which nothing said what they are; no rule is asked
 	// about them where logsources are asked for.
@@ -244,8 +244,8 @@ func (s *Seen) Merge(other *Seen) {
 	}
 }
 
-// Source is a logsource that events were of.
-type Source struct {
+// SeenSource is a logsource that events were of.
+type SeenSource struct {
 	Logsource string    `json:"logsource"`
 	Events    uint64    `json:"events"`
 	First     time.Time `json:"first,omitzero"`
@@ -257,22 +257,22 @@ type Source struct {
 }
 
 // Counts returns what was counted.
-func (s *Seen) Counts() Counts {
+func (s *Seen) Counts() SeenCounts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counts
 }
 
 // Sources lists what was seen, the most frequent first.
-func (s *Seen) Sources() []Source {
+func (s *Seen) Sources() []SeenSource {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fold()
-	out := make([]Source, 0, len(s.sources))
+	out := make([]SeenSource, 0, len(s.sources))
 	for l, src := range s.sources {
-		out = append(out, Source{l.String(), src.events, src.first, src.last, maps.Clone(src.fields), l})
+		out = append(out, SeenSource{l.String(), src.events, src.first, src.last, maps.Clone(src.fields), l})
 	}
-	slices.SortFunc(out, func(a, b Source) int {
+	slices.SortFunc(out, func(a, b SeenSource) int {
 		return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Logsource, b.Logsource))
 	})
 	return out

@@ -40,6 +40,7 @@ var routeMeanings = map[string]string{
 	"POST /v1/rules/exclusions":             "brings an exclusion into force: a Sigma filter with `owner`, `reason`, `expires`, and the hash of the back-test that was looked at",
 	"POST /v1/rules/backtests":              "begins a back-test of an exclusion, of a rule that goes, or of rule files; the body is compressed JSON",
 	"GET /v1/rules/backtests/{id}":          "how far a back-test is, and to whoever began it what it showed, with its hash",
+	"GET /v1/rules/coverage":                "which rules can fire, by the logsources and fields of the last `days` (7, at most 90): per rule why not, and which missing logsource or field would light up most; `counts.partial` where 20 s did not do for all",
 	"GET /v1/rules/noise":                   "what each rule cost over `days`: alerts, events, false positives, time to close, and what could be done",
 	"GET /v1/incidents":                     "a page of open incidents, with `all=true` all; by `state`, `device`",
 	"GET /v1/incidents/{id}":                "one incident with its timeline and log positions",
