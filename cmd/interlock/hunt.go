@@ -60,7 +60,7 @@ func (c *huntCmd) Run(e *env) error {
 	if config.Keep, err = c.choice(loaded.engine); err != nil {
 		return err
 	}
-	config.Engine = loaded.engine
+	config.Engine, config.Alone = loaded.engine, huntAlone
 	started := time.Now()
 	bar := drawHunt(e, c.Paths, &config)
 	res, err := hunt.Run(e.ctx, config)
@@ -148,6 +148,15 @@ func (c *huntCmd) load(e *env) (*huntRules, error) {
 		return nil, core.E(core.KindInvalid, "hunt", "none of the rules can be used").WithHint("interlock rules check " + strings.Join(c.Rules, " "))
 	}
 	return &huntRules{engine, len(engine.Rules()) + len(engine.Correlations()), faults}, nil
+}
+
+// huntAlone compiles a rule by itself, to tell why it fired.
+func huntAlone(r *sigma.Rule) *sigma.Engine {
+	e, err := sigma.Compile([]*sigma.Rule{r}, sigma.Options{Aliases: huntAliases})
+	if err != nil {
+		return nil // it fired, and nothing else depends on telling why
+	}
+	return e
 }
 
 // huntAliases joins the names of others with those that the normaliser gives

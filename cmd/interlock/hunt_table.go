@@ -110,7 +110,7 @@ var shortLevels = map[sigma.Level]string{
 
 // Widths of what a line of the timeline shows.
 const (
-	wideTitle, wideHost, wideWhere, wideField = 52, 24, 40, 60
+	wideTitle, wideHost, wideWhere, wideField = 52, 24, 40, 64
 	shownFields                               = 4
 )
 
@@ -160,12 +160,16 @@ func whereOf(m *hunt.Match) string {
 
 func fieldsOf(m *hunt.Match) string {
 	var parts []string
-	for _, f := range m.Fields {
+	fields := m.Why
+	if len(fields) == 0 {
+		fields = m.Fields
+	}
+	for _, f := range fields {
 		if len(parts) == shownFields {
 			parts = append(parts, "…")
 			break
 		}
-		parts = append(parts, onOneLine(f.Name)+"="+fit(onOneLine(strings.TrimSpace(f.Value)), wideField))
+		parts = append(parts, strings.TrimPrefix(onOneLine(f.Name)+"=", "=")+fit(onOneLine(strings.TrimSpace(f.Value)), wideField))
 	}
 	for i, ev := range m.Events {
 		if i == shownFields {

@@ -40,6 +40,9 @@ type Config struct {
 	// Keep says whose matches are wanted; nil is every rule's. Rules that are
 	// not kept still feed correlations.
 	Keep func(*sigma.Rule) bool
+	// Alone makes an engine of one rule, as Engine was made, so that matches say
+	// which fields made it fire; nil leaves that out.
+	Alone func(*sigma.Rule) *sigma.Engine
 	// Zone is that of stamps which name none; nil is UTC.
 	Zone *time.Location
 	// Now is when the hunt began: the year of stamps that have none comes from
@@ -74,6 +77,9 @@ type Match struct {
 	Host  string
 	// Fields are those that the rule asks for, by the rule's names, in its order.
 	Fields []sigma.Field
+	// Why are the fields that made the rule fire, with the part of their values
+	// that it looked for. Where a rule fires on very many events it is left out.
+	Why []sigma.Field
 	// Events are a correlation's, oldest first; Total is how many there were. A
 	// correlation that goes on holding is one match, until Last.
 	Events []EventRef

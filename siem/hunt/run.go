@@ -24,6 +24,11 @@ type hunt struct {
 	every []sigma.Logsource
 	feeds map[*sigma.Rule]bool
 	facts []fact
+	// engines are of single rules, for all workers.
+	engines struct {
+		sync.Mutex
+		of map[*sigma.Rule]*sigma.Engine
+	}
 	// bursts are the last matches of correlations' groups, by their place.
 	bursts map[burst]int
 	bytes  int64    // of the fields of matches and facts
@@ -34,6 +39,7 @@ type hunt struct {
 // many as there are workers; what they give is taken in their order.
 func (h *hunt) run(ctx context.Context) {
 	h.feeds = make(map[*sigma.Rule]bool)
+	h.engines.of = make(map[*sigma.Rule]*sigma.Engine)
 	for _, r := range h.Engine.Rules() {
 		h.feeds[r] = len(h.Engine.Feeds(r.ID)) > 0
 	}
@@ -226,7 +232,7 @@ func (h *hunt) keep(f *file, t hit) {
 		h.feed(f, t)
 	}
 	if t.alerts && h.within(t) {
-		h.add(Match{Rule: t.rule, File: f.name, Event: t.event, Time: t.time, Host: t.host, Fields: t.fields, file: f.index})
+		h.add(Match{Rule: t.rule, File: f.name, Event: t.event, Time: t.time, Host: t.host, Fields: t.fields, Why: t.why, file: f.index})
 	}
 }
 

@@ -21,6 +21,7 @@ type hit struct {
 	time   time.Time
 	host   string
 	fields []sigma.Field
+	why    []sigma.Field
 	facts  []sigma.Field // for correlations
 }
 
@@ -42,6 +43,10 @@ type worker struct {
 	evtx   evtx.Decoder
 	norm   *normalise.Normaliser
 	buf    []byte
+	// Rules that fired, by themselves, and how often each was explained in this
+	// block.
+	singles map[*sigma.Rule]single
+	told    map[*sigma.Rule]int
 
 	// The event that is being asked.
 	b       *block
@@ -56,7 +61,7 @@ type worker struct {
 }
 
 func (h *hunt) newWorker() *worker {
-	w := &worker{h: h, view: h.Engine.NewView(), origin: newOrigin(), norm: normalise.New()}
+	w := &worker{h: h, view: h.Engine.NewView(), origin: newOrigin(), norm: normalise.New(), singles: make(map[*sigma.Rule]single), told: make(map[*sigma.Rule]int)}
 	w.emit, w.setter = w.hit, w.view.Set
 	if h.visit != nil {
 		w.setter = func(field, text string) {
@@ -73,6 +78,7 @@ func (h *hunt) newWorker() *worker {
 // do matches a block and gives its buffer back.
 func (w *worker) do(b *block) {
 	w.b = b
+	clear(w.told)
 	switch {
 	case b.spans != nil || b.file.form == formDocs || b.file.form == formWrapped:
 		w.spans()
@@ -261,7 +267,7 @@ func (w *worker) hit(m sigma.Match) {
 		t.facts = m.AppendFields(nil)
 	}
 	if wanted {
-		t.fields = w.fields(m.Rule)
+		t.fields, t.why = w.fields(m.Rule), w.why(m.Rule)
 	}
 	w.b.hits = append(w.b.hits, t)
 }
