@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/interlock-security/interlock/siem/sigma"
 )
@@ -327,18 +328,36 @@ func countOf(c sigma.Count) Counter {
 
 var operators = map[string]string{"gt": ">", "gte": "≥", "lt": "<", "lte": "≤", "eq": "=", "neq": "≠"}
 
-// saysCount reads "event_count ≥ 10 within 5m0s by src_ip".
+// saysCount reads "value_count of user.name ≥ 10 within 5m by src_ip".
 func saysCount(c *sigma.Correlation) string {
 	s := string(c.Kind)
-	if len(c.Fields) > 0 {
+	switch {
+	case c.Kind.Temporal():
+		names := make([]string, len(c.Refs))
+		for i, ref := range c.Refs {
+			names[i] = ref.Name
+		}
+		s += " of " + strings.Join(names, ", ")
+	case len(c.Fields) > 0:
 		s += " of " + strings.Join(c.Fields, ", ")
 	}
 	for _, b := range c.Bounds {
 		s += fmt.Sprintf(" %s %v", operators[b.Op], b.Value)
 	}
-	s += " within " + c.Timespan.String()
+	s += " within " + span(c.Timespan)
 	if len(c.GroupBy) > 0 {
 		s += " by " + strings.Join(c.GroupBy, ", ")
+	}
+	return s
+}
+
+// span writes 5m for what Go writes as 5m0s.
+func span(d time.Duration) string {
+	s := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = s[:len(s)-len(zero)+1]
+		}
 	}
 	return s
 }
