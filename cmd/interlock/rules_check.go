@@ -22,6 +22,8 @@ import (
 type rulesCheckCmd struct {
 	Paths  []string `arg:"" name:"path" help:"Rule files, or folders with rules (*.yml, *.yaml)." type:"existingpath"`
 	Strict bool     `help:"Warnings count as errors."`
+
+	Placeholders string `help:"A YAML file with the values of placeholders: a map from names to lists." type:"existingfile" placeholder:"FILE"`
 }
 
 // Help implements kong's long help.
@@ -37,7 +39,8 @@ Exit code 0 when there is no error, 1 when there is one, 2 when the files can't 
 Example:
   interlock rules check /etc/interlock/rules
   interlock rules check sigma/rules sigma/rules-emerging-threats
-  interlock rules check new.yml --strict`
+  interlock rules check new.yml --strict
+  interlock rules check sigma/rules-placeholder --placeholders site.yml`
 }
 
 // ruleProblem is one finding about a rule file.
@@ -70,8 +73,9 @@ type ruleCheck struct {
 	Seconds float64 `json:"seconds"`
 	Bytes   uint64  `json:"bytes"`
 
-	parsed []*sigma.Rule
-	texts  map[string]string
+	parsed       []*sigma.Rule
+	texts        map[string]string
+	placeholders map[string][]string
 }
 
 // Run checks each file by itself, then all together.
@@ -84,7 +88,11 @@ func (c *rulesCheckCmd) Run(e *env) error {
 		}
 		files = append(files, more...)
 	}
-	check, err := checkRules(files)
+	values, err := readPlaceholders(c.Placeholders)
+	if err != nil {
+		return err
+	}
+	check, err := checkRules(files, values)
 	if err != nil {
 		return err
 	}
@@ -97,8 +105,19 @@ func (c *rulesCheckCmd) Run(e *env) error {
 	return nil
 }
 
-func checkRules(files []rules.File) (*ruleCheck, error) {
-	check := &ruleCheck{Files: len(files), Faults: []ruleProblem{}, Warnings: []ruleProblem{}, Notes: []ruleProblem{}, texts: make(map[string]string)}
+func readPlaceholders(path string) (map[string][]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := ruleFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return sigma.ParsePlaceholders(path, []byte(f.Text))
+}
+
+func checkRules(files []rules.File, placeholders map[string][]string) (*ruleCheck, error) {
+	check := &ruleCheck{placeholders: placeholders, Files: len(files), Faults: []ruleProblem{}, Warnings: []ruleProblem{}, Notes: []ruleProblem{}, texts: make(map[string]string)}
 	before, start := heapInUse(), time.Now()
 	for i, found := range parseAll(files) {
 		check.parsed = append(check.parsed, found.rules...)
@@ -146,8 +165,8 @@ func parseAll(files []rules.File) []parsedFile {
 	return out
 }
 
-// count tells the kinds of rules apart, and names placeholders: there are no
-// values for them here.
+// count tells the kinds of rules apart, and names placeholders that have no
+// values.
 func (r *ruleCheck) count() {
 	for _, rule := range r.parsed {
 		switch {
@@ -156,7 +175,8 @@ func (r *ruleCheck) count() {
 		case rule.Filter != nil:
 			r.Filters++
 		}
-		if names := rule.Placeholders(); len(names) > 0 {
+		names := slices.DeleteFunc(rule.Placeholders(), func(name string) bool { return len(r.placeholders[name]) > 0 })
+		if len(names) > 0 {
 			p := sigma.Problem{File: rule.File, Pos: rule.Pos, Severity: sigma.SeverityNote}
 			p.Msg = fmt.Sprintf("the rule has placeholders; until %%%s%% has values, items that ask for it hold for no event", strings.Join(names, "%, %"))
 			r.keep(p, "")
@@ -187,9 +207,11 @@ func (r *ruleCheck) compile(own []rules.File) (*sigma.Engine, error) {
 		}
 		all = append(all, theirs...)
 	}
-	engine, err := sigma.Compile(all, sigma.Options{Aliases: normalise.Aliases, Routes: taxonomy.Routes()})
-	if p, ok := sigma.ProblemOf(err); ok {
-		r.keep(p, r.texts[p.File])
+	engine, err := sigma.Compile(all, sigma.Options{Aliases: normalise.Aliases, Routes: taxonomy.Routes(), Placeholders: r.placeholders})
+	if all := sigma.ProblemsOf(err); len(all) > 0 {
+		for _, p := range all {
+			r.keep(p, r.texts[p.File])
+		}
 		return nil, nil
 	}
 	return engine, err

@@ -79,6 +79,21 @@ func ProblemOf(err error) (Problem, bool) {
 	return Problem{File: e.File, Pos: e.Pos, Severity: SeverityError, Msg: e.Msg, Example: e.Example}, true
 }
 
+// ProblemsOf makes problems of all errors that are joined in err.
+func ProblemsOf(err error) []Problem {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []Problem
+		for _, e := range many.Unwrap() {
+			out = append(out, ProblemsOf(e)...)
+		}
+		return out
+	}
+	if p, ok := ProblemOf(err); ok {
+		return []Problem{p}
+	}
+	return nil
+}
+
 // maxProblems bounds what is kept about one file: after so many mistakes the
 // rest says nothing new.
 const maxProblems = 100

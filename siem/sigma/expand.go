@@ -192,3 +192,28 @@ func (r *Rule) Placeholders() []string {
 	})
 	return out
 }
+
+// ParsePlaceholders reads the values of placeholders from a YAML file: a map
+// from each name to its value or a list of them, for [Options.Placeholders].
+func ParsePlaceholders(file string, data []byte) (map[string][]string, error) {
+	docs, err := parseYAML(data)
+	if err != nil {
+		rep := &report{}
+		rep.add(err)
+		return nil, rep.sorted(file)[0].error()
+	}
+	if len(docs) != 1 || docs[0].kind != kindMap {
+		return nil, inFile(file, bad(Pos{1, 1}, "the file must be one map; write for example `Administrators: [anna, adm_*]`"))
+	}
+	out := make(map[string][]string, len(docs[0].pairs))
+	for _, p := range docs[0].pairs {
+		name := strings.Trim(p.key, "%")
+		if nameLength(name+"%") == 0 {
+			return nil, inFile(file, bad(p.at, "%q is no name of a placeholder; write letters, digits, `_`, `-` and `.`", p.key))
+		}
+		if out[name], err = textsOf(p); err != nil {
+			return nil, inFile(file, err)
+		}
+	}
+	return out, nil
+}

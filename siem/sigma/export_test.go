@@ -32,3 +32,27 @@ func treeOf(n *node) any {
 	}
 	return n.kind.String() + " " + n.text
 }
+
+// YAMLPlaces lists where every key and value of a file stands.
+func YAMLPlaces(data []byte) []Pos {
+	docs, _ := parseYAML(data)
+	var out []Pos
+	for _, d := range docs {
+		out = d.places(out)
+	}
+	return out
+}
+
+func (n *node) places(out []Pos) []Pos {
+	out = append(out, n.at)
+	if n.kind == kindString && len(n.text) > 0 {
+		out = append(out, n.inside(len(n.text)))
+	}
+	for _, k := range n.list {
+		out = k.places(out)
+	}
+	for _, p := range n.pairs {
+		out = p.val.places(append(out, p.at))
+	}
+	return out
+}

@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -121,28 +122,36 @@ func (e *expr) negates() bool {
 }
 
 // effective returns what each detection asks once everything that stands beside
-// it has been applied: values for its placeholders, and filters.
+// it has been applied: values for its placeholders, and filters. The error joins
+// all that is wrong.
 func effective(rules []*Rule, o Options) (map[*Rule]*expr, error) {
 	out := make(map[*Rule]*expr, len(rules))
+	var wrong []error
 	for _, r := range rules {
 		if r.Correlation != nil || r.Filter != nil {
 			continue
 		}
 		e, err := r.condition.filled(o.Placeholders)
 		if err != nil {
-			return nil, inFile(r.File, err)
+			wrong = append(wrong, inFile(r.File, err))
+			continue
 		}
 		out[r] = e
 	}
 	for _, f := range rules {
-		if f.Filter == nil || !f.Filter.Expires.IsZero() && !o.Now.IsZero() && !o.Now.Before(f.Filter.Expires) {
+		if f.Filter == nil || f.Filter.ended(o.Now) {
 			continue
 		}
 		if err := f.apply(rules, out, o); err != nil {
-			return nil, inFile(f.File, err)
+			wrong = append(wrong, inFile(f.File, err))
 		}
 	}
-	return out, nil
+	return out, errors.Join(wrong...)
+}
+
+// ended reports whether the filter is no longer applied.
+func (f *Filter) ended(now time.Time) bool {
+	return !f.Expires.IsZero() && !now.IsZero() && !now.Before(f.Expires)
 }
 
 // apply joins the filter's condition to that of each rule it is about.
@@ -158,6 +167,9 @@ func (r *Rule) apply(rules []*Rule, out map[*Rule]*expr, o Options) error {
 	own := *e // the condition itself stays what every set of rules starts from
 	e = own.named(labelFilter, r.Title, r.Pos)
 	for _, t := range targets {
+		if out[t] == nil {
+			continue // its own error is said
+		}
 		out[t] = &expr{op: opAnd, kids: []*expr{out[t], e}}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package sigma_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -163,6 +164,55 @@ func TestPlaceholdersThatDoNotFit(t *testing.T) {
 		_, err := sigma.Compile(must(t, "x.yml", header+"  s:\n    "+row.item+"\n  condition: s\n"), sigma.Options{Placeholders: map[string][]string{"x": row.values}})
 		if err == nil || err.Error() != row.want {
 			t.Errorf("got  %v\nwant %s", err, row.want)
+		}
+	}
+}
+
+func TestPlaceholderFiles(t *testing.T) {
+	got, err := sigma.ParsePlaceholders("p.yml", []byte("Administrators: [anna, adm_*]\n'%Net%': 10.0.0.0/8\nn: 5\nnone: []\n"))
+	if want := "map[Administrators:[anna adm_*] Net:[10.0.0.0/8] n:[5] none:[]]"; err != nil || fmt.Sprint(got) != want {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, row := range []struct{ text, want string }{
+		{"- a\n", "the file must be one map; write for example `Administrators: [anna, adm_*]`: p.yml:1:1"},
+		{"a b: c\n", "\"a b\" is no name of a placeholder; write letters, digits, `_`, `-` and `.`: p.yml:1:1"},
+		{"a: {b: c}\n", "`a` must be text, this is a map: p.yml:1:5"},
+		{"a: [\n", "the bracket `[` that opens here is not closed: p.yml:1:4"},
+	} {
+		if _, err := sigma.ParsePlaceholders("p.yml", []byte(row.text)); err == nil || err.Error() != row.want {
+			t.Errorf("got  %v\nwant %s", err, row.want)
+		}
+	}
+}
+
+// TestEveryFaultOfFiltersIsSaid in one error.
+func TestEveryFaultOfFiltersIsSaid(t *testing.T) {
+	one := filterHead + "  rules: [nobody]\n  f: {u: x}\n  condition: not f\n---\n"
+	_, err := sigma.Compile(must(t, "x.yml", filtered+one+strings.Replace(one, "title: F", "title: G", 1)), sigma.Options{})
+	if got := sigma.ProblemsOf(err); len(got) != 2 || got[0].Line != 23 || got[1].Line != 33 {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestWhatToWriteInsteadIsRight: the correlation that an error writes is read,
+// and compiles with the rule that it changes.
+func TestWhatToWriteInsteadIsRight(t *testing.T) {
+	for _, cond := range []string{"s | count() > 5", "s | count(u) by h, 'x y' >= 5", "s | sum(bytes) by h > 1e6", "s | avg(bytes) < 10", "s | foo", "s\n  timeframe: 90s", "s | count() = 3\n  timeframe: 24h"} {
+		rule := "title: 'A: b \"c\"'\nlevel: high\nlogsource: {product: linux}\ndetection:\n  s: {a: 1}\n  condition: "
+		_, err := sigma.Parse("x.yml", []byte(rule+cond+"\n"))
+		p, ok := sigma.ProblemOf(err)
+		if !ok || p.Example == "" {
+			t.Errorf("%s: %v", cond, err)
+			continue
+		}
+		text := "name: a_b_c\n" + rule + "s\n" + p.Example
+		rules, err := sigma.Parse("x.yml", []byte(text))
+		if err != nil {
+			t.Errorf("%s: %v\n%s", cond, err, text)
+			continue
+		}
+		if _, err := sigma.Compile(rules, sigma.Options{}); err != nil {
+			t.Errorf("%s: %v\n%s", cond, err, text)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package sigma
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -77,8 +78,9 @@ func groups(by string) []string {
 func (s *sigma1) near(e *Error, before, after string) {
 	var rules []string
 	for _, word := range strings.Fields(nearNoise.ReplaceAllString(before+" "+after, " ")) {
-		if _, ok := s.detection.get(word); ok {
-			rules = append(rules, s.name()+"_"+strings.ToLower(word))
+		name := s.name() + "_" + strings.ToLower(word)
+		if _, ok := s.detection.get(word); ok && !slices.Contains(rules, name) {
+			rules = append(rules, name)
 		}
 	}
 	e.Msg = "`near` is Sigma 1; write each search identifier as a rule of its own with a `name`, and a correlation after them"

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 
@@ -173,4 +174,32 @@ func TestADocumentThatCantBeReadLeavesTheOthers(t *testing.T) {
 	if len(rules) != 1 || len(problems) != 2 || !strings.Contains(said(problems), "1:4 error: the bracket `[`") || !strings.Contains(said(problems), "14:4 error: the quote") {
 		t.Errorf("%d rules\n%s", len(rules), said(problems))
 	}
+}
+
+// FuzzYAML: whatever the text, the reader ends, and every place that it names is
+// in the text.
+func FuzzYAML(f *testing.F) {
+	for _, s := range []string{
+		"a: 1\nb: 'it''s'\nc: \"x\\ty\\u00e9\"\n", "a:\n- 1\n- b: 2\n  c: 3\n- - 5\n", "a: [1, {b: c, d}, e: f]\n", "a: |2-\n   x\n  y\nb: >+\n\n  x\n   y\n\n",
+		"a: &x {b: 1}\nc:\n  <<: [*x, *x]\n", "%YAML 1.2\n---\na: x\n  y\n...\n---\n- ? x\n", "a: [\n---\nb: 'x\n\n  y'\n", "\ufeffä: ö # ü\r\n\tb: 1\n",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > 4096 {
+			return
+		}
+		b = bytes.TrimPrefix(b, []byte("\ufeff"))
+		lines := strings.Split(strings.ReplaceAll(strings.ReplaceAll(string(b), "\r\n", "\n"), "\r", "\n"), "\n")
+		for _, p := range sigma.YAMLPlaces(b) {
+			if p.Line < 1 || p.Line > len(lines) || p.Col < 1 || p.Col > utf8.RuneCountInString(lines[p.Line-1])+1 {
+				t.Fatalf("%v is not in %q", p, b)
+			}
+		}
+		if _, problems := sigma.Check("f.yml", b); len(problems) > 0 {
+			if p := problems[0]; p.Line < 1 || p.Line > len(lines) || p.Col < 1 || p.Col > utf8.RuneCountInString(lines[p.Line-1])+2 {
+				t.Fatalf("%v is not in %q", p, b)
+			}
+		}
+	})
 }
