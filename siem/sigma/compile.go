@@ -28,7 +28,7 @@ type fieldKey struct {
 
 func newCompiler(o Options) *compiler {
 	return &compiler{
-		o: o, e: &Engine{opts: o, paths: make(map[string][]int32), feeds: make(map[string][]*Correlation)},
+		o: o, e: &Engine{opts: o, paths: make(map[string][]int32), feeds: make(map[string][]*Correlation), any: make(map[int32]*anyOf), premises: make(map[int32]premise)},
 		byID: make(map[string]*Rule), byName: make(map[string]*Rule), preds: make(map[string]int32),
 		slots: make(map[string]int32), fields: make(map[fieldKey]int32),
 	}
@@ -59,6 +59,10 @@ func (c *compiler) cond(r *Rule, e *expr) *cond {
 	for _, k := range e.kids {
 		out.kids = append(out.kids, c.cond(r, k))
 	}
+	if e.op == opOr {
+		out.kids = c.together(out.kids)
+	}
+	c.cheapFirst(out.kids)
 	return out
 }
 
@@ -79,12 +83,20 @@ func (c *compiler) pred(r *Rule, p *predicate) int32 {
 	if id, ok := c.preds[key]; ok {
 		return id
 	}
+	c.e.rarity.learn(p.text)
+	id := c.newPred(key, p, slot, ref)
+	if p.test == testRegex {
+		c.e.premises[id] = c.premise(p.text)
+	}
+	return id
+}
+
+func (c *compiler) newPred(key string, p *predicate, slot, ref int32) int32 {
 	id := int32(len(c.e.preds))
 	c.preds[key] = id
 	c.e.preds = append(c.e.preds, p)
 	c.e.predSlot = append(c.e.predSlot, slot)
 	c.e.predRef = append(c.e.predRef, ref)
-	c.e.rarity.learn(p.text)
 	return id
 }
 

@@ -34,8 +34,10 @@ type Engine struct {
 	witnesses []witness // per rule
 	always    int       // rules that have none
 	preds     []*predicate
-	predSlot  []int32 // -1 for keywords
-	predRef   []int32 // the other slot of testRef
+	predSlot  []int32           // -1 for keywords
+	predRef   []int32           // the other slot of testRef
+	any       map[int32]*anyOf  // by predicate
+	premises  map[int32]premise // of regular expressions, by predicate
 	paths     map[string][]int32
 	slotCount int
 	table     *scan.Table

@@ -224,6 +224,14 @@ func (v *View) find(id int32) bool {
 	if at < 0 {
 		return v.anyValue(p)
 	}
+	switch p.test {
+	case testRegex:
+		n := v.eng.premises[id]
+		return v.anyIn(at, func(i int32) bool { return !v.null(i) && n.met(v.folded(i)) && v.holds(p, i, -1) })
+	case testAnyOf:
+		g := v.eng.any[id]
+		return v.anyIn(at, func(i int32) bool { return !v.null(i) && g.holds(v.folded(i), &v.found) })
+	}
 	return v.anyIn(at, func(i int32) bool { return v.holds(p, i, v.eng.predRef[id]) })
 }
 

@@ -2,6 +2,8 @@ package sigma
 
 import (
 	"regexp/syntax"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/interlock-security/interlock/siem/sigma/internal/needle"
@@ -12,19 +14,49 @@ const maxTexts = 24
 
 // requiredTexts returns folded texts of which at least one stands in the folding
 // of everything that a regular expression matches; nil where there are none
-// that are worth looking for.
-func requiredTexts(src string) []string {
+// of at least as many bytes.
+func requiredTexts(src string, bytes int) []string {
 	re, err := syntax.Parse(src, syntax.Perl)
 	if err != nil {
 		return nil
 	}
-	r := required(re)
-	return better(r.needs, usable(r.whole))
+	best := required(re).anyhow()
+	if best == nil || shortest(best) < bytes {
+		return nil
+	}
+	return best
+}
+
+// premise is what a value must have before a regular expression is run over it:
+// of each list one text.
+type premise [][]string
+
+func (c *compiler) premise(src string) premise {
+	re, err := syntax.Parse(src, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	return required(re).all()
+}
+
+// met reports whether a folded value has what it must.
+func (p premise) met(folded []byte) bool {
+	for _, list := range p {
+		if !slices.ContainsFunc(list, func(t string) bool { return strings.Contains(borrowed(folded), t) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // texts is what is known of an expression: whole, if not nil, are all texts
-// that it can match; needs, if not nil, are texts of which it has one.
-type texts struct{ whole, needs []string }
+// that it can match; needs, if not nil, are texts of which it has one, the best
+// list of every; edge, if not nil, are texts of which it begins with one and ends
+// with one.
+type texts struct {
+	whole, needs, edge []string
+	every              [][]string
+}
 
 func required(re *syntax.Regexp) texts {
 	switch re.Op {
@@ -38,7 +70,8 @@ func required(re *syntax.Regexp) texts {
 	case syntax.OpCapture:
 		return required(re.Sub[0])
 	case syntax.OpPlus:
-		return texts{needs: required(re.Sub[0]).anyhow()}
+		t := required(re.Sub[0])
+		return texts{needs: t.anyhow(), edge: t.whole, every: t.all()}
 	case syntax.OpRepeat:
 		return requiredRepeat(re)
 	case syntax.OpQuest:
@@ -51,6 +84,14 @@ func required(re *syntax.Regexp) texts {
 		return requiredAlternate(re.Sub)
 	}
 	return texts{}
+}
+
+// all are the lists of which every match has one text each.
+func (t texts) all() [][]string {
+	if list := usable(t.whole); list != nil {
+		return append(t.every[:len(t.every):len(t.every)], list)
+	}
+	return t.every
 }
 
 // anyhow is what every match has, by either knowledge.
@@ -75,7 +116,7 @@ func requiredClass(ranges []rune) texts {
 	for i := 0; i+1 < len(ranges); i += 2 {
 		for r := ranges[i]; r <= ranges[i+1]; r++ {
 			one := requiredLiteral([]rune{r})
-			if one.whole == nil || len(t.whole) == 8 {
+			if one.whole == nil || len(t.whole) == 16 {
 				return texts{}
 			}
 			t.whole = distinct(append(t.whole, one.whole...))
@@ -92,29 +133,50 @@ func requiredRepeat(re *syntax.Regexp) texts {
 	if re.Min == 1 && re.Max == 1 {
 		return sub
 	}
-	return texts{needs: sub.anyhow()}
+	return texts{needs: sub.anyhow(), edge: sub.whole, every: sub.all()}
 }
 
 // requiredConcat joins the neighbours that are known whole, and keeps the best
 // of what stands between those that are not.
 func requiredConcat(subs []*syntax.Regexp) texts {
-	run, needs, whole := []string{""}, []string(nil), true
+	run, out, whole := []string{""}, texts{}, true
 	for _, s := range subs {
 		t := required(s)
 		if joined := cross(run, t.whole); joined != nil {
+			if len(run) > 1 {
+				out.need(usable(t.whole)) // fewer texts, if shorter ones
+			}
 			run = joined
 			continue
 		}
-		needs, whole = better(better(needs, usable(run)), t.needs), false
-		run = []string{""}
-		if t.whole != nil {
+		if before := cross(run, t.edge); before != nil {
+			run = before
+		}
+		out.need(usable(run))
+		for _, list := range t.every {
+			out.need(list)
+		}
+		whole, run = false, []string{""}
+		switch {
+		case t.whole != nil:
 			run = t.whole
+		case t.edge != nil:
+			run = t.edge
 		}
 	}
 	if whole {
-		return texts{whole: run}
+		out.whole = run
+		return out
 	}
-	return texts{needs: better(needs, usable(run))}
+	out.need(usable(run))
+	return out
+}
+
+// need notes a list of which one text must be there.
+func (t *texts) need(list []string) {
+	if list != nil {
+		t.needs, t.every = better(t.needs, list), append(t.every, list)
+	}
 }
 
 func requiredAlternate(subs []*syntax.Regexp) texts {
@@ -135,10 +197,11 @@ func requiredAlternate(subs []*syntax.Regexp) texts {
 	if len(whole) > maxTexts {
 		whole = nil
 	}
-	if len(needs) > maxTexts {
-		needs = nil
+	t := texts{whole: whole}
+	if needs = usable(needs); needs != nil {
+		t.need(needs)
 	}
-	return texts{whole, needs}
+	return t
 }
 
 // cross is every text of a followed by every one of b, nil if those are too
@@ -156,10 +219,10 @@ func cross(a, b []string) []string {
 	return out
 }
 
-// usable returns texts if each can be looked for.
+// usable returns texts if each says something.
 func usable(list []string) []string {
 	for _, t := range list {
-		if len(t) < needle.MinLen {
+		if t == "" {
 			return nil
 		}
 	}
@@ -169,15 +232,26 @@ func usable(list []string) []string {
 	return list
 }
 
-// better prefers the texts whose shortest is longer.
+// better prefers the texts that are worth more.
 func better(a, b []string) []string {
 	switch {
 	case b == nil:
 		return a
-	case a == nil || shortest(b) > shortest(a):
+	case a == nil || worth(b) > worth(a):
 		return b
 	}
 	return a
+}
+
+// worth weighs texts: long ones are rare, and few are quickly looked for. Those
+// that a set can find are worth more than any that it can't.
+func worth(list []string) int {
+	n := shortest(list)
+	w := 4*min(n, 12) - 2*len(list)
+	if n >= needle.MinLen {
+		w += 100
+	}
+	return w
 }
 
 func shortest(list []string) int {

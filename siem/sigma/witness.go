@@ -86,9 +86,28 @@ func (c *chooser) leaf(pred int32) witness {
 	if w, ok := c.known[pred]; ok {
 		return w
 	}
-	w := c.atoms(c.e.preds[pred], c.e.predSlot[pred])
+	var w witness
+	if g := c.e.any[pred]; g != nil {
+		w = c.of(g.members)
+	} else {
+		w = c.atoms(c.e.preds[pred], c.e.predSlot[pred])
+	}
 	c.known[pred] = w
 	return w
+}
+
+// of is the witness of predicates of which one is enough.
+func (c *chooser) of(preds []int32) witness {
+	var all witness
+	for _, p := range preds {
+		w := c.leaf(p)
+		if w.none() {
+			return noWitness
+		}
+		all.atoms = append(all.atoms, w.atoms...)
+		all.cost += w.cost
+	}
+	return all
 }
 
 // atoms is the witness of one predicate.
@@ -107,7 +126,7 @@ func (c *chooser) atoms(p *predicate, slot int32) witness {
 	case testNumber:
 		return c.number(p, slot)
 	case testRegex:
-		if texts := requiredTexts(p.text); texts != nil {
+		if texts := requiredTexts(p.text, needle.MinLen); texts != nil {
 			return c.any(slot, texts)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/interlock-security/interlock/siem/sigma/internal/needle"
 )
 
 // TestFoldingJoinsWhatRegexesJoin: letters that (?i) takes for one another fold
@@ -44,8 +46,10 @@ func TestRequiredTexts(t *testing.T) {
 		{`\x{FFFD}abcdef`, nil},
 		{`(?i)ſecret`, []string{"secret"}},
 		{`[a-z]{4,}`, nil},
+		{`arp[ ]+-a`, []string{"arp "}},
+		{`xy(?:ab)+z`, []string{"xyab"}},
 	} {
-		got := requiredTexts(row.src)
+		got := requiredTexts(row.src, needle.MinLen)
 		slices.Sort(got)
 		want := slices.Sorted(slices.Values(row.want))
 		if !slices.Equal(got, want) {
@@ -56,7 +60,7 @@ func TestRequiredTexts(t *testing.T) {
 
 // FuzzRequiredTexts: what a regular expression matches has one of its texts.
 func FuzzRequiredTexts(f *testing.F) {
-	for _, s := range [][2]string{{`(?i)s+ecret[ab]?x{2}`, "ſSecretXX"}, {`(foo|ba[rz]{2}|qu+x)end`, "quuxend"}, {`(?i)\bk[s-u]elvin`, "Kſelvin"}, {`a\x{FFFD}bcde`, "a\xffbcde"}} {
+	for _, s := range [][2]string{{`(?i)s+ecret[ab]?x{2}`, "ſSecretXX"}, {`(foo|ba[rz]{2}|qu+x)end`, "quuxend"}, {`(?i)\bk[s-u]elvin`, "Kſelvin"}, {`a\x{FFFD}bcde`, "a\xffbcde"}, {`a(bc)+d(e{2,})f`, "abcbcdeeef"}, {`(ab)+(cd)+`, "abababcdcd"}} {
 		f.Add(s[0], s[1])
 	}
 	f.Fuzz(func(t *testing.T, src, text string) {
@@ -64,9 +68,12 @@ func FuzzRequiredTexts(f *testing.F) {
 		if err != nil || !re.MatchString(text) {
 			return
 		}
-		texts := requiredTexts(src)
+		texts := requiredTexts(src, 1)
 		if texts != nil && !slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(lower(text), s) }) {
 			t.Fatalf("%q matches %q, which has none of %q", src, text, texts)
+		}
+		if p := (&compiler{}).premise(src); !p.met([]byte(lower(text))) {
+			t.Fatalf("%q matches %q, which lacks one of %q", src, text, p)
 		}
 	})
 }

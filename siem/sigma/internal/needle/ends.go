@@ -134,6 +134,12 @@ func (e *Ends) Find(value []byte, f *Found) {
 	}
 }
 
+// Any reports whether any of the texts is where it should be in value.
+func (e *Ends) Any(value []byte, room *Found) bool {
+	e.Find(value, room)
+	return len(room.Texts) > 0
+}
+
 func (e *Ends) probe(h uint64, value []byte, f *Found) {
 	mask := uint64(len(e.cells) - 1)
 	for at := h & mask; e.cells[at].to > 0; at = (at + 1) & mask {

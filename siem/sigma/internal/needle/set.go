@@ -122,6 +122,9 @@ func spread(window uint32) uint32 { return window * 0x9e3779b1 }
 // Raw reports whether [Set.Maybe] can be asked about bytes as they stand in JSON.
 func (s *Set) Raw() bool { return s.raw }
 
+// Stride is how far apart the places are that are read.
+func (s *Set) Stride() int { return s.stride }
+
 // List returns the texts.
 func (s *Set) List() []string { return s.texts }
 
@@ -160,6 +163,17 @@ func (s *Set) Find(value []byte, f *Found) {
 	for at := s.next(value, 0); at >= 0; at = s.next(value, at+s.stride) {
 		s.verify(value, at, f)
 	}
+}
+
+// Any reports whether any of the texts stands in value.
+func (s *Set) Any(value []byte, room *Found) bool {
+	room.begin(len(s.texts))
+	for at := s.next(value, 0); at >= 0; at = s.next(value, at+s.stride) {
+		if s.verify(value, at, room); len(room.Texts) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Maybe reports whether a text could stand in value, which need not be folded.
