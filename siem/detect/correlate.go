@@ -123,7 +123,11 @@ func (s *correlateStage) change(ctx context.Context, tx *store.Tx, hash string) 
 	set := s.Initial
 	if hash != set.Hash {
 		var err error
-		if set, err = loadRuleset(ctx, tx, s.Library, hash); err != nil {
+		if set, err = loadRuleset(ctx, tx, s.Library, hash); core.KindOf(err) == core.KindInvalid {
+			s.untaken(err)
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/platform/journal"
 	"github.com/interlock-security/interlock/siem/alert"
 	"github.com/interlock-security/interlock/siem/normalise"
@@ -119,6 +120,9 @@ func (r *Replayer) change(f journal.Frame) error {
 	}
 	for _, b := range f.Records {
 		set, err := r.library.unpack(b)
+		if core.KindOf(err) == core.KindInvalid {
+			continue // the stage passes them over, too
+		}
 		if err != nil {
 			return fmt.Errorf("rules at offset %d: %w", f.Offset, err)
 		}

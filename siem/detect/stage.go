@@ -68,13 +68,18 @@ func (c *Config) setInForce(ctx context.Context, tx *store.Tx, part int32) (*Rul
 	if core.KindOf(err) != core.KindInvalid {
 		return set, err
 	}
-	// Rules that an older version took and this one does not would hold up
-	// detection for ever: those that came with this version hold until the
-	// journal says otherwise, which is a moment away.
-	if c.Log != nil {
-		c.Log.Error("the rules in force are not taken by this version; its own hold until others are announced", slog.Any("err", err))
-	}
+	c.untaken(err)
 	return c.Initial, nil
+}
+
+// untaken says that rules are passed over. Rules that an older version took and
+// this one does not would hold up detection for ever: those that hold, or that
+// came with this version, do so until the journal says otherwise, which is a
+// moment away.
+func (c *Config) untaken(err error) {
+	if c.Log != nil {
+		c.Log.Error("rules that an older version announced are not taken by this one; those it has hold until others are announced", slog.Any("err", err))
+	}
 }
 
 func (s *detectStage) handle(ctx context.Context, tx *store.Tx, f journal.Frame) error {
@@ -111,6 +116,10 @@ func (s *detectStage) judge(ctx context.Context, tx *store.Tx, f journal.Frame) 
 func (s *detectStage) change(ctx context.Context, tx *store.Tx, f journal.Frame) error {
 	for _, b := range f.Records {
 		set, err := s.Library.unpack(b)
+		if core.KindOf(err) == core.KindInvalid {
+			s.untaken(err)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("rules at offset %d: %w", f.Offset, err)
 		}
