@@ -277,16 +277,19 @@ func (t explainText) items(w io.Writer, word string, items []explain.Answer, tol
 
 // haveLines say what the event has of an item's field.
 func haveLines(it explain.Answer) (out []string) {
-	name := it.Field + " ="
-	if it.Field == "" {
-		name = "in:"
-	}
-	for _, have := range it.Have {
+	for i, have := range it.Have {
+		name := it.Field + " ="
+		switch {
+		case i < len(it.Names) && it.Names[i] != it.Field && it.Names[i] != "":
+			name = strings.TrimSpace(fmt.Sprintf("%s (%s) =", it.Field, it.Names[i]))
+		case it.Field == "":
+			name = "in:"
+		}
 		out = append(out, name+" "+around(have, it.Values))
 	}
 	switch {
 	case len(it.Have) == 0 && it.Null:
-		out = append(out, name+" null")
+		out = append(out, it.Field+" = null")
 	case len(it.Have) == 0 && it.Field != "":
 		out = append(out, "the event has no "+it.Field)
 	}

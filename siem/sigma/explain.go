@@ -101,6 +101,9 @@ type Question struct {
 	// Have are the event's values of the field, none if it has none. Of long
 	// ones it is the beginning, of many the first.
 	Have []string
+	// Names are what the event calls the field, one for each of Have: Image may
+	// be process.executable. "" is a field that no rule asks for by name.
+	Names []string
 	// Null is set where the field is there and says null.
 	Null bool
 	// Nearest is the wanted value that has most in common with what is there.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/interlock-security/interlock/siem/sigma/internal/scan"
 )
 
 // How much of an event is told: an event of ten megabytes is not told once for
@@ -33,6 +35,7 @@ type fieldOf struct {
 type have struct {
 	slot  int32
 	texts []string
+	names []string // the event's, one for each text
 	null  bool
 }
 
@@ -76,7 +79,7 @@ func (x *explainer) have(src Logsource, field string) have {
 		if x.v.null(i) {
 			h.null = true
 		} else if len(h.texts) < maxHave {
-			h.texts = append(h.texts, x.text(i))
+			h.texts, h.names = append(h.texts, x.text(i)), append(h.names, x.name(i))
 		}
 		return false
 	})
@@ -106,6 +109,14 @@ func (x *explainer) text(i int32) string {
 	return x.texts[i]
 }
 
+// name is the path of a value in the event, "" for one that no rule asks for.
+func (x *explainer) name(i int32) string {
+	if path := x.v.vals[i].Path; path != scan.None {
+		return x.eng.table.Name(path)
+	}
+	return ""
+}
+
 // holds answers an expression about the rule's event.
 func (x *explainer) holds(src Logsource, e *expr) bool {
 	switch e.op {
@@ -131,15 +142,14 @@ func (x *explainer) ask(src Logsource, p *predicate) bool {
 }
 
 // saying lists what of the event a keyword stands in.
-func (x *explainer) saying(e *expr) []string {
-	var out []string
+func (x *explainer) saying(e *expr) (h have) {
 	for i := range x.v.vals {
 		at := int32(i)
-		if len(out) < maxHave && x.v.says(at) && anyLeaf(e, func(p *predicate) bool { return p.field == "" && p.holds(x.v.form(p, at)) }) {
-			out = append(out, x.text(at))
+		if len(h.texts) < maxHave && x.v.says(at) && anyLeaf(e, func(p *predicate) bool { return p.field == "" && p.holds(x.v.form(p, at)) }) {
+			h.texts, h.names = append(h.texts, x.text(at)), append(h.names, x.name(at))
 		}
 	}
-	return out
+	return h
 }
 
 func anyLeaf(e *expr, fn func(*predicate) bool) bool {

@@ -40,6 +40,9 @@ func explained(t *testing.T, detection, event string) []string {
 	x.Condition.Questions(func(q *sigma.Question, wanted bool) {
 		if q.Holds {
 			line := fmt.Sprintf("holds %s: %s = %q", q.Selection, q, q.Have)
+			if len(q.Names) > 0 && q.Names[0] != q.Field {
+				line += " of " + q.Names[0]
+			}
 			if !wanted {
 				line = "un" + line
 			}
@@ -255,7 +258,7 @@ func TestExplainSaysWhy(t *testing.T) {
     Image|endswith: '\cmd.exe'
   condition: selection`,
 			`{"process":{"executable":"C:\\cmd.exe"}}`,
-			[]string{`fired 0`, `holds selection: Image ends with "\cmd.exe" = ["C:\\cmd.exe"]`},
+			[]string{`fired 0`, `holds selection: Image ends with "\cmd.exe" = ["C:\\cmd.exe"] of process.executable`},
 		},
 		{
 			"what asks for its own opposite never fires", `

@@ -36,11 +36,12 @@ func (t *told) describe(q *Question, e *expr) {
 	}
 	q.Words = words(q.Field, strings.Split(mods, "|"))
 	if q.Field == "" {
-		q.Have = t.x.saying(e)
+		have := t.x.saying(e)
+		q.Have, q.Names = have.texts, have.names
 		return
 	}
 	have := t.x.have(t.rule.Logsource, q.Field)
-	q.Have, q.Null = have.texts, have.null
+	q.Have, q.Names, q.Null = have.texts, have.names, have.null
 }
 
 func words(field string, mods []string) string {
