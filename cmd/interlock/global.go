@@ -75,7 +75,7 @@ func table(w io.Writer, heading string, rows [][]string) {
 	_, _ = fmt.Fprintln(tw, strings.ReplaceAll(heading, " ", "\t"))
 	for _, row := range rows {
 		for i, cell := range row {
-			row[i] = printable(cell)
+			row[i] = oneLineOf(cell)
 		}
 		_, _ = fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}

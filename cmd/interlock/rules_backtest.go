@@ -195,7 +195,7 @@ func tellTrial(w io.Writer, t tuning.Trial) {
 
 func tellExamples(w io.Writer, what string, list []detect.Example) {
 	for _, x := range list {
-		_, _ = fmt.Fprintf(w, "%s: %s\n", what, printable(fmt.Sprintf("%s  %dx  %s  %v  from %s, by %s, %s", when(x.Last), x.Count, x.Title, x.Group, x.Source, x.Author, x.Link)))
+		_, _ = fmt.Fprintf(w, "%s: %s\n", what, oneLineOf(fmt.Sprintf("%s  %dx  %s  %v  from %s, by %s, %s", when(x.Last), x.Count, x.Title, x.Group, x.Source, x.Author, x.Link)))
 	}
 }
 

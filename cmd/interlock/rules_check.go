@@ -247,7 +247,7 @@ func (r *ruleCheck) tell(w io.Writer) {
 		}
 	}
 	for _, name := range r.Replaces {
-		_, _ = fmt.Fprintf(w, "replaces the shipped rule %s\n", printable(name))
+		_, _ = fmt.Fprintf(w, "replaces the shipped rule %s\n", oneLineOf(name))
 	}
 	verdict := "ok"
 	if n := len(r.Faults); n > 0 {
@@ -277,7 +277,7 @@ func (p ruleProblem) tell(w io.Writer) {
 	if p.severity != sigma.SeverityError {
 		severity = string(p.severity) + ": "
 	}
-	_, _ = fmt.Fprintln(w, printable(fmt.Sprintf("%s:%d:%d: %s%s", p.File, p.Line, p.Column, severity, p.Message)))
+	_, _ = fmt.Fprintln(w, oneLineOf(fmt.Sprintf("%s:%d:%d: %s%s", p.File, p.Line, p.Column, severity, p.Message)))
 	if p.source != "" && utf8.RuneCountInString(p.source) <= longestLine {
 		before := []rune(p.source)[:min(p.Column-1, utf8.RuneCountInString(p.source))]
 		// The mark stands where the text before it, made harmless, ends.

@@ -39,7 +39,7 @@ func (c *rulesDisableCmd) Run(e *env) error {
 		return err
 	}
 	return e.show(done, func(w io.Writer) {
-		_, _ = fmt.Fprintf(w, "%s raises no alerts%s\n", printable(done.Title), printable(ends(done.Until)))
+		_, _ = fmt.Fprintf(w, "%s raises no alerts%s\n", oneLineOf(done.Title), oneLineOf(ends(done.Until)))
 	})
 }
 

@@ -33,6 +33,6 @@ func (c *rulesEnableCmd) Run(e *env) error {
 		if done.Kind == tuning.KindExclude {
 			what = "does not exclude any more"
 		}
-		_, _ = fmt.Fprintf(w, "%s %s\n", printable(done.Title), what)
+		_, _ = fmt.Fprintf(w, "%s %s\n", oneLineOf(done.Title), what)
 	})
 }

@@ -66,7 +66,7 @@ func (c *rulesExcludeCmd) Run(e *env) error {
 		return err
 	}
 	return e.show(done, func(w io.Writer) {
-		_, _ = fmt.Fprintf(w, "%s is in force%s; %s\n", printable(done.Change.Title), ends(done.Change.Until), printable("end it with: interlock rules enable "+done.Change.ID))
+		_, _ = fmt.Fprintf(w, "%s is in force%s; %s\n", oneLineOf(done.Change.Title), ends(done.Change.Until), oneLineOf("end it with: interlock rules enable "+done.Change.ID))
 	})
 }
 

@@ -55,10 +55,10 @@ func tellChanges(w io.Writer, list api.RuleChanges) {
 		table(w, "ID WHAT STATE UNTIL OWNER TITLE REASON PROOF", rows)
 	}
 	for _, name := range list.Strangers {
-		_, _ = fmt.Fprintf(w, "no rule has the id or name %s any more\n", printable(name))
+		_, _ = fmt.Fprintf(w, "no rule has the id or name %s any more\n", oneLineOf(name))
 	}
 	for _, object := range slices.Sorted(maps.Keys(list.Doubts)) {
-		_, _ = fmt.Fprintf(w, "%s is not believed: %s\n", printable(object), printable(list.Doubts[object]))
+		_, _ = fmt.Fprintf(w, "%s is not believed: %s\n", oneLineOf(object), oneLineOf(list.Doubts[object]))
 	}
 }
 

@@ -52,7 +52,7 @@ func tellNoise(w io.Writer, report api.NoiseReport, full bool) {
 	}
 	for _, n := range report.Rules {
 		for _, a := range n.Advice {
-			_, _ = fmt.Fprintf(w, "%s: %s\n", printable(n.Title), printable(a.Text))
+			_, _ = fmt.Fprintf(w, "%s: %s\n", oneLineOf(n.Title), oneLineOf(a.Text))
 			if full && a.Filter != "" {
 				for line := range strings.Lines(a.Filter) {
 					_, _ = fmt.Fprintln(w, "    "+printable(strings.TrimRight(line, "\n")))
@@ -60,7 +60,7 @@ func tellNoise(w io.Writer, report api.NoiseReport, full bool) {
 			}
 		}
 		for _, reason := range n.Reasons {
-			_, _ = fmt.Fprintf(w, "%s: a false positive, because: %s\n", printable(n.Title), printable(reason))
+			_, _ = fmt.Fprintf(w, "%s: a false positive, because: %s\n", oneLineOf(n.Title), oneLineOf(reason))
 		}
 	}
 }
