@@ -1,6 +1,9 @@
 package sigma
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // condParser reads
 //
@@ -48,23 +51,28 @@ func (d *detectionReader) condition(n *node, old *sigma1) *expr {
 
 func lexCondition(n *node) ([]condTok, error) {
 	var out []condTok
+	at := n.inside(0)
+	step := func(from, to int) { // goes on counting: a condition can be the whole file
+		if n.exact {
+			at.Col += utf8.RuneCountInString(n.text[from:to])
+		}
+	}
 	for i := 0; i < len(n.text); {
-		c := n.text[i]
+		start, c := i, n.text[i]
+		i++
 		switch {
 		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
-			i++
 		case c == '(' || c == ')':
-			out = append(out, condTok{n.text[i : i+1], n.inside(i)})
-			i++
+			out = append(out, condTok{n.text[start:i], at})
 		case condWord(c):
-			start := i
 			for i < len(n.text) && condWord(n.text[i]) {
 				i++
 			}
-			out = append(out, condTok{n.text[start:i], n.inside(start)})
+			out = append(out, condTok{n.text[start:i], at})
 		default:
-			return nil, bad(n.inside(i), "character %q has no meaning in a condition%s", c, instead(c))
+			return nil, bad(at, "character %q has no meaning in a condition%s", c, instead(c))
 		}
+		step(start, i)
 	}
 	if len(out) == 0 {
 		return nil, bad(n.at, "`condition` is empty; write the name of a search identifier")
@@ -155,7 +163,7 @@ func (p *condParser) atom() (*expr, error) {
 	for _, s := range p.sels {
 		if s.name == t.text {
 			s.used = true
-			return s.expr, nil
+			return s.expr, p.rep.spent.ask(s.size, t.at)
 		}
 	}
 	p.rep.fail(t.at, "there is no search identifier %q%s", t.text, p.known(t.text))
@@ -164,6 +172,9 @@ func (p *condParser) atom() (*expr, error) {
 
 // known says which search identifiers there are.
 func (p *condParser) known(name string) string {
+	if p.rep.errors > maxProblems {
+		return "" // nobody reads so far
+	}
 	names := make([]string, len(p.sels))
 	for i, s := range p.sels {
 		names[i] = s.name
@@ -218,12 +229,18 @@ func (p *condParser) quantified(q condTok) (*expr, error) {
 }
 
 func (p *condParser) matching(what condTok) ([]*expr, error) {
+	if err := p.rep.spent.ask(len(p.sels)/64, what.at); err != nil {
+		return nil, err // a pattern is work, also where it finds nothing
+	}
 	var kids []*expr
 	them := strings.EqualFold(what.text, "them")
 	for _, s := range p.sels {
 		if them && !strings.HasPrefix(s.name, "_") || !them && glob(what.text, s.name) {
 			s.used = true
 			kids = append(kids, s.expr)
+			if err := p.rep.spent.ask(s.size, what.at); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if len(kids) == 0 {

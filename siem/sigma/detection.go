@@ -43,6 +43,7 @@ type selection struct {
 	name string
 	at   Pos
 	expr *expr
+	size int // of expr
 	used bool
 }
 
@@ -74,7 +75,7 @@ func (d *detectionReader) read(doc *node, p pair, others ...string) *expr {
 			continue
 		}
 		e := d.selection(s)
-		d.sels = append(d.sels, &selection{name: s.key, at: s.at, expr: e})
+		d.sels = append(d.sels, &selection{name: s.key, at: s.at, expr: e, size: e.size()})
 	}
 	cond, ok := n.get("condition")
 	switch {
@@ -174,7 +175,7 @@ func (d *detectionReader) keyword(n *node) *expr {
 		d.rep.fail(n.at, "a keyword is empty; write the word to look for, or `field: ''` for a field that is empty")
 		return nil
 	}
-	e, err := (&modifiers{at: n.at}).expression("", n)
+	e, err := (&modifiers{at: n.at, budget: &d.rep.spent}).expression("", n)
 	d.rep.add(err)
 	return e
 }
@@ -201,6 +202,7 @@ func (d *detectionReader) item(p pair) *expr {
 		d.rep.add(err)
 		return nil
 	}
+	m.budget = &d.rep.spent
 	if _, seen := d.fieldAt[field]; !seen {
 		d.fieldAt[field] = p.at
 	}

@@ -98,10 +98,11 @@ func ProblemsOf(err error) []Problem {
 // rest says nothing new.
 const maxProblems = 100
 
-// report gathers what is wrong with a file.
+// report gathers what is wrong with a file, and what its rules have cost.
 type report struct {
 	problems []Problem
 	errors   int
+	spent    budget
 }
 
 // add keeps an error, or each of those that errors.Join joined.

@@ -75,12 +75,13 @@ func nameLength(s string) int {
 func (m *modifiers) open(field string, v *node, parts []part) *expr {
 	e := never()
 	e.hole = &hole{field: field, m: *m, value: v, parts: parts}
+	e.hole.m.budget = nil // that of the file is done with when the hole is filled
 	return e.named(labelValue, v.text, v.at)
 }
 
 // fill is the expression that the hole stands for. Without a value for one of
 // its placeholders it holds for nothing, also with `neq`.
-func (h *hole) fill(values map[string][]string) (*expr, error) {
+func (h *hole) fill(values map[string][]string, b *budget) (*expr, error) {
 	texts := []string{""}
 	for _, p := range h.parts {
 		add := []string{p.text}
@@ -101,7 +102,10 @@ func (h *hole) fill(values map[string][]string) (*expr, error) {
 	if len(texts) == 0 {
 		return never(), nil
 	}
-	return h.each(texts)
+	if err := b.ask(len(texts), h.value.at); err != nil {
+		return nil, err
+	}
+	return h.each(texts, b)
 }
 
 // written is how values stand in the item: as they are, but in a regular
@@ -117,9 +121,9 @@ func (h *hole) written(values []string) []string {
 	return out
 }
 
-func (h *hole) each(texts []string) (*expr, error) {
+func (h *hole) each(texts []string, b *budget) (*expr, error) {
 	m := h.m
-	m.expand = false
+	m.expand, m.budget = false, b
 	kids := make([]*expr, 0, len(texts))
 	for _, t := range texts {
 		e, err := m.expression(h.field, &node{kind: kindString, at: h.value.at, text: t})
@@ -135,9 +139,9 @@ func (h *hole) each(texts []string) (*expr, error) {
 }
 
 // filled is e with its holes filled; e itself where it has none.
-func (e *expr) filled(values map[string][]string) (*expr, error) {
+func (e *expr) filled(values map[string][]string, b *budget) (*expr, error) {
 	if e.hole != nil {
-		f, err := e.hole.fill(values)
+		f, err := e.hole.fill(values, b)
 		if err != nil {
 			return nil, err
 		}
@@ -145,7 +149,7 @@ func (e *expr) filled(values map[string][]string) (*expr, error) {
 	}
 	var kids []*expr
 	for i, k := range e.kids {
-		f, err := k.filled(values)
+		f, err := k.filled(values, b)
 		if err != nil {
 			return nil, err
 		}

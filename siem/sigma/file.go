@@ -80,6 +80,13 @@ func collect(rep *report, docs []*node) []numbered {
 		default:
 			continue
 		}
+		if action != "" || global != nil {
+			// Few bytes repeat many rules, which are read anew each time.
+			if err := rep.spent.ask(last.size(maxQuestions), d.at); err != nil {
+				rep.add(err)
+				return nil
+			}
+		}
 		_, own := body.get("id")
 		out = append(out, numbered{last, i + 1, !own})
 	}

@@ -131,7 +131,7 @@ func effective(rules []*Rule, o Options) (map[*Rule]*expr, error) {
 		if r.Correlation != nil || r.Filter != nil {
 			continue
 		}
-		e, err := r.condition.filled(o.Placeholders)
+		e, err := r.condition.filled(o.Placeholders, &budget{})
 		if err != nil {
 			wrong = append(wrong, inFile(r.File, err))
 			continue
@@ -160,7 +160,7 @@ func (r *Rule) apply(rules []*Rule, out map[*Rule]*expr, o Options) error {
 	if err != nil {
 		return err
 	}
-	e, err := r.Filter.condition.filled(o.Placeholders)
+	e, err := r.Filter.condition.filled(o.Placeholders, &budget{})
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ type modifiers struct {
 	part                     timePart
 	expand                   bool
 	words                    []modifierWord
+	budget                   *budget
 }
 
 // modifierWord is a modifier where it stands.

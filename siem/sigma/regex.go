@@ -16,7 +16,7 @@ const (
 )
 
 // compileRegex compiles the regular expression of the value v.
-func compileRegex(src string, v *node) (*regexp.Regexp, error) {
+func compileRegex(src string, v *node, b *budget) (*regexp.Regexp, error) {
 	if len(src) > maxRegexText {
 		return nil, bad(v.at, "the regular expression has %d bytes, at most %d are allowed; write several", len(src), maxRegexText)
 	}
@@ -24,8 +24,12 @@ func compileRegex(src string, v *node) (*regexp.Regexp, error) {
 	if err != nil {
 		return nil, regexProblem(err, v)
 	}
-	if n := regexSize(tree); n > maxRegexSize {
+	n := regexSize(tree)
+	if n > maxRegexSize {
 		return nil, bad(v.at, "with its repeats written out the regular expression has %d places, at most %d are allowed; write smaller numbers in `{}`, or `*`", n, maxRegexSize)
+	}
+	if err := b.place(n, v.at); err != nil {
+		return nil, err
 	}
 	re, err := regexp.Compile(src)
 	if err != nil {

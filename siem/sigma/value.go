@@ -98,7 +98,7 @@ func (m *modifiers) regexExpr(field string, v *node) (*expr, error) {
 	if m.flags != "" {
 		src = "(?" + m.flags + ")" + src
 	}
-	re, err := compileRegex(src, v)
+	re, err := compileRegex(src, v, m.budget)
 	if err != nil {
 		return nil, err
 	}

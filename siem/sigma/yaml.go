@@ -15,6 +15,8 @@ const (
 	maxDepth = 32
 	// maxNodes is how many values a file may have once its aliases are written out.
 	maxNodes = 100_000
+	// maxKeys is how many keys a map may have.
+	maxKeys = 4096
 )
 
 type nodeKind uint8
@@ -81,6 +83,8 @@ type yamlReader struct {
 	depth   int
 	nodes   int
 	anchors map[string]*node
+
+	counted, runes int // the characters of the line up to a byte, for place
 }
 
 // parseYAML reads the documents of a file. A document that can't be read does
@@ -163,9 +167,15 @@ func (r *yamlReader) skipDocument() {
 
 func (r *yamlReader) at() Pos { return r.place(r.i) }
 
-// place is where byte i of the current line stands.
+// place is where byte i of the current line stands. It counts on from where it
+// last was: a line can be the whole file.
 func (r *yamlReader) place(i int) Pos {
-	return Pos{r.line, utf8.RuneCountInString(r.src[r.start:i]) + 1}
+	if r.counted < r.start || i < r.counted {
+		r.counted, r.runes = r.start, 0
+	}
+	r.runes += utf8.RuneCountInString(r.src[r.counted:i])
+	r.counted = i
+	return Pos{r.line, r.runes + 1}
 }
 
 // col is how far the line is indented where a token begins it, from 0.
@@ -527,6 +537,9 @@ func (n *node) put(p pair) error {
 			return bad(p.at, "the key `%s` stands here and in line %d; write it once", p.key, have.at.Line)
 		}
 	}
+	if len(n.pairs) == maxKeys {
+		return bad(p.at, "a map has more than %d keys; write several files", maxKeys)
+	}
 	n.pairs = append(n.pairs, p)
 	return nil
 }
@@ -544,7 +557,9 @@ func (r *yamlReader) merge(out *node, at Pos, val *node) error {
 		for _, p := range m.pairs {
 			if !slices.ContainsFunc(out.pairs, func(o pair) bool { return o.key == p.key }) {
 				p.taken = true
-				out.pairs = append(out.pairs, p)
+				if err := out.put(p); err != nil {
+					return err
+				}
 			}
 		}
 	}
