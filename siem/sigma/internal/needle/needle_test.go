@@ -131,3 +131,14 @@ func FuzzSet(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkNothing(b *testing.B) {
+	s := needle.NewSet([]string{"sekurlsa::", "dpapi::masterkey", "gentilkiwi.com", "lsadump::", "mimidrv.sys"}, even)
+	value := []byte(strings.Repeat("C:\\windows\\System32\\RPCRT4.dll+2d2c4|", 64))
+	b.SetBytes(int64(len(value)))
+	for b.Loop() {
+		if s.Maybe(value) {
+			b.Fatal("found")
+		}
+	}
+}
