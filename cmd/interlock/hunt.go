@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 type huntCmd struct {
 	Paths     []string `arg:"" name:"file" help:"Files and folders; - is the standard input." placeholder:"FILE|DIR"`
 	Rules     []string `help:"Sigma rules: a file, a folder or a .tar.gz. Repeatable; without it, the shipped rules." sep:"none" placeholder:"DIR"`
+	Values    string   `name:"placeholders" help:"Values of the %placeholders% of rules: a YAML map of names." placeholder:"FILE"`
 	MinLevel  string   `help:"Only rules of this level and above: ${enum}." enum:"informational,low,medium,high,critical" default:"informational" placeholder:"LEVEL"`
 	Rule      []string `help:"Only this rule, by id (or its beginning), name or title. Repeatable." sep:"none" placeholder:"ID|NAME"`
 	Exclude   []string `help:"All but this rule. Repeatable." sep:"none" placeholder:"ID|NAME"`
@@ -60,7 +62,7 @@ func (c *huntCmd) Run(e *env) error {
 	if config.Keep, err = c.choice(loaded.engine); err != nil {
 		return err
 	}
-	config.Engine, config.Alone = loaded.engine, huntAlone
+	config.Engine, config.Alone = loaded.engine, loaded.alone
 	started := time.Now()
 	bar := drawHunt(e, c.Paths, &config)
 	res, err := hunt.Run(e.ctx, config)
@@ -121,9 +123,10 @@ func huntTime(flag, s string, end bool) (time.Time, error) {
 
 // huntRules are the rules of a hunt.
 type huntRules struct {
-	engine *sigma.Engine
-	count  int
-	faults []hunt.RuleFault
+	engine  *sigma.Engine
+	options sigma.Options
+	count   int
+	faults  []hunt.RuleFault
 }
 
 // load reads and compiles the rules. Broken ones are told and left out, or end
@@ -134,7 +137,11 @@ func (c *huntCmd) load(e *env) (*huntRules, error) {
 		return nil, err
 	}
 	parsed, faults := hunt.Parse(files)
-	engine, more, err := hunt.Compile(parsed, sigma.Options{Aliases: huntAliases, Routes: taxonomy.Routes(), Now: time.Now()})
+	o, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	engine, more, err := hunt.Compile(parsed, o)
 	faults = append(faults, more...)
 	for _, f := range faults {
 		_, _ = fmt.Fprintf(e.err, "rule left out: %s\n", onOneLine(f.String()))
@@ -147,12 +154,48 @@ func (c *huntCmd) load(e *env) (*huntRules, error) {
 	case len(engine.Rules()) == 0:
 		return nil, core.E(core.KindInvalid, "hunt", "none of the rules can be used").WithHint("interlock rules check " + strings.Join(c.Rules, " "))
 	}
-	return &huntRules{engine, len(engine.Rules()) + len(engine.Correlations()), faults}, nil
+	tellWaiting(e.err, engine, o.Placeholders)
+	return &huntRules{engine, o, len(engine.Rules()) + len(engine.Correlations()), faults}, nil
 }
 
-// huntAlone compiles a rule by itself, to tell why it fired.
-func huntAlone(r *sigma.Rule) *sigma.Engine {
-	e, err := sigma.Compile([]*sigma.Rule{r}, sigma.Options{Aliases: huntAliases})
+// options are what rules are compiled with.
+func (c *huntCmd) options() (sigma.Options, error) {
+	o := sigma.Options{Aliases: huntAliases, Routes: taxonomy.Routes(), Now: time.Now()}
+	if c.Values == "" {
+		return o, nil
+	}
+	text, err := readLimited(c.Values, sigma.MaxFile)
+	if err == nil {
+		o.Placeholders, err = sigma.ParsePlaceholders(c.Values, text)
+	}
+	return o, err
+}
+
+// tellWaiting names placeholders that nobody has given values: what rules ask
+// of them holds for no event.
+func tellWaiting(w io.Writer, engine *sigma.Engine, values map[string][]string) {
+	n, names := 0, make(map[string]bool)
+	for _, r := range engine.Rules() {
+		waits := false
+		for _, name := range r.Placeholders() {
+			if len(values[name]) == 0 {
+				names["%"+name+"%"], waits = true, true
+			}
+		}
+		if waits {
+			n++
+		}
+	}
+	if n > 0 {
+		_, _ = fmt.Fprintf(w, "%s wait for values of %s (--placeholders)\n", count(n, "rule"), onOneLine(strings.Join(slices.Sorted(maps.Keys(names)), " ")))
+	}
+}
+
+// alone compiles a rule by itself, to tell why it fired.
+func (l *huntRules) alone(r *sigma.Rule) *sigma.Engine {
+	o := l.options
+	o.Routes = nil
+	e, err := sigma.Compile([]*sigma.Rule{r}, o)
 	if err != nil {
 		return nil // it fired, and nothing else depends on telling why
 	}

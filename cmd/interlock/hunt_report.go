@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"html/template"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,7 +105,7 @@ type huntRow struct {
 func writeHuntHTML(path string, res *hunt.Result, rules int) error {
 	p := huntPage{
 		Made: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Events: count(res.Events, "event"), Files: count(res.Files, "file"), Size: size(res.Bytes),
-		Matches: count(len(res.Matches), "match"), Loaded: count(rules, "rule"), Notes: huntNotes(res), Faults: res.Faults,
+		Matches: count(len(res.Matches), "match"), Loaded: count(rules, "rule"), Notes: huntNotes(res), Faults: shownFaultsOf(res.Faults),
 	}
 	n := make(map[sigma.Level]int)
 	for i := range res.Matches {
@@ -114,7 +115,11 @@ func writeHuntHTML(path string, res *hunt.Result, rules int) error {
 		if !m.Time.IsZero() {
 			row.Stamp = m.Time.UTC().Format("2006-01-02 15:04:05.000")
 		}
-		row.Title, row.Host = onOneLine(row.Title), onOneLine(row.Host)
+		row.Title, row.Host, row.Author = onOneLine(row.Title), onOneLine(row.Host), onOneLine(row.Author)
+		row.Events = slices.Clone(row.Events)
+		for j := range row.Events {
+			row.Events[j].File = onOneLine(row.Events[j].File)
+		}
 		p.Rows = append(p.Rows, row)
 	}
 	for _, l := range levelsFromTop {
@@ -137,6 +142,14 @@ func shown(fields []sigma.Field) []sigma.Field {
 	out := make([]sigma.Field, len(fields))
 	for i, f := range fields {
 		out[i] = sigma.Field{Name: onOneLine(f.Name), Value: printable(strings.ReplaceAll(f.Value, "\r\n", "\n"))}
+	}
+	return out
+}
+
+func shownFaultsOf(faults []hunt.Fault) []hunt.Fault {
+	out := slices.Clone(faults)
+	for i := range out {
+		out[i].File, out[i].Why = onOneLine(out[i].File), onOneLine(out[i].Why)
 	}
 	return out
 }

@@ -7,12 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/interlock-security/interlock/siem/hunt"
 )
 
 // huntData is a file of the test data beside the project. Without it the test
@@ -136,5 +139,40 @@ func TestHuntInRealEvents(t *testing.T) {
 	}
 	if !cleared {
 		t.Error("that the log was cleared is the log's first record, and was not found")
+	}
+}
+
+// TestHuntIsInterrupted: what was found is told and marked, even while standard
+// input says nothing.
+func TestHuntIsInterrupted(t *testing.T) {
+	in, never := io.Pipe()
+	defer never.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	var out, errOut bytes.Buffer
+	if code := run(ctx, []string{"hunt", "-"}, in, &out, &errOut); code != exitBroken || !strings.Contains(out.String(), "INCOMPLETE: interrupted") {
+		t.Errorf("exit code %d, %s, %s", code, out.String(), errOut.String())
+	}
+}
+
+// TestHuntBar: what it says at the beginning, in the middle and past the end.
+func TestHuntBar(t *testing.T) {
+	began := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	b := &huntBar{p: &hunt.Progress{}, began: began}
+	for _, c := range []struct {
+		read, total, events int64
+		want                string
+	}{
+		{0, 0, 0, "0 B  0 events, 0/s, 0 matches"},
+		{1 << 20, 0, 1000, "1048.6 kB  1 000 events, 100/s, 0 matches"},
+		{25 << 20, 100 << 20, 123_456, " 25% 26.2 MB of 104.9 MB  123 456 events, 12 345/s, 0 matches, 30s left"},
+		{200, 100, 1, "100% 200 B of 100 B  1 events, 0/s, 0 matches, 0s left"},
+	} {
+		b.p.Read.Store(c.read)
+		b.p.Events.Store(c.events)
+		b.total.Store(c.total)
+		if got := b.line(began.Add(10 * time.Second)); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
 	}
 }

@@ -220,11 +220,12 @@ func Compile(rules []*sigma.Rule, o sigma.Options) (*sigma.Engine, []RuleFault, 
 	return nil, faults, core.Wrap(core.KindInvalid, "hunt.Compile", err)
 }
 
-// alone compiles each detection by itself: most faults need no other rule.
+// alone compiles each detection by itself: most faults need no other rule. A
+// filter needs those that it names.
 func alone(rules []*sigma.Rule, o sigma.Options) (out []*sigma.Rule, faults []RuleFault) {
 	o.Routes = nil
 	for _, r := range rules {
-		if r.Correlation == nil {
+		if r.Correlation == nil && r.Filter == nil {
 			if _, err := sigma.Compile([]*sigma.Rule{r}, o); err != nil {
 				faults = append(faults, ruleFault(r.File, err))
 				continue
