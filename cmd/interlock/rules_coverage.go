@@ -24,9 +24,9 @@ type rulesCoverageCmd struct {
 
 // Help implements kong's long help.
 func (rulesCoverageCmd) Help() string {
-	return `Says which rules can fire at all, given the logsources and fields that events really had, and which missing logsource or field
+	return `Says which rules can fire at all, given the logsources, fields and numbers (EventID) that events really had, and which missing one
 would let most others fire. A rule that is said not to be able to fire would not have fired for any of the events; of the others only
-names are known and not values, so that "can fire" is not "will".
+names are known and no values but those numbers, so that "can fire" is not "will".
 
 With files it reads what a hunt reads (NDJSON, JSON, EVTX, logs of syslog, journald and auditd, also packed) and takes the shipped rules
 and those of --rules. What can't be read is told beside the report, which is about the rest. Without files it asks the server about its
@@ -160,13 +160,13 @@ func tellMissing(w io.Writer, r *coverage.Coverage, most int) {
 	if len(r.Sources) > 0 {
 		_, _ = fmt.Fprintln(w, "\nLogsources that would light up most rules:")
 		for _, m := range r.Sources[:min(most, len(r.Sources))] {
-			_, _ = fmt.Fprintln(w, printable(fmt.Sprintf("  %4d  %s: %s", m.Rules, m.Logsource, m.First())))
+			_, _ = fmt.Fprintln(w, oneLineOf(fmt.Sprintf("  %4d  %s: %s", m.Rules, m.Logsource, m.First())))
 		}
 	}
 	if len(r.Fields) > 0 {
-		_, _ = fmt.Fprintln(w, "\nFields that would light up most rules:")
+		_, _ = fmt.Fprintln(w, "\nFields and kinds of events that would light up most rules:")
 		for _, m := range r.Fields[:min(most, len(r.Fields))] {
-			_, _ = fmt.Fprintln(w, printable(fmt.Sprintf("  %4d  %s of %s", m.Rules, m.Field, m.Logsource)))
+			_, _ = fmt.Fprintln(w, oneLineOf(fmt.Sprintf("  %4d  %s of %s", m.Rules, m.Field, m.Logsource)))
 		}
 	}
 }
@@ -181,6 +181,6 @@ func tellUnable(w io.Writer, r *coverage.Coverage) {
 		if len(rule.Lacks) > 0 {
 			lacks = ": " + strings.Join(rule.Lacks, ", ")
 		}
-		_, _ = fmt.Fprintln(w, printable(fmt.Sprintf("%s  %s (%s)  %s%s", rule.ID, rule.Title, rule.Logsource, rule.State, lacks)))
+		_, _ = fmt.Fprintln(w, oneLineOf(fmt.Sprintf("%s  %s (%s)  %s%s", rule.ID, rule.Title, rule.Logsource, rule.State, lacks)))
 	}
 }

@@ -132,6 +132,45 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// TestNumbersOfEvents: within a logsource, a number that never came lights up
+// nothing, whatever other fields its events had.
+func TestNumbersOfEvents(t *testing.T) {
+	r := reader(t)
+	object(r, time.Time{}, []byte(`{"Event":{"System":{"Channel":"Security","EventID":{"#text":4688}},"EventData":{"ServiceName":"x"}}}`))
+	rep := coverage.New(engine(t, `title: t
+id: 00000000-0000-0000-0000-000000000001
+author: a
+logsource: {product: windows, service: security}
+detection: {s: {EventID: 4769, ServiceName: x}, condition: s}
+---
+title: u
+id: 00000000-0000-0000-0000-000000000002
+author: a
+logsource: {product: windows, service: security}
+detection: {s: {EventID: [4769, 4688], ServiceName: x}, condition: s}
+`), r.Seen, coverage.Options{})
+	if a, b := rep.Rules[0], rep.Rules[1]; a.State != coverage.NoField || !slices.Equal(a.Lacks, []string{"EventID 4769"}) || b.State != coverage.CanFire {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+	if len(rep.Fields) != 1 || rep.Fields[0].Field != "EventID 4769" {
+		t.Errorf("%+v", rep.Fields)
+	}
+}
+
+// TestTooManyNamesProveNothing: where names were not remembered, none is said to
+// be missing.
+func TestTooManyNamesProveNothing(t *testing.T) {
+	r := reader(t)
+	for i := range 5000 {
+		object(r, time.Time{}, fmt.Appendf(nil, `{"Channel":"Security","EventID":4688,"f%d":1}`, i))
+	}
+	for _, x := range coverage.New(engine(t, rules), r.Seen, coverage.Options{}).Rules {
+		if x.State == coverage.NoField {
+			t.Errorf("%s lacks %q", x.Title, x.Lacks)
+		}
+	}
+}
+
 // TestWhatTheNormaliserFindsIsSeen: fields that no event has by itself.
 func TestWhatTheNormaliserFindsIsSeen(t *testing.T) {
 	r := reader(t)

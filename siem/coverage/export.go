@@ -70,7 +70,7 @@ func (r *Coverage) WriteMarkdown(w io.Writer) error {
 		}
 	}
 	if len(r.Fields) > 0 {
-		p.head("Fields that would light up most rules", "logsource", "field", "rules")
+		p.head("Fields and kinds of events that would light up most rules", "logsource", "field", "rules")
 		for _, m := range r.Fields[:min(listed, len(r.Fields))] {
 			p.row(m.Logsource, m.Field, strconv.Itoa(m.Rules))
 		}

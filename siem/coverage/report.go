@@ -20,7 +20,8 @@ const (
 	Disabled State = "disabled"
 	// NoSource is a rule whose logsource was never seen.
 	NoSource State = "no logsource"
-	// NoField is a rule whose logsource was seen, without a field that it needs.
+	// NoField is a rule whose logsource was seen, without a field or a number of
+	// an event (EventID 4769) that it needs.
 	NoField State = "no field"
 	// NoValues is a rule that waits for the values of a placeholder.
 	NoValues State = "no placeholder values"
@@ -75,7 +76,8 @@ type Coverage struct {
 	// Products and Logsources split the totals.
 	Products   []StateCount `json:"products"`
 	Logsources []StateCount `json:"logsources"`
-	// Sources and Fields would light up most rules, those first.
+	// Sources, and within those that were seen Fields or kinds of events, would
+	// light up most rules, those first.
 	Sources []Missing    `json:"missing_logsources"`
 	Fields  []Missing    `json:"missing_fields"`
 	Seen    []SeenSource `json:"seen"`
@@ -136,22 +138,28 @@ type judge struct {
 
 // view is what was seen of all sources that a rule's logsource covers.
 type view struct {
-	events uint64
-	fields map[string]bool
+	events  uint64
+	fields  map[string]bool
+	numbers map[string]bool
+	full    bool // it has names that were not remembered
 }
 
 func (j *judge) view(l sigma.Logsource) view {
 	if v, ok := j.merged[l]; ok {
 		return v
 	}
-	v := view{fields: make(map[string]bool)}
+	v := view{fields: make(map[string]bool), numbers: make(map[string]bool)}
 	for _, s := range j.seen {
 		if !l.Covers(s.src) {
 			continue
 		}
 		v.events += s.Events
+		v.full = v.full || s.Full
 		for f := range s.Fields {
 			v.fields[f] = true
+		}
+		for n := range s.Numbers {
+			v.numbers[n] = true
 		}
 	}
 	j.merged[l] = v
@@ -166,7 +174,7 @@ func (j *judge) detection(i int, rule *sigma.Rule) RuleState {
 	out := describe(rule)
 	v := j.view(rule.Logsource)
 	out.Events = v.events
-	if can, _ := j.engine.Needs(i, func(string) bool { return true }); !can {
+	if can, _ := j.engine.Needs(i, func(string) bool { return true }, nil); !can {
 		out.State, out.Lacks = j.unfilled(rule)
 		return out
 	}
@@ -174,7 +182,7 @@ func (j *judge) detection(i int, rule *sigma.Rule) RuleState {
 		out.State = NoSource
 		return out
 	}
-	can, lacks := j.engine.Needs(i, func(field string) bool { return j.has(v, rule.Logsource, field) })
+	can, lacks := j.engine.Needs(i, func(field string) bool { return j.has(v, rule.Logsource, field) }, v.takes)
 	out.State = CanFire
 	if !can {
 		out.State, out.Lacks = NoField, lacks
@@ -182,8 +190,14 @@ func (j *judge) detection(i int, rule *sigma.Rule) RuleState {
 	return out
 }
 
+// takes knows the values of an event's number alone: they say what was recorded,
+// where those of other fields say what happened to come.
+func (v view) takes(field, value string) bool {
+	return field != numberField || v.full || len(v.numbers) == 0 || v.numbers[value]
+}
+
 func (j *judge) has(v view, src sigma.Logsource, field string) bool {
-	return v.fields[field] || slices.ContainsFunc(j.o.Aliases(src, field), func(alias string) bool { return v.fields[alias] })
+	return v.full || v.fields[field] || slices.ContainsFunc(j.o.Aliases(src, field), func(alias string) bool { return v.fields[alias] })
 }
 
 // unfilled says why a rule can't hold whatever an event has.
@@ -319,14 +333,31 @@ func (r *Coverage) missing() {
 		switch {
 		case rule.State == NoSource:
 			add(sources, Missing{Logsource: rule.Logsource})
-		case rule.State == NoField && len(rule.Lacks) == 1: // with two, one alone lights up nothing
-			add(fields, Missing{Logsource: rule.Logsource, Field: rule.Lacks[0]})
+		case rule.State == NoField:
+			if one := lacking(rule.Lacks); one != "" {
+				add(fields, Missing{Logsource: rule.Logsource, Field: one})
+			}
 		}
 	}
 	r.Sources, r.Fields = mostRules(sources), mostRules(fields)
 	for i := range r.Sources {
 		r.Sources[i].How = taxonomy.Origins(parseLogsource(r.Sources[i].Logsource))
 	}
+}
+
+// lacking is the one thing that would let a rule fire: a kind of event, which
+// brings its fields along, or the only field that is missing. Of two fields, one
+// alone lights up nothing.
+func lacking(lacks []string) string {
+	for _, l := range lacks {
+		if strings.HasPrefix(l, numberField+" ") {
+			return l
+		}
+	}
+	if len(lacks) == 1 {
+		return lacks[0]
+	}
+	return ""
 }
 
 func add(all map[string]*Missing, m Missing) {

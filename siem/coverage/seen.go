@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 	maxTotal   = 65536
 	maxShapes  = 16384
 	maxName    = 256
+	maxNumbers = 1024 // different numbers of events of one source
 )
 
 // Seen is what events were really like: which logsources came, and which fields
@@ -54,6 +56,13 @@ type seenSource struct {
 	events      uint64
 	first, last time.Time
 	fields      map[string]uint64
+	numbers     map[string]uint64
+	// full is true where some name was not remembered: what it lacks can't be told.
+	full bool
+}
+
+func newSource() *seenSource {
+	return &seenSource{fields: make(map[string]uint64), numbers: make(map[string]uint64)}
 }
 
 // shape is one set of names: most events have those of one that came before, and
@@ -61,6 +70,7 @@ type seenSource struct {
 type shape struct {
 	sources []*seenSource
 	fields  []string
+	numbers []string
 	events  uint64
 }
 
@@ -139,6 +149,7 @@ func (s *Seen) shapeOf(sources []sigma.Logsource) *shape {
 		_, _ = h.Write(s.walk.at(i))
 		_ = h.WriteByte(1)
 	}
+	_, _ = h.Write(s.walk.numbers)
 	key := h.Sum64()
 	if sh, ok := s.shapes[key]; ok {
 		return sh
@@ -160,6 +171,9 @@ func (s *Seen) fold() {
 			for _, f := range sh.fields {
 				src.fields[f] += sh.events
 			}
+			for _, n := range sh.numbers {
+				src.numbers[n] += sh.events
+			}
 		}
 	}
 	clear(s.shapes)
@@ -175,7 +189,7 @@ func (s *Seen) remember(sources []sigma.Logsource) *shape {
 			if len(s.sources) >= maxSources {
 				return nil
 			}
-			src = &seenSource{fields: make(map[string]uint64)}
+			src = newSource()
 			s.sources[l] = src
 		}
 		if !slices.Contains(sh.sources, src) {
@@ -191,19 +205,39 @@ func (s *Seen) remember(sources []sigma.Logsource) *shape {
 	}
 	slices.Sort(sh.fields)
 	sh.fields = slices.Compact(sh.fields)
+	if len(s.walk.numbers) > 0 {
+		sh.numbers = strings.Split(string(s.walk.numbers[1:]), "\x00")
+		slices.Sort(sh.numbers)
+		sh.numbers = slices.Compact(sh.numbers)
+	}
 	for _, src := range sh.sources {
+		if len(src.numbers)+len(sh.numbers) > maxNumbers {
+			return sh.beyond()
+		}
+		for _, n := range sh.numbers {
+			src.numbers[n] += 0
+		}
 		for _, f := range sh.fields {
 			if _, ok := src.fields[f]; ok {
 				continue
 			}
 			if len(src.fields) >= maxFields || s.total >= maxTotal {
-				return nil
+				return sh.beyond()
 			}
 			src.fields[f] = 0
 			s.total++
 		}
 	}
 	return sh
+}
+
+// beyond marks the sources of an event for whose names there is no room.
+func (sh *shape) beyond() *shape {
+	for _, src := range sh.sources {
+		src.events++
+		src.full = true
+	}
+	return nil
 }
 
 // Merge adds what other has seen. Other is not to be used any more.
@@ -226,15 +260,24 @@ func (s *Seen) Merge(other *Seen) {
 				s.counts.Beyond += from.events
 				continue
 			}
-			to = &seenSource{fields: make(map[string]uint64, len(from.fields))}
+			to = newSource()
 			s.sources[l] = to
 		}
 		to.events += from.events
+		to.full = to.full || from.full
 		stretch(&to.first, &to.last, from.first)
 		stretch(&to.first, &to.last, from.last)
+		for v, n := range from.numbers {
+			if _, ok := to.numbers[v]; !ok && len(to.numbers) >= maxNumbers {
+				to.full = true
+				continue
+			}
+			to.numbers[v] += n
+		}
 		for f, n := range from.fields {
 			if _, ok := to.fields[f]; !ok {
 				if len(to.fields) >= maxFields || s.total >= maxTotal {
+					to.full = true
 					continue
 				}
 				s.total++
@@ -252,6 +295,12 @@ type SeenSource struct {
 	Last      time.Time `json:"last,omitzero"`
 	// Fields are the names that its events had, and in how many.
 	Fields map[string]uint64 `json:"fields,omitempty"`
+	// Numbers are the values of EventID, and how many events had each.
+	Numbers map[string]uint64 `json:"event_ids,omitempty"`
+
+	// Full is true where some names were not remembered because there are too
+	// many: no field is then said to be missing.
+	Full bool `json:"full,omitempty"`
 
 	src sigma.Logsource
 }
@@ -270,7 +319,7 @@ func (s *Seen) Sources() []SeenSource {
 	s.fold()
 	out := make([]SeenSource, 0, len(s.sources))
 	for l, src := range s.sources {
-		out = append(out, SeenSource{l.String(), src.events, src.first, src.last, maps.Clone(src.fields), l})
+		out = append(out, SeenSource{l.String(), src.events, src.first, src.last, maps.Clone(src.fields), maps.Clone(src.numbers), src.full, l})
 	}
 	slices.SortFunc(out, func(a, b SeenSource) int {
 		return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Logsource, b.Logsource))

@@ -1,6 +1,9 @@
 package coverage
 
-import "github.com/interlock-security/interlock/siem/sigma"
+import (
+	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/taxonomy"
+)
 
 // maxDepth and maxNames bound one event, as the engine does.
 const (
@@ -12,12 +15,29 @@ const (
 // rules write them, those that hold nothing (null) left out. It keeps its
 // buffers.
 type walker struct {
-	b     []byte
-	i     int
-	path  []byte
-	names []byte
-	ends  []int
+	b       []byte
+	i       int
+	path    []byte
+	names   []byte
+	ends    []int
+	numbers []byte // the values of what is an event's number, each after a zero
 }
+
+// numberNames are the names of an event's number, by which whole groups of rules
+// are told apart within a logsource.
+var numberNames = func() map[string]bool {
+	out := map[string]bool{numberField: true}
+	for _, name := range taxonomy.Aliases(sigma.Logsource{}, numberField) {
+		out[name] = true
+	}
+	return out
+}()
+
+// numberField is what rules call it.
+const numberField = "EventID"
+
+// maxNumber bounds the length of one.
+const maxNumber = 32
 
 func (w *walker) at(i int) []byte {
 	from := 0
@@ -35,6 +55,7 @@ func (w *walker) name(name string) {
 // read takes a JSON object and reports whether it is one.
 func (w *walker) read(object []byte) bool {
 	w.b, w.i, w.path, w.names, w.ends = object, 0, w.path[:0], w.names[:0], w.ends[:0]
+	w.numbers = w.numbers[:0]
 	w.space()
 	return w.i < len(w.b) && w.b[w.i] == '{' && w.value(0)
 }
@@ -54,7 +75,10 @@ func (w *walker) eat(c byte) bool {
 	return false
 }
 
-func (w *walker) leaf() {
+func (w *walker) leaf(val []byte) {
+	if numberNames[string(w.path)] && len(val) <= maxNumber {
+		w.numbers = append(append(w.numbers, 0), val...)
+	}
 	if len(w.ends) < maxNames && !reserved(w.path) {
 		w.names = append(w.names, w.path...)
 		w.ends = append(w.ends, len(w.names))
@@ -79,8 +103,8 @@ func (w *walker) value(depth int) bool {
 		w.i++
 		return w.array(depth)
 	case '"':
-		_, ok := w.text()
-		w.leaf()
+		val, ok := w.text()
+		w.leaf(val)
 		return ok
 	}
 	start := w.i
@@ -88,7 +112,7 @@ func (w *walker) value(depth int) bool {
 		w.i++
 	}
 	if string(w.b[start:w.i]) != "null" {
-		w.leaf()
+		w.leaf(w.b[start:w.i])
 	}
 	return w.i > start
 }

@@ -11,13 +11,19 @@ import (
 // event would need besides; none where no field would help: a placeholder has
 // no values, or the condition contradicts itself.
 //
+// With takes, where it is not nil, says of a whole value whether the field ever
+// has it; a field that only lacks the value is told as "EventID 4688".
+//
 // It asks what the rule asks once filters and placeholders are applied.
-func (e *Engine) Needs(i int, has func(field string) bool) (can bool, lacks []string) {
-	n := needs{has: has}
+func (e *Engine) Needs(i int, has func(field string) bool, takes func(field, value string) bool) (can bool, lacks []string) {
+	n := needs{has, takes}
 	return n.holds(e.asked[i])
 }
 
-type needs struct{ has func(field string) bool }
+type needs struct {
+	has   func(field string) bool
+	takes func(field, value string) bool
+}
 
 // holds reports whether x can be true and what that takes.
 func (n needs) holds(x *expr) (can bool, lacks []string) {
@@ -51,6 +57,9 @@ func (n needs) leaf(p *predicate) (can bool, lacks []string) {
 		if field != "" && !n.has(field) && !slices.Contains(lacks, field) {
 			lacks = append(lacks, field)
 		}
+	}
+	if whole := p.test == testEqual || p.test == testNumber; whole && lacks == nil && n.takes != nil && p.field != "" && !n.takes(p.field, p.text) {
+		lacks = append(lacks, p.field+" "+p.text)
 	}
 	return len(lacks) == 0, lacks
 }

@@ -35,7 +35,7 @@ func TestNeeds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		can, lacks := e.Needs(0, func(f string) bool { return slices.Contains(strings.Fields(c.have), f) })
+		can, lacks := e.Needs(0, func(f string) bool { return slices.Contains(strings.Fields(c.have), f) }, nil)
 		got := strings.Join(lacks, " ")
 		if can {
 			got = "can"
@@ -44,6 +44,24 @@ func TestNeeds(t *testing.T) {
 		}
 		if got != c.lacks || can && lacks != nil {
 			t.Errorf("%q with %q: %s, want %s", c.detection, c.have, fmt.Sprint(can, lacks), c.lacks)
+		}
+	}
+}
+
+func TestNeedsOfValues(t *testing.T) {
+	rules, err := sigma.Parse("t.yml", []byte("title: t\nid: 7c3b0b06-6d0d-4a7e-9a59-0b2f0f3b5a47\nauthor: a\nlogsource: {product: x}\ndetection: {s: {EventID: [4768, 4769], A: x}, condition: s}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := sigma.Compile(rules, sigma.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := func(string) bool { return true }
+	for value, want := range map[string]string{"4769": "", "1": "EventID 4768"} {
+		can, lacks := e.Needs(0, all, func(field, v string) bool { return field != "EventID" || v == value })
+		if can != (want == "") || strings.Join(lacks, " ") != want {
+			t.Errorf("with %s: %v %q", value, can, lacks)
 		}
 	}
 }
