@@ -27,6 +27,8 @@ type Detector struct {
 	stats *Stats
 	set   *Ruleset
 	view  *sigma.View
+
+	sources []sigma.Logsource // reused
 }
 
 // NewDetector returns a detector. The normaliser and the statistics can be
@@ -47,8 +49,13 @@ func (d *Detector) Judge(e *core.Event, emit func(Match)) {
 	if err := d.view.Load(e.Fields); err != nil {
 		d.stats.Opaque.Add(1)
 	}
-	if len(sources) == 0 { // the normaliser has not seen its like; its fields may say
-		sources = d.view.Sources()
+	// The fields may say of an event, whatever the normaliser took it for, where
+	// it comes from: one name more in it must not keep rules from being asked.
+	if routed := d.view.Sources(); len(sources) == 0 {
+		sources = routed
+	} else if len(routed) > 0 {
+		d.sources = append(append(d.sources[:0], sources...), routed...)
+		sources = d.sources
 	}
 	d.set.Engine.Match(d.view, sources, func(m sigma.Match) {
 		d.stats.Matches.Add(1)
