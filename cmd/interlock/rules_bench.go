@@ -131,7 +131,7 @@ func tellRuleBench(w io.Writer, r benchReport) {
 	}
 	_, _ = fmt.Fprintln(w)
 	row := func(name string, b benchRate) []string {
-		return []string{name, whole(b.Median), whole(b.Least) + " to " + whole(b.Most), fmt.Sprintf("%.2f µs", 1e6/max(b.Median, 1))}
+		return []string{name, whole(b.Median), whole(b.Least) + " to " + whole(b.Most), fmt.Sprintf("%.2f µs", 1e6/max(b.Median, 1e-6))}
 	}
 	table(w, "MEASURED EVENTS/CPU-SECOND ROUNDS PER-EVENT", [][]string{row("parse only (our scanner)", r.Parse), row("parse and match", r.Match)})
 	_, _ = fmt.Fprintf(w, "ratio %.2f; %.2f allocations, %.2f rules asked, %.3f fired per event\n", r.Ratio, r.Allocations, r.Asked, r.Fired)
@@ -170,7 +170,12 @@ func tellAlways(w io.Writer, r benchReport) {
 	}
 }
 
-func whole(f float64) string { return grouped(int(f)) }
+func whole(f float64) string {
+	if f < 10 && f != float64(int(f)) {
+		return fmt.Sprintf("%.2f", f)
+	}
+	return grouped(int(f))
+}
 
 // everyLogsource lists logsources that together reach every rule.
 func everyLogsource(e *sigma.Engine) []sigma.Logsource {

@@ -21,6 +21,7 @@ const (
 	// leastTurn is how long one side runs before the other does, so that the
 	// clock is fine enough.
 	leastTurn = 50 * time.Millisecond
+	maxTurn   = 1 << 24 // events
 	minRounds = 3
 	maxRounds = 101
 )
@@ -101,11 +102,11 @@ func (b *ruleBench) matchPass() {
 // measure runs both sides in turns until the time is over.
 func (b *ruleBench) measure(ctx context.Context, budget time.Duration, top int, say func(string)) (benchReport, error) {
 	b.parsePass()
-	took, err := spent(b.matchPass) // nothing is counted of the first passes
+	b.matchPass() // nothing is counted of the first passes
+	passes, err := b.passes()
 	if err != nil {
 		return benchReport{}, err
 	}
-	passes := int(leastTurn/max(took, time.Microsecond)) + 1
 	var parse, match, ratio []float64
 	for end := time.Now().Add(budget); len(parse) < minRounds || len(parse) < maxRounds && time.Now().Before(end); {
 		if err := ctx.Err(); err != nil {
@@ -128,6 +129,20 @@ func (b *ruleBench) measure(ctx context.Context, budget time.Duration, top int, 
 	}
 	b.costs(&r, top)
 	return r, nil
+}
+
+// passes is how many passes over the events make a turn.
+func (b *ruleBench) passes() (int, error) {
+	for n := 1; ; n *= 2 {
+		took, err := spent(func() {
+			for range n {
+				b.matchPass()
+			}
+		})
+		if err != nil || took >= leastTurn || n*len(b.events) >= maxTurn {
+			return n, err
+		}
+	}
 }
 
 // spent is the processor time that fn takes.

@@ -89,7 +89,10 @@ func (f numbered) isFile() error {
 // missing says why there was no such event.
 func (f numbered) missing(res *hunt.Result) error {
 	for _, fault := range res.Faults {
-		if fault.Event == f.n || fault.Event < 0 {
+		if fault.Event < 0 {
+			return core.E(core.KindInvalid, "rules explain", f.path+" can't be read: "+fault.Why)
+		}
+		if fault.Event == f.n {
 			return core.E(core.KindInvalid, "rules explain", fmt.Sprintf("event %d of %s can't be read: %s", f.n, f.path, fault.Why))
 		}
 	}

@@ -375,7 +375,7 @@ func TestExplainOfALongEvent(t *testing.T) {
 }
 
 // TestExplainAgreesWithTheEngine asks about every rule of SigmaHQ and every
-// event of its regression set: what explaining calls fired is what fires.
+// third event of its regression set, in a long run every one: what explaining calls fired is what fires.
 func TestExplainAgreesWithTheEngine(t *testing.T) {
 	rules, _ := corpus(t)
 	engine, err := sigma.Compile(rules, sigma.Options{})
@@ -387,8 +387,18 @@ func TestExplainAgreesWithTheEngine(t *testing.T) {
 		bySource[r.ID] = r.Logsource
 	}
 	view := engine.NewView()
-	events, near := 0, 0
-	for sc := lines(data(t, "sigma-regression/regression.ndjson")); sc.Scan(); events++ {
+	events, near, step := 0, 0, 3
+	switch {
+	case long():
+		step = 1
+	case raced:
+		step = 12
+	}
+	for sc, n := lines(data(t, "sigma-regression/regression.ndjson")), 0; sc.Scan(); n++ {
+		if n%step != 0 {
+			continue
+		}
+		events++
 		var c struct {
 			Rule  string          `json:"rule"`
 			Event json.RawMessage `json:"event"`
