@@ -1,6 +1,9 @@
 package sigma
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // maxChain is how many correlations can stand on top of each other.
 const maxChain = 8
@@ -82,8 +85,8 @@ func (c *Correlation) refused(at Pos, format string, args ...any) error {
 
 // knownAliases refuses an alias that nothing can use.
 func (c *Correlation) knownAliases(e *Engine) error {
-	for alias, per := range c.Aliases {
-		for name := range per {
+	for _, alias := range slices.Sorted(maps.Keys(c.Aliases)) {
+		for _, name := range slices.Sorted(maps.Keys(c.Aliases[alias])) {
 			if !slices.ContainsFunc(c.Refs, func(r Ref) bool { return e.Named(r.Name).Names(name) }) {
 				return c.refused(c.aliasAt[alias], "alias %q speaks of the rule %q, which is not among `rules`", alias, name)
 			}

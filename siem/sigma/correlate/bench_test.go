@@ -15,9 +15,9 @@ import (
 // and none is the same in two passes over them for longer than its window.
 func BenchmarkTake(b *testing.B) {
 	for _, row := range []struct{ name, body string }{
-		{"event_count", "  type: event_count\n  rules: [a]\n  group-by: [u]\n  timespan: 10m\n  condition: {gte: 10}"},
-		{"value_count", "  type: value_count\n  rules: [a]\n  group-by: [u]\n  timespan: 10m\n  condition: {gte: 10, field: f}"},
-		{"value_sum", "  type: value_sum\n  rules: [a]\n  group-by: [u]\n  timespan: 10m\n  condition: {gte: 1000000, field: n}"},
+		{"event_count", "  type: event_count\n  rules: [a, b]\n  group-by: [u]\n  timespan: 10m\n  condition: {gte: 10}"},
+		{"value_count", "  type: value_count\n  rules: [a, b]\n  group-by: [u]\n  timespan: 10m\n  condition: {gte: 10, field: f}"},
+		{"value_sum", "  type: value_sum\n  rules: [a, b]\n  group-by: [u]\n  timespan: 10m\n  condition: {gte: 1000000, field: n}"},
 		{"temporal", "  type: temporal\n  rules: [a, b]\n  group-by: [u]\n  timespan: 10m"},
 		{"ordered", "  type: temporal_ordered\n  rules: [a, b]\n  group-by: [u]\n  timespan: 10m"},
 		{"absent", "  type: temporal_ordered\n  rules: [a, b]\n  group-by: [u]\n  timespan: 10m\n  condition: a and not b"},
@@ -69,4 +69,39 @@ func benchmarkTake(b *testing.B, body string, keys int) {
 	b.ReportMetric(float64(st.Groups), "groups")
 	b.ReportMetric(float64(st.Bytes)/float64(max(1, st.Groups)), "B/group")
 	b.ReportMetric(float64(fired)/float64(n), "firings/fact")
+}
+
+// BenchmarkHammer is one key that fires with every event, in a group as large as
+// its condition lets it grow.
+func BenchmarkHammer(b *testing.B) {
+	for _, row := range []struct{ name, body string }{
+		{"event_count/10", "  type: event_count\n  rules: [a, b]\n  group-by: [u]\n  timespan: 10m\n  condition: {gte: 10}"},
+		{"event_count/10000", "  type: event_count\n  rules: [a, b]\n  group-by: [u]\n  timespan: 10m\n  condition: {gte: 10000}"},
+		{"value_count/10", "  type: value_count\n  rules: [a, b]\n  group-by: [u]\n  timespan: 10m\n  condition: {gte: 10, field: f}"},
+		{"value_count/1000", "  type: value_count\n  rules: [a, b]\n  group-by: [u]\n  timespan: 10m\n  condition: {gte: 1000, field: f}"},
+		{"value_sum", "  type: value_sum\n  rules: [a, b]\n  group-by: [u]\n  timespan: 10m\n  condition: {gte: 1000000000, field: f}"},
+		{"ordered", "  type: temporal_ordered\n  rules: [a, b]\n  group-by: [u]\n  timespan: 10m"},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			e := compile(b, detections("a", "b")+correlation(1, "corr", row.body))
+			s := correlate.New(e, correlate.Config{})
+			f := correlate.Fact{Provenance: core.ProvenanceLocal, Source: "x", Fields: []sigma.Field{{Name: "u", Value: "x"}, {Name: "f"}}}
+			n := 0
+			one := func() {
+				n++
+				f.Rule, f.Received = e.Rules()[n%2], epoch.Add(time.Duration(n)*time.Millisecond)
+				f.At = f.Received
+				binary.BigEndian.PutUint64(f.Event[8:], uint64(n))
+				f.Fields[1].Value = fmt.Sprint(n % 20_000)
+				s.Take(f, nil)
+			}
+			for range 60_000 {
+				one()
+			}
+			b.ResetTimer()
+			for range b.N {
+				one()
+			}
+		})
+	}
 }

@@ -10,7 +10,7 @@ import (
 // fire names the events that no firing has named before; false where there are
 // none. A group that is hammered fires with each event, so it looks at what is
 // new alone where that is enough.
-func (s *State) fire(g *group, in []entry, authentic bool) (Firing, bool) {
+func (s *State) fire(g *group, in []entry, value float64, authentic bool) (Firing, bool) {
 	p := g.plan
 	fresh, untold := g.tellAll(in)
 	if len(fresh) == 0 {
@@ -21,10 +21,7 @@ func (s *State) fire(g *group, in []entry, authentic bool) (Firing, bool) {
 	}
 	f := Firing{
 		Correlation: p.corr, Key: s.keyOf(g), First: micros(in[0].at), Last: micros(in[len(in)-1].at), Provenance: g.standing(in, authentic),
-		Value: float64(len(in)), Counts: p.counts(in), Lost: g.lost, Alerts: p.alerts,
-	}
-	if p.corr.Kind != sigma.EventCount {
-		f.Value, _ = s.measure(p, in, false)
+		Value: value, Counts: g.counts(in), Lost: g.lost, Alerts: p.alerts,
 	}
 	g.lost = 0
 	if over := len(fresh) - MaxNamed; over > 0 {
@@ -65,10 +62,14 @@ func (g *group) tellAll(in []entry) (fresh []int, untold int) {
 	return fresh, untold
 }
 
-func (p *plan) counts(in []entry) []int {
-	out := make([]int, len(p.corr.Refs))
-	if len(out) == 1 {
-		out[0] = len(in)
+// counts is how often each rule matched in the window: of a group that is all
+// inside, what is known of it.
+func (g *group) counts(in []entry) []int {
+	out := make([]int, len(g.plan.corr.Refs))
+	if len(in) == len(g.es) {
+		for ref, n := range g.refs {
+			out[ref] = int(n)
+		}
 		return out
 	}
 	for i := range in {
@@ -109,11 +110,12 @@ func (s *State) tell(g *group, f *Firing, m *match, emit func(Firing)) {
 	p := g.plan
 	p.stats.Firings++
 	s.stats.Firings++
-	if len(p.feeds) > 0 {
-		defer s.pass(p, f, m, g.episode.String(), emit)
-	}
+	episode := g.episode
 	if emit != nil {
 		emit(*f)
+	}
+	if len(p.feeds) > 0 {
+		s.pass(p, f, m, episode.String(), emit)
 	}
 }
 

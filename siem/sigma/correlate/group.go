@@ -3,6 +3,7 @@ package correlate
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/interlock-security/interlock/core"
@@ -56,12 +57,17 @@ type group struct {
 	lost uint64
 	// episode is the first event of the firings that go on.
 	episode core.UUID
-	// provs counts entries by provenance, untold those that no firing named.
+	// provs counts entries by provenance, refs by rule, untold those that no
+	// firing named.
 	provs              [8]int32
+	refs               []int32
 	untold             int
 	minUntil, maxUntil int64
 	index              *index
-	cost               int64
+	// gains[i] is the sum of the numbers above zero up to entry i, of a
+	// value_sum: no window comes to more.
+	gains []float64
+	cost  int64
 
 	due    int64 // no later than the true one
 	pos    int   // in its heap, -1 outside
@@ -154,13 +160,34 @@ func (g *group) insert(e entry) int {
 	if len(g.es) == indexAbove+1 {
 		g.reindex()
 	}
+	g.gain(at)
 	return at
+}
+
+// gain adds up again from an entry on.
+func (g *group) gain(from int) {
+	if g.plan.corr.Kind != sigma.ValueSum {
+		return
+	}
+	g.gains = g.gains[:from]
+	for i := from; i < len(g.es); i++ {
+		g.gains = append(g.gains, g.gained(i)+max(0, math.Float64frombits(g.es[i].val)))
+	}
+}
+
+// gained is the sum of what lies before entry i.
+func (g *group) gained(i int) float64 {
+	if i == 0 {
+		return 0
+	}
+	return g.gains[i-1]
 }
 
 // note keeps the counts.
 func (g *group) note(e *entry, n int) {
 	g.plan.events += n
 	g.provs[e.prov] += int32(n)
+	g.refs[e.ref] += int32(n)
 	if !e.has(flagTold) {
 		g.untold += n
 	}
@@ -200,6 +227,7 @@ func (s *State) remove(g *group, drop func(i int, e *entry) bool) {
 		kept = append(kept, e)
 	}
 	g.es = kept
+	g.gain(0)
 	if g.index != nil && len(g.es) <= indexAbove {
 		g.index = nil
 	}
@@ -266,24 +294,20 @@ func (s *State) makeRoom(g *group) {
 // superseded tells entries whose value a younger entry has too, or that have
 // none.
 func (s *State) superseded(g *group) func(int, *entry) bool {
-	last := make(map[uint64]int, len(g.es))
+	x := &s.scratch
+	x.begin(s, g.plan, false)
 	for i := range g.es {
-		if g.es[i].has(flagValue) {
-			last[g.es[i].val] = i
-		}
+		x.values[g.es[i].val] = uint32(i)
 	}
-	return func(i int, e *entry) bool { return !e.has(flagValue) || last[e.val] != i }
+	return func(i int, e *entry) bool { return !e.has(flagValue) || x.values[e.val] != uint32(i) }
 }
 
 // beyondShare tells entries of a rule that has more than its part of the room.
 func (p *plan) beyondShare(g *group) func(int, *entry) bool {
-	have := make([]int, len(p.refNeed))
-	for i := range g.es {
-		have[g.es[i].ref]++
-	}
-	share := p.room / len(have)
+	have := slices.Clone(g.refs)
+	share := int32(p.room / len(have))
 	return func(_ int, e *entry) bool {
-		if have[e.ref] <= max(share, p.refNeed[e.ref]) {
+		if have[e.ref] <= max(share, int32(p.refNeed[e.ref])) {
 			return false
 		}
 		have[e.ref]--

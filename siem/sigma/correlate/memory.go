@@ -15,7 +15,10 @@ const (
 )
 
 func (g *group) price() int64 {
-	cost := groupCost + 2*int64(len(g.key)) + int64(capFor(len(g.es)))*entryCost
+	cost := groupCost + 2*int64(len(g.key)) + 8*int64(len(g.refs)) + int64(capFor(len(g.es)))*entryCost
+	if g.gains != nil {
+		cost += 16 * int64(len(g.es))
+	}
 	if g.index != nil {
 		cost += int64(len(g.es)) * indexCost
 	}
@@ -107,7 +110,7 @@ func (p *plan) classOf(g *group) uint8 {
 	case p.follows:
 		near = p.anchor(g) < len(g.es)
 	case p.corr.Kind.Temporal():
-		near = 2*p.seen(g) > len(p.refNeed)
+		near = 2*g.seen() > len(p.refNeed)
 	case p.rising && !p.corr.Kind.Numeric():
 		near = 2*len(g.es) > p.need
 	}
@@ -118,12 +121,9 @@ func (p *plan) classOf(g *group) uint8 {
 }
 
 // seen is how many of the rules have matched.
-func (p *plan) seen(g *group) int {
-	var mask uint64
-	n := 0
-	for i := range g.es {
-		if bit := uint64(1) << g.es[i].ref; mask&bit == 0 {
-			mask |= bit
+func (g *group) seen() (n int) {
+	for _, have := range g.refs {
+		if have > 0 {
 			n++
 		}
 	}

@@ -56,11 +56,12 @@ func (p *plan) inOrder(es []entry, k int, authentic bool) (lo, hi int, ok bool) 
 	from, to := firstAfter(es, es[k].at-p.span), firstAfter(es, es[k].at+p.span-1)
 	lo, hi = len(es), 0
 	for _, o := range p.orders {
-		o.rowsOf(es, from, to, authentic, func(begin, end int) {
+		o.rowsOf(es, from, to, authentic, func(begin, end int) bool {
 			first, last := p.begin(o, es, begin, end, k, authentic)
 			if first >= from && first <= last {
 				lo, hi = min(lo, first), max(hi, firstAfter(es, es[last].at+p.span-1))
 			}
+			return lo == from && hi == to // no window reaches further
 		})
 	}
 	return lo, hi, lo < hi
@@ -84,26 +85,26 @@ func (p *plan) begin(o *order, es []entry, begin, end, k int, authentic bool) (f
 }
 
 // rowsOf calls found for each event that completes the steps, with where the
-// latest row that it completes begins.
-func (o *order) rowsOf(es []entry, from, to int, authentic bool, found func(begin, end int)) {
+// latest row that it completes begins, until found has enough.
+func (o *order) rowsOf(es []entry, from, to int, authentic bool, found func(begin, end int) bool) {
 	for j := range o.best {
 		o.best[j], o.rows[j] = -1, o.rows[j][:0]
 	}
 	for i := from; i < to; {
 		next := sameEvent(es[:to], i)
 		for at := next - 1; at >= i; at-- { // the later step first
-			if !authentic || es[at].authenticated() {
-				o.extend(es, at, found)
+			if (!authentic || es[at].authenticated()) && o.extend(es, at, found) {
+				return
 			}
 		}
 		i = next
 	}
 }
 
-func (o *order) extend(es []entry, at int, found func(begin, end int)) {
+func (o *order) extend(es []entry, at int, found func(begin, end int) bool) (enough bool) {
 	j := o.step(es[at].ref)
 	if j < 0 {
-		return
+		return false
 	}
 	begin := at
 	if j > 0 {
@@ -112,12 +113,10 @@ func (o *order) extend(es []entry, at int, found func(begin, end int)) {
 	o.rows[j] = append(o.rows[j], begin)
 	n := len(o.rows[j]) - o.steps[j].Count
 	if n < 0 || o.rows[j][n] < 0 {
-		return
+		return false
 	}
 	o.best[j] = o.rows[j][n]
-	if j == len(o.steps)-1 {
-		found(o.best[j], at)
-	}
+	return j == len(o.steps)-1 && found(o.best[j], at)
 }
 
 // anyInOrder reports whether the steps stand in order anywhere in a window.

@@ -133,12 +133,16 @@ func (s *State) rise(g *group, k int, m *match, emit func(Firing)) {
 		s.settle(g)
 		return
 	}
+	value, known := s.scratch.value, s.scratch.known
+	if !known {
+		value, _ = s.measure(g.plan, g.es[lo:hi], false)
+	}
 	forged := int(g.provs[unauthenticated])
 	authentic := forged == 0
 	if !authentic && forged < len(g.es) {
 		_, _, authentic = s.around(g, k, true)
 	}
-	firing, fired := s.fire(g, g.es[lo:hi], authentic)
+	firing, fired := s.fire(g, g.es[lo:hi], value, authentic)
 	s.settle(g)
 	if fired {
 		s.tell(g, &firing, m, emit)
@@ -232,7 +236,7 @@ func (s *State) group(f *feed, m *match) *group {
 }
 
 func (s *State) newGroup(p *plan, key string) *group {
-	g := &group{plan: p, key: key, pos: -1}
+	g := &group{plan: p, key: key, pos: -1, refs: make([]int32, len(p.corr.Refs))}
 	s.groups[key] = g
 	p.stats.Groups++
 	return g

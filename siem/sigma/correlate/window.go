@@ -12,20 +12,39 @@ import (
 // in any, it returns what those cover together.
 func (s *State) around(g *group, k int, authentic bool) (lo, hi int, ok bool) {
 	p := g.plan
+	s.scratch.known = false
 	switch {
 	case p.corr.Window != sliding:
 		lo, hi = p.windowAt(g.es, k)
-		_, ok = s.measure(p, g.es[lo:hi], authentic)
+		s.scratch.value, ok = s.measure(p, g.es[lo:hi], authentic)
+		s.scratch.known = true
 		return lo, hi, ok
 	case p.corr.Kind == sigma.TemporalOrdered:
 		return p.inOrder(g.es, k, authentic)
 	case p.corr.Kind == sigma.EventCount && !authentic:
-		return p.enough(g.es, k)
+		lo, hi, ok = p.enough(g.es, k)
+		s.scratch.value, s.scratch.known = float64(hi-lo), true
+		return lo, hi, ok
 	}
-	if x := g.index; x != nil && x.values != nil && len(x.values) < p.need {
+	if p.short(g, k) {
 		return 0, 0, false
 	}
 	return s.slide(p, g.es, k, authentic)
+}
+
+// short says, without looking at each entry, that no window around entry k can
+// come to enough.
+func (p *plan) short(g *group, k int) bool {
+	switch p.corr.Kind {
+	case sigma.ValueCount:
+		return g.index != nil && len(g.index.values) < p.need
+	case sigma.ValueSum:
+		lo, reach := firstAfter(g.es, g.es[k].at-p.span), firstAfter(g.es, g.es[k].at+p.span-1)
+		most := g.gained(reach)
+		// The rest is for what rounding has lost in sums that are not the same.
+		return !math.IsInf(most, 0) && !p.corr.Holds(most-g.gained(lo)+most*1e-9)
+	}
+	return false
 }
 
 // firstAfter is the first entry whose time lies after t.
@@ -47,22 +66,24 @@ func (p *plan) enough(es []entry, k int) (lo, hi int, ok bool) {
 	if lo > k {
 		return 0, 0, false
 	}
-	last := k
+	last := min(k, len(es)-p.need)
 	for !holds(last) {
 		last--
 	}
 	return lo, firstAfter(es, es[last].at+p.span-1), true
 }
 
-// slide moves a window over the entries, as far as it contains entry k.
+// slide moves a window over the entries, as far as it contains entry k. It ends
+// where the windows that hold can't reach further.
 func (s *State) slide(p *plan, es []entry, k int, authentic bool) (lo, hi int, ok bool) {
 	lo = firstAfter(es, es[k].at-p.span)
-	if p.corr.Kind == sigma.ValueCount && firstAfter(es, es[k].at+p.span-1)-lo < p.need {
+	reach := firstAfter(es, es[k].at+p.span-1)
+	if p.corr.Kind == sigma.ValueCount && reach-lo < p.need {
 		return 0, 0, false
 	}
 	t := s.scratch.begin(s, p, authentic)
 	first, last, end := -1, -1, lo
-	for start := lo; start <= k; start++ {
+	for start := lo; start <= k && last < reach; start++ {
 		for end < len(es) && es[end].at < es[start].at+p.span {
 			t.add(&es[end], 1)
 			end++
@@ -70,6 +91,7 @@ func (s *State) slide(p *plan, es []entry, k int, authentic bool) (lo, hi int, o
 		if t.holds() {
 			if first < 0 {
 				first = start
+				s.scratch.value, s.scratch.known = t.value(), end == reach
 			}
 			last = end
 		}
@@ -133,11 +155,12 @@ func (s *State) closeWindow(g *group) (Firing, bool) {
 }
 
 func (s *State) decide(g *group, in []entry) (Firing, bool) {
-	if _, ok := s.measure(g.plan, in, false); !ok {
+	value, ok := s.measure(g.plan, in, false)
+	if !ok {
 		return Firing{}, false
 	}
 	_, authentic := s.measure(g.plan, in, true)
-	return s.fire(g, in, authentic)
+	return s.fire(g, in, value, authentic)
 }
 
 // judge decides what followed the entry at, and what came before it. Later
@@ -149,7 +172,8 @@ func (s *State) judge(g *group, at int) (Firing, bool) {
 	end := p.windowEnd(g.es, at)
 	before := firstAfter(g.es, g.es[at].at-p.span)
 	if p.begins(g.es[before:end], at-before, false) {
-		firing, fired = s.fire(g, g.es[at:end], p.begins(g.es[before:end], at-before, true))
+		value, _ := s.measure(p, g.es[at:end], false)
+		firing, fired = s.fire(g, g.es[at:end], value, p.begins(g.es[before:end], at-before, true))
 	}
 	g.es[at].flags |= flagDecided
 	keep := int64(math.MaxInt64)
@@ -239,6 +263,9 @@ type scratch struct {
 	stamps  []uint32 // in which tally that was written
 	stamp   uint32
 	numbers []float64
+	// value is what the windows last looked at come to, where known is set.
+	value float64
+	known bool
 }
 
 // tally counts as a window slides.
