@@ -36,8 +36,8 @@ type Standing struct {
 type page struct {
 	Title string
 	// Nav is the entry of the navigation that this page belongs to: "board",
-	// "live", "search", "alerts", "incidents", "approvals", "devices", "audit",
-	// "people", "stop".
+	// "live", "search", "alerts", "incidents", "approvals", "rules", "devices",
+	// "audit", "people", "stop".
 	Nav string
 	// Narrow sets the page in one column of reading width.
 	Narrow bool

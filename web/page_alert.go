@@ -18,6 +18,7 @@ func alertRoutes(c *Console) {
 	c.get("/alerts", policy.AlertRead, c.alerts)
 	c.get("/alerts/{id}", policy.AlertRead, c.alert)
 	c.post("/alerts/{id}/ack", policy.AlertAck, c.ackAlert)
+	c.post("/alerts/{id}/close", policy.AlertClose, c.closeAlert)
 }
 
 type alertsView struct {

@@ -171,13 +171,13 @@ func TestNobodyIsOfferedWhatWouldBeRefused(t *testing.T) {
 	s := story(p)
 	forms := regexp.MustCompile(`method="post" action="([^"]+)"|action="([^"]+)" method="post"`)
 	links := regexp.MustCompile(`<main(?s:.*)</main>`)
-	href := regexp.MustCompile(`href="(/(?:devices|alerts|incidents|approvals|audit|stop)[^"]*)"`)
+	href := regexp.MustCompile(`href="(/(?:devices|alerts|incidents|approvals|audit|stop|rules)[^"]*)"`)
 	allowed := map[string]*regexp.Regexp{
 		"vera": regexp.MustCompile(`^/(sign-out|stop|stop/trips/[^/]+/reason|audit/verify)$`),
-		"otto": regexp.MustCompile(`^/(sign-out|photos|seals|seals/[^/]+/(inspect|remove)|stop|stop/trips/[^/]+/reason|audit/verify|alerts/[^/]+/ack|incidents/[^/]+/move|incidents/[^/]+/runs/[^/]+/start|devices/[^/]+/(quarantine|arm|release|reset|disarm|transport|maintenance|bypass|baseline))$`),
+		"otto": regexp.MustCompile(`^/(sign-out|photos|seals|seals/[^/]+/(inspect|remove)|stop|stop/trips/[^/]+/reason|audit/verify|alerts/[^/]+/(ack|close)|rules/[^/]+/restore|incidents/[^/]+/move|incidents/[^/]+/runs/[^/]+/start|devices/[^/]+/(quarantine|arm|release|reset|disarm|transport|maintenance|bypass|baseline))$`),
 	}
 	for who, fit := range allowed {
-		for _, path := range []string{"/devices", "/devices/press-7", "/devices/oven-9", "/alerts", "/alerts/" + s.alert, "/incidents", "/incidents/" + s.incident.ID.String(), "/approvals", s.release, "/audit", "/audit/entries/3", "/stop", s.trip} {
+		for _, path := range []string{"/devices", "/devices/press-7", "/devices/oven-9", "/alerts", "/alerts/" + s.alert, "/incidents", "/incidents/" + s.incident.ID.String(), "/approvals", s.release, "/audit", "/audit/entries/3", "/stop", s.trip, "/rules", "/rules?which=all", "/rules/" + plantOwn} {
 			body := p.page(who, path)
 			for _, m := range forms.FindAllStringSubmatch(body, -1) {
 				if to := m[1] + m[2]; !fit.MatchString(to) {

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,9 @@ import (
 	"github.com/interlock-security/interlock/response/recovery"
 	"github.com/interlock-security/interlock/safety/stop"
 	"github.com/interlock-security/interlock/siem/alert"
+	"github.com/interlock-security/interlock/siem/detect"
+	"github.com/interlock-security/interlock/siem/detect/tuning"
+	"github.com/interlock-security/interlock/siem/rules"
 )
 
 var (
@@ -65,6 +69,7 @@ type plant struct {
 	ring      core.Sealer
 	vkey      string
 	guard     *policy.Guard
+	tuning    *tuning.Tuning
 	registry  *fleet.Registry
 	roots     *fleet.Roots
 	outbox    *audit.Outbox
@@ -125,11 +130,12 @@ func newPlant(t testing.TB) *plant {
 	p.dir = dir
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p.state = storetest.Open(t, storetest.Config(t, "sqlite"), journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(),
-		alert.Migrations(), incident.Migrations(), playbook.Migrations())
+		alert.Migrations(), detect.Migrations(), tuning.Migrations(), incident.Migrations(), playbook.Migrations())
 	p.openLog(dir)
 	p.guard = policy.NewGuard(policy.Default(), p, core.SystemClock{})
 	p.openFleet(dir)
 	p.openResponse()
+	p.openTuning()
 	p.openStops()
 	p.open()
 	return p
@@ -140,6 +146,29 @@ func (p *plant) must(err error) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// hostileRule is the title of a rule that a site loaded without reading it.
+const hostileRule = "<script>alert(1)</script>'><img src=x onerror=alert(2)>\u202eevil"
+
+// plantRules has the rules compiled, for every plant.
+var plantRules detect.Library
+
+func (p *plant) openTuning() {
+	p.t.Helper()
+	files, err := rules.Shipped()
+	p.must(err)
+	files = append(files, rules.File{Name: "own/" + hostileRule + ".yml", Text: "title: " + strconv.Quote(hostileRule) + "\nid: 5c1a6f0e-0a52-4d0b-9a1c-8d1f0a6a7001\nname: hostile-rule\nauthor: " +
+		strconv.Quote(hostileRule) + "\nlevel: low\nlogsource:\n  product: linux\ndetection:\n  selection:\n    x: y\n  condition: selection\n"})
+	raw := storetest.Open(p.t, storetest.Config(p.t, "sqlite"), journal.RawMigrations())
+	frames, err := journal.OpenRaw(context.Background(), raw, journal.RawOptions{})
+	p.must(err)
+	p.tuning = tuning.New(tuning.Parts{
+		State: p.state, Journal: frames, Log: p.log, Facts: audit.Put, Guard: p.guard, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler),
+		Tenant: plantTenant, Shipped: files, Files: files, Library: &plantRules,
+	})
+	p.must(p.tuning.Load(context.Background()))
+	p.t.Cleanup(p.tuning.Close)
 }
 
 func (p *plant) openLog(dir string) {
@@ -270,7 +299,7 @@ func (p *plant) open() {
 		Authenticate: func(*http.Request) (core.Principal, error) {
 			return core.Principal{}, core.E(core.KindUnauthenticated, "test", "no socket")
 		},
-		Guard: p.guard, State: p.state, Log: p.log, Registry: p.registry, Enrolment: p.enrol, Orders: p.orders, Roots: p.roots, Alerts: p.alerts,
+		Guard: p.guard, State: p.state, Log: p.log, Registry: p.registry, Enrolment: p.enrol, Orders: p.orders, Roots: p.roots, Alerts: p.alerts, Tuning: p.tuning,
 		Seals:     p.seals,
 		Incidents: p.incidents, Playbooks: p.engine, Stops: p.stops, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler),
 		Status: func(context.Context) (api.Status, error) {
