@@ -24,11 +24,12 @@ func TestSmallFilesCantBecomeLarge(t *testing.T) {
 		{"a rule repeated again and again", header + "  s:\n    a:\n" + strings.Repeat("      - x\n", 2000) + "  condition: s\n" + strings.Repeat("---\naction: repeat\n", 10000), "with every search identifier written out"},
 		{"many keys", keys(5000), "a map has more than 4096 keys"},
 		{"many patterns", header + sels.String() + "  condition: " + strings.Repeat("1 of x* or ", 30000) + "s1\n", "no search identifier matches"},
+		{"a long name", header + "  s: {a|" + strings.Repeat("x", 400_000) + ": 1}\n  condition: s\n", "is not known"},
 		{"one long line", "a: [" + strings.Repeat("x, ", 90000) + "]\n" + strings.TrimPrefix(header, "title: T\n") + "  s: {a: 1}\n  condition: s\n", "a rule needs `title`"},
 		{"many names that are not there", header + sels.String() + "  condition: " + strings.Repeat("q7 or ", 2000) + "s1\n", "there is no search identifier"},
 	} {
 		_, problems := sigma.Check("x.yml", []byte(row.text))
-		if got := said(problems); !strings.Contains(got, row.want) || len(problems) > 200 {
+		if got := said(problems); !strings.Contains(got, row.want) || len(problems) > 200 || len(got) > 100_000 {
 			t.Errorf("%s: %.300s", row.name, got)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/interlock-security/interlock/core"
 )
@@ -124,6 +125,7 @@ func (r *report) add(err error) {
 }
 
 func (r *report) keep(p Problem) {
+	p.Msg, p.Example = clipped(p.Msg), clipped(p.Example)
 	if p.Severity == SeverityError && !p.loads {
 		r.errors++
 	}
@@ -133,6 +135,17 @@ func (r *report) keep(p Problem) {
 }
 
 func (r *report) fail(at Pos, format string, args ...any) { r.add(bad(at, format, args...)) }
+
+// longestText is how much of a message is kept, of its beginning and its end:
+// what a rule says stands in it.
+const longestText = 4000
+
+func clipped(s string) string {
+	if len(s) <= longestText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:longestText/2]+" ... "+s[len(s)-longestText/2:], "")
+}
 
 // doubt is an error that the rule can be loaded with.
 func (r *report) doubt(at Pos, format string, args ...any) {
