@@ -26,7 +26,15 @@ const (
 
 func main() {
 	check := flag.Bool("check", false, "exit with 1 if a ratio misses its bar")
+	chart := flag.String("chart", "", "only measure what an event costs as rules grow, and draw it into this SVG file")
 	flag.Parse()
+	if *chart != "" {
+		if err := sigmaChart(*chart, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(exitFailed)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	misses, err := run(ctx, os.Stdout, flag.Arg(0))
 	stop()
