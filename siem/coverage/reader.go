@@ -1,6 +1,8 @@
 package coverage
 
 import (
+	"slices"
+
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/siem/normalise"
 	"github.com/interlock-security/interlock/siem/sigma"
@@ -8,8 +10,7 @@ import (
 )
 
 // Reader notes events in a [Seen] as detection would see them: the normaliser's
-// logsources, and where it has none those that the event's own fields say. It
-// belongs to one goroutine.
+// logsources, and those that the event's own fields say. It belongs to one goroutine.
 type Reader struct {
 	Seen *Seen
 
@@ -44,8 +45,11 @@ func (r *Reader) Event(e *core.Event) {
 		r.Seen.Unread(1)
 		return
 	}
-	if len(sources) == 0 {
-		sources = r.view.Sources()
+	sources = slices.Clip(sources)
+	for _, routed := range r.view.Sources() {
+		if !slices.Contains(sources, routed) {
+			sources = append(sources, routed)
+		}
 	}
 	r.Seen.Add(e.Received, sources, e.Fields, r.found)
 }

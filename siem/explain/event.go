@@ -3,6 +3,7 @@ package explain
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/siem/normalise"
@@ -15,10 +16,7 @@ func Received(e *sigma.Engine, ev *core.Event, o Options) Report {
 	v.Reset()
 	sources, _ := normalise.New().Event(ev, v.Set)
 	fault := v.Load(ev.Fields)
-	if len(sources) == 0 {
-		sources = v.Sources() // the normaliser has not seen its like; its fields may say
-	}
-	r := View(e, v, sources, o)
+	r := View(e, v, append(slices.Clone(sources), v.Sources()...), o)
 	if fault != nil { // the rules are asked about what could be read
 		r.Fault = fault.Error()
 	}
