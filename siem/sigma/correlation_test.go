@@ -2,6 +2,8 @@ package sigma_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -159,6 +161,55 @@ func TestMatchesCarryWhatCorrelationsAsk(t *testing.T) {
 		}
 		if c := e.Correlations()[0]; c.In("ip", m.Rule) != "src_ip" || c.In("u", m.Rule) != "u" {
 			t.Errorf("aliases %v", c.Aliases)
+		}
+	})
+}
+
+// TestManyAlternativesAreRefused: what is too much to keep is never half kept.
+func TestManyAlternativesAreRefused(t *testing.T) {
+	var pairs, names []string
+	for i := range 7 {
+		x, y := fmt.Sprint("x", i), fmt.Sprint("y", i)
+		names = append(names, x, y)
+		pairs = append(pairs, "("+x+" and "+y+")")
+	}
+	text := "not (" + strings.Join(pairs, " or ") + ") and " + strings.Join(names[1:], " and ")
+	for n, ok := range map[string]bool{text: false, "(" + strings.ReplaceAll(strings.Join(pairs, ") and ("), " and y", " or y") + ")": false, strings.Join(pairs, " or "): true} {
+		_, err := sigma.Parse("x.yml", []byte(correlation+"  type: temporal\n  timespan: 5s\n  condition: "+n+"\n"))
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", n, err)
+		}
+	}
+}
+
+// FuzzCorrelation: whatever a condition says, it is refused with its place or
+// becomes alternatives that each ask for something.
+func FuzzCorrelation(f *testing.F) {
+	for _, s := range []string{"a and not b", "(a or b) and not (a and b)", "{steps: {a: 5, b: 0}}", "{gte: 2}", "not not a or b", "((((a))))and b", "a AND\n    b", "{gt: 1, lte: 2}"} {
+		f.Add(s, true)
+		f.Add(s, false)
+	}
+	f.Fuzz(func(t *testing.T, condition string, ordered bool) {
+		kind := map[bool]string{true: "temporal_ordered", false: "temporal"}[ordered]
+		rules, err := sigma.Parse("x.yml", []byte(body(kind, "  condition: "+condition+"\n")))
+		var se *sigma.Error
+		if err != nil {
+			if !errors.As(err, &se) || se.Line < 1 || se.Col < 1 {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		for _, r := range rules {
+			if r.Correlation == nil {
+				continue
+			}
+			for _, clause := range r.Correlation.Clauses {
+				if !slices.ContainsFunc(clause, func(s sigma.Step) bool { return s.Count > 0 }) || !slices.IsSortedFunc(clause, func(a, b sigma.Step) int { return a.Ref - b.Ref }) {
+					t.Fatalf("%q: %+v", condition, clause)
+				}
+			}
+			r.Correlation.Rising()
+			r.Correlation.Shape()
 		}
 	})
 }

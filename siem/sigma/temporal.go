@@ -360,7 +360,9 @@ func negated(in []Clause) []Clause {
 		for _, s := range c {
 			not = append(not, Clause{{s.Ref, 1 - s.Count}})
 		}
-		out = both(out, not)
+		if out = both(out, not); len(out) > maxClauses {
+			break // too many, and no longer all of them
+		}
 	}
 	return out
 }

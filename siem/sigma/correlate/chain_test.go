@@ -2,6 +2,8 @@ package correlate_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"github.com/interlock-security/interlock/siem/sigma/correlate"
@@ -91,5 +93,48 @@ func TestAChainOnWhatWaited(t *testing.T) {
 	}
 	if got := fmt.Sprint(names); got != "[silent@400: 1 silent@600: 4 twice@600: 1 4]" {
 		t.Error(got)
+	}
+}
+
+// TestAChainIsItsLinks: a correlation over another one fires what it fires when
+// somebody hands it the firings of the other as matches.
+func TestAChainIsItsLinks(t *testing.T) {
+	fired := 0
+	for seed := range rounds(t) / 2 {
+		r := rand.New(rand.NewPCG(uint64(seed), 13))
+		inner := fmt.Sprintf("  type: event_count\n  rules: [a, c]\n  group-by: [u]\n  timespan: 30s\n  condition: {gte: %d}", 1+r.IntN(3))
+		outer := fmt.Sprintf("  type: %s\n  rules: [inner, b]\n  timespan: %s\n  %s", pick(r, "temporal", "temporal_ordered"), pick(r, "20s", "3m"), pick(r, "group-by: [u]", "window: tumbling"))
+		chain := newBench(t, correlate.Config{}, detections("a", "b", "c")+correlation(2, "outer", outer)+correlation(1, "inner", inner))
+		alone := newBench(t, correlate.Config{}, detections("a", "b", "c", "inner")+correlation(2, "outer", outer))
+		for _, d := range randomStory(r, chain.e, 40) {
+			if d.fact.Rule == nil {
+				chain.s.Advance(d.at, nil)
+				alone.s.Advance(d.at, nil)
+				continue
+			}
+			var got, want []outcome
+			collect := func(f correlate.Firing) { want = append(want, outcomeOf(f)) }
+			chain.s.Take(d.fact, func(f correlate.Firing) {
+				if f.Correlation.Rule.Name == "outer" {
+					got = append(got, outcomeOf(f))
+					return
+				}
+				last := f.Events[len(f.Events)-1]
+				alone.s.Take(correlate.Fact{
+					Scope: f.Key.Scope, Rule: alone.e.Named("inner"), Event: last.ID, At: f.Last, Received: d.fact.Received, Source: last.Source,
+					Provenance: f.Provenance, Fields: f.Key.Fields(f.Correlation),
+				}, collect)
+			})
+			if d.fact.Rule.Name == "b" {
+				d.fact.Rule = alone.e.Named("b")
+				alone.s.Take(d.fact, collect)
+			}
+			if fired += len(got); !reflect.DeepEqual(got, want) {
+				t.Fatalf("seed %d\n%s\n%s\ngot  %+v\nwant %+v", seed, inner, outer, got, want)
+			}
+		}
+	}
+	if fired < 100 {
+		t.Errorf("fired %d times; that proves nothing", fired)
 	}
 }
