@@ -51,22 +51,7 @@ func (s *State) encode(g *group) []byte {
 	b = append(b, bodyVersion)
 	b = append(b, g.episode[:]...)
 	b = binary.AppendUvarint(b, g.lost)
-	var ids []uint32
-	numberOf := map[uint32]uint64{0: 0}
-	note := func(id uint32) {
-		if _, ok := numberOf[id]; !ok {
-			ids = append(ids, id)
-			numberOf[id] = uint64(len(ids))
-		}
-	}
-	counted := g.plan.corr.Kind == sigma.ValueCount
-	for i := range g.es {
-		note(g.es[i].source)
-		note(g.es[i].attempt)
-		if counted {
-			note(uint32(g.es[i].val))
-		}
-	}
+	ids, numberOf := g.texts()
 	b = binary.AppendUvarint(b, uint64(len(ids)))
 	for _, id := range ids {
 		b = binary.AppendUvarint(b, uint64(len(s.texts.get(id))))
@@ -75,21 +60,44 @@ func (s *State) encode(g *group) []byte {
 	b = binary.AppendUvarint(b, uint64(len(g.es)))
 	at := int64(0)
 	for i := range g.es {
-		e := &g.es[i]
-		b = append(b, e.id[:]...)
-		b = append(b, e.flags, e.prov)
-		b = binary.AppendUvarint(b, uint64(e.ref))
-		b = binary.AppendVarint(b, e.at-at)
-		b = binary.AppendVarint(b, e.until-e.at)
-		b = binary.AppendUvarint(b, numberOf[e.source])
-		b = binary.AppendUvarint(b, numberOf[e.attempt])
-		switch {
-		case counted:
-			b = binary.AppendUvarint(b, numberOf[uint32(e.val)])
-		case e.has(flagValue):
-			b = binary.LittleEndian.AppendUint64(b, e.val)
+		b = g.es[i].encode(b, at, g.plan.corr.Kind, numberOf)
+		at = g.es[i].at
+	}
+	return b
+}
+
+// texts numbers what the entries name, from 1 on in the order of mention.
+func (g *group) texts() (ids []uint32, numberOf map[uint32]uint64) {
+	numberOf = map[uint32]uint64{0: 0}
+	note := func(id uint32) {
+		if _, ok := numberOf[id]; !ok {
+			ids = append(ids, id)
+			numberOf[id] = uint64(len(ids))
 		}
-		at = e.at
+	}
+	for i := range g.es {
+		note(g.es[i].source)
+		note(g.es[i].attempt)
+		if g.plan.corr.Kind == sigma.ValueCount {
+			note(uint32(g.es[i].val))
+		}
+	}
+	return ids, numberOf
+}
+
+func (e *entry) encode(b []byte, at int64, kind sigma.Kind, numberOf map[uint32]uint64) []byte {
+	b = append(b, e.id[:]...)
+	b = append(b, e.flags, e.prov)
+	b = binary.AppendUvarint(b, uint64(e.ref))
+	b = binary.AppendVarint(b, e.at-at)
+	b = binary.AppendVarint(b, e.until-e.at)
+	b = binary.AppendUvarint(b, numberOf[e.source])
+	b = binary.AppendUvarint(b, numberOf[e.attempt])
+	switch {
+	case kind == sigma.ValueCount:
+		b = binary.AppendUvarint(b, numberOf[uint32(e.val)])
+	case e.has(flagValue):
+		b = binary.LittleEndian.AppendUint64(b, e.val)
 	}
 	return b
 }

@@ -214,10 +214,7 @@ func (s *State) remove(g *group, drop func(i int, e *entry) bool) {
 		e := g.es[i]
 		if drop(i, &e) {
 			g.note(&e, -1)
-			s.texts.release(e.source, e.attempt)
-			if g.plan.corr.Kind == sigma.ValueCount && e.has(flagValue) {
-				s.texts.release(uint32(e.val))
-			}
+			s.forget(g.plan, &e)
 			continue
 		}
 		if len(kept) == 0 {
@@ -263,10 +260,10 @@ func (s *State) trim(g *group) (changed bool) {
 // younger one still holds, so that hammering on one account can't push the
 // other accounts out; of a temporal correlation those of the rule that has more
 // than its share. It works in batches: room is exceeded by an eighth at most.
-func (s *State) makeRoom(g *group) {
+func (s *State) makeRoom(g *group) (moved bool) {
 	p := g.plan
 	if len(g.es) <= p.room+p.room/8 {
-		return
+		return false
 	}
 	excess := len(g.es) - p.room
 	spare := func(int, *entry) bool { return true }
@@ -289,6 +286,7 @@ func (s *State) makeRoom(g *group) {
 			return true
 		})
 	}
+	return true
 }
 
 // superseded tells entries whose value a younger entry has too, or that have

@@ -63,7 +63,9 @@ func (s *State) newPlan(i int, c *sigma.Correlation) *plan {
 		corr: c, index: i, shape: c.Shape(), span: c.Timespan.Microseconds(), gap: c.Gap.Microseconds(), rising: c.Rising(),
 		alerts: true, stats: CorrelationStats{Rule: c.Rule},
 	}
-	for p.need = 1; p.rising && p.need <= sigma.MaxThreshold && !c.Holds(float64(p.need)); p.need++ { //nolint:revive // the bounds are few
+	p.need = 1
+	for p.rising && p.need <= sigma.MaxThreshold && !c.Holds(float64(p.need)) {
+		p.need++
 	}
 	p.refNeed, p.opens = make([]int, len(c.Refs)), make([]bool, len(c.Refs))
 	for i := range c.Refs {

@@ -92,38 +92,47 @@ func (m *match) field(name string) (string, bool) {
 }
 
 func (s *State) feed(f *feed, m *match, emit func(Firing)) {
-	p := f.plan
 	e, ok := s.entry(f, m)
 	if !ok {
-		p.stats.Unreadable++
+		f.plan.stats.Unreadable++
 		return
 	}
 	g := s.group(f, m)
 	trimmed := s.trim(g)
+	k, ok := s.place(g, e)
+	switch {
+	case ok && k >= 0 && g.plan.rising:
+		s.rise(g, k, m, emit)
+	case ok || trimmed:
+		s.settle(g)
+	}
+}
+
+// place puts an entry where it belongs; false where it does not count. k is -1
+// where it had to make room itself.
+func (s *State) place(g *group, e entry) (k int, ok bool) {
 	ok, over := g.admit(&e)
 	if !ok {
-		s.texts.release(e.source, e.attempt)
-		if p.corr.Kind == sigma.ValueCount {
-			s.texts.release(uint32(e.val))
-		}
-		if trimmed {
-			s.settle(g)
-		}
-		return
+		s.forget(g.plan, &e)
+		return -1, false
 	}
 	if over >= 0 {
 		e.flags |= g.es[over].flags & flagTold
 		s.remove(g, func(i int, _ *entry) bool { return i == over })
 	}
-	k := g.insert(e)
-	if s.makeRoom(g); k >= len(g.es) || g.es[k].id != e.id || g.es[k].ref != e.ref {
+	k = g.insert(e)
+	if s.makeRoom(g) {
 		k = slices.IndexFunc(g.es, func(have entry) bool { return have.id == e.id && have.ref == e.ref })
 	}
-	if !p.rising || k < 0 {
-		s.settle(g)
-		return
+	return k, true
+}
+
+// forget lets go of an entry's texts.
+func (s *State) forget(p *plan, e *entry) {
+	s.texts.release(e.source, e.attempt)
+	if p.corr.Kind == sigma.ValueCount && e.has(flagValue) {
+		s.texts.release(uint32(e.val))
 	}
-	s.rise(g, k, m, emit)
 }
 
 // rise fires where the condition holds in a window that contains entry k.
