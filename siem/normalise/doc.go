@@ -22,6 +22,14 @@
 // method and are not counted: sshd says the same in a line of its own. A line
 // "message repeated 3 times" is one event and counts once.
 //
+// # Records of the audit system
+//
+// What one system call did is several records with one serial: SYSCALL has the
+// program, EXECVE and PROCTITLE the command, PATH the files. Each is an event of
+// its own, with the names that auditd gives; see [ParseAudit]. They are believed
+// from auditd's own file, from its syslog plugin and where the journal says that
+// it got them from the kernel, and from nobody else.
+//
 // # Names that lie
 //
 // A user name is text that a stranger chose: it may hold blanks and the words
@@ -29,4 +37,7 @@
 // where sshd itself wrote the address last. Where outside text stands on both
 // sides of the address (certificate ids) and it can't be told which address is
 // sshd's, the line is unparsed, and counted as such.
+//
+// A directory may be called "x ; USER=nobody", so every USER of a line of sudo is
+// a value of the field, and the true one is never hidden by another.
 package normalise
