@@ -132,6 +132,22 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// TestAllLogsourcesOfAnEventCount, as they do for detection: what the normaliser
+// says and what the fields say.
+func TestAllLogsourcesOfAnEventCount(t *testing.T) {
+	r := reader(t)
+	object(r, time.Time{}, []byte(`{"program":"x","message":"y","Channel":"Security","EventID":4688}`))
+	var got []string
+	for _, s := range r.Seen.Sources() {
+		got = append(got, s.Logsource)
+	}
+	for _, want := range []string{"linux/-/x", "linux/-/syslog", "windows/-/security", "windows/process_creation/security"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("no %s in %q", want, got)
+		}
+	}
+}
+
 // TestNumbersOfEvents: within a logsource, a number that never came lights up
 // nothing, whatever other fields its events had.
 func TestNumbersOfEvents(t *testing.T) {
