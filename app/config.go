@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"path/filepath"
 	"time"
 
@@ -27,6 +28,9 @@ type Config struct {
 	Events    events.Settings `yaml:"events"`
 	Operators []Operator      `yaml:"operators"`
 	Rules     string          `yaml:"rules"` // folder of rules beside the shipped ones, "" for none
+	// RulesLink is where that folder can be read by others: a rule without a
+	// link of its own has its file's address below it on every alert.
+	RulesLink string `yaml:"rules_link"`
 }
 
 // Listen is where the server is reached.
@@ -133,6 +137,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Events.Validate(); err != nil {
 		return err
+	}
+	if u, err := url.Parse(c.RulesLink); c.RulesLink != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
+		return fmt.Errorf("rules_link: %q is not an address that begins with https:// or http://", c.RulesLink)
 	}
 	return c.validateOperators()
 }

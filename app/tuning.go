@@ -22,12 +22,15 @@ import (
 
 // ruleFiles are the shipped rules, and all that are in force: the shipped ones
 // with the site's own, which can take the place of shipped ones.
-func ruleFiles(dir string) (shipped, files []rules.File, replaced []string, err error) {
+func ruleFiles(dir, link string) (shipped, files []rules.File, replaced []string, err error) {
 	shipped, err = rules.Shipped()
 	if err != nil || dir == "" {
 		return shipped, shipped, nil, err
 	}
 	own, err := rules.Load(os.DirFS(dir), ".")
+	for i := range own {
+		own[i].Link = link
+	}
 	if err == nil {
 		files, replaced, err = detect.Overlay(shipped, own)
 	}
@@ -39,7 +42,7 @@ func ruleFiles(dir string) (shipped, files []rules.File, replaced []string, err 
 
 // openDetection compiles the rules and opens what the site made of them.
 func (s *Server) openDetection(f *flow) error {
-	shipped, files, replaced, err := ruleFiles(s.Config.Rules)
+	shipped, files, replaced, err := ruleFiles(s.Config.Rules, s.Config.RulesLink)
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,7 @@ var serverKeys = map[string]string{
 	"operators[].uid":            "a user of this machine, as the kernel numbers them; each once. By default you alone",
 	"operators[].person":         "who that is: a person of the trust root",
 	"operators[].roles":          "any of `viewer`, `operator`, `security-officer`, `administrator`; [actions](actions.md) says who may do what",
+	"rules_link":                 "where that folder can be read by others: a rule without `link` has its file's address below it on every alert",
 	"rules":                      "a folder with your own [rules](../howto/new-rule.md) beside the shipped ones; empty: none",
 }
 
