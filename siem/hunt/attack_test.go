@@ -163,7 +163,7 @@ func TestManySmallFiles(t *testing.T) {
 // TestLimitOfMatches: what is kept is the same on any number of cores, and the
 // rest is not silent.
 func TestLimitOfMatches(t *testing.T) {
-	content := strings.Repeat(evil+"\n", 200_000)
+	content := strings.Repeat(evil+"\n", 80_000)
 	for _, workers := range []int{1, 7} {
 		res := runConfig(t, hunt.Config{Engine: engine(t, evilRule), Paths: []string{"-"}, Stdin: strings.NewReader(content), Matches: 10, Workers: workers})
 		if got := found(res); len(got) != 10 || got[9] != 9 || !strings.Contains(res.Incomplete, "more matches") {

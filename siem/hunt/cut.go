@@ -26,7 +26,7 @@ type block struct {
 	// at is where a block of chunks begins in its file.
 	at int64
 
-	events, lines, unrouted, outside, untimed int
+	events, lines, unrouted int
 
 	hits   []hit
 	faults []Fault

@@ -147,3 +147,24 @@ func TestSpan(t *testing.T) {
 		}
 	}
 }
+
+// TestEnvelopes: an event that an export has put into a member is what rules are
+// asked about; a member of events that has such a name is none.
+func TestEnvelopes(t *testing.T) {
+	const event = `{"EventID":1,"what":"evil","deep":{"a":[{"b":"}"}]}}`
+	for content, want := range map[string][]int{
+		`{"rule":"x","event":` + event + "}\n" + `{"rule":"y", "event" : {"EventID":2}}` + "\n" + `{"event":` + event + `,"n":1}`: {0, 2},
+		`{"_index":"logs","_id":"1","_source":{"what":"evil"}}` + "\n" + `{"_index":"logs","_source":{"what":"good"}}`:            {0},
+		`{"preview":false,"result":{"what":"evil"}}`:                  {0},
+		"[\n" + `{"event":` + event + "},\n" + `{"event":{}}` + "\n]": {0},
+		// A record without the envelope is asked as it is, and ECS stays ECS.
+		`{"event":` + event + "}\n" + evil:                                                {0, 1},
+		`{"@timestamp":"2026-03-01T00:00:00Z","event":{"type":"x"},"what":"evil"}` + "\n": {0},
+		`{"event":"words","what":"evil"}`:                                                 {0},
+		`{"event":{"what":"evil"}}`:                                                       {},
+	} {
+		if res := run(t, []byte(content)); !slices.Equal(found(res), want) || res.FaultCount != 0 {
+			t.Errorf("%s: %v, want %v; %s", content, found(res), want, faults(res))
+		}
+	}
+}

@@ -150,6 +150,9 @@ func (h *hunt) cut(f *file, s *source, put func(*block) bool) (err error) {
 	if f.form, f.dialect, err = sniff(head, err != nil); err != nil {
 		return err
 	}
+	if f.form == formLines || f.form == formDocs || f.form == formWrapped {
+		f.inner = envelopeOf(head)
+	}
 	switch f.form {
 	case formDocs:
 		return documents(s, "", put)

@@ -31,6 +31,7 @@ type file struct {
 	index   int
 	form    form
 	dialect dialect
+	inner   string // the member that holds the event, "" if a record is one
 	blocks  chan *block
 	err     error // why the reader ended early; read after blocks is closed
 }
@@ -43,6 +44,8 @@ type worker struct {
 	evtx   evtx.Decoder
 	norm   *normalise.Normaliser
 	buf    []byte
+	// envelope takes events out of what is around them.
+	envelope walker
 	// Rules that fired, by themselves, and how often each was explained in this
 	// block.
 	singles map[*sigma.Rule]single
@@ -153,6 +156,11 @@ func (w *worker) begin() {
 // object asks about one JSON object.
 func (w *worker) object(event []byte, line int) {
 	w.begin()
+	if w.b.file.inner != "" {
+		if inner := w.envelope.member(event, w.b.file.inner); inner != nil {
+			event = inner
+		}
+	}
 	var sources []sigma.Logsource
 	if w.b.file.dialect == journald {
 		sources = w.normalise(event, "")
