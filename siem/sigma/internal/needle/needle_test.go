@@ -57,11 +57,11 @@ func TestSetAgreesWithContainsOnRandomTexts(t *testing.T) {
 	}
 	hits := 0
 	for range 3000 {
-		texts := make([]string, 1+r.IntN(20))
+		texts := make([]string, 1+r.IntN(20)+60*r.IntN(2)) // few and many are looked for in different ways
 		for i := range texts {
 			texts[i] = word(4 + r.IntN(8))
 		}
-		hits += len(found(t, texts, word(r.IntN(60))))
+		hits += len(found(t, texts, word(r.IntN(120))))
 	}
 	if hits < 300 {
 		t.Errorf("only %d hits: the test says little", hits)
@@ -139,6 +139,21 @@ func BenchmarkNothing(b *testing.B) {
 	for b.Loop() {
 		if s.Maybe(value) {
 			b.Fatal("found")
+		}
+	}
+}
+
+// TestQuickLooksEverywhere: a text is found at every place of values of every
+// length, in either case.
+func TestQuickLooksEverywhere(t *testing.T) {
+	s := needle.NewSet([]string{"needle7", "[@x]"}, even)
+	var f needle.Found
+	for n := 7; n < 140; n++ {
+		for at := 0; at+7 <= n; at++ {
+			value := []byte(strings.Repeat("-", at) + "needle7" + strings.Repeat("n", n-at-7))
+			if s.Find(value, &f); !slices.Equal(f.Texts, []int32{0}) || !s.Maybe([]byte(strings.ToUpper(string(value)))) {
+				t.Fatalf("%q: %v", value, f.Texts)
+			}
 		}
 	}
 }

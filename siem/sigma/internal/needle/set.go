@@ -21,6 +21,7 @@ type Set struct {
 	cells  []cell   // open table of windows
 	uses   []use    // in the order of the cells
 	raw    bool     // no window has a byte that JSON may escape
+	quick  []tables // in place of the bitmap, for few texts
 }
 
 // cell is one window and where its uses stand.
@@ -42,12 +43,18 @@ func NewSet(texts []string, rarity Rarity) *Set {
 	for _, t := range texts {
 		s.stride = min(s.stride, len(t)-MinLen+1)
 	}
+	if canScan && len(texts) <= quickTexts {
+		s.stride, s.quick = 1, make([]tables, (len(texts)+columns-1)/columns)
+	}
 	uses := make(map[uint32][]use)
 	for i, t := range texts {
 		at := s.choose(t, rarity, uses)
 		for k := range s.stride {
 			w := Window(t[at+k:])
 			uses[w] = append(uses[w], use{int32(i), int32(at + k)})
+			if s.quick != nil {
+				s.quick[i/columns].enter(w, i%columns)
+			}
 		}
 		s.raw = s.raw && !escapable(t[at:at+s.stride+MinLen-1])
 	}
@@ -160,26 +167,41 @@ func (f *Found) add(text int32) {
 // Find leaves in f the texts that stand in value.
 func (s *Set) Find(value []byte, f *Found) {
 	f.begin(len(s.texts))
-	for at := s.next(value, 0); at >= 0; at = s.next(value, at+s.stride) {
+	s.each(value, func(at int) bool {
 		s.verify(value, at, f)
-	}
+		return false
+	})
 }
 
 // Any reports whether any of the texts stands in value.
 func (s *Set) Any(value []byte, room *Found) bool {
 	room.begin(len(s.texts))
-	for at := s.next(value, 0); at >= 0; at = s.next(value, at+s.stride) {
-		if s.verify(value, at, room); len(room.Texts) > 0 {
-			return true
-		}
-	}
-	return false
+	return s.each(value, func(at int) bool {
+		s.verify(value, at, room)
+		return len(room.Texts) > 0
+	})
 }
 
 // Maybe reports whether a text could stand in value, which need not be folded.
 func (s *Set) Maybe(value []byte) bool {
+	return s.each(value, func(at int) bool { return s.lookup(Window(value[at:])) != nil })
+}
+
+// each calls fn with the places where a window may be, until it returns true.
+func (s *Set) each(value []byte, fn func(at int) bool) bool {
+	for i := range s.quick {
+		t := &s.quick[i]
+		for at := t.next(value, 0); at >= 0; at = t.next(value, at+1) {
+			if fn(at) {
+				return true
+			}
+		}
+	}
+	if s.quick != nil {
+		return false
+	}
 	for at := s.next(value, 0); at >= 0; at = s.next(value, at+s.stride) {
-		if s.lookup(Window(value[at:])) != nil {
+		if fn(at) {
 			return true
 		}
 	}
