@@ -105,7 +105,7 @@ func (c *madeCase) paths(src sigma.Logsource) func(string) []string {
 // TestMadeRulesOnMadeEvents is the property: whatever the rules and the event,
 // engine and reference agree. What differs is made as small as it gets.
 func TestMadeRulesOnMadeEvents(t *testing.T) {
-	seed, rounds := uint64(20261122), 1500
+	seed, rounds := uint64(20261122), 1000
 	switch {
 	case long():
 		rounds = 25_000

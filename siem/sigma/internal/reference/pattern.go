@@ -57,26 +57,29 @@ func foldPattern(p []piece) []piece {
 	return out
 }
 
-// matches reports whether the pattern covers all of s. The commonest shapes
-// have a loop of the standard library, all others go letter by letter.
-func matches(p []piece, s string) bool {
+// matches reports whether the pattern covers all of s.
+func matches(p []piece, s string) bool { return matcher(p)(s) }
+
+// matcher looks at a pattern once. The commonest shapes have a loop of the
+// standard library, all others go letter by letter.
+func matcher(p []piece) func(s string) bool {
 	kinds := ""
 	for _, x := range p {
 		kinds += string(x.kind)
 	}
 	switch kinds {
 	case "":
-		return s == ""
+		return func(s string) bool { return s == "" }
 	case "t":
-		return s == p[0].text
+		return func(s string) bool { return s == p[0].text }
 	case "t*":
-		return strings.HasPrefix(s, p[0].text)
+		return func(s string) bool { return strings.HasPrefix(s, p[0].text) }
 	case "*t":
-		return strings.HasSuffix(s, p[1].text)
+		return func(s string) bool { return strings.HasSuffix(s, p[1].text) }
 	case "*t*":
-		return strings.Contains(s, p[1].text)
+		return func(s string) bool { return strings.Contains(s, p[1].text) }
 	}
-	return matchesByLetter(p, s)
+	return func(s string) bool { return matchesByLetter(p, s) }
 }
 
 // matchesByLetter keeps the places of s that the pattern can have reached.

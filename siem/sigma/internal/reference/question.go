@@ -186,18 +186,20 @@ func (it item) textual(v any) (question, error) {
 			return nil, err
 		}
 	}
-	for i := range patterns {
-		patterns[i] = it.opened(patterns[i])
-		if !it.has("cased") {
-			patterns[i] = foldPattern(patterns[i])
+	cased := it.has("cased")
+	var any []func(string) bool
+	for _, p := range patterns {
+		if p = it.opened(p); !cased {
+			p = foldPattern(p)
 		}
+		any = append(any, matcher(p))
 	}
 	return it.any(func(val *value) bool {
 		s := val.folded
-		if it.has("cased") {
+		if cased {
 			s = val.text
 		}
-		return slices.ContainsFunc(patterns, func(p []piece) bool { return matches(p, s) })
+		return slices.ContainsFunc(any, func(holds func(string) bool) bool { return holds(s) })
 	}), nil
 }
 
