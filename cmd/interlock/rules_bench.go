@@ -13,6 +13,7 @@ import (
 type rulesBenchCmd struct {
 	Paths  []string      `arg:"" name:"file" help:"Files and folders with events; - is the standard input." placeholder:"FILE|DIR"`
 	Rules  []string      `help:"Sigma rules: a file, a folder or a .tar.gz. Repeatable; without it, the shipped rules." sep:"none" placeholder:"DIR"`
+	Values string        `name:"placeholders" help:"Values of the %placeholders% of rules: a YAML map of names." placeholder:"FILE"`
 	Events int           `help:"Measure with the first so many events." default:"100000"`
 	Time   time.Duration `help:"How long to measure." default:"5s"`
 	Top    int           `help:"How many of the most expensive rules are told." default:"20"`
@@ -39,7 +40,7 @@ func (c *rulesBenchCmd) Run(e *env) error {
 	if c.Events < 1 || c.Time < 0 || c.Top < 0 {
 		return core.E(core.KindInvalid, "rules bench", "--events is at least 1, --time and --top are not negative")
 	}
-	engine, err := eventRules(e, c.Rules)
+	engine, err := eventRules(e, c.Rules, c.Values)
 	if err != nil {
 		return err
 	}

@@ -104,14 +104,24 @@ func (f numbered) missing(res *hunt.Result) error {
 
 // eventRules compiles the rules in files and folders, without any the shipped
 // ones, for verbs that look at events in files. A rule that can't be used is
-// told and left out.
-func eventRules(e *env, paths []string) (*sigma.Engine, error) {
+// told and left out. values is a file with those of placeholders, "" for none.
+func eventRules(e *env, paths []string, values string) (*sigma.Engine, error) {
 	files, err := ruleTexts(paths)
 	if err != nil {
 		return nil, err
 	}
 	parsed, faults := hunt.Parse(files)
-	engine, more, err := hunt.Compile(parsed, sigma.Options{Aliases: normalise.Aliases, Routes: taxonomy.Routes(), Now: time.Now()})
+	o := sigma.Options{Aliases: normalise.Aliases, Routes: taxonomy.Routes(), Now: time.Now()}
+	if values != "" {
+		text, err := readLimited(values, sigma.MaxFile)
+		if err != nil {
+			return nil, err
+		}
+		if o.Placeholders, err = sigma.ParsePlaceholders(values, text); err != nil {
+			return nil, err
+		}
+	}
+	engine, more, err := hunt.Compile(parsed, o)
 	for _, f := range append(faults, more...) {
 		_, _ = fmt.Fprintf(e.err, "rule left out: %s\n", oneLineOf(f.String()))
 	}

@@ -18,6 +18,7 @@ import (
 type rulesExplainCmd struct {
 	Event     string   `arg:"" help:"A file with one event, FILE:N for its event N counted from zero, - for the standard input, or the id of an event that the server has."`
 	Rules     []string `help:"Sigma rules: a file, a folder or a .tar.gz. Repeatable; without it, the shipped rules." sep:"none" placeholder:"DIR"`
+	Values    string   `name:"placeholders" help:"Values of the %placeholders% of rules: a YAML map of names." placeholder:"FILE"`
 	Rule      string   `help:"Only this rule, by id or name, with its whole condition." placeholder:"ID"`
 	Near      int      `help:"How many rules that nearly fired are told." default:"5"`
 	Logsource string   `help:"Take the event for this logsource, not for what it says itself: product/category/service, - where open." placeholder:"SOURCE"`
@@ -76,7 +77,7 @@ func (c *rulesExplainCmd) report(e *env) (explain.Report, error) {
 	if err := event.isFile(); err != nil {
 		return explain.Report{}, err
 	}
-	engine, err := eventRules(e, c.Rules)
+	engine, err := eventRules(e, c.Rules, c.Values)
 	if err != nil {
 		return explain.Report{}, err
 	}
@@ -98,8 +99,8 @@ func (c *rulesExplainCmd) report(e *env) (explain.Report, error) {
 
 // remote asks the server, which knows the event and the rules in force.
 func (c *rulesExplainCmd) remote(e *env) (r explain.Report, err error) {
-	if len(c.Rules) > 0 || c.Logsource != "" {
-		return r, core.E(core.KindInvalid, "rules explain", "the server answers about an event's id with its own rules: leave --rules and --logsource out")
+	if len(c.Rules) > 0 || c.Values != "" || c.Logsource != "" {
+		return r, core.E(core.KindInvalid, "rules explain", "the server answers about an event's id with its own rules: leave --rules, --placeholders and --logsource out")
 	}
 	q := filter("rule", c.Rule)
 	q.Set("near", strconv.Itoa(c.Near))
@@ -290,7 +291,7 @@ func haveLines(it explain.Answer) (out []string) {
 	switch {
 	case len(it.Have) == 0 && it.Null:
 		out = append(out, it.Field+" = null")
-	case len(it.Have) == 0 && it.Field != "":
+	case len(it.Have) == 0 && it.Field != "" && !it.Unread:
 		out = append(out, "the event has no "+it.Field)
 	}
 	if n := it.Nearest; n != nil {

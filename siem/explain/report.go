@@ -87,10 +87,11 @@ type Answer struct {
 	Wanted int      `json:"wanted"` // how many the rule names
 	All    bool     `json:"all,omitempty"`
 	// Have are the event's values, Names what it calls the field, one for each;
-	// Null is set where the field says null.
+	// Null is set where the field says null, Unread where nobody looks at it.
 	Have    []string  `json:"have"`
 	Names   []string  `json:"names,omitempty"`
 	Null    bool      `json:"null,omitempty"`
+	Unread  bool      `json:"unread,omitempty"`
 	Nearest *Likeness `json:"nearest,omitempty"`
 }
 
@@ -272,7 +273,7 @@ func passed(f *sigma.Finding, negated bool, out *[]string) {
 func itemOf(q *sigma.Question, which func(sigma.Wanted) bool) Answer {
 	it := Answer{
 		Selection: q.Selection, Filter: q.Filter, Item: q.Key, Line: q.Line, Field: q.Field, Says: q.String(), Wanted: len(q.Values), All: q.All,
-		Have: q.Have, Names: q.Names, Null: q.Null,
+		Have: q.Have, Names: q.Names, Null: q.Null, Unread: q.Unread,
 	}
 	if it.Have == nil {
 		it.Have = []string{}

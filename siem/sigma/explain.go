@@ -106,6 +106,9 @@ type Question struct {
 	Names []string
 	// Null is set where the field is there and says null.
 	Null bool
+	// Unread is set where the engine does not look at the field: all that is
+	// asked of it is a placeholder without values.
+	Unread bool
 	// Nearest is the wanted value that has most in common with what is there.
 	Nearest *Nearest
 }

@@ -224,6 +224,19 @@ func TestExplainSaysWhy(t *testing.T) {
 			},
 		},
 		{
+			"a placeholder without values holds for nothing", `
+  selection:
+    User|expand: '%nobody%'
+    Image|endswith: '\cmd.exe'
+  condition: selection`,
+			`{"User":"ben","Image":"c:\\cmd.exe"}`,
+			[]string{
+				`near 1`,
+				`holds selection: Image ends with "\cmd.exe" = ["c:\\cmd.exe"]`,
+				`change to true selection: User is "%nobody%", which has no values [%nobody%] = []`,
+			},
+		},
+		{
 			"dashes and case", `
   selection:
     CommandLine|contains|windash: ' -enc'

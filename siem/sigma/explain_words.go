@@ -41,7 +41,7 @@ func (t *told) describe(q *Question, e *expr) {
 		return
 	}
 	have := t.x.have(t.rule.Logsource, q.Field)
-	q.Have, q.Names, q.Null = have.texts, have.names, have.null
+	q.Have, q.Names, q.Null, q.Unread = have.texts, have.names, have.null, have.slot < 0
 }
 
 func words(field string, mods []string) string {
@@ -122,10 +122,11 @@ func (q *Question) say(values []Wanted, of int) string {
 }
 
 func (q *Question) predicate(w Wanted) string {
-	if !w.presence() {
-		return q.Words + " " + w.String()
-	}
 	switch {
+	case w.empty():
+		return q.Words + " " + w.String() + ", which has no values"
+	case !w.presence():
+		return q.Words + " " + w.String()
 	case w.at.op != opNot:
 		return "is there"
 	case strings.HasSuffix(q.Key, "|exists"):
@@ -149,7 +150,7 @@ func (w Wanted) String() string {
 // presence reports whether nothing is asked but that the field is there, or is
 // not.
 func (w Wanted) presence() bool {
-	return !anyLeaf(w.at, func(p *predicate) bool { return p.test != testPresent && p.test != testExists })
+	return !w.empty() && !anyLeaf(w.at, func(p *predicate) bool { return p.test != testPresent && p.test != testExists })
 }
 
 // Weights of what holds of a question, as the length of a text that stands in
@@ -158,6 +159,11 @@ const (
 	maxEvidence   = 24
 	otherEvidence = 6 // numbers, networks, expressions, another field
 )
+
+// empty reports a placeholder that nobody gave values: it holds for no event.
+func (w Wanted) empty() bool {
+	return !anyLeaf(w.at, func(*predicate) bool { return true })
+}
 
 // evidence weighs what holds of q: nothing for which fields there are.
 func (q *Question) evidence() int {
