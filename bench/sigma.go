@@ -55,8 +55,10 @@ func openSigma(n int, load func() (*salted, error)) (sides, error) {
 		_, err := parser.ParseBytes(event)
 		return err
 	}
-	if err := events.pass(judge); err != nil { // so that nothing is built while it is measured
-		return sides{}, err
+	for range 6 { // so that nothing is built or learnt while it is measured
+		if err := events.pass(judge); err != nil {
+			return sides{}, err
+		}
 	}
 	return sides{
 		ours:  func() ([]float64, error) { return events.measure(judge) },

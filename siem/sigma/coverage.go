@@ -121,10 +121,11 @@ func (e *Engine) learn(s *seat) {
 			h.seen[a] = float64(hits) / float64(s.events)
 		}
 	})
-	next := e.newProgram(h.groups, h.seen)
-	if sameWitnesses(next.better, s.program.better) {
+	better := e.betterWitnesses(s.program.rules, h.seen)
+	if sameWitnesses(better, s.program.better) {
 		return
 	}
+	next := e.newProgram(h.groups, better)
 	if e.programs.homes[e.key(h)] == h {
 		e.programs.bytes += next.bytes - s.program.bytes
 	}

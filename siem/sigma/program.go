@@ -128,27 +128,37 @@ type slotAtoms struct {
 	at      map[atom]int
 }
 
-// newProgram builds the program of some groups. Rules whose witness was seen too
-// often get another one, if there is a better one.
-func (e *Engine) newProgram(groups []int, seen map[atom]float64) *program {
-	b := &builder{e: e, seen: make(map[int32]bool), atoms: make(map[int32]*slotAtoms), p: &program{better: make(map[int32]witness)}}
+// newProgram builds the program of some groups. Rules in better have another
+// witness than the one that was guessed at first.
+func (e *Engine) newProgram(groups []int, better map[int32]witness) *program {
+	b := &builder{e: e, seen: make(map[int32]bool), atoms: make(map[int32]*slotAtoms), p: &program{better: better}}
 	for _, g := range groups {
 		b.p.rules = append(b.p.rules, e.groups[g].rules...)
 	}
 	slices.Sort(b.p.rules)
-	choose := newChooser(e)
-	choose.seen = seen
 	for _, r := range b.p.rules {
-		b.slotsOf(e.conds[r])
-		w := e.witnesses[r]
-		if !w.none() && len(seen) > 0 && choose.priced(w.atoms).cost > tooOften {
-			w = choose.choose(e.conds[r], false)
-			b.p.better[r] = w
+		w, ok := better[r]
+		if !ok {
+			w = e.witnesses[r]
 		}
+		b.slotsOf(e.conds[r])
 		b.post(r, w)
 	}
 	b.index()
 	return b.p
+}
+
+// betterWitnesses finds others for the rules whose own was seen too often.
+func (e *Engine) betterWitnesses(rules []int32, seen map[atom]float64) map[int32]witness {
+	choose := newChooser(e)
+	choose.seen = seen
+	better := make(map[int32]witness)
+	for _, r := range rules {
+		if w := e.witnesses[r]; !w.none() && choose.priced(w.atoms).cost > tooOften {
+			better[r] = choose.choose(e.conds[r], false)
+		}
+	}
+	return better
 }
 
 // tooOften is how often an event may have a rule's witness before another one
