@@ -23,7 +23,7 @@ type rulesCheckCmd struct {
 	Paths  []string `arg:"" name:"path" help:"Rule files, or folders with rules (*.yml, *.yaml)." type:"existingpath"`
 	Strict bool     `help:"Warnings count as errors."`
 
-	Placeholders string `help:"A YAML file with the values of placeholders: a map from names to lists." type:"existingfile" placeholder:"FILE"`
+	Placeholders string `help:"A YAML file with the values of placeholders: a map from names to lists." placeholder:"FILE"`
 }
 
 // Help implements kong's long help.
