@@ -2,6 +2,7 @@ package attack
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -153,6 +154,17 @@ func (d *doors) calls() map[string][]call {
 	if err := png.Encode(&photo, image.NewGray(image.Rect(0, 0, 80, 80))); err != nil {
 		d.t.Fatal(err)
 	}
+	var attempt bytes.Buffer
+	z := gzip.NewWriter(&attempt)
+	if _, err := z.Write([]byte(`{"disable":"sshd-credential-stuffing","days":1}`)); err != nil || z.Close() != nil {
+		d.t.Fatal(err)
+	}
+	exclusion, err := json.Marshal(api.Exclude{Untried: "test", Filter: "title: T\nid: 5c1a6f0e-0a52-4d0b-9a1c-8d1f0a6a3d01\nowner: test\nreason: test\nexpires: " +
+		time.Now().AddDate(0, 1, 0).Format(time.DateOnly) + "\nlogsource:\n  product: linux\nfilter:\n  rules:\n    - sshd-failed-login\n  selection:\n    user: test\n  condition: not selection\n"})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	const rule = "7c3b0b06-6d0d-4a7e-9a59-0b2f0f3b5a01"
 	all := map[string][]call{
 		"POST /v1/tokens":                       {{"", `{"site":"hall-a","device":"x-1","ttl":"1h","fact":""}`}},
 		"POST /v1/root":                         {{"", string(d.trust().Envelope())}},
@@ -163,6 +175,11 @@ func (d *doors) calls() map[string][]call {
 		"POST /v1/incidents/{id}/move":          ids(`{"to":"triaged","reason":"test","into":""}`, d.inc.String(), nobody),
 		"POST /v1/runs/{id}/start":              ids(`{}`, nobody, nobody),
 		"POST /v1/alerts/{id}/ack":              ids(`{"note":"test"}`, nobody, nobody),
+		"POST /v1/alerts/{id}/close":            ids(`{"verdict":"benign","reason":"test"}`, nobody, nobody),
+		"POST /v1/rules/{id}/disable":           ids(`{"owner":"test","reason":"test"}`, rule, nobody),
+		"POST /v1/rules/{id}/restore":           ids(`{"reason":"test"}`, rule, nobody),
+		"POST /v1/rules/exclusions":             {{"", string(exclusion)}},
+		"POST /v1/rules/backtests":              {{"", attempt.String()}},
 		"POST /v1/devices/{id}/criticality":     ids(`{"criticality":"low","reason":"test"}`, press.String(), "nobody"),
 		"POST /v1/devices/{id}/walk-tests/sign": ids(`{"hash":"`+strings.Repeat("ab", 32)+`","note":""}`, press.String(), "nobody"),
 		"POST /v1/photos":                       {{"", photo.String()}},
