@@ -7,7 +7,6 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/siem/hunt"
-	"github.com/interlock-security/interlock/siem/sigma"
 )
 
 type rulesBenchCmd struct {
@@ -44,7 +43,7 @@ func (c *rulesBenchCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	b := &ruleBench{engine: engine, view: engine.NewView(), every: everyLogsource(engine)}
+	b := &ruleBench{engine: engine, view: engine.NewView(), every: engine.Logsources()}
 	if err := b.load(e, c.Paths, c.Events); err != nil {
 		return err
 	}
@@ -176,19 +175,6 @@ func whole(f float64) string {
 		return fmt.Sprintf("%.2f", f)
 	}
 	return grouped(int(f))
-}
-
-// everyLogsource lists logsources that together reach every rule.
-func everyLogsource(e *sigma.Engine) []sigma.Logsource {
-	seen := make(map[sigma.Logsource]bool)
-	var out []sigma.Logsource
-	for _, r := range e.Rules() {
-		if !seen[r.Logsource] {
-			seen[r.Logsource] = true
-			out = append(out, r.Logsource)
-		}
-	}
-	return out
 }
 
 // load keeps events in memory, as a hunt reads them.

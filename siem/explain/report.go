@@ -144,7 +144,7 @@ func View(e *sigma.Engine, v *sigma.View, sources []sigma.Logsource, o Options) 
 		}
 	}
 	if r.Everything = o.Every && len(sources) == 0; r.Everything {
-		sources = everySource(e)
+		sources = e.Logsources()
 	}
 	r.Reasons = reasonsOf(v, sources)
 	for _, x := range e.Explain(v, sources, sigma.ExplainOptions{Rule: o.Rule}) {
@@ -168,19 +168,6 @@ func (r *Report) take(x sigma.Explanation, o Options) {
 			r.Near = append(r.Near, verdictOf(x))
 		}
 	}
-}
-
-// everySource lists logsources that together reach every rule.
-func everySource(e *sigma.Engine) []sigma.Logsource {
-	seen := make(map[sigma.Logsource]bool)
-	var out []sigma.Logsource
-	for _, r := range e.Rules() {
-		if !seen[r.Logsource] {
-			seen[r.Logsource] = true
-			out = append(out, r.Logsource)
-		}
-	}
-	return out
 }
 
 func countAsked(e *sigma.Engine, sources []sigma.Logsource) (n int) {

@@ -136,7 +136,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		return nil, core.E(core.KindInvalid, "hunt.Run", "a hunt needs rules and at least one file")
 	}
 	c = c.withDefaults()
-	h := &hunt{Config: c, res: &Result{}, every: everySource(c.Engine)}
+	h := &hunt{Config: c, res: &Result{}, every: c.Engine.Logsources()}
 	h.run(ctx)
 	return h.finish(ctx), nil
 }
@@ -164,18 +164,4 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
-}
-
-// everySource lists logsources that together reach every rule: those of the
-// rules themselves.
-func everySource(e *sigma.Engine) []sigma.Logsource {
-	seen := make(map[sigma.Logsource]bool)
-	var out []sigma.Logsource
-	for _, r := range e.Rules() {
-		if !seen[r.Logsource] {
-			seen[r.Logsource] = true
-			out = append(out, r.Logsource)
-		}
-	}
-	return out
 }

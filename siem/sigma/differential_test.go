@@ -89,7 +89,7 @@ func newDiffer(t *testing.T, o sigma.Options) *differ {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &differ{engine: engine, view: engine.NewView(), ref: refCorpus(t), rules: engine.Rules()}
+	d := &differ{engine: engine, view: engine.NewView(), ref: refCorpus(t), rules: engine.Rules(), sources: engine.Logsources()}
 	for _, r := range d.rules {
 		ref := d.ref[r.ID]
 		if ref == nil {
@@ -100,9 +100,6 @@ func newDiffer(t *testing.T, o sigma.Options) *differ {
 				return []string{field}
 			}
 			return o.Aliases(r.Logsource, field)
-		}
-		if !slices.Contains(d.sources, r.Logsource) {
-			d.sources = append(d.sources, r.Logsource)
 		}
 	}
 	return d

@@ -113,6 +113,20 @@ func Compile(rules []*Rule, o Options) (*Engine, error) {
 // Rules lists the detections.
 func (e *Engine) Rules() []*Rule { return e.rules }
 
+// Logsources lists those of the rules, each once: an event that is taken to be
+// of all of them is held against every rule.
+func (e *Engine) Logsources() []Logsource {
+	seen := make(map[Logsource]bool)
+	var out []Logsource
+	for _, r := range e.rules {
+		if !seen[r.Logsource] {
+			seen[r.Logsource] = true
+			out = append(out, r.Logsource)
+		}
+	}
+	return out
+}
+
 // Correlations lists the correlations.
 func (e *Engine) Correlations() []*Correlation { return e.corrs }
 
