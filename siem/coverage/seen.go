@@ -76,7 +76,9 @@ type shape struct {
 
 // NewSeen makes an empty record.
 func NewSeen() *Seen {
-	return &Seen{sources: make(map[sigma.Logsource]*seenSource), shapes: make(map[uint64]*shape), seed: maphash.MakeSeed()}
+	s := &Seen{sources: make(map[sigma.Logsource]*seenSource), shapes: make(map[uint64]*shape), seed: maphash.MakeSeed()}
+	s.walk.json.Visit = s.walk.leaf
+	return s
 }
 
 // Add notes an event: when it was, what it is of, its own fields (a JSON object),

@@ -1,6 +1,10 @@
 package hunt
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/interlock-security/interlock/siem/internal/jsonwalk"
+)
 
 // envelopes are exports that put each event into a member of its own, beside
 // what the exporting program has to say: Elasticsearch, Splunk, test cases.
@@ -19,14 +23,13 @@ func envelopeOf(head []byte) string {
 	if n := balanced(record); n > 0 {
 		record = record[:n]
 	}
-	var w walker
 	for _, name := range envelopes {
-		inner := w.member(record, name)
+		inner := member(new(jsonwalk.Walker), record, name)
 		switch {
 		case inner == nil:
-		case name == "_source" && w.has(record, "_index"), name == "result" && w.has(record, "preview"):
+		case name == "_source" && has(record, "_index"), name == "result" && has(record, "preview"):
 			return name
-		case w.looksLikeEvent(inner) && !w.looksLikeEvent(record):
+		case looksLikeEvent(inner) && !looksLikeEvent(record):
 			return name
 		}
 	}
@@ -36,54 +39,21 @@ func envelopeOf(head []byte) string {
 // telling are members by which an event can be told.
 var telling = []string{"EventID", "Channel", "@timestamp", "eventName", "eventType", "SYSLOG_IDENTIFIER", "MESSAGE", "type", "message"}
 
-func (w *walker) looksLikeEvent(object []byte) bool {
+func looksLikeEvent(object []byte) bool {
 	for _, name := range telling {
-		if w.has(object, name) {
+		if has(object, name) {
 			return true
 		}
 	}
 	return false
 }
 
-func (w *walker) has(object []byte, name string) bool { return w.find(object, name) != nil }
+func has(object []byte, name string) bool { return new(jsonwalk.Walker).Member(object, name) != nil }
 
 // member returns the object that is a member of an object.
-func (w *walker) member(object []byte, name string) []byte {
-	if val := w.find(object, name); len(val) > 0 && val[0] == '{' {
+func member(w *jsonwalk.Walker, object []byte, name string) []byte {
+	if val := w.Member(object, name); len(val) > 0 && val[0] == '{' {
 		return val
 	}
 	return nil
 }
-
-// find returns a member of an object as it stands there, nil if it has none of
-// that name or is no JSON up to there.
-func (w *walker) find(object []byte, name string) []byte {
-	w.b, w.i, w.path, w.visit = object, 0, w.path[:0], goOn
-	if !w.next('{') {
-		return nil
-	}
-	for {
-		w.space()
-		from := w.i
-		if !w.str() {
-			return nil
-		}
-		key := object[from+1 : w.i-1]
-		if !w.next(':') {
-			return nil
-		}
-		w.space()
-		at := w.i
-		if !w.value(1) {
-			return nil
-		}
-		if string(key) == name {
-			return object[at:w.i]
-		}
-		if !w.next(',') {
-			return nil
-		}
-	}
-}
-
-func goOn([]byte, []byte) bool { return true }

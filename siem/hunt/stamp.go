@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/interlock-security/interlock/siem/internal/jsonwalk"
 )
 
 // Names under which events carry their time and their host, best first: what
@@ -27,7 +29,7 @@ var (
 
 // origin finds time, host and text of one event.
 type origin struct {
-	walker
+	json             jsonwalk.Walker
 	names            map[string]named
 	time, host, text []byte
 	rank             [3]int
@@ -49,7 +51,7 @@ func newOrigin() *origin {
 			o.names[name] = named{what, rank}
 		}
 	}
-	o.visit = o.see
+	o.json.Visit = o.see
 	return o
 }
 
@@ -57,20 +59,20 @@ func newOrigin() *origin {
 func (o *origin) of(event []byte) {
 	o.time, o.host, o.text, o.stamped = nil, nil, nil, time.Time{}
 	o.rank = [3]int{1 << 10, 1 << 10, 1 << 10}
-	o.scalars(event)
+	o.json.Object(event)
 }
 
-func (o *origin) see(path, val []byte) bool {
+func (o *origin) see(path, val []byte) {
 	n, ok := o.names[string(path)]
 	if !ok || n.rank >= o.rank[n.what] {
-		return true
+		return
 	}
 	val = bytes.Trim(val, `"`)
 	switch n.what {
 	case isTime:
 		t, ok := stampOf(string(val))
 		if !ok {
-			return true
+			return
 		}
 		o.stamped = t
 	case isHost:
@@ -79,7 +81,6 @@ func (o *origin) see(path, val []byte) bool {
 		o.text = val
 	}
 	o.rank[n.what] = n.rank
-	return true
 }
 
 // Layouts of stamps with a zone of their own, and of those that are taken as

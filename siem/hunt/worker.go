@@ -8,6 +8,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/siem/collect"
 	"github.com/interlock-security/interlock/siem/hunt/evtx"
+	"github.com/interlock-security/interlock/siem/internal/jsonwalk"
 	"github.com/interlock-security/interlock/siem/normalise"
 	"github.com/interlock-security/interlock/siem/sigma"
 )
@@ -45,7 +46,7 @@ type worker struct {
 	norm   *normalise.Normaliser
 	buf    []byte
 	// envelope takes events out of what is around them.
-	envelope walker
+	envelope jsonwalk.Walker
 	// Rules that fired, by themselves, and how often each was explained in this
 	// block.
 	singles map[*sigma.Rule]single
@@ -157,7 +158,7 @@ func (w *worker) begin() {
 func (w *worker) object(event []byte, line int) {
 	w.begin()
 	if w.b.file.inner != "" {
-		if inner := w.envelope.member(event, w.b.file.inner); inner != nil {
+		if inner := member(&w.envelope, event, w.b.file.inner); inner != nil {
 			event = inner
 		}
 	}
