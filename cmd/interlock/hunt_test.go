@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,26 +14,8 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/siem/hunt"
+	"github.com/interlock-security/interlock/siem/sigma/corpustest"
 )
-
-// huntData is a file of the test data beside the project. Without it the test
-// can't say anything: in CI that is a failure, elsewhere it is said aloud.
-func huntData(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("INTERLOCK_DATA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	path := filepath.Join(dir, name)
-	_, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) && os.Getenv("CI") == "" {
-		t.Skipf("NOT TESTED: %v (set INTERLOCK_DATA; with CI set this fails)", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // huntFor runs the verb and returns its lines.
 func huntFor(t *testing.T, wantCode int, args ...string) []huntLine {
@@ -62,24 +42,11 @@ const otherCommands = "47e4bab7-c626-47dc-967b-255608c9a920"
 // TestHuntFindsTheRegressionCases hunts for SigmaHQ's own positive cases with
 // all of its rules, as a user would.
 func TestHuntFindsTheRegressionCases(t *testing.T) {
-	rules := huntData(t, "sigma/sigma-rules.tar.gz")
-	f, err := os.Open(huntData(t, "sigma-regression/regression.ndjson"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+	rules := corpustest.Path(t, corpustest.SigmaHQ)
 	events := filepath.Join(t.TempDir(), "events")
 	var b bytes.Buffer
 	var want []string
-	sc := bufio.NewScanner(f)
-	for sc.Buffer(nil, 1<<20); sc.Scan(); {
-		var c struct {
-			Rule  string          `json:"rule"`
-			Event json.RawMessage `json:"event"`
-		}
-		if err := json.Unmarshal(sc.Bytes(), &c); err != nil {
-			t.Fatal(err)
-		}
+	for _, c := range corpustest.Cases(t) {
 		want = append(want, c.Rule)
 		b.Write(c.Event)
 		b.WriteByte('\n')
@@ -114,8 +81,8 @@ func TestHuntFindsTheRegressionCases(t *testing.T) {
 // TestHuntInRealEvents hunts in ten thousand events of Windows and in an event
 // log.
 func TestHuntInRealEvents(t *testing.T) {
-	rules := huntData(t, "sigma/sigma-rules.tar.gz")
-	lines := huntFor(t, 1, "--rules", rules, huntData(t, "events/windows-10k.ndjson.gz"))
+	rules := corpustest.Path(t, corpustest.SigmaHQ)
+	lines := huntFor(t, 1, "--rules", rules, corpustest.Path(t, corpustest.Windows))
 	var last time.Time
 	for _, l := range lines {
 		at, err := time.Parse(time.RFC3339Nano, l.Time)

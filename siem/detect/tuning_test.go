@@ -1,14 +1,9 @@
 package detect_test
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +15,7 @@ import (
 	"github.com/interlock-security/interlock/siem/alert"
 	"github.com/interlock-security/interlock/siem/detect"
 	"github.com/interlock-security/interlock/siem/rules"
+	"github.com/interlock-security/interlock/siem/sigma/corpustest"
 )
 
 const (
@@ -339,37 +335,8 @@ func TestAFolderOfThousands(t *testing.T) {
 // sigmaHQ is the public rule set, linked to where it is published.
 func sigmaHQ(t *testing.T) (files []rules.File) {
 	t.Helper()
-	dir := os.Getenv("INTERLOCK_DATA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
+	for _, f := range corpustest.Rules(t) {
+		files = append(files, rules.File{Name: f.Name, Text: string(f.Text), Link: "https://github.com/SigmaHQ/sigma/blob/master"})
 	}
-	f, err := os.Open(filepath.Join(dir, "sigma", "sigma-rules.tar.gz"))
-	if errors.Is(err, os.ErrNotExist) && os.Getenv("CI") == "" {
-		t.Skip("the public rules are not here; INTERLOCK_DATA says where they are")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for r := tar.NewReader(z); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasSuffix(h.Name, ".yml") || h.Typeflag != tar.TypeReg {
-			continue
-		}
-		text, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, rules.File{Name: h.Name, Text: string(text), Link: "https://github.com/SigmaHQ/sigma/blob/master"})
-	}
+	return files
 }

@@ -1,17 +1,14 @@
 package sigma_test
 
 import (
-	"archive/tar"
-	"compress/gzip"
-	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/corpustest"
 )
 
 // said is what Check says, one line each.
@@ -219,12 +216,12 @@ detection: {s: {a: 3}, condition: s}
 // what was measured (31 MB, of which the shipped engine is a part) is generous.
 func TestSigmaHQIsRight(t *testing.T) {
 	const most = 120 << 20
-	files := corpusFiles(t)
+	files := corpustest.Rules(t)
 	before := heapNow()
 	var rules []*sigma.Rule
 	warnings := 0
 	for _, f := range files {
-		rs, problems := sigma.Check(f.name, f.text)
+		rs, problems := sigma.Check(f.Name, f.Text)
 		rules = append(rules, rs...)
 		for _, p := range problems {
 			switch p.Severity {
@@ -256,36 +253,4 @@ func heapNow() int64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
-}
-
-type corpusFile struct {
-	name string
-	text []byte
-}
-
-// corpusFiles reads SigmaHQ's rule files.
-func corpusFiles(t *testing.T) []corpusFile {
-	t.Helper()
-	zr, err := gzip.NewReader(data(t, "sigma/sigma-rules.tar.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []corpusFile
-	for tr := tar.NewReader(zr); ; {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			return out
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasSuffix(h.Name, ".yml") {
-			continue
-		}
-		b, err := io.ReadAll(tr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, corpusFile{h.Name, b})
-	}
 }

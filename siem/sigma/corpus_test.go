@@ -1,18 +1,11 @@
 package sigma_test
 
 import (
-	"archive/tar"
-	"bufio"
-	"compress/gzip"
-	"encoding/json"
 	"errors"
-	"io"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/corpustest"
 	"github.com/interlock-security/interlock/siem/sigma/taxonomy"
 )
 
@@ -24,25 +17,6 @@ const (
 	// findstr "(M)", for which the rule's text does not hold; the third does.
 	caseFloor = 104
 )
-
-// data opens a file of the test data beside the project. Without it the test
-// can't say anything: in CI that is a failure, elsewhere it is said aloud.
-func data(t *testing.T, name string) *os.File {
-	t.Helper()
-	dir := os.Getenv("INTERLOCK_DATA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	f, err := os.Open(filepath.Join(dir, name))
-	if errors.Is(err, os.ErrNotExist) && os.Getenv("CI") == "" {
-		t.Skipf("NOT TESTED: %v (set INTERLOCK_DATA; with CI set this fails)", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	return f
-}
 
 // corpus parses every rule of SigmaHQ, once a process, and returns those that
 // load.
@@ -61,32 +35,15 @@ var (
 
 func readCorpus(t *testing.T) (rules []*sigma.Rule, refused []error) {
 	t.Helper()
-	zr, err := gzip.NewReader(data(t, "sigma/sigma-rules.tar.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for tr := tar.NewReader(zr); ; {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			return rules, refused
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasSuffix(h.Name, ".yml") {
-			continue
-		}
-		b, err := io.ReadAll(tr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := sigma.Parse(h.Name, b)
+	for _, f := range corpustest.Rules(t) {
+		got, err := sigma.Parse(f.Name, f.Text)
 		if err != nil {
 			refused = append(refused, err)
 			continue
 		}
 		rules = append(rules, got...)
 	}
+	return rules, refused
 }
 
 func TestSigmaHQLoads(t *testing.T) {
@@ -122,14 +79,7 @@ func TestSigmaHQRegressionRecall(t *testing.T) {
 	engine := corpusEngine(t)
 	view := engine.NewView()
 	cases, hits, found := 0, 0, make(map[string]bool)
-	for sc := lines(data(t, "sigma-regression/regression.ndjson")); sc.Scan(); {
-		var c struct {
-			Rule  string          `json:"rule"`
-			Event json.RawMessage `json:"event"`
-		}
-		if err := json.Unmarshal(sc.Bytes(), &c); err != nil {
-			t.Fatal(err)
-		}
+	for _, c := range corpustest.Cases(t) {
 		cases++
 		view.Reset()
 		if err := view.Load(c.Event); err != nil {
@@ -170,12 +120,8 @@ func TestRealEventsScan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	zr, err := gzip.NewReader(data(t, "events/windows-10k.ndjson.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	view, n := engine.NewView(), 0
-	for sc := lines(zr); sc.Scan() && n < 1000; n++ {
+	for sc := corpustest.Events(t); sc.Scan() && n < 1000; n++ {
 		view.Reset()
 		if err := view.Load(sc.Bytes()); err != nil {
 			t.Fatalf("event %d: %v", n, err)
@@ -185,10 +131,4 @@ func TestRealEventsScan(t *testing.T) {
 	if n < 1000 {
 		t.Errorf("only %d events", n)
 	}
-}
-
-func lines(r io.Reader) *bufio.Scanner {
-	sc := bufio.NewScanner(r)
-	sc.Buffer(nil, 4<<20)
-	return sc
 }

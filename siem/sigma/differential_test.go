@@ -1,17 +1,12 @@
 package sigma_test
 
 import (
-	"archive/tar"
-	"compress/gzip"
-	"encoding/json"
-	"errors"
-	"io"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/corpustest"
 	"github.com/interlock-security/interlock/siem/sigma/internal/reference"
 	"github.com/interlock-security/interlock/siem/sigma/taxonomy"
 )
@@ -36,34 +31,17 @@ var refRules map[string]*reference.Rule
 
 func readRefCorpus(t *testing.T) map[string]*reference.Rule {
 	t.Helper()
-	zr, err := gzip.NewReader(data(t, "sigma/sigma-rules.tar.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	out := make(map[string]*reference.Rule)
-	for tr := tar.NewReader(zr); ; {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			return out
-		}
+	for _, f := range corpustest.Rules(t) {
+		rules, err := reference.Parse(f.Text, corpusPlaceholders)
 		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasSuffix(h.Name, ".yml") {
-			continue
-		}
-		text, err := io.ReadAll(tr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rules, err := reference.Parse(text, corpusPlaceholders)
-		if err != nil {
-			t.Fatalf("%s: %v", h.Name, err)
+			t.Fatalf("%s: %v", f.Name, err)
 		}
 		for _, r := range rules {
 			out[r.ID] = r
 		}
 	}
+	return out
 }
 
 // corpusPlaceholders gives SigmaHQ's placeholders something to stand for.
@@ -143,14 +121,8 @@ func (d *differ) check(t *testing.T, what string, event []byte, routed bool) int
 func TestReferenceAgreesOnRegressionEvents(t *testing.T) {
 	d := newDiffer(t, sigma.Options{})
 	events, hits := 0, 0
-	for sc := lines(data(t, "sigma-regression/regression.ndjson")); sc.Scan(); events++ {
-		var c struct {
-			Rule  string          `json:"rule"`
-			Event json.RawMessage `json:"event"`
-		}
-		if err := json.Unmarshal(sc.Bytes(), &c); err != nil {
-			t.Fatal(err)
-		}
+	for _, c := range corpustest.Cases(t) {
+		events++
 		hits += d.check(t, c.Rule, c.Event, false)
 	}
 	t.Logf("%d events, %d rules: %d matches", events, len(d.rules), hits)
@@ -163,10 +135,6 @@ func TestReferenceAgreesOnRegressionEvents(t *testing.T) {
 // spaced sample of them in every run.
 func TestReferenceAgreesOnRealEvents(t *testing.T) {
 	d := newDiffer(t, sigma.Options{})
-	zr, err := gzip.NewReader(data(t, "events/windows-10k.ndjson.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	every, n, asked, hits := 67, 0, 0, 0
 	switch {
 	case long():
@@ -174,7 +142,7 @@ func TestReferenceAgreesOnRealEvents(t *testing.T) {
 	case raced:
 		every = 501
 	}
-	for sc := lines(zr); sc.Scan(); n++ {
+	for sc := corpustest.Events(t); sc.Scan(); n++ {
 		if n%every == 0 {
 			hits += d.check(t, sc.Text()[:40], sc.Bytes(), false)
 			asked++
@@ -192,10 +160,6 @@ func TestReferenceAgreesOnRealEvents(t *testing.T) {
 func TestReferenceAgreesOnRoutedEvents(t *testing.T) {
 	routes := taxonomy.Routes()
 	d := newDiffer(t, sigma.Options{Routes: routes, Aliases: taxonomy.Aliases})
-	zr, err := gzip.NewReader(data(t, "events/windows-10k.ndjson.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	every, n, asked, hits, unknown := 61, 0, 0, 0, 0
 	switch {
 	case long():
@@ -203,7 +167,7 @@ func TestReferenceAgreesOnRoutedEvents(t *testing.T) {
 	case raced:
 		every = 1001
 	}
-	for sc := lines(zr); sc.Scan(); n++ {
+	for sc := corpustest.Events(t); sc.Scan(); n++ {
 		if n%every != 0 {
 			continue
 		}

@@ -2,24 +2,20 @@ package sigma_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
 
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/corpustest"
 )
 
 // everyNth returns every nth recorded event.
 func everyNth(t *testing.T, n int) [][]byte {
 	t.Helper()
-	zr, err := gzip.NewReader(data(t, "events/windows-10k.ndjson.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out [][]byte
-	for sc, i := lines(zr), 0; sc.Scan(); i++ {
+	for sc, i := corpustest.Events(t), 0; sc.Scan(); i++ {
 		if i%n == 0 {
 			out = append(out, bytes.Clone(sc.Bytes()))
 		}

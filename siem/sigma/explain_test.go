@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/corpustest"
 )
 
 // explained is what one rule's explanation says of an event, a line each.
@@ -407,18 +408,11 @@ func TestExplainAgreesWithTheEngine(t *testing.T) {
 	case raced:
 		step = 12
 	}
-	for sc, n := lines(data(t, "sigma-regression/regression.ndjson")), 0; sc.Scan(); n++ {
+	for n, c := range corpustest.Cases(t) {
 		if n%step != 0 {
 			continue
 		}
 		events++
-		var c struct {
-			Rule  string          `json:"rule"`
-			Event json.RawMessage `json:"event"`
-		}
-		if err := json.Unmarshal(sc.Bytes(), &c); err != nil {
-			t.Fatal(err)
-		}
 		sources := []sigma.Logsource{bySource[c.Rule]}
 		view.Reset()
 		if err := view.Load(c.Event); err != nil {

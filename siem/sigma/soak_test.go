@@ -2,13 +2,13 @@ package sigma_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"fmt"
 	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/corpustest"
 )
 
 // quietEngine asks questions of every kind, none of which real events hold.
@@ -32,12 +32,8 @@ func quietEngine(t *testing.T) *sigma.Engine {
 // realEvents returns some recorded events, evenly spaced.
 func realEvents(t *testing.T, n int) [][]byte {
 	t.Helper()
-	zr, err := gzip.NewReader(data(t, "events/windows-10k.ndjson.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out [][]byte
-	for sc, i := lines(zr), 0; sc.Scan() && len(out) < n; i++ {
+	for sc, i := corpustest.Events(t), 0; sc.Scan() && len(out) < n; i++ {
 		if i%(10_000/n) == 0 {
 			out = append(out, bytes.Clone(sc.Bytes()))
 		}

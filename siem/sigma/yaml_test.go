@@ -13,20 +13,21 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/corpustest"
 )
 
 // TestYAMLAgreesWithAnotherReader: on every rule of SigmaHQ the reader here sees
 // what goccy/go-yaml sees.
 func TestYAMLAgreesWithAnotherReader(t *testing.T) {
-	for _, f := range corpusFiles(t) {
-		got, err := sigma.YAMLTree(f.text)
+	for _, f := range corpustest.Rules(t) {
+		got, err := sigma.YAMLTree(f.Text)
 		if err != nil {
-			t.Errorf("%s: %v", f.name, err)
+			t.Errorf("%s: %v", f.Name, err)
 			continue
 		}
-		want, err := otherTree(f.text)
+		want, err := otherTree(f.Text)
 		if err != nil || !alike(got, want) {
-			t.Errorf("%s: %v\ngot  %q\nwant %q", f.name, err, got, want)
+			t.Errorf("%s: %v\ngot  %q\nwant %q", f.Name, err, got, want)
 		}
 	}
 }

@@ -1,16 +1,13 @@
 package taxonomy_test
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"encoding/json"
-	"errors"
-	"io"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/corpustest"
 	"github.com/interlock-security/interlock/siem/sigma/taxonomy"
 )
 
@@ -169,32 +166,14 @@ func declares(product, category, service string) string {
 }
 
 // corpus parses the rules of SigmaHQ that load.
-func corpus(t *testing.T) []*sigma.Rule {
+func corpus(t *testing.T) (rules []*sigma.Rule) {
 	t.Helper()
-	zr, err := gzip.NewReader(data(t, "sigma/sigma-rules.tar.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rules []*sigma.Rule
-	for tr := tar.NewReader(zr); ; {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			return rules
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasSuffix(h.Name, ".yml") {
-			continue
-		}
-		b, err := io.ReadAll(tr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := sigma.Parse(h.Name, b); err == nil {
+	for _, f := range corpustest.Rules(t) {
+		if got, err := sigma.Parse(f.Name, f.Text); err == nil {
 			rules = append(rules, got...)
 		}
 	}
+	return rules
 }
 
 func TestEveryLogsourceOfSigmaHQIsRecognised(t *testing.T) {

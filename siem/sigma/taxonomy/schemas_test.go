@@ -2,12 +2,12 @@ package taxonomy_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/corpustest"
 	"github.com/interlock-security/interlock/siem/sigma/taxonomy"
 )
 
@@ -204,20 +204,17 @@ const namesFloor = 5
 // wherever the bare one does, and where only names lead.
 func TestNamesFindMoreAndLoseNothing(t *testing.T) {
 	rules := corpus(t)
-	zr, err := gzip.NewReader(data(t, "events/windows-10k.ndjson.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	views := make([]*sigma.View, 2)
 	engines := make([]*sigma.Engine, 2)
 	for i, names := range []func(sigma.Logsource, string) []string{nil, taxonomy.Aliases} {
-		if engines[i], err = sigma.Compile(rules, sigma.Options{Aliases: names, Routes: taxonomy.Routes()}); err != nil {
+		e, err := sigma.Compile(rules, sigma.Options{Aliases: names, Routes: taxonomy.Routes()})
+		if err != nil {
 			t.Fatal(err)
 		}
-		views[i] = engines[i].NewView()
+		engines[i], views[i] = e, e.NewView()
 	}
 	more := 0
-	for sc := lines(zr); sc.Scan(); {
+	for sc := corpustest.Events(t); sc.Scan(); {
 		event := bytes.Clone(sc.Bytes())
 		var fired [2][]string
 		for i, v := range views {

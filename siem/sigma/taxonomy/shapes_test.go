@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/interlock-security/interlock/siem/sigma"
+	"github.com/interlock-security/interlock/siem/sigma/corpustest"
 	"github.com/interlock-security/interlock/siem/sigma/taxonomy"
 )
 
@@ -86,16 +87,13 @@ func TestRegressionEventsFireInEveryShape(t *testing.T) {
 		byID[r.ID] = r
 	}
 	v, routed, fired := engine.NewView(), make(map[string]int), make(map[string]int)
-	for sc := lines(data(t, "sigma-regression/regression.ndjson")); sc.Scan(); {
-		var c struct {
-			Rule  string
-			Event fields
-		}
-		if err := json.Unmarshal(sc.Bytes(), &c); err != nil {
+	for _, c := range corpustest.Cases(t) {
+		var flat fields
+		if err := json.Unmarshal(c.Event, &flat); err != nil {
 			t.Fatal(err)
 		}
 		for shape, write := range shapes {
-			event, err := json.Marshal(write(c.Event))
+			event, err := json.Marshal(write(flat))
 			if err != nil {
 				t.Fatal(err)
 			}
