@@ -114,11 +114,11 @@ func (a *API) lookBack(ctx context.Context, tenant core.TenantID, id core.UUID) 
 	if err != nil {
 		return nil, err
 	}
-	made := time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16)) //nolint:gosec // 48 bits
+	made := time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16))
 	step := uint64(fewFrames)
 	for before := end; before > 1 && end-before < lookBack; {
 		from := max(before, step+1) - step
-		frames, err := a.Frames.Read(ctx, 0, from, int(before-from)) //nolint:gosec // at most manyFrames
+		frames, err := a.Frames.Read(ctx, 0, from, int(before-from))
 		if err != nil {
 			return nil, err
 		}

@@ -199,7 +199,7 @@ func (b *ruleBench) costs(r *benchReport, top int) {
 	r.Always, r.Costs = []benchRule{}, []benchCost{}
 	for i := range all {
 		c := &all[i]
-		c.Spent = max(c.Spent-time.Duration(c.Asked)*tick, 0) //nolint:gosec // a count of events
+		c.Spent = max(c.Spent-time.Duration(c.Asked)*tick, 0)
 		total += c.Spent
 		asked, fired = asked+c.Asked, fired+c.Fired
 		switch c.Found {

@@ -14,11 +14,10 @@ import (
 type Reader struct {
 	Seen *Seen
 
-	view    *sigma.View
-	norm    *normalise.Normaliser
-	found   []string
-	sources []sigma.Logsource
-	set     func(field, text string)
+	view  *sigma.View
+	norm  *normalise.Normaliser
+	found []string
+	set   func(field, text string)
 }
 
 // NewReader makes a reader for a Seen.

@@ -330,10 +330,10 @@ func sorted(all map[string]*StateCount) []StateCount {
 func (r *Coverage) missing() {
 	sources, fields := make(map[string]*Missing), make(map[string]*Missing)
 	for _, rule := range r.Rules {
-		switch {
-		case rule.State == NoSource:
+		switch rule.State {
+		case NoSource:
 			add(sources, Missing{Logsource: rule.Logsource})
-		case rule.State == NoField:
+		case NoField:
 			if one := lacking(rule.Lacks); one != "" {
 				add(fields, Missing{Logsource: rule.Logsource, Field: one})
 			}

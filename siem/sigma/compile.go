@@ -15,9 +15,8 @@ type compiler struct {
 	byID   map[string]*Rule
 	byName map[string]*Rule
 	preds  map[string]int32
-	slots  map[string]int32    // by all paths that share one
-	fields map[fieldKey]int32  // by what rules say
-	paths  map[string]struct{} // those that feed any slot
+	slots  map[string]int32   // by all paths that share one
+	fields map[fieldKey]int32 // by what rules say
 }
 
 // fieldKey is a field as a rule of a logsource means it.
