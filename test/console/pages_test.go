@@ -52,6 +52,8 @@ func (s *story) kinds() []kind {
 		{"seals", "/seals"},
 		{"seal", "/seals/IL-00017"},
 		{"seal-new", "/seals/new?device=" + pressID},
+		{"rules", "/rules"},
+		{"rule", "/rules/" + page.Items[0].RuleID},
 		{"audit", "/audit"},
 		{"audit-entries", "/audit?actor="},
 		{"audit-entry", entry},
