@@ -70,7 +70,7 @@ type testimony struct {
 	// stood in the part that is lost.
 	gap bool
 	// permits are intents that nothing was granted on yet.
-	permits map[string]permission
+	permits *audit.Permits
 	// first is the hash of trust root 1, offered when each version came to the
 	// log, taken the highest version that the server took.
 	first   string
@@ -78,19 +78,8 @@ type testimony struct {
 	taken   uint64
 }
 
-// permission is what the Guard permitted, before it was done.
-type permission struct {
-	action core.Action
-	object string
-	params string
-	at     time.Time
-}
-
-// permitLife is how long after the permit a grant may come to the log.
-const permitLife = 7 * 24 * time.Hour
-
 func newTestimony() *testimony {
-	return &testimony{fold: audit.NewFold(), objects: map[string]claim{}, permits: map[string]permission{}, offered: map[string]time.Time{}}
+	return &testimony{fold: audit.NewFold(), objects: map[string]claim{}, permits: audit.NewPermits(policy.DeviceEnrol, policy.DeviceApprove, policy.TokenCreate), offered: map[string]time.Time{}}
 }
 
 // heard is what an entry did to an object.
@@ -116,7 +105,7 @@ func (t *testimony) add(rec audit.Record) heard {
 	kind, _, _ := strings.Cut(rec.Object, "/")
 	switch {
 	case rec.Header.Type == audit.TypeIntent:
-		t.permit(rec)
+		t.permits.Add(rec)
 	case kind == "trust-root":
 		return t.root(rec)
 	case rec.Header.Type == audit.TypeAuthority && (kind == "device" || kind == "token"):
@@ -124,31 +113,6 @@ func (t *testimony) add(rec audit.Record) heard {
 	}
 	return heard{}
 }
-
-// grants are the permits that authority is granted on.
-var grants = map[core.Action]bool{policy.DeviceEnrol: true, policy.DeviceApprove: true, policy.TokenCreate: true}
-
-func (t *testimony) permit(rec audit.Record) {
-	if rec.Header.Outcome != "permitted" || !grants[rec.Header.Action] {
-		return
-	}
-	var body struct {
-		Resource struct {
-			Params string `json:"params"`
-		} `json:"resource"`
-	}
-	_ = json.Unmarshal(rec.Body, &body) // without parameters it permits nothing that has some
-	now := time.UnixMicro(rec.Header.Time)
-	for at, p := range t.permits {
-		if now.Sub(p.at) > permitLife {
-			delete(t.permits, at)
-		}
-	}
-	t.permits[position(rec.Position)] = permission{rec.Header.Action, rec.Object, body.Resource.Params, now}
-}
-
-// position is written as in the header of an entry that names its intent.
-func position(p core.Position) string { return fmt.Sprintf("%s#%d", p.Origin, p.Index) }
 
 // object takes an authority entry of a device or token.
 func (t *testimony) object(rec audit.Record) heard {
@@ -185,8 +149,8 @@ func (t *testimony) mayFollow(rec audit.Record, before claim, known bool, c clai
 	case c.State != string(IdentityActive):
 		return ""
 	}
-	p, found := t.spend(rec)
-	if !found || p.object != rec.Object || p.action != policy.DeviceEnrol && p.action != policy.DeviceApprove {
+	p, found := t.permits.Take(rec)
+	if !found || p.Object != rec.Object || p.Action != policy.DeviceEnrol && p.Action != policy.DeviceApprove {
 		return fmt.Sprintf("revision %d makes it active without a permit of its own", c.Revision)
 	}
 	return ""
@@ -202,18 +166,11 @@ func (t *testimony) tokenMayFollow(rec audit.Record, before claim, known bool, c
 		}
 		return ""
 	}
-	p, found := t.spend(rec)
-	if !found || p.action != policy.TokenCreate || p.params != tokenParams(c.Site, c.Device, c.Fact, c.Life) || c.State != tokenFresh {
+	p, found := t.permits.Take(rec)
+	if !found || p.Action != policy.TokenCreate || p.Params != tokenParams(c.Site, c.Device, c.Fact, c.Life) || c.State != tokenFresh {
 		return "the log has no permit to make it"
 	}
 	return ""
-}
-
-// spend takes the permit that an entry names: each is good for one grant.
-func (t *testimony) spend(rec audit.Record) (permission, bool) {
-	p, found := t.permits[rec.Header.Intent]
-	delete(t.permits, rec.Header.Intent)
-	return p, found
 }
 
 // rootsObject stands for a tenant's trust roots together.

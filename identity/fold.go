@@ -3,7 +3,6 @@ package identity
 import (
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
@@ -11,23 +10,11 @@ import (
 )
 
 // grants are the permits that authority over people stands on.
-var grants = map[core.Action]bool{
-	policy.PersonInvite: true, policy.PersonRoles: true, policy.PersonName: true, policy.PersonLink: true, policy.PersonLinkOwn: true,
-	policy.PersonRevoke: true, policy.PersonRestore: true, policy.PasskeyAdd: true, policy.PasskeyRemove: true,
-	policy.SessionCreate: true, policy.SessionEnd: true,
-	policy.ApprovalRequest: true, policy.ApprovalDecide: true, policy.ApprovalWithdraw: true, policy.ApprovalUse: true,
-}
-
-// permitLife is how long after the permit a change may come to the log.
-const permitLife = 7 * 24 * time.Hour
-
-// permission is what the Guard permitted before it was done.
-type permission struct {
-	action core.Action
-	actor  string
-	object string
-	params string
-	at     time.Time
+var grants = []core.Action{
+	policy.PersonInvite, policy.PersonRoles, policy.PersonName, policy.PersonLink, policy.PersonLinkOwn,
+	policy.PersonRevoke, policy.PersonRestore, policy.PasskeyAdd, policy.PasskeyRemove,
+	policy.SessionCreate, policy.SessionEnd,
+	policy.ApprovalRequest, policy.ApprovalDecide, policy.ApprovalWithdraw, policy.ApprovalUse,
 }
 
 // testimony is what the log says of people, entry by entry.
@@ -37,7 +24,7 @@ type testimony struct {
 	objects map[string]record
 	// top is the highest revision that was heard of an object, believed or not.
 	top     map[string]uint64
-	permits map[string]permission
+	permits *audit.Permits
 	// wrong is why an object's person is in doubt.
 	wrong map[string]finding
 	// counters are the highest that passkeys were seen with.
@@ -55,7 +42,7 @@ type finding struct {
 
 func newTestimony() *testimony {
 	return &testimony{
-		objects: map[string]record{}, top: map[string]uint64{}, permits: map[string]permission{}, wrong: map[string]finding{},
+		objects: map[string]record{}, top: map[string]uint64{}, permits: audit.NewPermits(grants...), wrong: map[string]finding{},
 		counters: map[string]uint32{}, approving: map[core.PersonID]bool{}, joined: map[core.PersonID]bool{},
 	}
 }
@@ -64,8 +51,8 @@ func newTestimony() *testimony {
 func (t *testimony) add(rec audit.Record) {
 	t.origin, t.next = rec.Position.Origin, rec.Position.Index+1
 	switch {
-	case rec.Header.Type == audit.TypeIntent && grants[rec.Header.Action] && rec.Header.Outcome == "permitted":
-		t.permit(rec)
+	case rec.Header.Type == audit.TypeIntent:
+		t.permits.Add(rec)
 	case rec.Header.Type == audit.TypeAuthority && isOurs(rec.Object):
 		t.hear(rec)
 	}
@@ -75,25 +62,6 @@ func isOurs(object string) bool {
 	kind := kindOf(object)
 	return stateOrder[kind] != nil || kind == kindApproval
 }
-
-func (t *testimony) permit(rec audit.Record) {
-	var body struct {
-		Resource struct {
-			Params string `json:"params"`
-		} `json:"resource"`
-	}
-	_ = json.Unmarshal(rec.Body, &body) // without parameters it permits nothing
-	now := time.UnixMicro(rec.Header.Time)
-	for at, p := range t.permits {
-		if now.Sub(p.at) > permitLife {
-			delete(t.permits, at)
-		}
-	}
-	t.permits[position(rec.Position)] = permission{rec.Header.Action, rec.Actor, rec.Object, body.Resource.Params, now}
-}
-
-// position is written as in the header of an entry that names its intent.
-func position(p core.Position) string { return fmt.Sprintf("%s#%d", p.Origin, p.Index) }
 
 // hear takes an authority entry.
 func (t *testimony) hear(rec audit.Record) {
@@ -113,7 +81,7 @@ func (t *testimony) hear(rec audit.Record) {
 		fail(core.PersonID{}, "an entry in the log can't be read: "+err.Error())
 		return
 	}
-	p, permitted := t.spend(rec, c)
+	p, permitted := t.permits.TakeFor(rec, params(rec.Object, c))
 	switch {
 	case rec.Header.Revision <= t.top[rec.Object]:
 		fail(c.Person, fmt.Sprintf("revision %d stands in the log twice", rec.Header.Revision))
@@ -129,7 +97,7 @@ func (t *testimony) hear(rec audit.Record) {
 		fail(c.Person, fmt.Sprintf("revision %d in the log has no permit of its own", rec.Header.Revision))
 		return
 	}
-	t.believe(rec, c, permitted && p.action == policy.PersonRestore)
+	t.believe(rec, c, permitted && p.Action == policy.PersonRestore)
 }
 
 func (t *testimony) believe(rec audit.Record, c claim, mended bool) {
@@ -171,15 +139,4 @@ func (t *testimony) approvedOnce(but core.PersonID) bool {
 		}
 	}
 	return false
-}
-
-// spend takes the permit that an entry names: each is good for one change, of
-// exactly this object to exactly this claim, by who was permitted it.
-func (t *testimony) spend(rec audit.Record, c claim) (permission, bool) {
-	p, found := t.permits[rec.Header.Intent]
-	if !found || p.object != rec.Object || p.actor != rec.Actor || p.params != params(rec.Object, c) {
-		return permission{}, false
-	}
-	delete(t.permits, rec.Header.Intent)
-	return p, true
 }
