@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"unicode"
@@ -48,3 +49,11 @@ func plainRun(s []byte) int {
 // without case takes for one another (s and ſ, σ and ς) become one, so that what
 // such an expression needs can be looked for in folded text.
 func foldRune(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }
+
+// becomesASCII reports whether text has a rune outside of ASCII that [foldRune]
+// makes one of ASCII: İ, ı, ſ and the sign of Kelvin.
+func becomesASCII(text []byte) bool {
+	return bytes.IndexByte(text, 0xc4) >= 0 || bytes.IndexByte(text, 0xc5) >= 0 || bytes.Contains(text, kelvin)
+}
+
+var kelvin = []byte("\u212a")

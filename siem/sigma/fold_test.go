@@ -20,3 +20,13 @@ func TestFoldingMeetsEveryCase(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatBecomesASCIIIsKnown: a value that is looked through as it stands has
+// no letter but in its bytes.
+func TestWhatBecomesASCIIIsKnown(t *testing.T) {
+	for r := rune(unicode.MaxASCII + 1); r <= unicode.MaxRune; r++ {
+		if foldRune(r) <= unicode.MaxASCII && !becomesASCII([]byte("x"+string(r))) {
+			t.Errorf("%U folds to %U unseen", r, foldRune(r))
+		}
+	}
+}

@@ -113,24 +113,56 @@ func (v *View) enter(id, i int32, val *scan.Value) (first, ok bool) {
 	return false, true
 }
 
-// probe takes the rules whose witnesses are in a value.
+// probe takes the rules whose witnesses are in a value. Long values, which have
+// most of an event's bytes, are not folded for it where they can be looked
+// through as they stand.
 func (v *View) probe(ix *index, i int32) {
-	if ix.ends == nil && ix.parts == nil {
-		return
-	}
-	value := v.folded(i)
+	val := &v.vals[i]
 	if ix.ends != nil {
-		v.probeEnds(ix, value)
+		v.probeEnds(ix, v.edges(ix.ends, i))
 		if ix.numbers {
 			v.probeNumber(ix, i)
 		}
 	}
-	if ix.parts != nil {
-		ix.parts.Find(value, &v.found)
-		for _, text := range v.found.Texts {
-			v.takeFor(&ix.parted, text)
-		}
+	if ix.parts == nil || !v.hasFolded(i) && ix.parts.Raw() && asItStands(val) && !ix.parts.Maybe(val.Raw) {
+		return
 	}
+	ix.parts.Find(v.folded(i), &v.found)
+	for _, text := range v.found.Texts {
+		v.takeFor(&ix.parted, text)
+	}
+}
+
+// edges is a folded value without its middle, where that is so long that no
+// text reaches into it.
+func (v *View) edges(ends *needle.Ends, i int32) []byte {
+	val, side := &v.vals[i], 2*ends.Longest()+2
+	if len(val.Raw) <= 4*side || v.hasFolded(i) || val.Flags&(scan.Unicode|scan.High|scan.Vouched) != 0 {
+		return v.folded(i)
+	}
+	head, tail := betweenEscapes(val.Raw, side), betweenEscapes(val.Raw, len(val.Raw)-side)
+	n := len(v.buf)
+	v.buf = scan.AppendFolded(scan.AppendFolded(v.buf, val.Raw[:head]), val.Raw[tail:])
+	return v.buf[n:]
+}
+
+// betweenEscapes is a place near at where raw, which has no escapes by number,
+// can be cut.
+func betweenEscapes(raw []byte, at int) int {
+	from := at
+	for from > 0 && raw[from-1] == '\\' {
+		from--
+	}
+	return at - (at-from)&1
+}
+
+// asItStands reports whether each letter of ASCII that the folded value has is in
+// its bytes. There are a few others that become one when they are folded.
+func asItStands(val *scan.Value) bool {
+	if val.Flags&(scan.Unicode|scan.Vouched) != 0 {
+		return false
+	}
+	return val.Flags&scan.High == 0 || !becomesASCII(val.Raw)
 }
 
 func (v *View) probeEnds(ix *index, value []byte) {
@@ -168,7 +200,7 @@ func (v *View) words(p *program) {
 	}
 	all := !w.parts.Raw() || v.anywhere(w.parts)
 	for i := range v.vals {
-		if !v.says(int32(i)) || !all && v.vals[i].Flags&(scan.Unicode|scan.High) == 0 {
+		if !v.says(int32(i)) || !all && asItStands(&v.vals[i]) {
 			continue
 		}
 		w.parts.Find(v.folded(int32(i)), &v.found)

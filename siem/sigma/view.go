@@ -16,6 +16,9 @@ const Reserved = "interlock."
 // so that one huge event does not stay in memory for good.
 const keepBytes = 256 << 10
 
+// keepValues is as much for the lists of values.
+const keepValues = 4096
+
 // largeBytes is the size from which an event is forgotten thoroughly.
 const largeBytes = 16 << 10
 
@@ -97,6 +100,9 @@ func (v *View) Reset() {
 		clear(v.scan.Values[:cap(v.scan.Values)])
 		clear(v.forms[:cap(v.forms)])
 		clear(v.objects)
+	}
+	if cap(v.scan.Values) > keepValues {
+		v.scan.Values, v.forms, v.links = nil, nil, nil
 	}
 	v.scan.Values, v.vals, v.objects = v.scan.Values[:0], nil, v.objects[:0]
 	v.buf = v.buf[:0]
@@ -221,6 +227,9 @@ func (v *View) text(i int32) []byte {
 	}
 	return f.text
 }
+
+// hasFolded reports whether [View.folded] costs nothing.
+func (v *View) hasFolded(i int32) bool { return v.formOf(i).have&haveFolded != 0 }
 
 // folded is the value with case folded away.
 func (v *View) folded(i int32) []byte {

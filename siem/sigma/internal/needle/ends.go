@@ -30,6 +30,7 @@ type Ends struct {
 	heads []uint8   // how many bytes are hashed, for texts at the beginning
 	tails []uint8
 	whole bool
+	long  int // length of the longest text
 }
 
 type endCell struct {
@@ -45,6 +46,7 @@ func NewEnds(list []End) *Ends {
 	e := &Ends{list: list}
 	byHash := make(map[uint64][]int32)
 	for i, end := range list {
+		e.long = max(e.long, len(end.Text))
 		h := e.enter(end)
 		byHash[h] = append(byHash[h], int32(i))
 	}
@@ -111,6 +113,10 @@ func mixWhole(first, last uint64, n int) uint64 { return mix(mix(first, uint64(n
 
 // List returns the texts and their places.
 func (e *Ends) List() []End { return e.list }
+
+// Longest is the length of the longest text: what a longer value has in its
+// middle says nothing.
+func (e *Ends) Longest() int { return e.long }
 
 // Bytes is about the memory that the set takes, without its texts.
 func (e *Ends) Bytes() int { return 16*len(e.cells) + 28*len(e.list) }

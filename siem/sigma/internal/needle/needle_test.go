@@ -148,7 +148,7 @@ func BenchmarkNothing(b *testing.B) {
 func TestQuickLooksEverywhere(t *testing.T) {
 	s := needle.NewSet([]string{"needle7", "[@x]"}, even)
 	var f needle.Found
-	for n := 7; n < 140; n++ {
+	for n := 7; n < 140; n++ { // below 34 and at either side of every block of 32
 		for at := 0; at+7 <= n; at++ {
 			value := []byte(strings.Repeat("-", at) + "needle7" + strings.Repeat("n", n-at-7))
 			if s.Find(value, &f); !slices.Equal(f.Texts, []int32{0}) || !s.Maybe([]byte(strings.ToUpper(string(value)))) {

@@ -26,21 +26,29 @@ func (t *tables) enter(window uint32, column int) {
 	}
 }
 
-// at reports whether a window may begin with three bytes.
-func (t *tables) at(a, b, c byte) bool {
-	return t[0][a&15]&t[1][a>>4]&t[2][b&15]&t[3][b>>4]&t[4][c&15]&t[5][c>>4] != 0
-}
+// block is how many bytes a value has at least that is looked at where it stands.
+const block = 34
 
-// next is the first place from which on a window may be.
+// next is the first place from which on a window may be, -1 where there is none.
 func (t *tables) next(value []byte, from int) int {
-	if from = scan3(value, from, t); from+MinLen > len(value) {
+	if len(value) < block {
+		var room [block]byte
+		copy(room[:], value)
+		from = scan3(room[:], from, t)
+	} else {
+		from = scan3(value, from, t)
+	}
+	if from+MinLen > len(value) {
 		return -1
 	}
-	if from >= 0 {
-		return from
-	}
-	for from = ^from; from+MinLen <= len(value); from++ {
-		if t.at(value[from], value[from+1], value[from+2]) {
+	return from
+}
+
+// scanGo is scan3 a place at a time.
+func scanGo(value []byte, from int, t *tables) int {
+	for ; from+3 <= len(value); from++ {
+		a, b, c := value[from], value[from+1], value[from+2]
+		if t[0][a&15]&t[1][a>>4]&t[2][b&15]&t[3][b>>4]&t[4][c&15]&t[5][c>>4] != 0 {
 			return from
 		}
 	}

@@ -26,15 +26,15 @@ no:
 
 // func scan3(value []byte, from int, t *tables) int
 //
-// The first place from which three bytes of value are in one column of t, or the
-// complement of the first place that was not looked at: the last 33 bytes are
-// left to the caller.
+// The first place from which three bytes of value are in one column of t, or -1.
+// A value has 34 bytes or more. Its last 32 places are looked at together, those
+// among them that have been looked at already are masked.
 TEXT ·scan3(SB), NOSPLIT, $0-48
 	MOVQ value_base+0(FP), SI
-	MOVQ value_len+8(FP), CX
+	MOVQ value_len+8(FP), R10
 	MOVQ from+24(FP), AX
 	MOVQ t+32(FP), DI
-	SUBQ $34, CX
+	SUBQ $34, R10
 	VMOVDQU (DI), Y0
 	VMOVDQU 32(DI), Y1
 	VMOVDQU 64(DI), Y2
@@ -45,10 +45,13 @@ TEXT ·scan3(SB), NOSPLIT, $0-48
 	MOVQ R8, X6
 	VPBROADCASTQ X6, Y6
 	VPXOR Y7, Y7, Y7
+	MOVL $-1, R11
 
 loop:
-	CMPQ AX, CX
-	JGT  none
+	CMPQ AX, R10
+	JGT  last
+
+block:
 	VMOVDQU (SI)(AX*1), Y8
 	VMOVDQU 1(SI)(AX*1), Y9
 	VMOVDQU 2(SI)(AX*1), Y10
@@ -76,10 +79,20 @@ loop:
 	VPAND Y10, Y8, Y8
 	VPCMPEQB Y7, Y8, Y8
 	VPMOVMSKB Y8, DX
-	XORL $-1, DX
+	NOTL DX
+	ANDL R11, DX
 	JNZ  hit
 	ADDQ $32, AX
 	JMP  loop
+
+last:
+	MOVQ AX, CX
+	SUBQ R10, CX
+	CMPQ CX, $32
+	JGE  none
+	SHLL CX, R11
+	MOVQ R10, AX
+	JMP  block
 
 hit:
 	BSFL DX, DX
@@ -89,7 +102,7 @@ hit:
 	RET
 
 none:
-	NOTQ AX
+	MOVQ $-1, AX
 	MOVQ AX, ret+40(FP)
 	VZEROUPPER
 	RET

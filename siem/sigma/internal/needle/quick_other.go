@@ -4,4 +4,4 @@ package needle
 
 const canScan = false
 
-func scan3(_ []byte, from int, _ *tables) int { return ^from }
+func scan3(value []byte, from int, t *tables) int { return scanGo(value, from, t) }
