@@ -55,7 +55,8 @@ func (s *Server) openDetection(f *flow) error {
 		return err
 	}
 	f.detect = detect.Config{
-		Initial: set, Partitions: 1, Normaliser: normalise.New(), Stats: new(detect.Stats), Library: library, Lost: s.windowsLost, Log: s.log,
+		Initial: set, Partitions: 1, Normaliser: normalise.New(), Stats: new(detect.Stats), Library: library, Lost: s.windowsLost, Unjudged: s.notJudged,
+		Log: s.log,
 	}
 	f.Tuning = tuning.New(tuning.Parts{
 		State: s.base.state, Journal: s.base.frames, Log: s.Audit, Facts: audit.Put, Guard: s.Guard, Clock: s.clock, Warn: s.log, Tenant: s.Config.Tenant,
@@ -91,6 +92,16 @@ func (s *Server) windowsLost(ctx context.Context, tx *store.Tx, l detect.Loss) e
 	return s.Registry.Raise(ctx, tx, fleet.Notice{
 		Tenant: s.Config.Tenant, Kind: AlarmWindowsLost, Severity: core.SeverityMedium,
 		Fields: map[string]any{"rule": l.Rule.ID, "name": l.Rule.Name, "title": l.Rule.Title, "groups": l.Groups, "events": l.Events, "cut": l.Cut},
+	})
+}
+
+// AlarmNotJudged is the event of a source whose events no rule saw whole.
+const AlarmNotJudged = "event_not_judged"
+
+func (s *Server) notJudged(ctx context.Context, tx *store.Tx, u detect.Unjudged) error {
+	return s.Registry.Raise(ctx, tx, fleet.Notice{
+		Tenant: u.Tenant, Device: u.Device, Kind: AlarmNotJudged, Severity: core.SeverityMedium,
+		Fields: map[string]any{"log_source": u.Source, "count": u.Count, "why": u.Reason, "event": u.Event.String()},
 	})
 }
 

@@ -41,12 +41,15 @@ func NewDetector(set *Ruleset, norm *normalise.Normaliser, stats *Stats) *Detect
 
 func (d *Detector) use(set *Ruleset) { d.set, d.view = set, set.Engine.NewView() }
 
-// Judge calls emit for every rule that holds for the event.
-func (d *Detector) Judge(e *core.Event, emit func(Match)) {
+// Judge calls emit for every rule that holds for the event. An error says why its
+// fields could not be laid out to their end: rules were asked about what stands
+// before.
+func (d *Detector) Judge(e *core.Event, emit func(Match)) error {
 	d.stats.Events.Add(1)
 	d.view.Reset()
 	sources, _ := d.norm.Event(e, d.view.Set)
-	if err := d.view.Load(e.Fields); err != nil {
+	err := d.view.Load(e.Fields)
+	if err != nil {
 		d.stats.Opaque.Add(1)
 	}
 	// The fields may say of an event, whatever the normaliser took it for, where
@@ -64,6 +67,7 @@ func (d *Detector) Judge(e *core.Event, emit func(Match)) {
 			Source: e.Source, Provenance: e.Provenance, Simulated: e.Simulated, Device: e.Device, Type: e.Type, Fields: m.Fields(),
 		})
 	})
+	return err
 }
 
 // decodeEvent reads a record of the raw journal. The frame's tenant is the

@@ -70,7 +70,7 @@ func (r *Replayer) Take(f journal.Frame) error {
 				continue
 			}
 			var failed error
-			r.detectors[f.Partition].Judge(e, func(m Match) {
+			_ = r.detectors[f.Partition].Judge(e, func(m Match) { // counted; who was told stands in the journal
 				if err := r.raise(r.corr.Match(m, m.Received)); err != nil && failed == nil {
 					failed = err
 				}

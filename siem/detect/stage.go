@@ -33,6 +33,9 @@ type Config struct {
 	// Lost is told, in the transaction of the correlate stage, what correlations
 	// had to give up; nil tells nobody but the statistics.
 	Lost func(ctx context.Context, tx *store.Tx, l Loss) error
+	// Unjudged is told, in the transaction of the detect stage, of events that
+	// rules saw no more than a part of; nil tells nobody but the statistics.
+	Unjudged func(ctx context.Context, tx *store.Tx, u Unjudged) error
 	// Log hears where the rules in force could not be used; nil for nobody.
 	Log *slog.Logger
 }
@@ -48,6 +51,7 @@ type detectStage struct {
 	part     int32
 	out      Publisher
 	detector *Detector
+	unjudged unjudged
 }
 
 // restore makes the stage what its last commit left.
@@ -55,6 +59,7 @@ func (s *detectStage) restore(ctx context.Context, tx *store.Tx) error {
 	set, err := s.setInForce(ctx, tx, s.part)
 	if err == nil {
 		s.detector = NewDetector(set, s.Normaliser, s.Stats)
+		s.unjudged.restore()
 	}
 	return err
 }
@@ -90,6 +95,9 @@ func (s *detectStage) handle(ctx context.Context, tx *store.Tx, f journal.Frame)
 	}
 	switch f.Kind {
 	case journal.KindTick:
+		if err := s.unjudged.tell(ctx, tx, f.Received, nil, s.Unjudged); err != nil {
+			return err
+		}
 		return s.publish(ctx, tx, core.TenantID{}, []record{{Kind: recordWatermark, Partition: s.part, At: f.Received}})
 	case journal.KindRules:
 		return s.change(ctx, tx, f)
@@ -101,13 +109,20 @@ func (s *detectStage) handle(ctx context.Context, tx *store.Tx, f journal.Frame)
 
 func (s *detectStage) judge(ctx context.Context, tx *store.Tx, f journal.Frame) error {
 	var out []record
+	var odd []Unjudged
 	for _, b := range f.Records {
 		e, ok := decodeEvent(f.Tenant, b)
 		if !ok {
 			s.Stats.Damaged.Add(1)
 			continue
 		}
-		s.detector.Judge(e, func(m Match) { out = append(out, record{Kind: recordMatch, Match: &m}) })
+		err := s.detector.Judge(e, func(m Match) { out = append(out, record{Kind: recordMatch, Match: &m}) })
+		if err != nil {
+			odd = append(odd, Unjudged{Tenant: e.Tenant, Source: e.Source, Device: e.Device, Reason: err.Error(), Event: e.ID, Count: 1})
+		}
+	}
+	if err := s.unjudged.tell(ctx, tx, f.Received, odd, s.Unjudged); err != nil {
+		return err
 	}
 	return s.publish(ctx, tx, f.Tenant, out)
 }

@@ -8,7 +8,7 @@ import (
 // Limits on one object, so that nothing sent can make matching expensive
 // without bound.
 const (
-	MaxValues = 4096
+	MaxValues = 65536
 	MaxDepth  = 32
 	MaxSize   = 16 << 20
 )
