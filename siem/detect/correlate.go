@@ -3,6 +3,7 @@ package detect
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -45,7 +46,8 @@ func (s *correlateStage) use(ctx context.Context, tx *store.Tx, set *Ruleset) er
 	}
 	c := NewCorrelator(set, correlate.Config{Memory: s.Memory})
 	s.losses.begin()
-	if err := restoreWindows(ctx, tx, set, c.State); err != nil {
+	damaged, err := restoreWindows(ctx, tx, set, c.State)
+	if err != nil {
 		return err
 	}
 	low, all, err := lowWatermark(ctx, tx, s.Partitions)
@@ -56,7 +58,29 @@ func (s *correlateStage) use(ctx context.Context, tx *store.Tx, set *Ruleset) er
 		c.State.Resume(low)
 	}
 	s.correlator = c
-	return nil
+	return s.forgotten(ctx, tx, set, damaged, low)
+}
+
+// forgotten tells of groups whose rows are damaged, in the transaction in which
+// the rows go.
+func (s *correlateStage) forgotten(ctx context.Context, tx *store.Tx, set *Ruleset, damaged map[string]uint64, now time.Time) error {
+	if len(damaged) == 0 {
+		return nil
+	}
+	for _, c := range set.Engine.Correlations() {
+		if n := damaged[c.Shape()]; n > 0 {
+			s.losses.add(Loss{Rule: ruleOf(c.Rule), Groups: n})
+			s.logDamaged(c.Rule.ID, n)
+		}
+	}
+	s.losses.told = time.Time{}
+	return s.losses.tell(ctx, tx, now, s.Lost)
+}
+
+func (s *correlateStage) logDamaged(rule string, n uint64) {
+	if s.Log != nil {
+		s.Log.Error("what a correlation remembered is damaged and was dropped; it counts anew", slog.String("rule", rule), slog.Uint64("groups", n))
+	}
 }
 
 func (s *correlateStage) handle(ctx context.Context, tx *store.Tx, f journal.Frame) error {

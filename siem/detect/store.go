@@ -93,42 +93,67 @@ func lowWatermark(ctx context.Context, tx *store.Tx, partitions int32) (time.Tim
 	return store.FromMicros(low), count >= partitions, nil
 }
 
+// windowRow is a row of siem_windows as it stands there, whatever it says.
+type windowRow struct {
+	tenant, rule string
+	grp          []byte
+	simulated    int64
+}
+
 // restoreWindows gives a state what the rows remember. Rows of a correlation that
-// is gone, or that groups or counts by something else now, go.
-func restoreWindows(ctx context.Context, tx *store.Tx, set *Ruleset, state *correlate.State) error {
-	shapes := shapesOf(set)
+// is gone, or that groups or counts by something else now, go. So does a row that
+// is damaged, by itself: damaged names the correlations that lost groups with it,
+// and how many.
+func restoreWindows(ctx context.Context, tx *store.Tx, set *Ruleset, state *correlate.State) (damaged map[string]uint64, err error) {
 	rows, err := tx.Query(ctx, `SELECT tenant, rule, grp, simulated, body FROM siem_windows ORDER BY tenant, rule, grp, simulated`)
 	if err != nil {
-		return fmt.Errorf("detect: windows: %w", err)
+		return nil, fmt.Errorf("detect: windows: %w", err)
 	}
 	defer rows.Close()
-	gone := make(map[string]bool)
+	shapes, gone := shapesOf(set), make(map[string]bool)
+	var bad []windowRow
 	for rows.Next() {
-		var tenant core.TenantID
-		var k correlate.Key
-		var grp, body []byte
-		var simulated int64
-		if err := rows.Scan(&tenant, &k.Rule, &grp, &simulated, &body); err != nil {
-			return fmt.Errorf("detect: windows: %w", err)
+		var r windowRow
+		var body []byte
+		if err := rows.Scan(&r.tenant, &r.rule, &r.grp, &r.simulated, &body); err != nil {
+			return nil, fmt.Errorf("detect: windows: %w", err)
 		}
-		if !shapes[k.Rule] {
-			gone[k.Rule] = true
-			continue
-		}
-		k.Scope, k.Group = scopeOf(tenant, simulated == 1), string(grp)
-		if err := state.Restore(k, body); err != nil {
-			return fmt.Errorf("detect: window of %s: %w", k.Rule, err)
+		if !shapes[r.rule] {
+			gone[r.rule] = true
+		} else if !r.restore(state, body) {
+			bad = append(bad, r)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("detect: windows: %w", err)
+		return nil, fmt.Errorf("detect: windows: %w", err)
 	}
 	for _, shape := range slices.Sorted(maps.Keys(gone)) {
 		if _, err := tx.Exec(ctx, `DELETE FROM siem_windows WHERE rule = $1`, shape); err != nil {
-			return fmt.Errorf("detect: windows of %s: %w", shape, err)
+			return nil, fmt.Errorf("detect: windows of %s: %w", shape, err)
 		}
 	}
-	return nil
+	return dropDamaged(ctx, tx, bad)
+}
+
+// restore reports whether the row could be read.
+func (r windowRow) restore(state *correlate.State, body []byte) bool {
+	tenant, err := core.ParseID[core.TenantID](r.tenant)
+	if err != nil || r.simulated != bit(r.simulated == 1) {
+		return false
+	}
+	k := correlate.Key{Scope: scopeOf(tenant, r.simulated == 1), Rule: r.rule, Group: string(r.grp)}
+	return state.Restore(k, body) == nil
+}
+
+func dropDamaged(ctx context.Context, tx *store.Tx, bad []windowRow) (map[string]uint64, error) {
+	damaged := make(map[string]uint64, len(bad))
+	for _, r := range bad {
+		if _, err := tx.Exec(ctx, `DELETE FROM siem_windows WHERE tenant = $1 AND rule = $2 AND grp = $3 AND simulated = $4`, r.tenant, r.rule, r.grp, r.simulated); err != nil {
+			return nil, fmt.Errorf("detect: a damaged window of %s: %w", r.rule, err)
+		}
+		damaged[r.rule]++
+	}
+	return damaged, nil
 }
 
 // saveWindows writes the groups that changed.
