@@ -22,11 +22,15 @@ func TestADamagedWindowStopsNothing(t *testing.T) {
 		return out
 	}
 	for name, harm := range map[string]func(t *testing.T, tx *store.Tx, body []byte) error{
-		"garbage": func(t *testing.T, tx *store.Tx, body []byte) error { return setBody(t.Context(), tx, append([]byte{0xff}, garbage(body)...)) },
+		"garbage": func(t *testing.T, tx *store.Tx, body []byte) error {
+			return setBody(t.Context(), tx, append([]byte{0xff}, garbage(body)...))
+		},
 		"another version": func(t *testing.T, tx *store.Tx, body []byte) error {
 			return setBody(t.Context(), tx, append([]byte{body[0] + 1}, body[1:]...))
 		},
-		"half":    func(t *testing.T, tx *store.Tx, body []byte) error { return setBody(t.Context(), tx, body[:len(body)/2]) },
+		"half": func(t *testing.T, tx *store.Tx, body []byte) error {
+			return setBody(t.Context(), tx, body[:len(body)/2])
+		},
 		"nothing": func(t *testing.T, tx *store.Tx, _ []byte) error { return setBody(t.Context(), tx, []byte{}) },
 		"its group": func(t *testing.T, tx *store.Tx, _ []byte) error {
 			_, err := tx.Exec(t.Context(), `UPDATE siem_windows SET grp = $1 WHERE grp = $2`, []byte("{\xff"), victim)

@@ -108,7 +108,7 @@ func change(t *testing.T, db *store.DB, files []rules.File, at int) []journal.Fr
 		t.Fatal(err)
 	}
 	r := &raw{}
-	if _, err := detect.Announce(context.Background(), r, db, 1, set, sec(at)); err != nil {
+	if _, err := detect.Announce(context.Background(), r, db, set, sec(at)); err != nil {
 		t.Fatal(err)
 	}
 	return r.frames
@@ -137,7 +137,7 @@ func TestReplayedAsItWas(t *testing.T) {
 	each(t, func(t *testing.T, db *store.DB) {
 		for seed, mode := range []string{"one go", "restarts", "crashes"} {
 			if seed > 0 {
-				db = storetest.Open(t, storetest.Config(t, db.Dialect().String()), alert.Migrations(), detect.Migrations())
+				db = storetest.Open(t, storetest.Config(t, db.Dialect().String()), journal.Migrations(), alert.Migrations(), detect.Migrations())
 			}
 			first, err := detect.NewRuleset(everyKind(4))
 			if err != nil {
@@ -181,7 +181,7 @@ func without(a, b []string) string {
 // TestReplayOfTheJournal: the same through a real journal, by its time of arrival,
 // twice.
 func TestReplayOfTheJournal(t *testing.T) {
-	db := storetest.Open(t, storetest.Config(t, "sqlite"), alert.Migrations(), detect.Migrations())
+	db := storetest.Open(t, storetest.Config(t, "sqlite"), journal.Migrations(), alert.Migrations(), detect.Migrations())
 	set, err := detect.NewRuleset(everyKind(4))
 	if err != nil {
 		t.Fatal(err)

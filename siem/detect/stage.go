@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/platform/journal"
@@ -40,10 +39,13 @@ type Config struct {
 	Log *slog.Logger
 }
 
+// detectName is the detect stage's, in its cursors too.
+const detectName = "detect"
+
 // Stage is the detect stage of one partition: raw in, matches out.
 func Stage(c Config, raw journal.Reader, partition int32, matches Publisher) journal.Stage {
 	s := &detectStage{Config: c, part: partition, out: matches}
-	return journal.Stage{Name: "detect", From: raw, Partition: partition, Handle: s.handle, Restore: s.restore}
+	return journal.Stage{Name: detectName, From: raw, Partition: partition, Handle: s.handle, Restore: s.restore}
 }
 
 type detectStage struct {
@@ -162,39 +164,4 @@ func (s *detectStage) publish(ctx context.Context, tx *store.Tx, tenant core.Ten
 		return fmt.Errorf("detect: publishing matches: %w", err)
 	}
 	return nil
-}
-
-// Appender is the raw journal as far as [Announce] writes it.
-type Appender interface {
-	Append(ctx context.Context, frames ...journal.Frame) ([]journal.Appended, error)
-}
-
-// Announce puts a set of rules into the journal where a partition has another one
-// in force: from that record on they are the rules. It reports whether any had.
-func Announce(ctx context.Context, raw Appender, state *store.DB, partitions int32, set *Ruleset, now time.Time) (bool, error) {
-	body, err := set.packed()
-	if err != nil {
-		return false, err
-	}
-	var frames []journal.Frame
-	err = state.View(ctx, func(tx *store.Tx) error {
-		frames = frames[:0]
-		for p := range partitions {
-			hash, err := inForce(ctx, tx, p)
-			if err != nil {
-				return err
-			}
-			if hash != set.Hash {
-				frames = append(frames, journal.Frame{Partition: p, Kind: journal.KindRules, Source: "rules/" + set.Hash[:12], Received: now, Records: [][]byte{body}})
-			}
-		}
-		return nil
-	})
-	if err != nil || len(frames) == 0 {
-		return false, err
-	}
-	if _, err := raw.Append(ctx, frames...); err != nil {
-		return false, fmt.Errorf("detect.Announce: %w", err)
-	}
-	return true, nil
 }

@@ -203,7 +203,7 @@ func tick(part int32, at int) journal.Frame {
 }
 
 func each(t *testing.T, body func(t *testing.T, db *store.DB)) {
-	storetest.Each(t, []store.Migrations{alert.Migrations(), detect.Migrations()}, body)
+	storetest.Each(t, []store.Migrations{journal.Migrations(), alert.Migrations(), detect.Migrations()}, body)
 }
 
 func TestBothEnginesHaveTheSameSchema(t *testing.T) {
@@ -237,7 +237,7 @@ func TestBatchEqualsStream(t *testing.T) {
 	each(t, func(t *testing.T, db *store.DB) {
 		for i, mode := range []string{"one go", "restarts", "crashes"} {
 			if i > 0 {
-				db = storetest.Open(t, storetest.Config(t, db.Dialect().String()), alert.Migrations(), detect.Migrations())
+				db = storetest.Open(t, storetest.Config(t, db.Dialect().String()), journal.Migrations(), alert.Migrations(), detect.Migrations())
 			}
 			p := newPipe(t, db, 1)
 			p.restart, p.crash = mode == "restarts", mode == "crashes"
@@ -328,8 +328,22 @@ func TestWhatIsNoEventIsCountedAndPassedOver(t *testing.T) {
 	})
 }
 
-// raw is a journal that only takes frames.
+// raw is a journal of one partition in memory.
 type raw struct{ frames []journal.Frame }
+
+func (r *raw) Name() string                                { return "raw" }
+func (r *raw) Partitions() int32                           { return 1 }
+func (r *raw) Wait(context.Context, int32, uint64) error   { return nil }
+func (r *raw) Next(context.Context, int32) (uint64, error) { return uint64(len(r.frames)) + 1, nil }
+
+func (r *raw) Read(_ context.Context, _ int32, from uint64, most int) (out []journal.Frame, _ error) {
+	for i := max(from, 1); i <= uint64(len(r.frames)) && len(out) < most; i++ {
+		f := r.frames[i-1]
+		f.Offset = i
+		out = append(out, f)
+	}
+	return out, nil
+}
 
 func (r *raw) Append(_ context.Context, fs ...journal.Frame) ([]journal.Appended, error) {
 	r.frames = append(r.frames, fs...)
@@ -354,7 +368,7 @@ func TestAChangeOfRulesIsARecord(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := detect.Announce(context.Background(), r, db, 1, set, sec(0)); err != nil {
+			if _, err := detect.Announce(context.Background(), r, db, set, sec(0)); err != nil {
 				t.Fatal(err)
 			}
 		}

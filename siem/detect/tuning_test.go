@@ -129,7 +129,7 @@ func TestTuningIsPartOfTheRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if done, err := detect.Announce(t.Context(), r, db, 1, tuned, sec(0)); err != nil || !done {
+		if done, err := detect.Announce(t.Context(), r, db, tuned, sec(0)); err != nil || !done {
 			t.Fatal(done, err)
 		}
 		p := newPipe(t, db, 1)
@@ -309,9 +309,9 @@ func TestAFolderOfThousands(t *testing.T) {
 	if len(set.Rules) < 3700 {
 		t.Errorf("%d rules", len(set.Rules))
 	}
-	db := storetest.Open(t, storetest.Config(t, "sqlite"), alert.Migrations(), detect.Migrations())
+	db := storetest.Open(t, storetest.Config(t, "sqlite"), journal.Migrations(), alert.Migrations(), detect.Migrations())
 	j := journalOf(t, 1)
-	if _, err := detect.Announce(t.Context(), j, db, 1, set, sec(0)); err != nil {
+	if _, err := detect.Announce(t.Context(), j, db, set, sec(0)); err != nil {
 		t.Fatal(err)
 	}
 	frames, err := j.Read(t.Context(), 0, 1, 1)

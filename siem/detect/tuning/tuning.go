@@ -307,7 +307,7 @@ func (t *Tuning) enforce(ctx context.Context) error {
 	if last != nil && last.Hash == set.Hash {
 		return t.expiring(ctx, now)
 	}
-	if _, err := detect.Announce(ctx, t.parts.Journal, t.parts.State, t.parts.Journal.Partitions(), set, now); err != nil {
+	if _, err := detect.Announce(ctx, t.parts.Journal, t.parts.State, set, now); err != nil {
 		return err
 	}
 	t.mu.Lock()
