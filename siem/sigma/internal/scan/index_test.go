@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestIndexAgreesWithBytes: both ways to classify say what looking at each byte
+// TestIndexAgreesWithBytes: all ways to classify say what looking at each byte
 // says, for rows of backslashes of every length at every place.
 func TestIndexAgreesWithBytes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -15,13 +15,13 @@ func TestIndexAgreesWithBytes(t *testing.T) {
 		for i := range b {
 			b[i] = "\"\\\\\\nu\x80a#]"[r.IntN(9)]
 		}
-		quick, plain, want := make([]mask, len(b)/width), make([]mask, len(b)/width), slow(b)
-		index(b, quick)
-		indexGo(b, plain)
-		settle(quick)
-		settle(plain)
-		if !slices.Equal(quick, want) || !slices.Equal(plain, want) {
-			t.Fatalf("%q:\n%x\n%x, want\n%x", b, quick, plain, want)
+		got, want := make([]mask, len(b)/width), slow(b)
+		for i, way := range ways() {
+			way(b, got)
+			settle(got)
+			if !slices.Equal(got, want) {
+				t.Fatalf("way %d: %q:\n%x, want\n%x", i, b, got, want)
+			}
 		}
 	}
 }
