@@ -42,6 +42,8 @@ func everyKind(threshold int) []rules.File {
 	corr("sum", "value_sum", "gamma", "  timespan: 1m\n  condition:\n    field: size\n    gte: 120\n")
 	corr("average", "value_avg", "gamma", "  timespan: 1m\n  condition:\n    field: size\n    gte: 60\n")
 	corr("percentile", "value_percentile", "gamma", "  timespan: 1m\n  condition:\n    field: size\n    percentile: 90\n    gte: 80\n")
+	corr("median", "value_median", "gamma", "  timespan: 1m\n  condition:\n    field: size\n    gte: 60\n")
+	corr("missing", "temporal_ordered", "alpha beta", "  timespan: 1m\n  condition: alpha and not beta\n")
 	corr("chain", "temporal", "count values", "  timespan: 5m\n  generate: true\n")
 	return []rules.File{{Name: "all.yml", Text: b.String()}}
 }
@@ -165,7 +167,7 @@ func TestReplayedAsItWas(t *testing.T) {
 			}
 		}
 	})
-	for _, name := range []string{"lone", "count", "few", "values", "together", "ordered", "sum", "average", "percentile", "chain"} {
+	for _, name := range []string{"lone", "count", "few", "values", "together", "ordered", "sum", "average", "percentile", "median", "missing", "chain"} {
 		if !seen[name] {
 			t.Errorf("%s never fired: the test says nothing about it", name)
 		}
