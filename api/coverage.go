@@ -52,7 +52,7 @@ func (a *API) RuleCoverage(ctx context.Context, in *RuleCoverageInput) (*Out[*co
 	if err != nil {
 		return nil, err
 	}
-	return out(coverage.New(set.Engine, seen, coverage.Options{Off: outOfForce(set)})), nil
+	return out(coverage.New(set.Engine, seen, coverage.Options{Off: outOfForce(set), Placeholders: set.Tuning.Placeholders})), nil
 }
 
 // outOfForce lists the rules that the tuning disables.

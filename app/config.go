@@ -31,6 +31,9 @@ type Config struct {
 	// RulesLink is where that folder can be read by others: a rule without a
 	// link of its own has its file's address below it on every alert.
 	RulesLink string `yaml:"rules_link"`
+	// RulesPlaceholders is a YAML file with the values of %name% in rules, "" for
+	// none: a map from each name to its value or a list of them.
+	RulesPlaceholders string `yaml:"rules_placeholders"`
 }
 
 // Listen is where the server is reached.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/interlock-security/interlock/siem/detect/tuning"
 	"github.com/interlock-security/interlock/siem/normalise"
 	"github.com/interlock-security/interlock/siem/rules"
+	"github.com/interlock-security/interlock/siem/sigma"
 )
 
 // ruleFiles are the shipped rules, and all that are in force: the shipped ones
@@ -40,6 +42,33 @@ func ruleFiles(dir, link string) (shipped, files []rules.File, replaced []string
 	return shipped, files, replaced, nil
 }
 
+// maxPlaceholders bounds the file of values, in bytes.
+const maxPlaceholders = 1 << 20
+
+// placeholders reads the values of a site's placeholders.
+func placeholders(path string) (map[string][]string, error) {
+	if path == "" {
+		return nil, nil //nolint:nilnil // no file, no values
+	}
+	f, err := os.Open(path) //nolint:gosec // the configuration names it
+	if err != nil {
+		return nil, fmt.Errorf("rules_placeholders: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // it is read
+	text, err := io.ReadAll(io.LimitReader(f, maxPlaceholders+1))
+	if err == nil && len(text) > maxPlaceholders {
+		err = fmt.Errorf("%s has more than %d bytes", path, maxPlaceholders)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rules_placeholders: %w", err)
+	}
+	values, err := sigma.ParsePlaceholders(path, text)
+	if err != nil {
+		return nil, fmt.Errorf("rules_placeholders: %w", err)
+	}
+	return values, nil
+}
+
 // openDetection compiles the rules and opens what the site made of them.
 func (s *Server) openDetection(f *flow) error {
 	shipped, files, replaced, err := ruleFiles(s.Config.Rules, s.Config.RulesLink)
@@ -49,8 +78,12 @@ func (s *Server) openDetection(f *flow) error {
 	for _, name := range replaced {
 		s.warn(fmt.Sprintf("the shipped rule %s is replaced by the one in %s", name, s.Config.Rules))
 	}
+	values, err := placeholders(s.Config.RulesPlaceholders)
+	if err != nil {
+		return err
+	}
 	library := new(detect.Library)
-	set, err := library.Compile(files, detect.Tuning{})
+	set, err := library.Compile(files, detect.Tuning{Placeholders: values})
 	if err != nil {
 		return err
 	}
@@ -60,7 +93,7 @@ func (s *Server) openDetection(f *flow) error {
 	}
 	f.Tuning = tuning.New(tuning.Parts{
 		State: s.base.state, Journal: s.base.frames, Log: s.Audit, Facts: audit.Put, Guard: s.Guard, Clock: s.clock, Warn: s.log, Tenant: s.Config.Tenant,
-		Shipped: shipped, Files: files, Library: library, Notice: s.rulesNotice,
+		Shipped: shipped, Files: files, Library: library, Notice: s.rulesNotice, Placeholders: values,
 	})
 	return nil
 }

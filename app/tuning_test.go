@@ -3,6 +3,7 @@ package app
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/interlock-security/interlock/siem/detect"
@@ -33,5 +34,26 @@ func TestASitesRulesSayWhereTheyArePublished(t *testing.T) {
 		if err := cfg.Validate(); (err == nil) != ok {
 			t.Errorf("%q: %v", link, err)
 		}
+	}
+}
+
+// TestPlaceholdersAreReadFromAFile: values that can't be read stop the server, and
+// say where.
+func TestPlaceholdersAreReadFromAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "values.yml")
+	for text, want := range map[string]string{"admins: [anna, bert]\n": "", "- a\n": "one map", strings.Repeat("# no\n", 1<<18): "more than"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		values, err := placeholders(path)
+		if want == "" && (err != nil || len(values["admins"]) != 2) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%.20q: %v, %v", text, values, err)
+		}
+	}
+	if _, err := placeholders(path + "-not"); err == nil {
+		t.Error("a file that is not there is taken")
+	}
+	if values, err := placeholders(""); err != nil || values != nil {
+		t.Errorf("no file: %v, %v", values, err)
 	}
 }

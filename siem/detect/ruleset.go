@@ -65,7 +65,9 @@ func compile(body []byte, files []rules.File, t Tuning) (*Ruleset, error) {
 		all = append(all, sigma.WithLink(rs, f.Link)...)
 	}
 	kept, muted := t.apply(all)
-	engine, err := sigma.Compile(kept, sigma.Options{Aliases: normalise.Aliases, Capture: captured, Routes: taxonomy.Routes(), LooseFilters: true})
+	engine, err := sigma.Compile(kept, sigma.Options{
+		Aliases: normalise.Aliases, Capture: captured, Routes: taxonomy.Routes(), LooseFilters: true, Placeholders: t.Placeholders,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("detect.NewRuleset: %w", err)
 	}

@@ -20,11 +20,13 @@ type Tuning struct {
 	Disabled []string `json:"disabled,omitempty"`
 	// Exclusions are files of Sigma filters.
 	Exclusions []rules.File `json:"exclusions,omitempty"`
+	// Placeholders are the site's values of %name% in rules.
+	Placeholders map[string][]string `json:"placeholders,omitempty"`
 }
 
 // normal puts a tuning in its one form, in which equal tunings have equal bytes.
 func (t Tuning) normal() Tuning {
-	var out Tuning
+	out := Tuning{Placeholders: t.Placeholders}
 	for _, id := range t.Disabled {
 		out.Disabled = append(out.Disabled, strings.ToLower(id))
 	}

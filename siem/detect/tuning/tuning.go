@@ -63,6 +63,8 @@ type Parts struct {
 	// shipped ones with the site's own.
 	Shipped, Files []rules.File
 	Library        *detect.Library
+	// Placeholders are the values of %name% in rules.
+	Placeholders map[string][]string
 	// Notice makes an event of a notice, in a transaction; nil makes none.
 	Notice func(ctx context.Context, tx *store.Tx, n Notice) error
 }
@@ -86,6 +88,31 @@ type Tuning struct {
 	// announced is the set that was put into the journal last, now in force or
 	// on its way there.
 	announced *detect.Ruleset
+	made      made
+}
+
+// made is what the announced set was made of, and from when to when the same
+// makes the same.
+type made struct {
+	tuned       detect.Tuning
+	from, until time.Time // until is zero where nothing ends
+}
+
+// holds reports whether the same set would be made anew.
+func (m made) holds(tuned detect.Tuning, now time.Time) bool {
+	return !now.Before(m.from) && (m.until.IsZero() || now.Before(m.until)) &&
+		slices.Equal(m.tuned.Disabled, tuned.Disabled) && slices.Equal(m.tuned.Exclusions, tuned.Exclusions)
+}
+
+// madeOf notes what a set was made of.
+func madeOf(set *detect.Ruleset, tuned detect.Tuning, now time.Time) made {
+	m := made{tuned: tuned, from: now}
+	for _, r := range set.Rules {
+		if r.Filter != nil && r.Filter.Expires.After(now) && (m.until.IsZero() || r.Filter.Expires.Before(m.until)) {
+			m.until = r.Filter.Expires
+		}
+	}
+	return m
 }
 
 // New returns a tuning of which nothing is believed yet; [Tuning.Load] reads what
@@ -258,7 +285,7 @@ func (t *Tuning) Doubts() map[string]string {
 func (t *Tuning) tuned(now time.Time) detect.Tuning {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var out detect.Tuning
+	out := detect.Tuning{Placeholders: t.parts.Placeholders}
 	for _, object := range t.objects() {
 		r := t.known(object)
 		switch {
@@ -297,36 +324,38 @@ func (t *Tuning) compiled(files []rules.File, tuned detect.Tuning) (*detect.Rule
 // was put there last. The caller holds editing.
 func (t *Tuning) enforce(ctx context.Context) error {
 	now := t.parts.Clock.Now()
-	set, err := t.sound(now)
+	tuned := t.tuned(now)
+	t.mu.Lock()
+	last, same := t.announced, t.made.holds(tuned, now)
+	t.mu.Unlock()
+	if last != nil && same { // several thousand rules are not encoded for nothing
+		return t.expiring(ctx, now)
+	}
+	set, err := t.sound(tuned)
 	if err != nil {
 		return err
 	}
-	t.mu.Lock()
-	last := t.announced
-	t.mu.Unlock()
-	if last != nil && last.Hash == set.Hash {
-		return t.expiring(ctx, now)
-	}
-	if _, err := detect.Announce(ctx, t.parts.Journal, t.parts.State, set, now); err != nil {
-		return err
+	if last == nil || last.Hash != set.Hash {
+		if _, err := detect.Announce(ctx, t.parts.Journal, t.parts.State, set, now); err != nil {
+			return err
+		}
 	}
 	t.mu.Lock()
-	t.announced = set
+	t.announced, t.made = set, madeOf(set, tuned, now)
 	t.mu.Unlock()
 	return t.expiring(ctx, now)
 }
 
 // sound compiles what is to be in force. An exclusion that this version does not
 // take any more is left out, so that it never holds up the rules themselves.
-func (t *Tuning) sound(now time.Time) (*detect.Ruleset, error) {
-	tuned := t.tuned(now)
+func (t *Tuning) sound(tuned detect.Tuning) (*detect.Ruleset, error) {
 	set, err := t.compiled(t.parts.Files, tuned)
 	if err == nil || len(tuned.Exclusions) == 0 {
 		return set, err
 	}
 	var good []rules.File
 	for _, f := range tuned.Exclusions {
-		if _, err := t.compiled(t.parts.Files, detect.Tuning{Disabled: tuned.Disabled, Exclusions: []rules.File{f}}); err != nil {
+		if _, err := t.compiled(t.parts.Files, with(detect.Tuning{Disabled: tuned.Disabled, Placeholders: tuned.Placeholders}, f)); err != nil {
 			t.once(f.Name, "the exclusion is not taken by this version: "+err.Error())
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -485,3 +486,27 @@ func TestNoiseProposesAFilterThatFits(t *testing.T) {
 type nobody struct{}
 
 func (nobody) Publish(context.Context, *store.Tx, core.TenantID, ...[]byte) error { return nil }
+
+// TestNothingIsEncodedAnew: what keeps the rules in force looks every two
+// seconds; where nothing changed it must not pay for thousands of rules.
+func TestNothingIsEncodedAnew(t *testing.T) {
+	each(t, func(r *rig) {
+		large := ruleFiles()
+		large[0].Text += "# " + strings.Repeat("a long comment ", 30_000) + "\n"
+		tuned := tuning.New(tuning.Parts{
+			State: r.state, Journal: r.journal, Log: r.log, Facts: audit.Put, Guard: r.guard, Clock: r.clock, Warn: slog.New(slog.DiscardHandler), Tenant: tenant,
+			Shipped: large, Files: large, Library: new(detect.Library),
+		})
+		t.Cleanup(tuned.Close)
+		r.must(tuned.Load(r.t.Context()))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 10 {
+			r.must(tuned.Load(r.t.Context()))
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(len(large[0].Text)) {
+			r.t.Errorf("%d bytes for ten looks at rules of %d", n, len(large[0].Text))
+		}
+	})
+}
