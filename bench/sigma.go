@@ -55,7 +55,8 @@ func openSigma(n int, load func() (*salted, error)) (sides, error) {
 		_, err := parser.ParseBytes(event)
 		return err
 	}
-	for range 6 { // so that nothing is built or learnt while it is measured
+	for range 60 { // so that next to nothing is built or learnt while it is measured
+		events.salt()
 		if err := events.pass(judge); err != nil {
 			return sides{}, err
 		}

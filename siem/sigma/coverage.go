@@ -72,10 +72,13 @@ type seat struct {
 }
 
 // After firstLook events a view tells what it has counted, and again after four
-// times as many, until it does so each lastLook events.
+// times as many, or far more where that changed nothing, until it does so each
+// lastLook events: a program that is good is left alone.
 const (
 	firstLook = 512
 	lastLook  = 1 << 20
+	sooner    = 4
+	later     = 64
 )
 
 func newSeat(h *home) *seat {
@@ -93,8 +96,11 @@ func (s *seat) sit(p *program) {
 // ready returns the program for one more event.
 func (s *seat) ready(e *Engine) *program {
 	if s.events >= s.until {
-		e.learn(s)
-		s.until = min(4*s.until, lastLook)
+		wait := uint32(later)
+		if e.learn(s) {
+			wait = sooner
+		}
+		s.until = min(wait*s.until, lastLook)
 		s.sit(s.home.now.Load())
 	}
 	if now := s.home.now.Load(); now != s.program {
@@ -104,14 +110,29 @@ func (s *seat) ready(e *Engine) *program {
 	return s.program
 }
 
+// often reports whether any text was seen so often that another witness would be
+// tried.
+func (s *seat) often() bool {
+	for _, hits := range s.hits {
+		if float64(hits) > tooOften*float64(s.events) {
+			return true
+		}
+	}
+	return false
+}
+
 // learn takes what a view has counted, and where rules were asked too often
-// puts a program with other witnesses in place.
-func (e *Engine) learn(s *seat) {
+// puts a program with other witnesses in place. It reports whether there is
+// another one now.
+func (e *Engine) learn(s *seat) bool {
+	if !s.often() {
+		return false
+	}
 	e.programs.mu.Lock()
 	defer e.programs.mu.Unlock()
 	h := s.home
 	if h.now.Load() != s.program {
-		return
+		return true
 	}
 	if h.seen == nil {
 		h.seen = make(map[atom]float64)
@@ -123,13 +144,14 @@ func (e *Engine) learn(s *seat) {
 	})
 	better := e.betterWitnesses(s.program.rules, h.seen)
 	if sameWitnesses(better, s.program.better) {
-		return
+		return false
 	}
 	next := e.newProgram(h.groups, better)
 	if e.programs.homes[e.key(h)] == h {
 		e.programs.bytes += next.bytes - s.program.bytes
 	}
 	h.now.Store(next)
+	return true
 }
 
 // key is a home's groups as bits.

@@ -298,7 +298,7 @@ func TestNoMatchAllocatesNothing(t *testing.T) {
 func TestLoadRefusesWhatIsNotAnObject(t *testing.T) {
 	e := compile(t, "  s: [k]\n  condition: s\n")
 	v := e.NewView()
-	for _, s := range []string{"", "[]", `"x"`, "{", `{"a"}`, `{"a":}`, `{"a":"x`, `{"a":1,}`, `{"a":[1}`, strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40), `{"a":[` + strings.Repeat("1,", 5000) + "1]}"} {
+	for _, s := range []string{"", "[]", `"x"`, "{", `{"a"}`, `{"a":}`, `{"a":"x`, `{"a":1,}`, `{"a":[1}`, strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40), `{"a":[` + strings.Repeat("1,", 70_000) + "1]}"} {
 		v.Reset()
 		if err := v.Load([]byte(s)); core.KindOf(err) != core.KindInvalid {
 			t.Errorf("Load(%.40q) = %v", s, err)
