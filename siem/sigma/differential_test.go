@@ -165,7 +165,7 @@ func TestReferenceAgreesOnRoutedEvents(t *testing.T) {
 	case long():
 		every = 1
 	case raced:
-		every = 1001
+		every = 503
 	}
 	for sc := corpustest.Events(t); sc.Scan(); n++ {
 		if n%every != 0 {
