@@ -575,6 +575,9 @@ func (r *yamlReader) key() (string, Pos, bool, error) {
 			return "", at, true, err
 		}
 		r.spaces()
+		if r.peek() != ':' { // the quote that was seen ahead was none, or the key goes over lines
+			return "", at, true, bad(at, "a key in quotes ends on its line with a colon behind it; write `\"key\": value`")
+		}
 		at.Col++ // where the text of the key begins
 		return n.text, at, true, nil
 	}
