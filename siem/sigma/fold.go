@@ -10,7 +10,8 @@ import (
 	"github.com/interlock-security/interlock/siem/sigma/internal/scan"
 )
 
-// appendFolded is [appendLower] that passes quickly over what is ASCII.
+// appendFolded appends text in the one case that patterns and values are compared
+// in. It passes quickly over what is ASCII; a byte that is no UTF-8 stays.
 func appendFolded(dst, text []byte) []byte {
 	for len(text) > 0 {
 		n := plainRun(text)
@@ -45,7 +46,7 @@ func plainRun(s []byte) int {
 	return i
 }
 
-// foldRune is what [lower] makes of a rune. Letters that a regular expression
+// foldRune is what folding makes of a rune. Letters that a regular expression
 // without case takes for one another (s and ſ, σ and ς) become one, so that what
 // such an expression needs can be looked for in folded text.
 func foldRune(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }

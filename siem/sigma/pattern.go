@@ -230,31 +230,4 @@ func isDash(r rune) bool {
 // letter goes to upper case and back: so all that are one letter in some
 // case meet (the long s and the Kelvin sign too, which an attacker's file
 // or host name may use and the system behind it takes for s and k).
-func lower(s string) string { return string(appendLower(nil, []byte(s))) }
-
-func appendLower(dst, s []byte) []byte {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			return appendLowerRunes(dst, s[i:])
-		}
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		dst = append(dst, c)
-	}
-	return dst
-}
-
-func appendLowerRunes(dst, s []byte) []byte {
-	for len(s) > 0 {
-		r, size := utf8.DecodeRune(s)
-		if r == utf8.RuneError && size == 1 {
-			dst = append(dst, s[0])
-		} else {
-			dst = utf8.AppendRune(dst, unicode.ToLower(unicode.ToUpper(r)))
-		}
-		s = s[size:]
-	}
-	return dst
-}
+func lower(s string) string { return string(appendFolded(nil, []byte(s))) }
