@@ -1,0 +1,48 @@
+package detect
+
+import (
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+)
+
+// Leak is a secret found in the open.
+type Leak struct {
+	Rule     string        `json:"rule"`
+	Title    string        `json:"title"`
+	Kind     Kind          `json:"kind"`
+	Severity core.Severity `json:"severity"`
+	Place
+	// Redacted shows the first and last four bytes of a secret that is long
+	// enough to bear it, and less of a shorter one.
+	Redacted string `json:"redacted"`
+	// Excerpt is the line with every secret in it redacted.
+	Excerpt string  `json:"excerpt,omitempty"`
+	Entropy float64 `json:"entropy"`
+	// Decoded names the encodings that were taken off, outermost first.
+	Decoded []string `json:"decoded,omitempty"`
+	Verdict Verdict  `json:"verdict"`
+	Tags    []string `json:"tags,omitempty"`
+	// Fingerprint is of rule kind, path and the line without its secret: it
+	// stays the same when lines move and when the secret is changed in place,
+	// and nobody can guess a short password from it.
+	Fingerprint string `json:"fingerprint"`
+	// Secret is for those who check or rotate it. It can't be marshalled.
+	Secret core.Secret `json:"-"`
+}
+
+// Place is where a leak is. Lines and columns count from 1, columns in bytes.
+type Place struct {
+	Path      string `json:"path"`
+	Line      int    `json:"line"`
+	Column    int    `json:"column"`
+	EndLine   int    `json:"end_line"`
+	EndColumn int    `json:"end_column"`
+	// Inner is the path within an archive or an image, outermost first.
+	Inner []string `json:"inner,omitempty"`
+	// Of a repository's history.
+	Commit string    `json:"commit,omitempty"`
+	Author string    `json:"author,omitempty"`
+	Email  string    `json:"email,omitempty"`
+	Date   time.Time `json:"date,omitzero"`
+}
