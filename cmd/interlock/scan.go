@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/atomicfile"
+	"github.com/interlock-security/interlock/scanning"
+)
+
+// scanCmd is the safety inspection: it works on files and needs no server.
+type scanCmd struct{}
+
+// scanOutput is what the scanning verbs have in common: where results go and in
+// which form.
+type scanOutput struct {
+	Format string        `help:"How results are written: ${enum}. --json is json." enum:"text,json,report,sarif,junit" default:"text"`
+	Output string        `short:"o" help:"Write results to this file; what is wrong is still told on the terminal." type:"path" placeholder:"FILE"`
+	Least  core.Severity `name:"min-severity" help:"Only findings of this severity and above." default:"info" placeholder:"SEVERITY"`
+}
+
+// scanFormats are the ways in which reports are written. json is one line a
+// finding, report is what "findings submit" reads.
+var scanFormats = map[string]func(w io.Writer, reports []*scanning.Report) error{
+	"json":   scanLines,
+	"report": scanReports,
+}
+
+// deliver writes the reports and says how the scan ended: clean, with findings,
+// or incomplete, which wins over both.
+func (o scanOutput) deliver(e *env, reports ...*scanning.Report) error {
+	for _, r := range reports {
+		r.Findings = slices.DeleteFunc(r.Findings, func(f scanning.Finding) bool { return f.Severity.Rank() < o.Least.Rank() })
+	}
+	if err := o.write(e, reports); err != nil {
+		return err
+	}
+	tellGaps(e.err, reports)
+	return scanOutcome(reports)
+}
+
+func (o scanOutput) write(e *env, reports []*scanning.Report) error {
+	write := scanFormats[o.format(e)]
+	if write == nil {
+		write = scanText
+	}
+	if o.Output == "" {
+		return write(e.out, reports)
+	}
+	var b bytes.Buffer
+	if err := write(&b, reports); err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(o.Output, b.Bytes(), 0o600)
+}
+
+func (o scanOutput) format(e *env) string {
+	if e.global.JSON && o.Format == "text" {
+		return "json"
+	}
+	return o.Format
+}
+
+// scanOutcome is the exit code of what reports amount to.
+func scanOutcome(reports []*scanning.Report) error {
+	gaps, findings := 0, 0
+	for _, r := range reports {
+		gaps += len(r.Gaps)
+		findings += len(r.Findings)
+	}
+	switch {
+	case gaps > 0:
+		return core.E(core.KindUnavailable, "scan", "incomplete: "+count(gaps, "place")+" could not be scanned, see above; everything else was")
+	case findings > 0:
+		return errFindings
+	}
+	return nil
+}
+
+// shownGaps is how many gaps are told one by one.
+const shownGaps = 25
+
+func tellGaps(w io.Writer, reports []*scanning.Report) {
+	shown := 0
+	for _, r := range reports {
+		for _, g := range r.Gaps {
+			if shown++; shown > shownGaps {
+				continue
+			}
+			_, _ = fmt.Fprintf(w, "not scanned: %s: %s\n", onOneLine(g.What), onOneLine(g.Why))
+		}
+	}
+	if shown > shownGaps {
+		_, _ = fmt.Fprintf(w, "not scanned: %d more places; all of them with --format report\n", shown-shownGaps)
+	}
+}
+
+// scanLine is one finding for a machine.
+type scanLine struct {
+	Rule        string            `json:"rule"`
+	Class       scanning.Class    `json:"class"`
+	Severity    core.Severity     `json:"severity"`
+	Title       string            `json:"title"`
+	File        string            `json:"file"`
+	Line        int               `json:"line"`
+	Column      int               `json:"column,omitempty"`
+	Fingerprint string            `json:"fingerprint"`
+	Match       string            `json:"match,omitempty"` // redacted
+	Inner       []string          `json:"inner,omitempty"`
+	Layer       string            `json:"layer,omitempty"`
+	Commit      string            `json:"commit,omitempty"`
+	Author      string            `json:"author,omitempty"`
+	Date        string            `json:"date,omitempty"`
+	Package     *scanning.Package `json:"package,omitempty"`
+	Aliases     []string          `json:"aliases,omitempty"`
+	Fixed       []string          `json:"fixed,omitempty"`
+	Advice      string            `json:"advice,omitempty"`
+	Reach       scanning.Reach    `json:"reach,omitempty"`
+	Risk        scanning.Risk     `json:"risk,omitzero"`
+}
+
+func scanLines(w io.Writer, reports []*scanning.Report) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	for _, r := range reports {
+		for i := range r.Findings {
+			if err := enc.Encode(scanLineOf(&r.Findings[i])); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func scanLineOf(f *scanning.Finding) scanLine {
+	l := scanLine{
+		Rule: f.Rule, Class: f.Class, Severity: f.Severity, Title: f.Title, File: f.Location.File, Line: f.Location.Line,
+		Column: f.Location.Column, Fingerprint: f.Fingerprint, Match: f.Redacted, Inner: f.Location.Inner, Layer: f.Location.Layer,
+		Commit: f.Location.Commit, Author: f.Location.Author, Package: f.Package, Aliases: f.Aliases, Fixed: f.Fixed,
+		Advice: f.Advice, Reach: f.Reach, Risk: f.Risk,
+	}
+	if !f.Location.Date.IsZero() {
+		l.Date = f.Location.Date.UTC().Format("2006-01-02T15:04:05Z")
+	}
+	return l
+}
+
+// scanReports writes whole reports, gaps and packages too: what a server takes.
+func scanReports(w io.Writer, reports []*scanning.Report) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	for _, r := range reports {
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanText is for people: what is worst first, grouped by where it is.
+func scanText(w io.Writer, reports []*scanning.Report) error {
+	for _, r := range reports {
+		findings := slices.Clone(r.Findings)
+		slices.SortStableFunc(findings, func(a, b scanning.Finding) int {
+			return cmp.Or(strings.Compare(a.Location.File, b.Location.File), cmp.Compare(b.Severity.Rank(), a.Severity.Rank()), cmp.Compare(a.Location.Line, b.Location.Line))
+		})
+		for i := range findings {
+			if i == 0 || findings[i].Location.File != findings[i-1].Location.File {
+				_, _ = fmt.Fprintf(w, "%s\n", onOneLine(cmp.Or(findings[i].Location.File, r.Scope.Name)))
+			}
+			tellFinding(w, &findings[i])
+		}
+		_, _ = fmt.Fprintf(w, "%s\n", scanSummary(r))
+	}
+	return nil
+}
+
+func tellFinding(w io.Writer, f *scanning.Finding) {
+	what := f.Title
+	if f.Package != nil {
+		what = strings.TrimSpace(f.Package.Name+" "+f.Package.Version) + ": " + f.Title
+	}
+	_, _ = fmt.Fprintf(w, "  %-8s %s  %s\n", f.Severity, onOneLine(f.Rule), onOneLine(what))
+	for _, detail := range []string{whereInside(f), f.Redacted, f.Advice} {
+		if detail != "" {
+			_, _ = fmt.Fprintf(w, "           %s\n", onOneLine(detail))
+		}
+	}
+}
+
+// whereInside says where in its file a finding is.
+func whereInside(f *scanning.Finding) string {
+	var parts []string
+	if f.Location.Line > 0 {
+		parts = append(parts, fmt.Sprintf("line %d", f.Location.Line))
+	}
+	parts = append(parts, f.Location.Inner...)
+	if c := f.Location.Commit; c != "" {
+		parts = append(parts, fmt.Sprintf("commit %.12s by %s on %s", c, f.Location.Author, f.Location.Date.Format("2006-01-02")))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// scanSummary is one line: what was scanned and what came of it.
+func scanSummary(r *scanning.Report) string {
+	by := map[core.Severity]int{}
+	for i := range r.Findings {
+		by[r.Findings[i].Severity]++
+	}
+	var parts []string
+	for _, s := range slices.Backward(core.Severities) {
+		if by[s] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", by[s], s))
+		}
+	}
+	return fmt.Sprintf("%s of %s: %s (%s)", r.Tool.Name, onOneLine(r.Scope.Name), outcomeWord(r, parts), scannedWord(r))
+}
+
+func outcomeWord(r *scanning.Report, severities []string) string {
+	switch r.Outcome() {
+	case scanning.OutcomeClean:
+		return "clean"
+	case scanning.OutcomeFindings:
+		return count(len(r.Findings), "finding") + ", " + strings.Join(severities, ", ")
+	}
+	return "incomplete, " + count(len(r.Findings), "finding") + ", " + count(len(r.Gaps), "gap")
+}
+
+func scannedWord(r *scanning.Report) string {
+	var parts []string
+	for _, unit := range slices.Sorted(maps.Keys(r.Scanned)) {
+		parts = append(parts, fmt.Sprintf("%s %s", grouped(int(r.Scanned[unit])), unit))
+	}
+	return strings.Join(parts, ", ")
+}
