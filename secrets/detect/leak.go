@@ -27,6 +27,9 @@ type Leak struct {
 	// stays the same when lines move and when the secret is changed in place,
 	// and nobody can guess a short password from it.
 	Fingerprint string `json:"fingerprint"`
+	// MatchLine is the line on which what was recognised begins, which may be
+	// above the secret's own. Ignore files name it.
+	MatchLine int `json:"-"`
 	// Secret is for those who check or rotate it. It can't be marshalled.
 	Secret core.Secret `json:"-"`
 }

@@ -61,6 +61,8 @@ type Rule struct {
 	// Check judges the secret by itself: checksum, structure, known examples.
 	Check func(secret []byte) Verdict
 	Tags  []string
+	// Silent rules are never reported; they are there for others to require.
+	Silent bool
 }
 
 // Target is what an allowlist's pattern is held against.
@@ -98,6 +100,8 @@ type Text struct {
 	// Path is the slash path relative to what is scanned, "" where there is none.
 	Path string
 	Body []byte
+	// Commit is the revision it comes from, for allowlists that name one.
+	Commit string
 }
 
 // Hit is a secret within a text, as byte offsets. Match is the whole of what was

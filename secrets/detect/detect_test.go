@@ -1,0 +1,56 @@
+package detect_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/interlock-security/interlock/secrets/detect"
+)
+
+// token is a made-up format; the tests need no real one.
+var token = detect.Rule{
+	ID: "test-token", Title: "a test token", Kind: detect.KindToken, Severity: "high",
+	Keywords: []string{"tok_"}, Regex: `\btok_([a-z0-9]{16})\b`,
+}
+
+func scanAll(t *testing.T, c detect.Config, path, body string) []*detect.Leak {
+	t.Helper()
+	d, err := detect.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var leaks []*detect.Leak
+	for _, g := range d.Scan(detect.Text{Path: path, Body: []byte(body)}, func(l *detect.Leak) { leaks = append(leaks, l) }) {
+		t.Errorf("gap: %+v", g)
+	}
+	return leaks
+}
+
+func TestScanTellsWhereAndWhat(t *testing.T) {
+	body := "first\n  key = \"tok_0123456789abcdef\" # prod\nlast tok_short\n"
+	leaks := scanAll(t, detect.Config{Rules: []detect.Rule{token}}, "a/b.ini", body)
+	if len(leaks) != 1 {
+		t.Fatalf("%d leaks, want 1", len(leaks))
+	}
+	l := leaks[0]
+	if l.Path != "a/b.ini" || l.Line != 2 || l.Column != 14 || l.EndLine != 2 || l.EndColumn != 30 || l.MatchLine != 2 {
+		t.Errorf("place is %+v", l.Place)
+	}
+	if string(l.Secret.Reveal()) != "0123456789abcdef" || l.Redacted != "01…ef" {
+		t.Errorf("secret %q, redacted %q", l.Secret.Reveal(), l.Redacted)
+	}
+	if l.Excerpt != `key = "tok_01…ef" # prod` {
+		t.Errorf("excerpt is %q", l.Excerpt)
+	}
+}
+
+func TestExcerptShowsNoOtherSecret(t *testing.T) {
+	body := "a=tok_0123456789abcdef b=tok_fedcba9876543210 again=0123456789abcdef"
+	for _, l := range scanAll(t, detect.Config{Rules: []detect.Rule{token}}, "", body) {
+		for _, secret := range []string{"0123456789abcdef", "fedcba9876543210"} {
+			if strings.Contains(l.Excerpt, secret) {
+				t.Errorf("excerpt %q shows %q", l.Excerpt, secret)
+			}
+		}
+	}
+}

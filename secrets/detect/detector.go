@@ -1,0 +1,139 @@
+package detect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/interlock-security/interlock/core"
+)
+
+// Detector finds leaks in texts. It is made once of a [Config] and is safe for
+// concurrent use.
+type Detector struct {
+	rules    []*rule
+	byID     map[string]*rule
+	grammars []*grammar
+	allow    []*allow
+	inline   [][]byte
+	decode   int
+	every    bool
+	limits   Limits
+	scans    sync.Pool
+}
+
+// grammar is a Grammar made ready.
+type grammar struct {
+	Grammar
+	rules    map[string]*rule
+	keywords [][]byte // lower case
+}
+
+// New makes a detector; what is wrong with the configuration is named by rule.
+func New(c Config) (*Detector, error) {
+	d := &Detector{
+		byID:   map[string]*rule{},
+		decode: c.Decode,
+		every:  c.Every,
+		limits: c.Limits.withDefaults(),
+	}
+	for i := range c.Allow {
+		d.allow = append(d.allow, newAllow(&c.Allow[i]))
+	}
+	for _, w := range c.Inline {
+		d.inline = append(d.inline, []byte(w))
+	}
+	rules := slices.Clone(c.Rules)
+	for i := range rules {
+		if err := d.addRule(&rules[i]); err != nil {
+			return nil, err
+		}
+	}
+	for _, g := range c.Grammars {
+		if err := d.addGrammar(g); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.resolve(); err != nil {
+		return nil, err
+	}
+	d.scans.New = func() any { return &scan{d: d} }
+	return d, nil
+}
+
+func (d *Detector) addRule(r *Rule) error {
+	c, err := compileRule(r, false)
+	if err != nil {
+		return err
+	}
+	if err := d.name(c); err != nil {
+		return err
+	}
+	d.rules = append(d.rules, c)
+	return nil
+}
+
+func (d *Detector) name(r *rule) error {
+	if r.ID == "" {
+		return ruleError(r.Rule, "id", fmt.Errorf("it is empty"))
+	}
+	if d.byID[r.ID] != nil {
+		return core.E(core.KindInvalid, "detect.New", fmt.Sprintf("two rules are named %q", r.ID)).
+			WithHint("give each rule its own id")
+	}
+	d.byID[r.ID] = r
+	return nil
+}
+
+// addGrammar lets grammars share a rule: several may find the same thing.
+func (d *Detector) addGrammar(g Grammar) error {
+	c := &grammar{Grammar: g, rules: map[string]*rule{}}
+	described := slices.Clone(g.Rules())
+	for i := range described {
+		r, err := compileRule(&described[i], true)
+		if err != nil {
+			return err
+		}
+		if d.byID[r.ID] == nil {
+			d.byID[r.ID] = r
+		}
+		c.rules[r.ID] = r
+	}
+	for _, k := range g.Keywords() {
+		if k != "" {
+			c.keywords = append(c.keywords, []byte(strings.ToLower(k)))
+		}
+	}
+	d.grammars = append(d.grammars, c)
+	return nil
+}
+
+// resolve links rules to those that they require.
+func (d *Detector) resolve() error {
+	for _, r := range d.rules {
+		for _, q := range r.Requires {
+			other := d.byID[q.Rule]
+			if other == nil {
+				return ruleError(r.Rule, "requires", fmt.Errorf("there is no rule %q", q.Rule))
+			}
+			other.required = true
+			r.requires = append(r.requires, other)
+		}
+	}
+	return nil
+}
+
+// Scan finds the leaks of one text and hands them over in the order in which
+// they stand. What it could not read is returned, never passed over in silence.
+func (d *Detector) Scan(t Text, emit func(*Leak)) []Gap {
+	for _, a := range d.allow {
+		if a.text(&t) {
+			return nil
+		}
+	}
+	s := d.scans.Get().(*scan)
+	defer d.scans.Put(s)
+	defer s.reset()
+	return s.run(t, emit)
+}

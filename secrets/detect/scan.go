@@ -1,0 +1,237 @@
+package detect
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// scan is the state of reading one text. It is used again for the next one.
+type scan struct {
+	d     *Detector
+	text  Text
+	base  *view
+	finds []find
+	gaps  []Gap
+	full  bool
+	lines lineIndex
+}
+
+// view is a text as it is, or with a layer of encoding taken off.
+type view struct {
+	Text
+}
+
+// find is a candidate that passed its rule. Offsets are of the view it was
+// found in; at and end are the secret's place in the text that was scanned.
+type find struct {
+	rule      *rule
+	view      *view
+	secret    []byte
+	at, end   int
+	matchAt   int
+	verdict   Verdict
+	entropy   float64
+	decoded   []string
+	lost      bool // another rule reports it, or what it requires is missing
+	line, col int
+	matchLine int
+	matchCol  int
+}
+
+func (s *scan) run(t Text, emit func(*Leak)) []Gap {
+	if len(t.Body) > s.d.limits.Text {
+		s.gap(fmt.Sprintf("only the first %d of %d bytes were scanned", s.d.limits.Text, len(t.Body)))
+		t.Body = t.Body[:s.d.limits.Text]
+	}
+	s.text = t
+	var alphabet []string
+	if plain, name, ok := fromUTF16(t.Body); ok {
+		s.text.Body = plain
+		alphabet = []string{name}
+	}
+	s.base = &view{Text: s.text}
+	s.paths()
+	binary := Binary(s.text.Body)
+	s.read(s.base, binary)
+	for _, g := range s.d.grammars {
+		if g.Wants(t.Path) {
+			g.All(s.text, func(h Hit) { s.hit(g, s.base, h) })
+		}
+	}
+	s.report(alphabet, emit)
+	return s.gaps
+}
+
+func (s *scan) reset() {
+	clear(s.finds)
+	*s = scan{d: s.d, finds: s.finds[:0]}
+}
+
+func (s *scan) gap(why string) { s.gaps = append(s.gaps, Gap{Path: s.text.Path, Why: why}) }
+
+// paths asks the rules that find a file by its name.
+func (s *scan) paths() {
+	for _, r := range s.d.rules {
+		if r.re == nil && r.path.MatchString(s.text.Path) && !s.allowedText(r) {
+			s.add(find{rule: r, view: s.base})
+		}
+	}
+}
+
+func (s *scan) allowedText(r *rule) bool {
+	for _, a := range r.allow {
+		if a.text(&s.text) {
+			return true
+		}
+	}
+	return false
+}
+
+// read asks every rule and, of what is no binary, every grammar.
+func (s *scan) read(v *view, binary bool) {
+	low := lowerASCII(v.Body)
+	for _, r := range s.d.rules {
+		if r.re != nil && s.concerns(r, low) {
+			s.match(r, v)
+		}
+	}
+	if binary {
+		return
+	}
+	for _, g := range s.d.grammars {
+		s.ask(g, v, low)
+	}
+}
+
+func (s *scan) concerns(r *rule, low []byte) bool {
+	if r.path != nil && !r.path.MatchString(s.text.Path) || s.allowedText(r) {
+		return false
+	}
+	for _, k := range r.Keywords {
+		if bytes.Contains(low, bytes.ToLower([]byte(k))) {
+			return true
+		}
+	}
+	return len(r.Keywords) == 0
+}
+
+func (s *scan) match(r *rule, v *view) {
+	for _, loc := range r.re.FindAllSubmatchIndex(v.Body, -1) {
+		start, end := secretOf(r, v.Body, loc)
+		s.consider(r, v, Hit{Start: start, End: end, MatchStart: loc[0], MatchEnd: loc[1]})
+	}
+}
+
+// secretOf picks the group that is the secret; where none is, the match without
+// the line ends that a pattern may have taken along.
+func secretOf(r *rule, body []byte, loc []int) (start, end int) {
+	if r.Group > 0 {
+		return loc[2*r.Group], loc[2*r.Group+1]
+	}
+	for i := 2; i+1 < len(loc); i += 2 {
+		if loc[i] >= 0 && loc[i] < loc[i+1] {
+			return loc[i], loc[i+1]
+		}
+	}
+	start, end = loc[0], loc[1]
+	for start < end && body[start] == '\n' {
+		start++
+	}
+	for end > start && body[end-1] == '\n' {
+		end--
+	}
+	return start, end
+}
+
+func (s *scan) ask(g *grammar, v *view, low []byte) {
+	for _, k := range g.keywords {
+		for at := 0; ; {
+			i := bytes.Index(low[at:], k)
+			if i < 0 {
+				break
+			}
+			g.At(v.Text, at+i, len(k), func(h Hit) { s.hit(g, v, h) })
+			at += i + 1
+		}
+	}
+}
+
+// hit is what a grammar found. One that names no rule of its own, or a place
+// outside of the text, is a fault of the grammar and no leak.
+func (s *scan) hit(g *grammar, v *view, h Hit) {
+	r := g.rules[h.Rule]
+	if r == nil || h.Start < 0 || h.End > len(v.Body) || h.Start >= h.End {
+		return
+	}
+	if h.MatchEnd <= h.MatchStart || h.MatchStart > h.Start || h.MatchEnd < h.End || h.MatchEnd > len(v.Body) || h.MatchStart < 0 {
+		h.MatchStart, h.MatchEnd = h.Start, h.End
+	}
+	if r.path != nil && !r.path.MatchString(s.text.Path) || s.allowedText(r) {
+		return
+	}
+	s.consider(r, v, h)
+}
+
+// consider asks everything that can still speak against a find.
+func (s *scan) consider(r *rule, v *view, h Hit) {
+	if h.Start < 0 || h.Start >= h.End || h.End-h.Start > s.d.limits.Secret || h.Verdict == Invalid {
+		return
+	}
+	f := find{rule: r, view: v, secret: v.Body[h.Start:h.End], verdict: h.Verdict}
+	f.at, f.end, f.matchAt = h.Start, h.End, h.MatchStart
+	f.entropy = Entropy(f.secret)
+	if r.Entropy > 0 && f.entropy <= r.Entropy || s.excused(&f, v, h) {
+		return
+	}
+	if r.Check != nil && f.verdict == Unknown {
+		f.verdict = r.Check(f.secret)
+	}
+	if f.verdict != Invalid {
+		s.add(f)
+	}
+}
+
+// excused asks the allowlists and the words in the line.
+func (s *scan) excused(f *find, v *view, h Hit) bool {
+	line := lineAround(v.Body, h.MatchStart, h.MatchEnd)
+	original := line
+	if v != s.base {
+		original = lineAround(s.base.Body, f.matchAt, f.end)
+	}
+	for _, w := range s.d.inline {
+		if bytes.Contains(original, w) {
+			return true
+		}
+	}
+	match := v.Body[h.MatchStart:h.MatchEnd]
+	for _, list := range [2][]*allow{s.d.allow, f.rule.allow} {
+		for _, a := range list {
+			if a.leak(&s.text, f.secret, match, line) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *scan) add(f find) {
+	if len(s.finds) >= s.d.limits.Leaks {
+		if !s.full {
+			s.gap(fmt.Sprintf("more than %d candidates; the rest were not reported", s.d.limits.Leaks))
+		}
+		s.full = true
+		return
+	}
+	s.finds = append(s.finds, f)
+}
+
+// lowerASCII keeps every offset, which bytes.ToLower doesn't.
+func lowerASCII(b []byte) []byte {
+	low := bytes.Clone(b)
+	for i, c := range low {
+		if c >= 'A' && c <= 'Z' {
+			low[i] = c + 'a' - 'A'
+		}
+	}
+	return low
+}
