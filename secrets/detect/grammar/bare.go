@@ -1,0 +1,321 @@
+package grammar
+
+import "bytes"
+
+// readBare reads a value without quotes, as far as the kind of text allows any.
+func (s *sighting) readBare(r *reader, e *evidence, i int) bool {
+	b := r.b
+	if i >= len(b) {
+		return false
+	}
+	switch {
+	case s.enclosed != 0:
+		return s.readEnclosed(r, e, i)
+	case s.comment && (e.kind == kindCode || e.kind == kindUnknown):
+		return s.readWord(r, i)
+	case !e.kind.bare():
+		return false
+	case b[i] == '\n' || b[i] == '\r':
+		return s.nextLine(r, e, i)
+	case b[i] == '|' || b[i] == '>':
+		return s.block(r, e, i)
+	case e.kind == kindShell:
+		return s.shellWord(r, i)
+	case e.kind == kindDoc || e.kind == kindData || e.kind == kindUnknown && !s.colon && !e.shouted:
+		return s.readWord(r, i)
+	}
+	return s.bareLine(r, i, flow(b, s.line, s.from))
+}
+
+// readEnclosed reads a part of a literal: Server=x;Password=secret; or a query.
+func (s *sighting) readEnclosed(r *reader, e *evidence, i int) bool {
+	b, j := r.b, i
+	for j < len(b) && j-i < maxSecret && b[j] != s.enclosed && b[j] != ';' && b[j] != '&' && !isSpace(b[j]) && b[j] != '<' && b[j] != ',' && b[j] != '"' {
+		if b[j] == '\\' {
+			break
+		}
+		j++
+	}
+	if j == i || j >= len(b) {
+		return false
+	}
+	// A text for people: "password: must be long".
+	if b[j] == ' ' && s.colon && j+1 < len(b) && isLetter(b[j+1]) {
+		return false
+	}
+	// "password=" + x, "password=%s"
+	if b[j] == '\\' && j+1 < len(b) && b[j+1] == s.enclosed {
+		return false
+	}
+	if j+1 < len(b) && b[j] == s.enclosed && s.colon && e.kind == kindCode {
+		e.sense.vague++ // "token:" prefixes of messages
+	}
+	r.part(i, j, j)
+	r.quoted = false
+	e.neighbour = e.neighbour || b[j] == ';'
+	return true
+}
+
+// readWord reads one word, as in prose, tables and logs.
+func (s *sighting) readWord(r *reader, i int) bool {
+	b := r.b
+	for i < len(b) && (b[i] == '*' || b[i] == '`' || isBlank(b[i])) {
+		i++ // markdown
+	}
+	j := i
+	for j < len(b) && j-i < maxSecret && !isSpace(b[j]) && b[j] != '`' && b[j] != '<' && b[j] != '"' && b[j] != '|' {
+		j++
+	}
+	end := j
+	for j > i && (b[j-1] == '.' || b[j-1] == ',' || b[j-1] == ';' || b[j-1] == ')' || b[j-1] == '*' || b[j-1] == '}' || b[j-1] == '\\') {
+		j--
+	}
+	if j == i || moreWords(b, end) {
+		return false
+	}
+	r.part(i, j, end)
+	r.quoted = false
+	return true
+}
+
+// moreWords reports whether the line goes on in prose.
+func moreWords(b []byte, i int) bool {
+	words := 0
+	for words < 3 {
+		for i < len(b) && isBlank(b[i]) {
+			i++
+		}
+		j := i
+		for j < len(b) && isLetter(b[j]) {
+			j++
+		}
+		if j-i < 2 {
+			return false
+		}
+		words, i = words+1, j
+	}
+	return true
+}
+
+// shellWord reads a word of a shell: quoted and bare parts that touch are one.
+func (s *sighting) shellWord(r *reader, i int) bool {
+	b, j := r.b, i
+	for j < len(b) && j-i < maxSecret && !isSpace(b[j]) && b[j] != ';' && b[j] != '|' && b[j] != '&' && b[j] != ')' && b[j] != '`' && b[j] != '<' && b[j] != '>' {
+		if b[j] == '\\' && j+1 < len(b) && b[j+1] == '\n' {
+			r.part(i, j, j+2)
+			return s.continued(r, j+2)
+		}
+		if isQuote(b[j]) {
+			return s.afterQuote(r, i, j)
+		}
+		if b[j] == '\\' {
+			j++
+		}
+		j++
+	}
+	if j <= i || j > len(b) {
+		return false
+	}
+	r.part(i, j, j)
+	r.quoted = false
+	return true
+}
+
+func (s *sighting) afterQuote(r *reader, i, j int) bool {
+	if j > i {
+		r.part(i, j, j)
+	}
+	return r.quotedAt(j)
+}
+
+// continued reads the line behind a backslash at the end of the one before.
+func (s *sighting) continued(r *reader, i int) bool {
+	b := r.b
+	i = r.skip(i, 0)
+	j := i
+	for j < len(b) && !isSpace(b[j]) && b[j] != ';' && !isQuote(b[j]) && b[j] != '\\' && j-i < maxSecret {
+		j++
+	}
+	if j > i {
+		r.part(i, j, j)
+		r.quoted = false
+	}
+	return j > i
+}
+
+// flow returns what ends a value in a flow mapping of YAML, which was opened
+// before the name on its line.
+func flow(b []byte, line, from int) byte {
+	if i := bytes.LastIndexByte(b[line:from], '{'); i >= 0 && bytes.IndexByte(b[line+i:from], '}') < 0 {
+		return '}'
+	}
+	return 0
+}
+
+// bareLine reads up to the end of the line, without a comment.
+func (s *sighting) bareLine(r *reader, i int, closer byte) bool {
+	b := r.b
+	for i < len(b) && isBlank(b[i]) {
+		i++
+	}
+	j := i
+	for j < len(b) && b[j] != '\n' && b[j] != '\r' && j-i <= maxSecret {
+		if closer != 0 && (b[j] == closer || b[j] == ',') {
+			break
+		}
+		if isBlank(b[j]) && j+1 < len(b) && (b[j+1] == '#' || b[j+1] == ';' || b[j+1] == '/' && j+2 < len(b) && b[j+2] == '/') {
+			break
+		}
+		j++
+	}
+	for j > i && (isBlank(b[j-1]) || b[j-1] == ';' || b[j-1] == ',') {
+		j--
+	}
+	if j == i || isQuote(b[i]) {
+		return false
+	}
+	if b[j-1] == '\\' && j < len(b) {
+		r.part(i, j-1, j)
+		return s.continued(r, r.skip(j, 1))
+	}
+	r.part(i, j, j)
+	r.quoted = false
+	return true
+}
+
+// nextLine reads a value that stands alone on the line below its name.
+func (s *sighting) nextLine(r *reader, e *evidence, i int) bool {
+	if e.kind != kindYAML && e.kind != kindUnknown {
+		return false
+	}
+	from := r.skip(i, 1)
+	if from >= len(r.b) || r.b[from] == '\n' || !s.deeper(r.b, from) || r.b[from] == '-' {
+		return false
+	}
+	j := from
+	for j < len(r.b) && r.b[j] != '\n' && r.b[j] != '\r' && j-from < maxSecret {
+		if r.b[j] == ':' {
+			return false
+		}
+		j++
+	}
+	r.part(from, j, j)
+	r.quoted = false
+	return true
+}
+
+// deeper reports whether the line of i is indented further than the name's.
+func (s *sighting) deeper(b []byte, i int) bool {
+	indent := 0
+	for k := s.line; k < len(b) && (isBlank(b[k]) || b[k] == '-'); k++ {
+		indent++
+	}
+	from := i
+	for from > 0 && b[from-1] != '\n' {
+		from--
+	}
+	return i-from > indent
+}
+
+// block reads a block scalar: the lines below that are indented further.
+func (s *sighting) block(r *reader, e *evidence, i int) bool {
+	b := r.b
+	if e.kind != kindYAML && e.kind != kindUnknown {
+		return false
+	}
+	for i < len(b) && b[i] != '\n' {
+		if b[i] != '|' && b[i] != '>' && b[i] != '-' && b[i] != '+' && !isDigit(b[i]) && !isSpace(b[i]) {
+			return false
+		}
+		i++
+	}
+	for r.parts < 8 && i < len(b) {
+		i = r.skip(i, 1)
+		if i >= len(b) || b[i] == '\n' || !s.deeper(b, i) {
+			break
+		}
+		j := i
+		for j < len(b) && b[j] != '\n' && b[j] != '\r' && j-i < maxSecret {
+			j++
+		}
+		r.part(i, j, j)
+		i = j
+	}
+	return r.parts > 0
+}
+
+// readBlank reads values that follow their name with nothing between.
+func (s *sighting) readBlank(r *reader, e *evidence) bool {
+	b := r.b
+	i := r.skip(s.next, 0)
+	if i >= len(b) || b[i] == '\n' {
+		return false
+	}
+	if b[i] == ':' {
+		i = r.skip(i+1, 0)
+	}
+	if s.next > s.to && !isBlank(b[s.to]) {
+		return false
+	}
+	if isQuote(b[i]) && b[i] != s.enclosed {
+		return s.blankQuoted(b, e) && r.literal(i)
+	}
+	if s.directive(b, e) {
+		return s.readWord(r, i)
+	}
+	return false
+}
+
+// blankQuoted reports whether a literal right behind the name is its value: in
+// definitions, flags, statements of SQL and configuration.
+func (s *sighting) blankQuoted(b []byte, e *evidence) bool {
+	before := bytes.TrimSpace(b[s.line:s.from])
+	if s.flag || s.next != s.to+1 && s.next > s.to+2 {
+		return true
+	}
+	if hasSuffixFold(before, "#define") || hasSuffixFold(before, "set") || hasSuffixFold(before, "with") || len(before) == 0 && e.kind != kindCode {
+		return true
+	}
+	return e.kind == kindData || e.kind == kindConfig || e.kind == kindShell || e.kind == kindDoc && len(before) < 24 || e.shouted
+}
+
+// directive reports whether the line is a name and its value only, as the
+// directives of configurations are.
+func (s *sighting) directive(b []byte, e *evidence) bool {
+	before := bytes.TrimSpace(b[s.line:s.from])
+	if e.kind == kindShell && (hasSuffixFold(before, "env") || hasSuffixFold(before, "arg") || hasSuffixFold(before, "setenv") || hasSuffixFold(before, "set")) {
+		return true
+	}
+	if s.comment || e.kind != kindConfig && e.kind != kindUnknown {
+		return false
+	}
+	return len(before) == 0 || hasSuffixFold(before, "set") || hasSuffixFold(before, "option") || hasSuffixFold(before, "setenv")
+}
+
+// fallback reads the literal that stands in when a lookup finds nothing:
+// getenv("X") or "value", env.X || "value", get("x", "value").
+func fallback(r *reader, i int) bool {
+	b := r.b
+	limit := min(len(b), i+160)
+	if i >= limit || !isLetter(b[i]) && b[i] != '$' && b[i] != '_' && b[i] != '@' {
+		return false
+	}
+	for ; i+3 < limit && b[i] != '\n'; i++ {
+		switch {
+		case b[i] == '|' && b[i+1] == '|', b[i] == '?' && b[i+1] == '?', b[i] == '?' && b[i+1] == ':', b[i] == '/' && b[i+1] == '/' && b[i-1] == ' ' && quoteAt(b, r.skip(i+2, 0)):
+			return r.literal(i + 2)
+		case b[i] == ' ' && b[i+1] == 'o' && b[i+2] == 'r' && b[i+3] == ' ':
+			return r.literal(i + 4)
+		case b[i] == '(' && defaulting(b, i):
+			return r.literal(i + 1)
+		}
+	}
+	return false
+}
+
+func defaulting(b []byte, i int) bool {
+	before := b[max(0, i-16):i]
+	return hasSuffixFold(before, "unwrap_or") || hasSuffixFold(before, "orelse") || hasSuffixFold(before, "getorelse") || hasSuffixFold(before, "default")
+}
+
+func quoteAt(b []byte, i int) bool { return i < len(b) && isQuote(b[i]) }
