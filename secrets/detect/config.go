@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/secrets/detect/internal/search"
 )
 
 // Config is what a [Detector] looks for and how far it goes.
@@ -71,9 +72,15 @@ func (l Limits) withDefaults() Limits {
 // rule is a Rule made ready.
 type rule struct {
 	*Rule
-	re    *regexp.Regexp // nil: finds files by their path, or is a grammar's
-	path  *regexp.Regexp
-	allow []*allow
+	re      *regexp.Regexp  // nil: finds files by their path, or is a grammar's
+	pattern *search.Pattern // of re
+	// hinted is whether a keyword must be looked for besides the pattern, which
+	// does not have one in every match.
+	hinted bool
+	hints  []int // of which words one must be there
+	index  int32 // in Detector.rules
+	path   *regexp.Regexp
+	allow  []*allow
 	// rank orders rules that see the same secret: higher is more specific.
 	rank     int
 	requires []*rule // parallel to Rule.Requires
@@ -100,14 +107,29 @@ func compileRule(r *Rule, grammar bool) (*rule, error) {
 		if r.Regex == "" && r.Path == "" {
 			return nil, ruleError(r, "regex", fmt.Errorf("it has neither a regex nor a path"))
 		}
-		if c.re != nil && r.Group > c.re.NumSubexp() {
-			return nil, ruleError(r, "group", fmt.Errorf("the regex has no group %d", r.Group))
+		if err := c.plan(); err != nil {
+			return nil, err
 		}
 	}
 	for i := range r.Allow {
 		c.allow = append(c.allow, newAllow(&r.Allow[i]))
 	}
 	return c, nil
+}
+
+// plan makes the pattern ready.
+func (c *rule) plan() (err error) {
+	if c.re == nil {
+		return nil
+	}
+	if c.Group > c.re.NumSubexp() {
+		return ruleError(c.Rule, "group", fmt.Errorf("the regex has no group %d", c.Group))
+	}
+	if c.pattern, err = search.New(c.re, c.Keywords); err != nil {
+		return ruleError(c.Rule, "regex", err)
+	}
+	c.hinted = len(c.Keywords) > 0 && !c.pattern.Covers(c.Keywords)
+	return nil
 }
 
 func compileOptional(to **regexp.Regexp, pattern string) error {

@@ -2,32 +2,35 @@ package detect
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
-	"strings"
-	"sync"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/secrets/detect/internal/literal"
 )
 
 // Detector finds leaks in texts. It is made once of a [Config] and is safe for
 // concurrent use.
 type Detector struct {
-	rules    []*rule
-	byID     map[string]*rule
-	grammars []*grammar
-	allow    []*allow
-	inline   [][]byte
-	decode   int
-	every    bool
-	limits   Limits
-	scans    sync.Pool
+	rules []*rule
+	// unplanned ones have a pattern without literals and read texts whole.
+	unplanned []*rule
+	byID      map[string]*rule
+	grammars  []*grammar
+	allow     []*allow
+	inline    [][]byte
+	decode    int
+	every     bool
+	limits    Limits
+	words     *literal.Set
+	asks      [][]ask // by word
+	free      chan *scan
 }
 
 // grammar is a Grammar made ready.
 type grammar struct {
 	Grammar
-	rules    map[string]*rule
-	keywords [][]byte // lower case
+	rules map[string]*rule
 }
 
 // New makes a detector; what is wrong with the configuration is named by rule.
@@ -58,7 +61,8 @@ func New(c Config) (*Detector, error) {
 	if err := d.resolve(); err != nil {
 		return nil, err
 	}
-	d.scans.New = func() any { return &scan{d: d} }
+	d.index()
+	d.free = make(chan *scan, runtime.GOMAXPROCS(0))
 	return d, nil
 }
 
@@ -100,11 +104,6 @@ func (d *Detector) addGrammar(g Grammar) error {
 		}
 		c.rules[r.ID] = r
 	}
-	for _, k := range g.Keywords() {
-		if k != "" {
-			c.keywords = append(c.keywords, []byte(strings.ToLower(k)))
-		}
-	}
 	d.grammars = append(d.grammars, c)
 	return nil
 }
@@ -132,8 +131,26 @@ func (d *Detector) Scan(t Text, emit func(*Leak)) []Gap {
 			return nil
 		}
 	}
-	s := d.scans.Get().(*scan)
-	defer d.scans.Put(s)
-	defer s.reset()
+	s := d.borrow()
+	defer d.giveBack(s)
 	return s.run(t, emit)
+}
+
+// borrow takes a worker that has learned something, if one is free. They are
+// kept by hand: a sync.Pool would forget what they learned at each collection.
+func (d *Detector) borrow() *scan {
+	select {
+	case s := <-d.free:
+		return s
+	default:
+		return newScan(d)
+	}
+}
+
+func (d *Detector) giveBack(s *scan) {
+	s.reset()
+	select {
+	case d.free <- s:
+	default:
+	}
 }

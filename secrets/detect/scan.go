@@ -3,6 +3,8 @@ package detect
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/interlock-security/interlock/secrets/detect/internal/search"
 )
 
 // scan is the state of reading one text. It is used again for the next one.
@@ -14,6 +16,11 @@ type scan struct {
 	gaps  []Gap
 	full  bool
 	lines lineIndex
+	// What this worker has learned of the patterns, by rule.
+	workers  []*search.Worker
+	windows  search.Windows
+	seen     []bool // by word
+	concerns []concern
 }
 
 // view is a text as it is, or with a layer of encoding taken off.
@@ -64,7 +71,8 @@ func (s *scan) run(t Text, emit func(*Leak)) []Gap {
 
 func (s *scan) reset() {
 	clear(s.finds)
-	*s = scan{d: s.d, finds: s.finds[:0]}
+	clear(s.concerns)
+	*s = scan{d: s.d, finds: s.finds[:0], workers: s.workers, windows: s.windows, seen: s.seen, concerns: s.concerns}
 }
 
 func (s *scan) gap(why string) { s.gaps = append(s.gaps, Gap{Path: s.text.Path, Why: why}) }
@@ -87,41 +95,6 @@ func (s *scan) allowedText(r *rule) bool {
 	return false
 }
 
-// read asks every rule and, of what is no binary, every grammar.
-func (s *scan) read(v *view, binary bool) {
-	low := lowerASCII(v.Body)
-	for _, r := range s.d.rules {
-		if r.re != nil && s.concerns(r, low) {
-			s.match(r, v)
-		}
-	}
-	if binary {
-		return
-	}
-	for _, g := range s.d.grammars {
-		s.ask(g, v, low)
-	}
-}
-
-func (s *scan) concerns(r *rule, low []byte) bool {
-	if r.path != nil && !r.path.MatchString(s.text.Path) || s.allowedText(r) {
-		return false
-	}
-	for _, k := range r.Keywords {
-		if bytes.Contains(low, bytes.ToLower([]byte(k))) {
-			return true
-		}
-	}
-	return len(r.Keywords) == 0
-}
-
-func (s *scan) match(r *rule, v *view) {
-	for _, loc := range r.re.FindAllSubmatchIndex(v.Body, -1) {
-		start, end := secretOf(r, v.Body, loc)
-		s.consider(r, v, Hit{Start: start, End: end, MatchStart: loc[0], MatchEnd: loc[1]})
-	}
-}
-
 // secretOf picks the group that is the secret; where none is, the match without
 // the line ends that a pattern may have taken along.
 func secretOf(r *rule, body []byte, loc []int) (start, end int) {
@@ -141,19 +114,6 @@ func secretOf(r *rule, body []byte, loc []int) (start, end int) {
 		end--
 	}
 	return start, end
-}
-
-func (s *scan) ask(g *grammar, v *view, low []byte) {
-	for _, k := range g.keywords {
-		for at := 0; ; {
-			i := bytes.Index(low[at:], k)
-			if i < 0 {
-				break
-			}
-			g.At(v.Text, at+i, len(k), func(h Hit) { s.hit(g, v, h) })
-			at += i + 1
-		}
-	}
 }
 
 // hit is what a grammar found. One that names no rule of its own, or a place
@@ -223,15 +183,4 @@ func (s *scan) add(f find) {
 		return
 	}
 	s.finds = append(s.finds, f)
-}
-
-// lowerASCII keeps every offset, which bytes.ToLower doesn't.
-func lowerASCII(b []byte) []byte {
-	low := bytes.Clone(b)
-	for i, c := range low {
-		if c >= 'A' && c <= 'Z' {
-			low[i] = c + 'a' - 'A'
-		}
-	}
-	return low
 }
