@@ -43,6 +43,7 @@ func values(r *rand.Rand) template.FuncMap {
 		"hex": func(n int) string { return m.pick(digits+"abcdef", n) }, "HEX": func(n int) string { return m.pick(digits+"ABCDEF", n) },
 		"alnum": func(n int) string { return m.pick(alnum, n) }, "upper": func(n int) string { return m.pick(upper+digits, n) },
 		"loweralnum": func(n int) string { return m.pick(lower+digits, n) }, "b64u": func(n int) string { return m.pick(alnum+"-_", n) },
+		"b32":  func(n int) string { return m.pick(upper+"234567", n) },
 		"uuid": m.uuid, "b64": func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
 		"b64n":  func(n int) string { return base64.StdEncoding.EncodeToString(m.bytes(n)) },
 		"hexof": func(s string) string { return hex.EncodeToString([]byte(s)) }, "pct": everyPercent, "quote": url.QueryEscape,
