@@ -24,6 +24,7 @@ var owners = map[string][]string{
 	"response": {"response"},
 	"identity": {"identity"},
 	"app":      {"app"},
+	"scanning": {"scanning"},
 }
 
 func prefix(table string) string {

@@ -61,6 +61,8 @@ type Finding struct {
 	State   State  `json:"state"`
 	// What is the finding as it was reported last.
 	What scanning.Finding `json:"what"`
+	// Detector is the tool whose words those are.
+	Detector string `json:"detector"`
 	// Names are all names of it: the rule and the advisory's aliases, of all
 	// detectors.
 	Names []string `json:"names"`
@@ -191,12 +193,13 @@ type Sighting struct {
 	Version  string    `json:"version,omitempty"`
 	Rules    string    `json:"rules,omitempty"`
 	Database time.Time `json:"database,omitzero"`
-	// Rule, File and Excluded say what has to be covered by the report that
+	// Rule and File say what has to be covered by the report that
 	// does not have it any more.
-	Rule   string `json:"rule"`
-	File   string `json:"file,omitempty"`
-	Report string `json:"report"` // hash
-	Commit string `json:"commit,omitempty"`
+	Rule     string        `json:"rule"`
+	File     string        `json:"file,omitempty"`
+	Severity core.Severity `json:"severity"`
+	Report   string        `json:"report"` // hash
+	Commit   string        `json:"commit,omitempty"`
 }
 
 // Fact is something that became known about an advisory; facts are never taken
@@ -253,10 +256,7 @@ type Summary struct {
 	Subject string           `json:"subject"`
 	Outcome scanning.Outcome `json:"outcome"`
 	// Known is a report that came before: nothing changed.
-	Known bool `json:"known,omitempty"`
-	// Stale is one that an already imported report of the same detector and
-	// scope is newer than: it tells of new findings and closes none.
-	Stale     bool        `json:"stale,omitempty"`
+	Known     bool        `json:"known,omitempty"`
 	Findings  int         `json:"findings"`
 	New       []core.UUID `json:"new"`
 	Reopened  []core.UUID `json:"reopened"`

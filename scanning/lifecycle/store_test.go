@@ -1,0 +1,203 @@
+package lifecycle_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/store/storetest"
+	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/lifecycle"
+)
+
+func TestBothEnginesHaveTheSameSchema(t *testing.T) { storetest.SameSchema(t, lifecycle.Migrations()) }
+
+func TestFromDiscoveryToVerificationAndBack(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		found := vuln("GO-2026-1", "example.com/a", nil)
+		sum := w.take(w.report(nil, found))
+		if len(sum.New) != 1 {
+			t.Fatalf("the first report: %+v", sum)
+		}
+		id := sum.New[0]
+		f := w.state(id, lifecycle.StateDiscovered)
+		if want := start.Add(time.Second).Add(30 * day); !f.Clock.Due.Equal(want) {
+			t.Errorf("due %s, want %s", f.Clock.Due, want)
+		}
+		w.through(id, lifecycle.StateTriaged, lifecycle.StateAffected, lifecycle.StateRemediating, lifecycle.StateFixed)
+		if sum = w.take(w.report(nil, found)); len(sum.Refuted) != 1 {
+			t.Errorf("still there: %+v", sum)
+		}
+		w.state(id, lifecycle.StateAffected)
+		w.through(id, lifecycle.StateFixed)
+		if sum = w.take(w.report(nil)); len(sum.Verified) != 1 {
+			t.Errorf("gone: %+v", sum)
+		}
+		w.state(id, lifecycle.StateVerified)
+		if sum = w.take(w.report(nil, found)); len(sum.Reopened) != 1 || len(sum.New) != 0 {
+			t.Errorf("back: %+v", sum)
+		}
+		f = w.state(id, lifecycle.StateAffected)
+		if f.Returns != 1 || !f.Clock.Since.After(start.Add(time.Minute)) {
+			t.Errorf("reopened: %+v", f.Clock)
+		}
+		for i, e := range w.timeline(id) {
+			if e.Revision != uint64(i+1) {
+				t.Errorf("event %d has revision %d", i, e.Revision)
+			}
+		}
+		if len(w.topic) != len(w.timeline(id)) {
+			t.Errorf("%d records for %d events", len(w.topic), len(w.timeline(id)))
+		}
+	})
+}
+
+// TestSilenceThatProvesNothing: each of these reports has no finding, and none of
+// them closes one.
+func TestSilenceThatProvesNothing(t *testing.T) {
+	found := vuln("GO-2026-1", "example.com/a", nil)
+	for name, edit := range map[string]func(*scanning.Report){
+		"another tool":         func(r *scanning.Report) { r.Tool.Name = "other" },
+		"an older version":     func(r *scanning.Report) { r.Tool.Version = "0.9.9" },
+		"a strange version":    func(r *scanning.Report) { r.Tool.Version = "dev" },
+		"an older database":    func(r *scanning.Report) { r.Tool.Database = start.Add(-2 * day) },
+		"no database":          func(r *scanning.Report) { r.Tool.Database = time.Time{} },
+		"other rules asked":    func(r *scanning.Report) { r.Tool.Detectors = []string{"npm", "GO-2026-2"} },
+		"no rule asked":        func(r *scanning.Report) { r.Tool.Detectors = []string{} },
+		"another scope":        func(r *scanning.Report) { r.Scope.Name = "shop2" },
+		"another kind":         func(r *scanning.Report) { r.Scope.Kind = scanning.ScopeFolder },
+		"another part":         func(r *scanning.Report) { r.Scope.Parts = []string{"web"} },
+		"no part":              func(r *scanning.Report) { r.Scope.Parts = []string{} },
+		"the file excluded":    func(r *scanning.Report) { r.Scope.Excluded = []string{"*.mod"} },
+		"all excluded":         func(r *scanning.Report) { r.Scope.Excluded = []string{"**"} },
+		"a gap there":          func(r *scanning.Report) { r.Gaps = gap("go.mod", scanning.ReasonMalformed) },
+		"a gap above":          func(r *scanning.Report) { r.Gaps = gap("./", scanning.ReasonUnreadable) },
+		"a gap of no place":    func(r *scanning.Report) { r.Gaps = gap("git", scanning.ReasonMissingTool) },
+		"a stale database":     func(r *scanning.Report) { r.Gaps = gap("advisories", scanning.ReasonStale) },
+		"its ecosystem":        func(r *scanning.Report) { r.Gaps = gap("Go", scanning.ReasonStale) },
+		"the time ran out":     func(r *scanning.Report) { r.Gaps = gap("shop", scanning.ReasonTimeout) },
+		"the same moment":      func(r *scanning.Report) { r.Started, r.Finished = start, start.Add(2*time.Second) },
+		"a scan before that":   func(r *scanning.Report) { r.Started, r.Finished = start.Add(-time.Hour), start },
+		"something it can't":   func(r *scanning.Report) { r.Gaps = gap("vendored code", scanning.ReasonUnsupported) },
+		"a gap in its archive": func(r *scanning.Report) { r.Gaps = gap("go.mod!inner/x", scanning.ReasonTooDeep) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := onSQLite(t)
+			id := w.take(w.report(nil, found)).New[0]
+			w.through(id, lifecycle.StateTriaged, lifecycle.StateAffected, lifecycle.StateFixed)
+			if sum := w.take(w.report(edit)); len(sum.Verified) != 0 {
+				t.Errorf("verified by %+v", sum)
+			}
+			w.state(id, lifecycle.StateFixed)
+			if sum := w.take(w.report(nil)); len(sum.Verified) != 1 {
+				t.Errorf("not verified by a whole report: %+v", sum)
+			}
+		})
+	}
+}
+
+func gap(what string, why scanning.Reason) []scanning.Gap {
+	return []scanning.Gap{{What: what, Why: "it was so", Reason: why}}
+}
+
+// TestSilenceThatProves: none of these differences hides the finding.
+func TestSilenceThatProves(t *testing.T) {
+	found := vuln("GO-2026-1", "example.com/a", nil)
+	for name, edit := range map[string]func(*scanning.Report){
+		"a newer version":     func(r *scanning.Report) { r.Tool.Version = "v1.0.10" },
+		"a newer database":    func(r *scanning.Report) { r.Tool.Database = start },
+		"its rule asked":      func(r *scanning.Report) { r.Tool.Detectors = []string{"GO-2026-1"} },
+		"its ecosystem asked": func(r *scanning.Report) { r.Tool.Detectors = []string{"npm", "Go"} },
+		"its part":            func(r *scanning.Report) { r.Scope.Parts = []string{"web", "go.mod"} },
+		"others excluded":     func(r *scanning.Report) { r.Scope.Excluded = []string{"vendor/**", "*.md"} },
+		"a gap elsewhere":     func(r *scanning.Report) { r.Gaps = gap("web/package-lock.json", scanning.ReasonMalformed) },
+		"another ecosystem":   func(r *scanning.Report) { r.Gaps = gap("npm", scanning.ReasonStale) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := onSQLite(t)
+			id := w.take(w.report(nil, found)).New[0]
+			w.take(w.report(edit))
+			w.state(id, lifecycle.StateVerified)
+		})
+	}
+}
+
+// TestASecretIsVerifiedOnlyAfterAPersonSaidThatItIsRevoked: who read it has it.
+func TestASecretIsVerifiedOnlyAfterAPersonSaidThatItIsRevoked(t *testing.T) {
+	w := onSQLite(t)
+	id := w.take(w.report(nil, leak(".env"))).New[0]
+	w.take(w.report(nil))
+	w.state(id, lifecycle.StateDiscovered)
+	w.through(id, lifecycle.StateTriaged, lifecycle.StateAffected, lifecycle.StateFixed)
+	w.take(w.report(nil))
+	w.state(id, lifecycle.StateVerified)
+}
+
+// TestTwoDetectorsAreOneFinding: with other names for the same advisory, and it is
+// verified only when neither has it any more.
+func TestTwoDetectorsAreOneFinding(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ours := vuln("GO-2026-1", "example.com/a", func(f *scanning.Finding) { f.Aliases = []string{"GHSA-aaaa-bbbb-cccc"} })
+		theirs := vuln("GHSA-aaaa-bbbb-cccc", "example.com/a", func(f *scanning.Finding) {
+			f.Aliases, f.Severity = []string{"CVE-2026-1"}, core.SeverityCritical
+		})
+		if ours.Fingerprint == theirs.Fingerprint {
+			t.Fatal("the test shows nothing: the fingerprints are equal")
+		}
+		grype := func(r *scanning.Report) { r.Tool = scanning.Tool{Name: "grype", Version: "0.121.2"} }
+		id := w.take(w.report(nil, ours)).New[0]
+		if sum := w.take(w.report(grype, theirs)); len(sum.New) != 0 {
+			t.Errorf("a second finding: %+v", sum)
+		}
+		f := w.get(id)
+		if f.What.Severity != core.SeverityCritical || len(f.Names) != 3 || f.Detector != "deps" {
+			t.Errorf("together: %s %v %s", f.What.Severity, f.Names, f.Detector)
+		}
+		w.take(w.report(nil))
+		w.state(id, lifecycle.StateDiscovered)
+		w.take(w.report(grype))
+		w.state(id, lifecycle.StateVerified)
+		if f := w.get(id); f.ID != id {
+			t.Error("another id")
+		}
+	})
+}
+
+// TestWhatTurnsOutToBeTheSameBecomesOne: two findings, until a third report knows
+// both names.
+func TestWhatTurnsOutToBeTheSameBecomesOne(t *testing.T) {
+	w := onSQLite(t)
+	tool := func(name string) func(*scanning.Report) {
+		return func(r *scanning.Report) { r.Tool = scanning.Tool{Name: name, Version: "1"} }
+	}
+	a, b := vuln("GO-2026-1", "example.com/a", nil), vuln("CVE-2026-1", "example.com/a", nil)
+	first, second := w.take(w.report(tool("one"), a)).New[0], w.take(w.report(tool("two"), b)).New[0]
+	both := vuln("GO-2026-1", "example.com/a", func(f *scanning.Finding) { f.Aliases = []string{"CVE-2026-1"} })
+	w.take(w.report(tool("three"), both))
+	if f := w.state(second, lifecycle.StateDuplicate); f.Of != first {
+		t.Errorf("a duplicate of %s, want %s", f.Of, first)
+	}
+	w.take(w.report(tool("one")))
+	w.take(w.report(tool("three")))
+	w.state(first, lifecycle.StateDiscovered) // two still has it
+	w.take(w.report(tool("two")))
+	w.state(first, lifecycle.StateVerified)
+	w.take(w.report(tool("two"), b))
+	w.state(first, lifecycle.StateAffected)
+}
+
+// TestAnEarlierReportThatComesLater tells of what nobody knew, and nothing of what
+// has been proven gone since.
+func TestAnEarlierReportThatComesLater(t *testing.T) {
+	w := onSQLite(t)
+	found := vuln("GO-2026-1", "example.com/a", nil)
+	id := w.take(w.report(nil, found)).New[0]
+	between := w.report(nil, found, vuln("GO-2026-2", "example.com/b", nil))
+	w.now = w.now.Add(time.Hour)
+	w.take(w.report(nil))
+	w.state(id, lifecycle.StateVerified)
+	if sum := w.take(between); len(sum.New) != 1 || len(sum.Reopened) != 0 {
+		t.Errorf("the late report: %+v", sum)
+	}
+	w.state(id, lifecycle.StateVerified)
+}
