@@ -1,0 +1,223 @@
+package gitleaks
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/zricethezav/gitleaks/v8/config"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/secrets/detect"
+)
+
+// Default is what gitleaks looks for where nothing is configured.
+func Default() (detect.Config, error) {
+	return Parse("gitleaks' own rules", []byte(config.DefaultConfig), noFiles)
+}
+
+func noFiles(string) ([]byte, error) { return nil, fs.ErrNotExist }
+
+// Load reads a .gitleaks.toml and what it extends. A path that it names is below
+// its own folder or else below the working directory, as gitleaks takes it.
+func Load(path string) (detect.Config, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return detect.Config{}, unreadable(path, err)
+	}
+	return Parse(path, data, func(name string) ([]byte, error) {
+		if filepath.IsAbs(name) {
+			return readFile(name)
+		}
+		data, err := readFile(filepath.Join(filepath.Dir(path), name))
+		if errors.Is(err, fs.ErrNotExist) {
+			return readFile(name)
+		}
+		return data, err
+	})
+}
+
+func unreadable(path string, err error) error {
+	return core.E(core.KindNotFound, "gitleaks.Load", fmt.Sprintf("%s can't be read: %v", path, err)).
+		WithHint("name a .gitleaks.toml that is there and may be read")
+}
+
+// readFile reads no more than a configuration can have.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
+}
+
+// Parse reads a configuration; read fetches those that it extends by path.
+func Parse(name string, data []byte, read func(path string) ([]byte, error)) (detect.Config, error) {
+	f, err := decode(name, data)
+	if err != nil {
+		return detect.Config{}, err
+	}
+	l := loader{read: read}
+	made, err := l.translate(f, 0)
+	if err != nil {
+		return detect.Config{}, err
+	}
+	return made.config()
+}
+
+// maxExtend is how deep configurations may extend one another, as in gitleaks.
+const maxExtend = 2
+
+type loader struct {
+	read func(path string) ([]byte, error)
+}
+
+// set is a configuration while it is put together.
+type set struct {
+	file  *file
+	rules map[string]*entry
+	order []string
+	allow []detect.Allow
+	// targeted allowlists wait until all rules are there.
+	targeted []targeted
+}
+
+// entry is a rule with its place for errors.
+type entry struct {
+	rule detect.Rule
+	file *file
+	at   string
+}
+
+type targeted struct {
+	rules []string
+	allow detect.Allow
+	file  *file
+	at    string
+}
+
+func (l loader) translate(f *file, depth int) (*set, error) {
+	s := &set{file: f, rules: map[string]*entry{}}
+	for i := range f.Rules {
+		if err := s.addRule(f, i); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.addAllowlists(f); err != nil {
+		return nil, err
+	}
+	if depth >= maxExtend {
+		return s, nil
+	}
+	return s, l.extend(s, f, depth)
+}
+
+// extend reads the configuration below and lays s over it.
+func (l loader) extend(s *set, f *file, depth int) error {
+	e := f.Extend
+	if e.Path != "" && e.UseDefault {
+		return f.fault("extend.path", "[extend] has both path and useDefault", "keep one of them; the file that is named may itself extend the default")
+	}
+	var data []byte
+	name := "gitleaks' own rules"
+	switch {
+	case e.UseDefault:
+		data = []byte(config.DefaultConfig)
+	case e.Path != "":
+		read, err := l.read(e.Path)
+		if err != nil {
+			return f.fault("extend.path", fmt.Sprintf("%s can't be read: %v", e.Path, err), "name a file relative to this one")
+		}
+		data, name = read, e.Path
+	default:
+		return nil
+	}
+	below, err := decode(name, data)
+	if err != nil {
+		return err
+	}
+	base, err := l.translate(below, depth+1)
+	if err != nil {
+		return err
+	}
+	s.over(base, e.DisabledRules)
+	return nil
+}
+
+// over lays s over the configuration that it extends: a rule of the same name
+// changes what it names and adds to lists.
+func (s *set) over(base *set, disabled []string) {
+	for id, b := range base.rules {
+		if slices.Contains(disabled, id) {
+			continue
+		}
+		own, ok := s.rules[id]
+		if !ok {
+			s.rules[id] = b
+			s.order = append(s.order, id)
+			continue
+		}
+		own.rule = merged(b.rule, own.rule)
+	}
+	s.allow = append(s.allow, base.allow...)
+	slices.Sort(s.order)
+}
+
+func merged(base, own detect.Rule) detect.Rule {
+	set := func(to *string, from string) {
+		if from != "" {
+			*to = from
+		}
+	}
+	set(&base.Title, own.Title)
+	set(&base.Regex, own.Regex)
+	set(&base.Path, own.Path)
+	if own.Entropy != 0 {
+		base.Entropy = own.Entropy
+	}
+	if own.Group != 0 {
+		base.Group = own.Group
+	}
+	base.Tags = slices.Concat(base.Tags, own.Tags)
+	base.Keywords = slices.Concat(base.Keywords, own.Keywords)
+	base.Allow = slices.Concat(base.Allow, own.Allow)
+	return base
+}
+
+// config is the result, with everything that depends on all rules checked.
+func (s *set) config() (detect.Config, error) {
+	for _, t := range s.targeted {
+		for _, id := range t.rules {
+			e := s.rules[id]
+			if e == nil {
+				return detect.Config{}, t.file.fault(t.at+".targetrules", fmt.Sprintf("target rule %q does not exist", id), s.nearest(id))
+			}
+			e.rule.Allow = append(e.rule.Allow, t.allow)
+		}
+	}
+	c := detect.Config{Allow: s.allow, Inline: detect.InlineWords(), Decode: detect.DefaultDecode, Every: true}
+	for _, id := range s.order {
+		e := s.rules[id]
+		if err := s.check(e); err != nil {
+			return detect.Config{}, err
+		}
+		c.Rules = append(c.Rules, e.rule)
+	}
+	return c, nil
+}
+
+// nearest is advice for a name that is not there.
+func (s *set) nearest(id string) string {
+	for _, known := range s.order {
+		if strings.EqualFold(known, id) || strings.Contains(known, id) || strings.Contains(id, known) {
+			return fmt.Sprintf("did you mean %q? Name the id of a rule of this file or of one that it extends", known)
+		}
+	}
+	return "name the id of a rule of this file or of one that it extends"
+}
