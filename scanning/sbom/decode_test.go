@@ -1,0 +1,181 @@
+package sbom
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/scanning"
+)
+
+func decode(t *testing.T, s string) *Document {
+	t.Helper()
+	d, err := Decode(strings.NewReader(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// Trivy's form: an operating system, a lockfile as a group, sources as properties.
+const trivyBill = `{"bomFormat":"CycloneDX","specVersion":"1.5","serialNumber":"urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79","metadata":{"timestamp":"2026-01-02T03:04:05+01:00",
+ "tools":{"components":[{"type":"application","name":"trivy","version":"0.50.0"}]},
+ "component":{"bom-ref":"root","type":"container","name":"app:1","purl":"pkg:oci/app@sha256%3Aabababababababababababababababababababababababababababababababab?arch=amd64"}},
+ "components":[
+  {"bom-ref":"os","type":"operating-system","name":"debian","version":"12.5"},
+  {"bom-ref":"lock","type":"application","name":"package-lock.json","properties":[{"name":"aquasecurity:trivy:Type","value":"npm"}]},
+  {"bom-ref":"c","type":"library","name":"libssl3","version":"3.0.11-1","purl":"pkg:deb/debian/libssl3@3.0.11-1?arch=amd64","licenses":[{"license":{"name":"apache-2.0"}}],
+   "properties":[{"name":"aquasecurity:trivy:SrcName","value":"openssl"},{"name":"aquasecurity:trivy:SrcVersion","value":"3.0.11"},{"name":"aquasecurity:trivy:SrcRelease","value":"1"},{"name":"aquasecurity:trivy:LayerDigest","value":"sha256:1"}]},
+  {"bom-ref":"n","type":"library","group":"@babel","name":"core","version":"7.0.0","purl":"pkg:npm/%40babel/core@7.0.0","hashes":[{"alg":"SHA-1","content":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}],
+   "components":[{"type":"library","name":"nested","version":"1","purl":"pkg:npm/nested@1"}]},
+  {"bom-ref":"n2","type":"library","name":"no purl","version":"1"},
+  {"bom-ref":"n3","type":"library","name":"noversion","purl":"pkg:npm/noversion"},
+  {"bom-ref":"n4","type":"library","name":"broken","purl":"pkg:npm"},
+  {"type":"file","name":"a.txt"}],
+ "dependencies":[{"ref":"root","dependsOn":["lock","os"]},{"ref":"lock","dependsOn":["n"]},{"ref":"n","dependsOn":["n3","gone"]}],
+ "compositions":[{"aggregate":"incomplete","assemblies":["root"]}]}`
+
+func TestCycloneDXOfTrivy(t *testing.T) {
+	d := decode(t, trivyBill)
+	if d.Format != "CycloneDX 1.5 JSON" || d.Subject.Kind != scanning.ScopeImage || d.Subject.Digest[:9] != "sha256:ab" || d.Created.Hour() != 2 || d.Tools[0].Name != "trivy" {
+		t.Errorf("%+v", d)
+	}
+	byName := map[string]scanning.Package{}
+	for _, p := range d.Packages {
+		byName[p.Name] = p
+	}
+	ssl, babel := byName["libssl3"], byName["@babel/core"]
+	if ssl.Ecosystem != "Debian:12" || ssl.Source != "openssl" || ssl.SourceVersion != "3.0.11-1" || ssl.Layer != "sha256:1" || ssl.Licenses[0] != "Apache-2.0" {
+		t.Errorf("%+v", ssl)
+	}
+	if !babel.Direct || len(babel.Requires) != 1 || babel.Hashes["sha1"] == "" || byName["nested"].Version != "1" || len(d.Packages) != 6 {
+		t.Errorf("%+v of %d", babel, len(d.Packages))
+	}
+	gaps := fmt.Sprint(d.Gaps)
+	for _, want := range []string{"no purl", "noversion", "broken", "itself calls it incomplete"} {
+		if !strings.Contains(gaps, want) {
+			t.Errorf("no gap names %q: %v", want, d.Gaps)
+		}
+	}
+}
+
+const xmlBill = `<?xml version="1.0" encoding="UTF-8"?><bom xmlns="http://cyclonedx.org/schema/bom/1.4" serialNumber="urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79" version="1">
+<metadata><component type="application" bom-ref="r"><name>app</name><version>1</version></component></metadata>
+<components><component type="library" bom-ref="a"><group>org.x</group><name>y</name><version>2</version><hashes><hash alg="MD5">0123456789abcdef0123456789abcdef</hash></hashes>
+<licenses><expression>MIT OR Apache-2.0</expression></licenses><purl>pkg:maven/org.x/y@2</purl></component></components>
+<dependencies><dependency ref="r"><dependency ref="a"/></dependency></dependencies></bom>`
+
+func TestCycloneDXAsXML(t *testing.T) {
+	d := decode(t, xmlBill)
+	p := d.Packages[0]
+	if d.Format != "CycloneDX 1.4 XML" || p.Name != "org.x:y" || !p.Direct || p.Licenses[0] != "MIT OR Apache-2.0" || p.Hashes["md5"] == "" || len(d.Gaps) != 0 {
+		t.Errorf("%+v %+v", d, p)
+	}
+}
+
+const tagBill = `# a comment
+SPDXVersion: SPDX-2.2
+DataLicense: CC0-1.0
+SPDXID: SPDXRef-DOCUMENT
+DocumentName: app
+DocumentNamespace: https://example.com/app
+Creator: Tool: syft-0.99.0
+Creator: Person: Jane
+Created: 2026-01-02T03:04:05Z
+DocumentComment: <text>PackageName: not one
+SPDXID: neither</text>
+
+PackageName: app
+SPDXID: SPDXRef-app
+PackageVersion: 1.0
+PackageDownloadLocation: NOASSERTION
+
+PackageName: github.com/BurntSushi/toml
+SPDXID: SPDXRef-toml
+PackageVersion: v1.3.2
+PackageLicenseDeclared: MIT
+PackageChecksum: SHA1: 85ed0817af83a24ad8da68c2b5094de69833983c
+ExternalRef: PACKAGE-MANAGER purl pkg:golang/github.com/burntsushi/toml@v1.3.2
+
+FileName: ./x.c
+SPDXID: SPDXRef-file
+LicenseConcluded: MIT
+
+Relationship: SPDXRef-DOCUMENT DESCRIBES SPDXRef-app
+Relationship: SPDXRef-toml BUILD_DEPENDENCY_OF SPDXRef-app
+`
+
+func TestSPDXAsTagsAndJSON(t *testing.T) {
+	d := decode(t, tagBill)
+	p := d.Packages[0]
+	if len(d.Packages) != 1 || p.Name != "github.com/BurntSushi/toml" || !p.Direct || !p.Dev || p.Hashes["sha1"] == "" || d.Subject.Name != "app" || d.Tools[0] != (Tool{"syft", "0.99.0"}) {
+		t.Errorf("%+v", d)
+	}
+	github := decode(t, `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"com.github.a/b","creationInfo":{"created":"2026-01-02T03:04:05Z","creators":["Tool: GitHub.com-Dependency-Graph"]},
+	 "packages":[{"SPDXID":"SPDXRef-1","name":"npm:a","versionInfo":"1.0.0","externalRefs":[{"referenceCategory":"PACKAGE_MANAGER","referenceType":"purl","referenceLocator":"pkg:npm/a@1.0.0"}]},
+	 {"SPDXID":"SPDXRef-2","name":"pip:b","versionInfo":">= 1.0"},{"SPDXID":"SPDXRef-r","name":"com.github.a/b"}],
+	 "relationships":[{"spdxElementId":"SPDXRef-DOCUMENT","relationshipType":"DESCRIBES","relatedSpdxElement":"SPDXRef-r"},{"spdxElementId":"SPDXRef-r","relationshipType":"DEPENDS_ON","relatedSpdxElement":"SPDXRef-1"}]}`)
+	if len(github.Packages) != 2 || !github.Packages[0].Direct || len(github.Gaps) != 1 {
+		t.Errorf("%+v", github)
+	}
+}
+
+func TestWhatIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		doc  string
+		kind core.Kind
+	}{
+		"empty":         {"", core.KindInvalid},
+		"other JSON":    {`{"a":1}`, core.KindInvalid},
+		"cut off":       {trivyBill[:300], core.KindInvalid},
+		"SPDX 3":        {`{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[]}`, core.KindInvalid},
+		"YAML":          {"spdxVersion: SPDX-2.3\n", core.KindInvalid},
+		"RDF":           {`<rdf:RDF xmlns:spdx="http://spdx.org/rdf/terms#"/>`, core.KindInvalid},
+		"HTML":          {`<html></html>`, core.KindInvalid},
+		"CycloneDX 1.1": {strings.Replace(xmlBill, "bom/1.4", "bom/1.1", 1), core.KindInvalid},
+		"entities":      {`<!DOCTYPE a [<!ENTITY x "y">]><bom xmlns="http://cyclonedx.org/schema/bom/1.4"/>`, core.KindInvalid},
+		"deep XML":      {`<bom xmlns="http://cyclonedx.org/schema/bom/1.4">` + strings.Repeat("<components><component>", 200), core.KindTooLarge},
+		"deep JSON":     {`{"bomFormat":"CycloneDX","specVersion":"1.5","components":` + strings.Repeat(`[{"components":`, 100), core.KindTooLarge},
+		"open text":     {"SPDXVersion: SPDX-2.3\nDocumentComment: <text>a", core.KindInvalid},
+		"old SPDX":      {"SPDXVersion: SPDX-1.2\n", core.KindInvalid},
+	} {
+		_, err := Decode(strings.NewReader(c.doc))
+		if core.KindOf(err) != c.kind || core.HintOf(err) == "" {
+			t.Errorf("%s: %v (%s)", name, err, core.HintOf(err))
+		}
+	}
+}
+
+func TestDuplicatesAreOne(t *testing.T) {
+	d := decode(t, `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[
+	 {"type":"library","bom-ref":"1","name":"a","version":"1","purl":"pkg:npm/a@1","licenses":[{"license":{"id":"MIT"}}]},
+	 {"type":"library","bom-ref":"2","name":"a","version":"1","purl":"pkg:npm/a@1","licenses":[{"license":{"id":"ISC"}}]}]}`)
+	if len(d.Packages) != 1 || len(d.Packages[0].Licenses) != 2 {
+		t.Errorf("%+v", d.Packages)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, s := range []string{trivyBill, xmlBill, tagBill} {
+		f.Add(s)
+	}
+	for format := range encoders {
+		f.Add(string(encode(f, format, sample())))
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		d, err := Decode(strings.NewReader(s))
+		if err != nil {
+			return
+		}
+		for format := range encoders {
+			again, err := DecodeBytes(encode(t, format, d))
+			if err != nil {
+				t.Fatalf("what we wrote of it isn't read: %v", err)
+			}
+			if len(again.Packages) > len(d.Packages) {
+				t.Fatalf("%s: %d packages became %d", format, len(d.Packages), len(again.Packages))
+			}
+		}
+	})
+}
