@@ -1,0 +1,115 @@
+package advisory
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/interlock-security/interlock/scanning"
+)
+
+// DefaultMaxAge is how old advisories may be before a scan is incomplete.
+const DefaultMaxAge = 7 * 24 * time.Hour
+
+// Status is what a database is and how old.
+type Status struct {
+	Built      time.Time          `json:"built"`
+	Advisories int                `json:"advisories"`
+	Withdrawn  int                `json:"withdrawn"`
+	Content    string             `json:"content"`
+	Bytes      int64              `json:"bytes"`
+	Ecosystems map[string]Ecology `json:"ecosystems"`
+	// KEV and EPSS are nil where the list was never imported.
+	KEV  *FeedState `json:"kev,omitempty"`
+	EPSS *FeedState `json:"epss,omitempty"`
+	// Problems are advisories that could not be read; every scan is incomplete
+	// until they can.
+	Problems []Problem `json:"problems,omitempty"`
+	Unnamed  int       `json:"unnamed_problems,omitempty"`
+}
+
+// Status says what the database holds.
+func (db *DB) Status() Status {
+	m := &db.c.Manifest
+	s := Status{
+		Built: m.Built, Advisories: m.Advisories, Withdrawn: m.Withdrawn, Content: m.Content,
+		Ecosystems: map[string]Ecology{}, Problems: m.Problems, Unnamed: m.Unnamed,
+	}
+	for name, e := range m.Ecosystems {
+		s.Ecosystems[name] = *e
+	}
+	if info, err := db.c.file.Stat(); err == nil {
+		s.Bytes = info.Size()
+	}
+	if db.kev != nil {
+		s.KEV = &db.kev.state
+	}
+	if db.epss != nil {
+		s.EPSS = &db.epss.state
+	}
+	return s
+}
+
+// Check says what the database can't answer about packages: those of ecosystems
+// that it has no advisories for, data older than maxAge (0 is [DefaultMaxAge]),
+// and advisories that could not be read when it was made. With no packages it
+// checks the age of everything that it holds.
+func (db *DB) Check(pkgs []scanning.Package, now time.Time, maxAge time.Duration) []scanning.Gap {
+	if maxAge <= 0 {
+		maxAge = DefaultMaxAge
+	}
+	var gaps []scanning.Gap
+	for _, name := range db.asked(pkgs) {
+		e := db.c.Manifest.Ecosystems[name]
+		switch {
+		case name == "":
+			gaps = append(gaps, scanning.Gap{What: "packages without an ecosystem", Why: "an inventory named packages and not where they come from, so no advisory could be looked up", Reason: scanning.ReasonUnsupported})
+		case e == nil:
+			gaps = append(gaps, scanning.Gap{
+				What: name + " packages", Why: "no advisories for " + name + " in this database; import them with: interlock scan db import FILE",
+				Reason: scanning.ReasonStale,
+			})
+		case now.Sub(e.AsOf) > maxAge:
+			gaps = append(gaps, scanning.Gap{What: name + " advisories", Why: stale(e, now, maxAge), Reason: scanning.ReasonStale})
+		}
+	}
+	return append(gaps, db.incomplete()...)
+}
+
+func stale(e *Ecology, now time.Time, maxAge time.Duration) string {
+	return fmt.Sprintf("are of %s, %d days old; %d days are allowed. Update with: interlock scan db update",
+		e.AsOf.UTC().Format(time.DateOnly), int(now.Sub(e.AsOf).Hours()/24), int(maxAge.Hours()/24))
+}
+
+// asked are the ecosystems of packages, or all.
+func (db *DB) asked(pkgs []scanning.Package) []string {
+	if len(pkgs) == 0 {
+		return slices.Sorted(maps.Keys(db.c.Manifest.Ecosystems))
+	}
+	names := map[string]bool{}
+	for i := range pkgs {
+		base, _ := split(pkgs[i].Ecosystem)
+		names[base] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// incomplete is the gap of an import that could not read everything.
+func (db *DB) incomplete() []scanning.Gap {
+	m := &db.c.Manifest
+	n := len(m.Problems) + m.Unnamed
+	if n == 0 {
+		return nil
+	}
+	var named []string
+	for _, p := range m.Problems[:min(3, len(m.Problems))] {
+		named = append(named, p.String())
+	}
+	return []scanning.Gap{{
+		What:   "advisory database",
+		Why:    fmt.Sprintf("%d advisories could not be read when it was made: %s; see: interlock scan db status", n, strings.Join(named, "; ")),
+		Reason: scanning.ReasonMalformed,
+	}}
+}

@@ -1,0 +1,51 @@
+package advisory_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/scanning"
+)
+
+func TestOneFindingPerAliasSet(t *testing.T) {
+	db := database(t,
+		record("GO-2099-1", object{"aliases": []string{"CVE-2099-1", "GHSA-aaaa-bbbb-cccc"}, "summary": "Header smuggling"},
+			pkg("Go", "example.com/web", span("SEMVER", "introduced", "0", "fixed", "1.8.2", "introduced", "1.9.0", "fixed", "1.9.4"))),
+		record("GHSA-aaaa-bbbb-cccc", object{
+			"aliases": []string{"CVE-2099-1"}, "related": []string{"CVE-2099-7"},
+			"severity": []object{{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}},
+		},
+			pkg("Go", "example.com/web", span("SEMVER", "introduced", "1.9.0", "fixed", "1.9.3"))),
+		record("GO-2099-2", object{"aliases": []string{"CVE-2099-7"}}, pkg("Go", "example.com/web", span("SEMVER", "introduced", "0"))),
+	)
+	findings, gaps := match(db, installed("Go", "example.com/web", "v1.9.1"))
+	if len(gaps) != 0 || len(findings) != 2 {
+		t.Fatalf("%d findings, gaps %v", len(findings), gaps)
+	}
+	f := findings[0]
+	if f.Rule != "GO-2099-1" || !slices.Equal(f.Aliases, []string{"CVE-2099-1", "GHSA-aaaa-bbbb-cccc"}) {
+		t.Errorf("%s %v", f.Rule, f.Aliases)
+	}
+	if f.Severity != core.SeverityCritical || f.Risk.Score != 9.8 || f.Title != "Header smuggling" {
+		t.Errorf("%v %v %q", f.Severity, f.Risk.Score, f.Title)
+	}
+	if f.Advice != "Update example.com/web to v1.9.4." || !slices.Equal(f.Fixed, []string{"1.8.2", "1.9.3", "1.9.4"}) {
+		t.Errorf("advice %q, fixed %v", f.Advice, f.Fixed)
+	}
+	if f.Location.File != "lockfile" || f.Fingerprint != scanning.Fingerprint(&f) || f.Package.Version != "v1.9.1" {
+		t.Errorf("%+v", f)
+	}
+	if second := findings[1]; second.Rule != "GO-2099-2" || second.Advice != "No fix yet." || !slices.Contains(second.Tags, "severity-unknown") {
+		t.Errorf("%+v", second)
+	}
+}
+
+func TestAnUnknownEcosystemIsAGapAndNotClean(t *testing.T) {
+	db := database(t, record("GO-2099-1", nil, pkg("Go", "example.com/web", span("SEMVER", "introduced", "0"))))
+	findings, gaps := match(db, installed("npm", "left-pad", "1.0.0"))
+	if len(findings) != 0 || len(gaps) != 1 || !strings.Contains(gaps[0].Why, "no advisories for npm in this database") {
+		t.Errorf("%v %v", findings, gaps)
+	}
+}
