@@ -160,6 +160,8 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 		c2 = b[i+2]
 	}
 	switch c := b[i]; {
+	case c == '&' && hasPrefixFold(b[i:], "&gt;") && s.from >= 4 && hasSuffixFold(b[:s.from], "&lt;"):
+		return opElement, i + 4
 	case c == '=' && c1 == '=', c == '!' && c1 == '=':
 		return opCompare, i + 2 + b2i(c2 == '=')
 	case c == '=' && c1 == '~', c == ':' && c1 == ':', c == '<' && c1 == '=', c == '&' && c1 == '&':
@@ -176,6 +178,8 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 			return opDefault, i + 2 // ${NAME:-value}
 		}
 		return opAssign, i + 1 + b2i(c1 == '=')
+	case c == ',' && !quoted && s.compared(b):
+		return opCompare, i + 1
 	case c == ',' && quoted:
 		return opPair, i + 1
 	case c == '(' && !quoted:
@@ -190,6 +194,27 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 		return opValue, i
 	}
 	return opNone, 0
+}
+
+// comparers are functions that compare their two arguments.
+var comparers = set(`strcmp strncmp strcasecmp stricmp strcmp_p memcmp compare equals hash_equals compare_digest timingsafeequal constanttimecompare
+	streq str_eq assertequals assertequal eq secure_compare safe_compare secureequals bytesequal equal fixedtimeequals`)
+
+// compared reports whether the name is the first argument of a comparison.
+func (s *sighting) compared(b []byte) bool {
+	i := s.from
+	for i > 0 && (b[i-1] == '$' || b[i-1] == '&' || b[i-1] == '*' || isBlank(b[i-1])) {
+		i--
+	}
+	if i == 0 || b[i-1] != '(' {
+		return false
+	}
+	j := i - 1
+	for j > 0 && i-j < 24 && (isAlnum(b[j-1]) || b[j-1] == '_') {
+		j--
+	}
+	var buf [24]byte
+	return comparers[string(fold(b[j:i-1], buf[:]))]
 }
 
 // tag reports whether the name is that of an element's start.

@@ -73,7 +73,7 @@ var starters = set(`enable username user snmp-server snmp-agent snmp radius-serv
 	authpriv rouser rwuser defsecurity trap2sink trapsink informsink auth_pass auth-pass userpassword masterpass
 	wpa-passphrase wpa_passphrase passphrase psksecret auth-password auth-pwd priv-pwd shared-secret trap-community v3 address acl undo authentication-key
 	login-password management mgmt admin manager operator telnet cipher hwtacacs domain scheme sysname port-security dot1x wep mode
-	requirepass masterauth rootpw replication ha failover peer-link stack cli remote-server logging fabric endpoint uci monitor`)
+	requirepass masterauth machine default account login rootpw replication ha failover peer-link stack cli remote-server logging fabric endpoint uci monitor`)
 
 // encodings are words between the noun and the secret.
 var encodings = set(`simple cipher ascii ascii-text plain plaintext plain-text encrypted unencrypted cleartext clear clear-text hex sha sha1 sha256 sha512 md5

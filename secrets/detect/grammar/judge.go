@@ -10,6 +10,9 @@ type evidence struct {
 	explicit bool
 	// neighbour is set where a user, a host or an address stands near.
 	neighbour bool
+	// split is set where the value was put together from parts: who takes the
+	// trouble to hide a token from scanners has a real one.
+	split bool
 	// demo is set in tests, examples and documentation.
 	demo bool
 	// shouted names are written in capitals: environment variables and constants.
@@ -36,7 +39,7 @@ func (e *evidence) judge(v []byte) judgement {
 	if len(v) < minSecret || len(v) > maxSecret {
 		return refused
 	}
-	if v[0] == '*' && v[len(v)-1] == '*' || reference(v) {
+	if v[0] == '*' && v[len(v)-1] == '*' || reference(v) || !e.split && missummed(v) {
 		return refused
 	}
 	s := measure(v)
@@ -224,7 +227,7 @@ func (e *evidence) judgeSecret(v []byte, s *shape) judgement {
 	if e.namesSomething(v, s) || s.n < 6 {
 		return refused
 	}
-	if s.digit > 0 && s.symbol > 0 && s.classes() >= 3 || s.digit >= 2 && s.upper > 0 && s.lower > 0 && s.n >= 8 || s.symbol > s.plain && s.n >= 8 && s.classes() >= 2 && !s.wordlike() {
+	if s.upper > 1 && s.lower > 1 && s.n >= 10 && !s.wordlike() || s.digit > 0 && s.symbol > 0 && s.classes() >= 3 || s.digit >= 2 && s.upper > 0 && s.lower > 0 && s.n >= 8 || s.symbol > s.plain && s.n >= 8 && s.classes() >= 2 && !s.wordlike() {
 		return e.unlessDemo(weak)
 	}
 	return refused
@@ -258,6 +261,12 @@ func (e *evidence) judgeToken(v []byte, s *shape) judgement {
 // judgeVague: names that may mean anything ask for a value that can be nothing
 // but a secret.
 func (e *evidence) judgeVague(v []byte, s *shape) judgement {
+	if e.sense.noun == nounAuth && e.sense.vague == 0 && s.base64 && !e.demo {
+		var buf [192]byte
+		if user, pass := decodePair(v, &buf); len(pass) > 3 && !exampleUser(user) && !samePassword(user, pass) {
+			return strong
+		}
+	}
 	if s.space > 0 || e.demo || e.sense.vague > 0 || isUUID(v) || s.hex && s.n%8 == 0 && e.kind != kindConfig && e.kind != kindShell {
 		return refused
 	}
@@ -274,7 +283,7 @@ func (e *evidence) judgePin(v []byte, s *shape) judgement {
 	if s.digit != s.n || s.n < 4 || s.n > 10 || s.distinct < 2 || e.demo || e.sense.vague > 0 {
 		return refused
 	}
-	if e.quoted && (e.sense.qualified || e.shouted || e.neighbour) || (e.kind == kindConfig || e.kind == kindShell || e.kind == kindYAML) && e.sense.qualified {
+	if e.quoted && (e.sense.qualified || e.shouted || e.neighbour || e.kind == kindYAML || e.kind == kindConfig) || (e.kind == kindConfig || e.kind == kindShell || e.kind == kindYAML) && e.sense.qualified {
 		return weak
 	}
 	return refused
@@ -283,10 +292,7 @@ func (e *evidence) judgePin(v []byte, s *shape) judgement {
 // namesSomething reports whether v is the name of a secret rather than one:
 // DB_PASSWORD, clientSecret, my-app-secret.
 func (e *evidence) namesSomething(v []byte, s *shape) bool {
-	if s.symbol > s.plain || !s.wordlike() || s.digit > 2 {
-		return false
-	}
-	if s.digit > 0 && s.symbol == 0 && s.runs == 1 && s.digit > 1 {
+	if s.symbol > s.plain || !s.wordlike() || s.digit > 1 || s.switches > 1 || s.digit > 0 && e.explicit {
 		return false
 	}
 	if s.upper == s.letters() && s.plain > 0 {

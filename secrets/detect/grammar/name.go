@@ -160,6 +160,10 @@ func qualifyKey(s sense, before []byte, w *name, i int) sense {
 			return sense{}
 		}
 	}
+	if string(before) == "shared" && i > 1 && string(w.word(i-2)) == "pre" || wireless[string(before)] {
+		s.noun = nounPassword // people choose them
+		return s
+	}
 	if keyQualifiers[string(before)] {
 		s.noun = nounKey
 		return s

@@ -121,22 +121,28 @@ func (p *phrase) header() {
 
 // basic decodes user:password and judges the password.
 func (p *phrase) basic(from, to int) {
-	v := bytes.TrimRight(p.t.Body[from:to], "=")
 	var buf [192]byte
+	user, pass := decodePair(p.t.Body[from:to], &buf)
+	if len(pass) > 0 && !exampleUser(user) && p.judge(user, pass, true) {
+		p.found(from, to)
+	}
+}
+
+// decodePair takes the base64 off user:password.
+func decodePair(v []byte, buf *[192]byte) (user, pass []byte) {
+	v = bytes.TrimRight(v, "=")
 	if base64.RawStdEncoding.DecodedLen(len(v)) > len(buf) {
-		return
+		return nil, nil
 	}
 	n, err := base64.RawStdEncoding.Decode(buf[:], v)
 	colon := bytes.IndexByte(buf[:n], ':')
 	if err != nil || colon < 0 {
-		return
+		return nil, nil
 	}
 	for _, c := range buf[:n] {
 		if c < 0x20 || c > 0x7e {
-			return
+			return nil, nil
 		}
 	}
-	if !exampleUser(buf[:colon]) && p.judge(buf[:colon], buf[colon+1:n], true) {
-		p.found(from, to)
-	}
+	return buf[:colon], buf[colon+1 : n]
 }

@@ -77,7 +77,9 @@ func isPlace(v []byte, s *shape) bool {
 		return true
 	}
 	if v[0] == '/' || bytes.HasPrefix(v, []byte("./")) || bytes.HasPrefix(v, []byte("../")) || bytes.HasPrefix(v, []byte("~/")) {
-		return s.wordlike() || bytes.Count(v, []byte("/")) > 1 && !s.random(20)
+		if s.wordlike() || bytes.Count(v, []byte("/")) > 1 && !s.random(20) {
+			return true
+		}
 	}
 	if len(v) > 3 && v[1] == ':' && (v[2] == '\\' || v[2] == '/') && isLetter(v[0]) {
 		return true
@@ -140,6 +142,10 @@ func count(v []byte, of string) int {
 
 // isSyntax finds code, patterns and markup where a value was expected.
 func isSyntax(v []byte, s *shape) bool {
+	// required|min:8, string|nullable
+	if i := bytes.IndexAny(v, "|:"); i > 0 && s.wordlike() && s.symbol > s.plain && trivial[string(v[:i])] || v[len(v)-1] == ':' && s.wordlike() && s.digit == 0 {
+		return true
+	}
 	if v[0] == '^' && (v[len(v)-1] == '$' || bytes.IndexByte(v, '[') >= 0) || bytes.Contains(v, []byte("[a-z")) || bytes.Contains(v, []byte("[^")) ||
 		bytes.Contains(v, []byte(".*")) || bytes.Contains(v, []byte("\\d")) || bytes.Contains(v, []byte("\\w")) || bytes.Contains(v, []byte("(?")) || bytes.Contains(v, []byte("\\s")) {
 		return true

@@ -24,6 +24,8 @@ func (s *sighting) report(t detect.Text, emit func(detect.Hit)) {
 		return
 	}
 	e.quoted = r.quoted
+	e.split = r.parts > 1
+	e.explicit = r.parts > 1 && r.n == r.parts || r.parts > 3 // nobody spells out a name
 	e.demo = demonstrates(t.Path)
 	v := r.text()
 	j := e.judge(v)
@@ -288,6 +290,10 @@ func readElement(r *reader, i int) bool {
 		i = r.skip(i+j+1, 1)
 	}
 	j := bytes.IndexByte(b[i:min(len(b), i+maxSecret)], '<')
+	if k := bytes.Index(b[i:min(len(b), i+256)], []byte("&lt;/")); k > 0 && (j < 0 || k < j) {
+		r.part(i, i+k, i+k)
+		return true
+	}
 	if j <= 0 || i+j+1 >= len(b) || b[i+j+1] != '/' {
 		return false
 	}

@@ -135,10 +135,11 @@ var (
 		payment gateway tenant team project org organization workspace activation product serial base pass password
 		secretaccess accesskey sas appinsights monitor firebase push vapid fcm apns recaptcha captcha turnstile kms kek dek wrapping
 		primary secondary admin seed hash hashing unseal recovery root vault auditing network radio zigbee lora lorawan nwk nwks apps bacnet modbus opc plc snmp ntp md5 routing_auth ospf bgp hsrp vrrp isakmp eigrp key`)
+	wireless  = set(`wpa wpa2 wep wifi wlan psk preshared`)
 	keyDenied = set(`public pub foreign partition sort row cache lookup translation i18n map dict index unique composite object group known
 		idempotency dedupe feature registry routing range hot shortcut keyboard press arrow enter escape
 		keyid column surrogate query verification verify field sheet test_key header name label message error msg primary_column redis_key cachekey s3 bucket
-		metadata attribute attr config context ctx property setting option item entry storage_name local_storage localstorage event`)
+		metadata attribute attr item entry storage_name local_storage localstorage event`)
 )
 
 // Words of values.
@@ -170,7 +171,6 @@ var (
 		enter please invalid incorrect required must should confirm minimum maximum length characters character least your
 		their policy expired expire mismatch match matches wrong show hide update create generate prompt file path name
 		value type config env variable header param string text message error parameter
-		the this that with from for and not are has have was will can cannot into when where which is it of to be or on in an as if at by
 		kennwort passwort wachtwoord contraseña senha mot passe clave пароль parola heslo hasło salasana lösenord adgangskode
 		access refresh client bearer session api private public id validation validate validator service manager provider`)
 	// common are passwords that are words and nothing else.
