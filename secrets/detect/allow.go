@@ -3,60 +3,85 @@ package detect
 import (
 	"bytes"
 	"strings"
+
+	"github.com/interlock-security/interlock/secrets/detect/internal/search"
 )
 
 // allow is an Allow made ready.
 type allow struct {
 	*Allow
+	index   int // in Detector.allows
+	paths   *search.Any
 	commits map[string]bool
 	words   [][]byte
 }
 
-func newAllow(a *Allow) *allow {
-	c := &allow{Allow: a, commits: map[string]bool{}}
+// newAllow makes an allowlist ready and numbers it.
+func (d *Detector) newAllow(a *Allow) (*allow, error) {
+	c := &allow{Allow: a, index: d.allows, commits: map[string]bool{}}
+	d.allows++
 	for _, id := range a.Commits {
 		c.commits[strings.ToLower(strings.TrimSpace(id))] = true
 	}
 	for _, w := range a.StopWords {
 		c.words = append(c.words, []byte(strings.ToLower(w)))
 	}
-	return c
+	if len(a.Paths) == 0 {
+		return c, nil
+	}
+	var err error
+	c.paths, err = search.NewAny(a.Paths)
+	return c, err
 }
 
-// text reports whether all of a text is allowed, whatever stands in it.
-func (a *allow) text(t *Text) bool {
+// permission remembers, for one text, what an allowlist says of its path.
+type permission struct {
+	asker *search.Asker
+	known bool
+	path  bool
+}
+
+// allowsText reports whether all of the text is allowed, whatever stands in it.
+func (s *scan) allowsText(a *allow) bool {
 	if !a.All {
-		return a.commit(t) || a.pathed(t)
+		return s.allowsCommit(a) || s.allowsPath(a)
 	}
 	if len(a.Patterns) > 0 || len(a.StopWords) > 0 || len(a.Commits)+len(a.Paths) == 0 {
 		return false
 	}
-	return (len(a.Commits) == 0 || a.commit(t)) && (len(a.Paths) == 0 || a.pathed(t))
+	return s.allowsPlace(a)
 }
 
-func (a *allow) commit(t *Text) bool {
-	return t.Commit != "" && len(a.commits) > 0 && a.commits[strings.ToLower(t.Commit)]
+// allowsPlace asks the criteria of a text that an allowlist has, all of them.
+func (s *scan) allowsPlace(a *allow) bool {
+	return (len(a.Commits) == 0 || s.allowsCommit(a)) && (len(a.Paths) == 0 || s.allowsPath(a))
 }
 
-func (a *allow) pathed(t *Text) bool {
-	if t.Path == "" {
+func (s *scan) allowsCommit(a *allow) bool {
+	return s.text.Commit != "" && len(a.commits) > 0 && a.commits[strings.ToLower(s.text.Commit)]
+}
+
+func (s *scan) allowsPath(a *allow) bool {
+	if s.text.Path == "" || a.paths == nil {
 		return false
 	}
-	for _, re := range a.Paths {
-		if re.MatchString(t.Path) {
-			return true
-		}
+	p := &s.permissions[a.index]
+	if p.known {
+		return p.path
 	}
-	return false
+	if p.asker == nil {
+		p.asker = a.paths.NewAsker()
+	}
+	p.known, p.path = true, p.asker.Match([]byte(s.text.Path))
+	return p.path
 }
 
-// leak reports whether one find is allowed.
-func (a *allow) leak(t *Text, secret, match, line []byte) bool {
+// allows reports whether one find is allowed.
+func (s *scan) allows(a *allow, secret, match, line []byte) bool {
 	if !a.All {
 		return a.patterned(secret, match, line) || a.worded(secret)
 	}
-	return (len(a.Commits) == 0 || a.commit(t)) &&
-		(len(a.Paths) == 0 || a.pathed(t)) &&
+	return s.allowsPlace(a) &&
 		(len(a.Patterns) == 0 || a.patterned(secret, match, line)) &&
 		(len(a.StopWords) == 0 || a.worded(secret))
 }

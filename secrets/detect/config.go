@@ -95,7 +95,7 @@ const (
 	rankValid
 )
 
-func compileRule(r *Rule, grammar bool) (*rule, error) {
+func (d *Detector) compileRule(r *Rule, grammar bool) (*rule, error) {
 	c := &rule{Rule: r, rank: rankOf(r, grammar)}
 	if err := compileOptional(&c.path, r.Path); err != nil {
 		return nil, ruleError(r, "path", err)
@@ -112,7 +112,11 @@ func compileRule(r *Rule, grammar bool) (*rule, error) {
 		}
 	}
 	for i := range r.Allow {
-		c.allow = append(c.allow, newAllow(&r.Allow[i]))
+		a, err := d.newAllow(&r.Allow[i])
+		if err != nil {
+			return nil, ruleError(r, "allow", err)
+		}
+		c.allow = append(c.allow, a)
 	}
 	return c, nil
 }

@@ -18,6 +18,7 @@ type Detector struct {
 	byID      map[string]*rule
 	grammars  []*grammar
 	allow     []*allow
+	allows    int // all of them, also of rules
 	inline    [][]byte
 	decode    int
 	every     bool
@@ -42,7 +43,11 @@ func New(c Config) (*Detector, error) {
 		limits: c.Limits.withDefaults(),
 	}
 	for i := range c.Allow {
-		d.allow = append(d.allow, newAllow(&c.Allow[i]))
+		a, err := d.newAllow(&c.Allow[i])
+		if err != nil {
+			return nil, core.E(core.KindInvalid, "detect.New", "an allowlist: "+err.Error()).WithHint("correct its paths; patterns are RE2")
+		}
+		d.allow = append(d.allow, a)
 	}
 	for _, w := range c.Inline {
 		d.inline = append(d.inline, []byte(w))
@@ -67,7 +72,7 @@ func New(c Config) (*Detector, error) {
 }
 
 func (d *Detector) addRule(r *Rule) error {
-	c, err := compileRule(r, false)
+	c, err := d.compileRule(r, false)
 	if err != nil {
 		return err
 	}
@@ -95,7 +100,7 @@ func (d *Detector) addGrammar(g Grammar) error {
 	c := &grammar{Grammar: g, rules: map[string]*rule{}}
 	described := slices.Clone(g.Rules())
 	for i := range described {
-		r, err := compileRule(&described[i], true)
+		r, err := d.compileRule(&described[i], true)
 		if err != nil {
 			return err
 		}
@@ -126,11 +131,6 @@ func (d *Detector) resolve() error {
 // Scan finds the leaks of one text and hands them over in the order in which
 // they stand. What it could not read is returned, never passed over in silence.
 func (d *Detector) Scan(t Text, emit func(*Leak)) []Gap {
-	for _, a := range d.allow {
-		if a.text(&t) {
-			return nil
-		}
-	}
 	s := d.borrow()
 	defer d.giveBack(s)
 	return s.run(t, emit)

@@ -83,6 +83,8 @@ func newScan(d *Detector) *scan {
 		workers:  make([]*search.Worker, len(d.rules)),
 		seen:     make([]bool, len(d.asks)),
 		concerns: make([]concern, len(d.rules)),
+
+		permissions: make([]permission, d.allows),
 	}
 }
 

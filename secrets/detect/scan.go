@@ -21,11 +21,15 @@ type scan struct {
 	windows  search.Windows
 	seen     []bool // by word
 	concerns []concern
+	// What allowlists say of the path, by their number.
+	permissions []permission
 }
 
 // view is a text as it is, or with a layer of encoding taken off.
 type view struct {
 	Text
+	origin   int // where it begins in the text that was scanned
+	segments []segment
 }
 
 // find is a candidate that passed its rule. Offsets are of the view it was
@@ -46,6 +50,12 @@ type find struct {
 }
 
 func (s *scan) run(t Text, emit func(*Leak)) []Gap {
+	s.text = t
+	for _, a := range s.d.allow {
+		if s.allowsText(a) {
+			return nil
+		}
+	}
 	if len(t.Body) > s.d.limits.Text {
 		s.gap(fmt.Sprintf("only the first %d of %d bytes were scanned", s.d.limits.Text, len(t.Body)))
 		t.Body = t.Body[:s.d.limits.Text]
@@ -65,6 +75,9 @@ func (s *scan) run(t Text, emit func(*Leak)) []Gap {
 			g.All(s.text, func(h Hit) { s.hit(g, s.base, h) })
 		}
 	}
+	if !binary {
+		s.peel()
+	}
 	s.report(alphabet, emit)
 	return s.gaps
 }
@@ -72,7 +85,13 @@ func (s *scan) run(t Text, emit func(*Leak)) []Gap {
 func (s *scan) reset() {
 	clear(s.finds)
 	clear(s.concerns)
-	*s = scan{d: s.d, finds: s.finds[:0], workers: s.workers, windows: s.windows, seen: s.seen, concerns: s.concerns}
+	for i := range s.permissions {
+		s.permissions[i].known = false
+	}
+	*s = scan{
+		d: s.d, finds: s.finds[:0], workers: s.workers, windows: s.windows,
+		seen: s.seen, concerns: s.concerns, permissions: s.permissions,
+	}
 }
 
 func (s *scan) gap(why string) { s.gaps = append(s.gaps, Gap{Path: s.text.Path, Why: why}) }
@@ -88,7 +107,7 @@ func (s *scan) paths() {
 
 func (s *scan) allowedText(r *rule) bool {
 	for _, a := range r.allow {
-		if a.text(&s.text) {
+		if s.allowsText(a) {
 			return true
 		}
 	}
@@ -138,7 +157,9 @@ func (s *scan) consider(r *rule, v *view, h Hit) {
 		return
 	}
 	f := find{rule: r, view: v, secret: v.Body[h.Start:h.End], verdict: h.Verdict}
-	f.at, f.end, f.matchAt = h.Start, h.End, h.MatchStart
+	if !s.place(&f, v, h) {
+		return
+	}
 	f.entropy = Entropy(f.secret)
 	if r.Entropy > 0 && f.entropy <= r.Entropy || s.excused(&f, v, h) {
 		return
@@ -166,7 +187,7 @@ func (s *scan) excused(f *find, v *view, h Hit) bool {
 	match := v.Body[h.MatchStart:h.MatchEnd]
 	for _, list := range [2][]*allow{s.d.allow, f.rule.allow} {
 		for _, a := range list {
-			if a.leak(&s.text, f.secret, match, line) {
+			if s.allows(a, f.secret, match, line) {
 				return true
 			}
 		}
