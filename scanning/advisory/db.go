@@ -134,19 +134,29 @@ func (db *DB) Get(name string) (*Advisory, error) {
 	if _, i := db.records.find(name); i >= 0 {
 		return db.load(i)
 	}
-	var found []int
-	if b, i := db.names.find(name); i >= 0 {
-		s := &slit{b: b}
-		s.bytes()
-		for range s.count() {
-			found = append(found, s.index(db.records.len()))
-		}
-	}
+	found, _ := db.named(name)
 	slices.SortStableFunc(found, func(a, b int) int { return db.drawn(a) - db.drawn(b) })
 	if len(found) == 0 {
 		return nil, core.E(core.KindNotFound, "advisory.Get", fmt.Sprintf("the database has no advisory %.100q", name))
 	}
 	return db.load(found[0])
+}
+
+// named lists the advisories that have a name as alias, and those that have it
+// as upstream.
+func (db *DB) named(name string) (aliases, upstream []int) {
+	b, i := db.names.find(name)
+	if i < 0 {
+		return nil, nil
+	}
+	s := &slit{b: b}
+	s.bytes()
+	for _, list := range []*[]int{&aliases, &upstream} {
+		for range s.count() {
+			*list = append(*list, s.index(db.records.len()))
+		}
+	}
+	return aliases, upstream
 }
 
 func (db *DB) drawn(i int) int {

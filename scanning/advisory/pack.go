@@ -330,7 +330,7 @@ func place(events []Event, line *axis) ([]placed, bool) {
 }
 
 // packRecord writes what a finding needs of an advisory.
-func packRecord(w *wire, a *Advisory, set int, names []string, text textPlace) {
+func packRecord(w *wire, a *Advisory, set int, names []string, i *item) {
 	w.str(a.ID)
 	w.time(a.Modified)
 	w.time(a.Published)
@@ -346,9 +346,10 @@ func packRecord(w *wire, a *Advisory, set int, names []string, text textPlace) {
 	w.byte(exploited)
 	w.int(set)
 	w.list(names)
-	w.int(text.block)
-	w.int(text.begin)
-	w.int(text.length)
+	w.int(i.text.block)
+	w.int(i.text.begin)
+	w.int(i.text.length)
+	w.str(string(i.sum[:8]))
 }
 
 // title is the summary, or the first line of the details.
@@ -372,6 +373,7 @@ type record struct {
 	set                            int
 	names                          []string
 	text                           textPlace
+	sum                            string // of the advisory's bytes
 }
 
 func decodeRecord(b []byte) (r record, ok bool) {
@@ -381,6 +383,7 @@ func decodeRecord(b []byte) (r record, ok bool) {
 	r.evidence = s.byte() == 1
 	r.set, r.names = s.index(1<<31), s.list()
 	r.text = textPlace{s.index(1 << 31), s.index(1 << 31), s.index(1 << 31)}
+	r.sum = s.str()
 	return r, !s.bad && len(s.b) == 0
 }
 

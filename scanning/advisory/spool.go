@@ -112,6 +112,7 @@ type head struct {
 	modified  uint64
 	withdrawn bool
 	aliases   []string
+	upstream  []string
 	first     string
 	entries   []entrySpan
 }
@@ -130,7 +131,7 @@ func heading(raw []byte) head {
 	h.withdrawn = s.num() != 0
 	h.aliases = s.list()
 	s.list()
-	s.list()
+	h.upstream = s.list()
 	s.bytes()
 	s.bytes()
 	decodeSeverity(s)
@@ -339,9 +340,9 @@ func (b *builder) records() error {
 		var w wire
 		set, known := b.sets.of(id)
 		if known && a.Withdrawn.IsZero() {
-			packRecord(&w, a, set, names[set], i.text)
+			packRecord(&w, a, set, names[set], i)
 		} else {
-			packRecord(&w, a, len(b.ids)*2+n, a.Aliases, i.text)
+			packRecord(&w, a, len(b.ids)*2+n, a.Aliases, i)
 		}
 		if err := lists.add(w.b); err != nil {
 			return err
@@ -377,27 +378,36 @@ func (l *lists) end(name string) error {
 	return err
 }
 
-// names writes the aliases with the advisories that have them.
+// names writes what other names lead to which advisories: as an alias, and as
+// the upstream of a distribution's advisory.
 func (b *builder) names() error {
-	users := map[string][]int{}
+	users := map[string]*[2][]int{}
 	var raw []byte
 	var err error
 	for _, id := range b.ids {
 		if raw, err = b.read(b.items[id], raw); err != nil {
 			return err
 		}
-		for _, alias := range heading(raw).aliases {
-			users[alias] = append(users[alias], b.items[id].ordinal)
+		h := heading(raw)
+		for kind, list := range [][]string{h.aliases, h.upstream} {
+			for _, name := range list {
+				if users[name] == nil {
+					users[name] = &[2][]int{}
+				}
+				users[name][kind] = append(users[name][kind], b.items[id].ordinal)
+			}
 		}
 	}
 	b.p.begin(partNames)
 	l := &lists{p: b.p}
-	for _, alias := range slices.Sorted(maps.Keys(users)) {
+	for _, name := range slices.Sorted(maps.Keys(users)) {
 		var w wire
-		w.str(alias)
-		w.int(len(users[alias]))
-		for _, o := range users[alias] {
-			w.int(o)
+		w.str(name)
+		for _, list := range users[name] {
+			w.int(len(list))
+			for _, o := range list {
+				w.int(o)
+			}
 		}
 		if err := l.add(w.b); err != nil {
 			return err
