@@ -109,6 +109,7 @@ const (
 type sighting struct {
 	from, to int
 	op       operator
+	parens   bool // a parenthesis closed behind the name
 	colon    bool // of assignments: by a colon
 	next     int  // where the value begins
 	flag     bool // the name stands behind dashes
@@ -135,6 +136,7 @@ func (s *sighting) operator(b []byte, i int) (operator, int) {
 		if b[i] == '*' {
 			i++ // **Password**: x
 		}
+		s.parens = s.parens || b[i] == ')'
 		i++
 	}
 	blank := i
@@ -180,7 +182,7 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 		return opAssign, i + 1 + b2i(c1 == '=')
 	case c == ',' && !quoted && s.compared(b):
 		return opCompare, i + 1
-	case c == ',' && quoted:
+	case c == ',' && quoted && !s.parens:
 		return opPair, i + 1
 	case c == '(' && !quoted:
 		return opCall, i + 1

@@ -276,7 +276,7 @@ func (s *sighting) blankQuoted(b []byte, e *evidence) bool {
 	if hasSuffixFold(before, "#define") || hasSuffixFold(before, "set") || hasSuffixFold(before, "with") || len(before) == 0 && e.kind != kindCode {
 		return true
 	}
-	return e.kind == kindData || e.kind == kindConfig || e.kind == kindShell || e.kind == kindDoc && len(before) < 24 || e.shouted
+	return e.kind == kindData || e.kind == kindConfig || e.kind == kindShell || e.shouted
 }
 
 // directive reports whether the line is a name and its value only, as the
@@ -286,7 +286,7 @@ func (s *sighting) directive(b []byte, e *evidence) bool {
 	if e.kind == kindShell && (hasSuffixFold(before, "env") || hasSuffixFold(before, "arg") || hasSuffixFold(before, "setenv") || hasSuffixFold(before, "set")) {
 		return true
 	}
-	if s.comment || e.kind != kindConfig && e.kind != kindUnknown {
+	if s.comment || e.kind != kindConfig && e.kind != kindUnknown || e.sense.noun == nounPass {
 		return false
 	}
 	return len(before) == 0 || hasSuffixFold(before, "set") || hasSuffixFold(before, "option") || hasSuffixFold(before, "setenv")

@@ -86,14 +86,18 @@ func (gear) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 	if at+n >= len(b) || isSpace(b[at+n]) && b[at+n] != ' ' || at > 0 && isAlnum(b[at-1]) && lower(b[at]) != 'c' {
 		return
 	}
-	if k := kindOf(t.Path); k == kindCode || k == kindJSON || k == kindXML || k == kindYAML {
+	k := kindOf(t.Path)
+	if k == kindCode || k == kindJSON || k == kindXML || k == kindYAML {
 		return
 	}
 	start := lineStart(b, at)
+	if k == kindDoc && (start == at || !isLetter(b[start]) && !isBlank(b[start])) {
+		return
+	}
 	if !startsDevice(b[start:at], b[at:at+n]) {
 		return
 	}
-	l := deviceLine{t: t, start: start, emit: emit, noun: b[at : at+n]}
+	l := deviceLine{t: t, doc: k == kindDoc || k == kindShell, start: start, emit: emit, noun: b[at : at+n]}
 	l.words = words{b: b, i: at + n, limit: min(len(b), at+n+512)}
 	l.read()
 }
@@ -127,6 +131,7 @@ type deviceLine struct {
 	emit  func(detect.Hit)
 	kind  byte // the digit that names the encoding, or zero
 	enc   bool // a word said that the value is encoded
+	doc   bool // the text isn't a configuration, but may quote one
 }
 
 func (l *deviceLine) read() {
@@ -201,6 +206,9 @@ func (l *deviceLine) judge(w []byte) {
 		if judgeCommunity(w) && l.isSNMP() {
 			l.found(ruleCommunity, detect.Unknown)
 		}
+		return
+	}
+	if l.doc && (bytes.ContainsAny(w, "(){}[],=*`:;|") || indexFold(l.t.Body[l.start:l.words.from], " the ") >= 0) {
 		return
 	}
 	if judgeDevice(l.t, w) {

@@ -1,5 +1,7 @@
 package grammar
 
+import "bytes"
+
 // evidence is what is known of a value besides the value.
 type evidence struct {
 	sense  sense
@@ -241,10 +243,13 @@ func (e *evidence) judgeToken(v []byte, s *shape) judgement {
 		return refused
 	}
 	if isUUID(v) {
-		if e.demo || s.distinct < 8 {
+		if e.demo || s.distinct < 8 || e.sense.noun == nounToken && !e.shouted && !e.kind.bare() && !e.issued() {
 			return refused
 		}
 		return strong
+	}
+	if e.demo && checksummed(v) {
+		return refused // the rules for such tokens know better
 	}
 	if s.random(12) && s.symbol-s.plain <= 4 || s.random(16) {
 		return strong
@@ -256,6 +261,16 @@ func (e *evidence) judgeToken(v []byte, s *shape) judgement {
 		return weak
 	}
 	return refused
+}
+
+// issued reports whether the name says that a token was issued to someone.
+func (e *evidence) issued() bool {
+	for _, w := range [...]string{"access", "auth", "api", "secret", "bot", "admin", "deploy", "bearer", "refresh"} {
+		if indexFold(e.name, w) >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // judgeVague: names that may mean anything ask for a value that can be nothing
@@ -292,7 +307,16 @@ func (e *evidence) judgePin(v []byte, s *shape) judgement {
 // namesSomething reports whether v is the name of a secret rather than one:
 // DB_PASSWORD, clientSecret, my-app-secret.
 func (e *evidence) namesSomething(v []byte, s *shape) bool {
-	if s.symbol > s.plain || !s.wordlike() || s.digit > 1 || s.switches > 1 || s.digit > 0 && e.explicit {
+	if s.symbol == s.plain && s.upper == s.letters() && bytes.IndexByte(v, '_') > 0 && s.runs > 1 && !s.random(20) && !e.explicit {
+		return true
+	}
+	if s.symbol > s.plain {
+		return false
+	}
+	if s.digit <= 3 && e.namesSecret(v) {
+		return true
+	}
+	if !s.wordlike() || s.digit > 1 || s.switches > 1 || s.digit > 0 && e.explicit {
 		return false
 	}
 	if s.upper == s.letters() && s.plain > 0 {
@@ -308,6 +332,21 @@ func (e *evidence) namesSomething(v []byte, s *shape) bool {
 		}
 	}
 	return s.digit == 0 && s.upper > 0 && s.lower > 0 && s.runs > 1 && s.plain == 0 && !e.explicit
+}
+
+// namesSecret reports whether a word of v is itself a noun of secrets: testpassword,
+// sslpassword2, api_key.
+func (e *evidence) namesSecret(v []byte) bool {
+	var w name
+	if e.explicit || !w.split(v) {
+		return false
+	}
+	for i := range w.n {
+		if n, ok := nouns[string(w.word(i))]; ok && n != nounPin && n != nounSalt && len(w.word(i)) > 3 || len(w.word(i)) > 6 && glued(w.word(i)) != nounNone {
+			return true
+		}
+	}
+	return false
 }
 
 // nameWordsOnly reports whether the words of v are all of the vocabulary of forms.

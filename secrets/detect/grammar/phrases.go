@@ -276,6 +276,9 @@ func (p *phrase) afterUser() {
 		return
 	}
 	user := b[w.from:w.to]
+	if k := kindOf(p.t.Path); k == kindCode && w.enclosed == 0 || k == kindDoc {
+		return
+	}
 	if w.next() && p.judge(user, b[w.from:w.to], true) {
 		p.found(w.from, w.to)
 	}

@@ -123,7 +123,7 @@ func demonstrator(part string, last bool) bool {
 		return false
 	}
 	s := string(p)
-	for _, mark := range [...]string{"_test.", ".test.", ".spec.", "_spec.", "test_", ".example", ".sample", ".dist", ".template", ".tmpl", "example.", "sample.", "mock_", "-example", "-sample", ".tpl", "tests."} {
+	for _, mark := range [...]string{"_test.", ".test.", ".spec.", "_spec.", "test_", ".example", ".sample", ".dist", ".template", ".tmpl", "example.", "sample.", "examples-", "example-", "_test_", "_testdata", "test_data", "mock_", "-example", "-sample", ".tpl", "tests."} {
 		if i := strings.Index(s, mark); i >= 0 && (i == 0 || mark[0] == '.' || mark[0] == '_' || mark[0] == '-') {
 			return true
 		}

@@ -31,7 +31,7 @@ func (p *phrase) prose() {
 
 // saysIs reports whether a value follows at i: " is", ": ", " =".
 func saysIs(b []byte, i, limit int) (int, bool) {
-	for _, w := range [...]string{" is now ", " is: ", " is ", ": ", " ist ", " lautet ", " = ", " to "} {
+	for _, w := range [...]string{" is now ", " is: ", " is ", ": ", " ist ", " lautet ", " = "} {
 		if i+len(w) < limit && equalFold(b[i:i+len(w)], w) {
 			return i + len(w), true
 		}

@@ -69,7 +69,7 @@ func vaulted(v []byte) bool {
 // notSecret reports what has the shape of something else: a place, an address, a
 // date, a version, a size.
 func notSecret(v []byte, s *shape) bool {
-	return isPlace(v, s) || isEmail(v) || isDated(v, s) || isSyntax(v, s)
+	return isPlace(v, s) || isHostPort(v) || isEmail(v) || isDated(v, s) || isSyntax(v, s)
 }
 
 func isPlace(v []byte, s *shape) bool {
@@ -90,6 +90,20 @@ func isPlace(v []byte, s *shape) bool {
 	}
 	// a/b/c of words is a path or a media type.
 	return bytes.IndexByte(v, '/') > 0 && s.wordlike() && s.digit*4 < s.n && s.symbol-s.plain <= bytes.Count(v, []byte("/"))
+}
+
+// isHostPort knows localhost:8080.
+func isHostPort(v []byte) bool {
+	i := bytes.LastIndexByte(v, ':')
+	if i < 1 || len(v)-i < 3 || len(v)-i > 6 || !isLetter(v[0]) {
+		return false
+	}
+	for j, c := range v {
+		if j > i && !isDigit(c) || j < i && !isLower(c) && !isDigit(c) && c != '.' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
 }
 
 var fileExts = set(`pem key crt cer der pfx p12 jks pub txt json yml yaml toml ini conf cfg xml html htm css js ts go py rb php java cs sh bat ps1 md
@@ -146,7 +160,7 @@ func isSyntax(v []byte, s *shape) bool {
 	if i := bytes.IndexAny(v, "|:"); i > 0 && s.wordlike() && s.symbol > s.plain && trivial[string(v[:i])] || v[len(v)-1] == ':' && s.wordlike() && s.digit == 0 {
 		return true
 	}
-	if v[0] == '^' && (v[len(v)-1] == '$' || bytes.IndexByte(v, '[') >= 0) || bytes.Contains(v, []byte("[a-z")) || bytes.Contains(v, []byte("[^")) ||
+	if v[0] == '^' && (v[len(v)-1] == '$' || bytes.IndexByte(v, '[') >= 0) || bytes.Contains(v, []byte("[a-z")) || bytes.Contains(v, []byte("[^")) || bytes.Contains(v, []byte("A-Z")) || bytes.Contains(v, []byte("[0-9")) || bytes.Contains(v, []byte("\\x1b")) || bytes.Contains(v, []byte("\\033[")) || bytes.Contains(v, []byte("\\e[")) ||
 		bytes.Contains(v, []byte(".*")) || bytes.Contains(v, []byte("\\d")) || bytes.Contains(v, []byte("\\w")) || bytes.Contains(v, []byte("(?")) || bytes.Contains(v, []byte("\\s")) {
 		return true
 	}

@@ -17,6 +17,12 @@ func (s *sighting) report(t detect.Text, emit func(detect.Hit)) {
 	if e.sense.noun == nounNone || s.op == opCall && notSetter(&w) {
 		return
 	}
+	if s.from > 1 && b[s.from-1] == ':' && (isAlnum(b[s.from-2]) || b[s.from-2] == ':') && s.colon {
+		return // arn:…:secret:…
+	}
+	if s.from > 1 && b[s.from-1] == '(' && b[s.from-2] == '$' || s.from > 0 && s.to < len(b) && b[s.from-1] == '`' && b[s.to] == '`' && s.to-s.from == 3 {
+		return // $(pwd)
+	}
 	e.kind = kindOf(t.Path)
 	s.place(b, &e)
 	r := reader{b: b, kind: e.kind}
@@ -26,8 +32,11 @@ func (s *sighting) report(t detect.Text, emit func(detect.Hit)) {
 	e.quoted = r.quoted
 	e.split = r.parts > 1
 	e.explicit = r.parts > 1 && r.n == r.parts || r.parts > 3 // nobody spells out a name
-	e.demo = demonstrates(t.Path)
+	e.demo = demonstrates(t.Path) || s.comment && e.kind == kindCode
 	v := r.text()
+	if !r.quoted && callLike(v) {
+		return
+	}
 	j := e.judge(v)
 	if j == refused && e.sense.noun.password() && !e.neighbour {
 		if e.neighbour = hasNeighbour(b, s.from); e.neighbour {
@@ -60,6 +69,12 @@ func ruleOf(n noun, j judgement) string {
 	return ruleKey
 }
 
+// callLike finds the call or the index at the start of an expression.
+func callLike(v []byte) bool {
+	i := bytes.IndexAny(v, "([{")
+	return i > 0 && isDotted(v[:i]) && !hasDigitAndUpper(v[i:]) || i == 0
+}
+
 // notSetter reports whether a function's name says that it takes something else
 // than the secret itself.
 func notSetter(w *name) bool {
@@ -79,7 +94,7 @@ func (s *sighting) place(b []byte, e *evidence) {
 	s.line = i
 	s.flag = s.from >= 2 && b[s.from-1] == '-'
 	line := bytes.TrimLeft(b[i:s.from], " \t")
-	s.comment = bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("#")) || bytes.HasPrefix(line, []byte("*")) ||
+	s.comment = bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("#")) || bytes.HasPrefix(line, []byte("* ")) ||
 		bytes.HasPrefix(line, []byte("--")) || bytes.HasPrefix(line, []byte("/*")) || bytes.HasPrefix(line, []byte(";")) || bytes.HasPrefix(line, []byte("<!--")) || hasPrefixFold(line, "rem ")
 	s.enclosed = openQuote(b[i:s.from])
 	if s.from > 0 && isQuote(b[s.from-1]) && s.op != opNone && s.closed(b) {
