@@ -169,5 +169,13 @@ func (s *scan) wanted(r *rule) bool {
 
 func (s *scan) match(r *rule, v *view, loc []int) {
 	start, end := secretOf(r, v.Body, loc)
-	s.consider(r, v, Hit{Start: start, End: end, MatchStart: loc[0], MatchEnd: loc[1]})
+	from, to := loc[0], loc[1]
+	// A pattern that takes the ends of lines along means the line between them.
+	if from < start && v.Body[from] == '\n' {
+		from++
+	}
+	for to > end && v.Body[to-1] == '\n' {
+		to--
+	}
+	s.consider(r, v, Hit{Start: start, End: end, MatchStart: from, MatchEnd: to})
 }

@@ -61,6 +61,7 @@ func isBase64(c byte) bool {
 // Find calls emit with the encoded segments of b in order, at most so many; it
 // reports false where there are more. None of them overlap.
 func Find(b []byte, most int, emit func(Segment)) bool {
+	escaped := -1 // where an escape has just ended
 	for i := 0; i < len(b); {
 		var s Segment
 		ok, end := false, i+1
@@ -69,13 +70,19 @@ func Find(b []byte, most int, emit func(Segment)) bool {
 			for end < len(b) && classes[b[end]] == run {
 				end++
 			}
+			if i == escaped || escapes(b, end) {
+				// An escape is part of it: the next layer has all of it.
+				break
+			}
 			if end-i >= leastPadded {
 				s, ok = decodeRun(b, i, end)
 			} else if end-i == len("U+0000") && b[i] == 'U' {
 				s, ok = codePoints(b, i)
 			}
 		case escape:
-			s, ok = decodeEscape(b, i)
+			if s, ok = decodeEscape(b, i); ok {
+				escaped = s.End
+			}
 		}
 		if !ok {
 			i = end
@@ -88,6 +95,14 @@ func Find(b []byte, most int, emit func(Segment)) bool {
 		i = s.End
 	}
 	return true
+}
+
+func escapes(b []byte, at int) bool {
+	if at >= len(b) || classes[b[at]] != escape {
+		return false
+	}
+	_, ok := decodeEscape(b, at)
+	return ok
 }
 
 // decodeRun takes a run for hexadecimal, which is rarer, or for base64.
