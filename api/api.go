@@ -21,6 +21,7 @@ import (
 	"github.com/interlock-security/interlock/response/incident"
 	"github.com/interlock-security/interlock/response/playbook"
 	"github.com/interlock-security/interlock/safety/stop"
+	"github.com/interlock-security/interlock/scanning/lifecycle"
 	"github.com/interlock-security/interlock/siem/alert"
 	"github.com/interlock-security/interlock/siem/detect/tuning"
 	"github.com/interlock-security/interlock/siem/explain"
@@ -49,8 +50,10 @@ type Parts struct {
 	Tuning    *tuning.Tuning
 	Incidents *incident.Store
 	Playbooks *playbook.Engine
-	Stops     *stop.Service
-	People    *identity.People
+	// Findings keeps what scanners found; nil where nothing is kept of it.
+	Findings *lifecycle.Store
+	Stops    *stop.Service
+	People   *identity.People
 	// Status tells how the installation is.
 	Status func(context.Context) (Status, error)
 	// Act carries an order out in a person's name; it asks the Guard.

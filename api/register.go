@@ -92,11 +92,24 @@ func newHuma(mux *httpd.Mux) huma.API {
 			Title: "Interlock operator API", Version: "1",
 			Description: "What operators do, over the server's unix socket. Every operation has one action, which the policies decide about; it stands in x-interlock-action. " +
 				"Bodies are read strictly: an unknown, missing or repeated key is refused.",
-		}},
+		}, Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)}},
 		// "json" is what huma makes of application/problem+json.
 		Formats:       map[string]huma.Format{"application/json": format, "json": format},
 		DefaultFormat: "application/json", Transformers: []huma.Transformer{transform},
 	}, adapter{mux})
+}
+
+// schemaName names a type. What a scanner says has the names of what is made of
+// it, so it stands apart.
+func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	name := huma.DefaultSchemaNamer(t, hint)
+	if strings.HasSuffix(t.PkgPath(), "/scanning") {
+		return "Scanned" + name
+	}
+	return name
 }
 
 // marshal writes what [transform] has encoded.

@@ -45,6 +45,7 @@ import (
 	"github.com/interlock-security/interlock/response/playbook"
 	"github.com/interlock-security/interlock/response/recovery"
 	"github.com/interlock-security/interlock/safety/stop"
+	"github.com/interlock-security/interlock/scanning/lifecycle"
 	"github.com/interlock-security/interlock/siem/alert"
 	"github.com/interlock-security/interlock/siem/detect"
 	"github.com/interlock-security/interlock/siem/detect/tuning"
@@ -63,6 +64,7 @@ var (
 		"anna":  person("anna", core.RoleViewer, core.RoleOperator, core.RoleSecurityOfficer, core.RoleAdministrator),
 		"vera":  person("vera", core.RoleViewer),
 		"nobby": person("nobby"),
+		"otto":  person("otto", core.RoleViewer, core.RoleSecurityOfficer),
 	}
 )
 
@@ -94,6 +96,7 @@ type rig struct {
 	incident  *incident.Store
 	engine    *playbook.Engine
 	alerts    *alert.Store
+	findings  *lifecycle.Store
 	stops     *stop.Service
 	people    *identity.People
 	store     *eventStore
@@ -110,6 +113,7 @@ var (
 	topicOrders    = journal.NewTopic("orders")
 	topicIncidents = journal.NewTopic("incidents")
 	topicAlerts    = journal.NewTopic("alerts")
+	topicFindings  = journal.NewTopic("findings")
 )
 
 func newRig(t *testing.T) *rig {
@@ -119,7 +123,7 @@ func newRig(t *testing.T) *rig {
 	r.must(err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	r.state = storetest.Open(t, storetest.Config(t, "sqlite"), journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(), identity.Migrations(),
-		alert.Migrations(), detect.Migrations(), tuning.Migrations(), incident.Migrations(), playbook.Migrations())
+		alert.Migrations(), detect.Migrations(), tuning.Migrations(), incident.Migrations(), playbook.Migrations(), lifecycle.Migrations())
 	r.raw = storetest.Open(t, storetest.Config(t, "sqlite"), journal.RawMigrations())
 	r.frames, err = journal.OpenRaw(t.Context(), r.raw, journal.RawOptions{})
 	r.must(err)
@@ -132,6 +136,7 @@ func newRig(t *testing.T) *rig {
 	r.openStops()
 	r.openPeople(dir)
 	r.alerts, r.store = alert.NewStore(topicAlerts), &eventStore{}
+	r.findings = lifecycle.NewStore(topicFindings, audit.Put, lifecycle.DefaultRules())
 	r.openTuning()
 	r.serve()
 	return r
@@ -304,7 +309,7 @@ func (r *rig) serve() {
 		},
 		Guard: r.guard, State: r.state, Frames: r.frames, Log: r.log, Registry: r.registry, Enrolment: r.enrol, Orders: r.orders, Roots: r.roots,
 		Seals:  seal.New(seal.Parts{DB: r.state, Registry: r.registry, Facts: audit.Put, Guard: r.guard, Sealer: r.ring, Clock: core.SystemClock{}}),
-		Alerts: r.alerts, Tuning: r.tuning, Explain: r.explain, Incidents: r.incident, Playbooks: r.engine, Stops: r.stops, People: r.people, Events: r.store, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler), Ending: r.ending,
+		Alerts: r.alerts, Tuning: r.tuning, Explain: r.explain, Incidents: r.incident, Playbooks: r.engine, Findings: r.findings, Stops: r.stops, People: r.people, Events: r.store, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler), Ending: r.ending,
 		Status: func(context.Context) (api.Status, error) { return api.Status{Health: core.HealthDegraded}, nil },
 		Act: func(ctx context.Context, who core.Principal, id core.DeviceID, t link.OrderType, q api.ActRequest) (fleet.Order, error) {
 			params, wait, err := q.Params(t, time.Now())

@@ -19,6 +19,7 @@ func (a *API) routes() {
 	a.installation()
 	a.detection()
 	a.rules()
+	a.findingRoutes()
 	a.fleet()
 	a.seals()
 	a.safety()

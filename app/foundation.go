@@ -20,6 +20,7 @@ import (
 	"github.com/interlock-security/interlock/platform/store"
 	"github.com/interlock-security/interlock/response/incident"
 	"github.com/interlock-security/interlock/response/playbook"
+	"github.com/interlock-security/interlock/scanning/lifecycle"
 	"github.com/interlock-security/interlock/siem/alert"
 	"github.com/interlock-security/interlock/siem/baseline"
 	"github.com/interlock-security/interlock/siem/detect"
@@ -71,7 +72,7 @@ func (f *foundation) openDatabases(ctx context.Context, cfg Config, paths Paths,
 		return fmt.Errorf("state database: %w", err)
 	}
 	err = f.state.Migrate(ctx, journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(), identity.Migrations(), alert.Migrations(),
-		detect.Migrations(), tuning.Migrations(), baseline.Migrations(), incident.Migrations(), playbook.Migrations(), Migrations())
+		detect.Migrations(), tuning.Migrations(), baseline.Migrations(), incident.Migrations(), playbook.Migrations(), lifecycle.Migrations(), Migrations())
 	if err != nil {
 		return fmt.Errorf("state database: %w", err)
 	}

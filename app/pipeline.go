@@ -16,6 +16,7 @@ import (
 	"github.com/interlock-security/interlock/response/incident"
 	"github.com/interlock-security/interlock/response/playbook"
 	"github.com/interlock-security/interlock/response/recovery"
+	"github.com/interlock-security/interlock/scanning/lifecycle"
 	"github.com/interlock-security/interlock/siem/alert"
 	"github.com/interlock-security/interlock/siem/detect"
 	"github.com/interlock-security/interlock/siem/detect/tuning"
@@ -39,6 +40,7 @@ type flow struct {
 	Incidents *incident.Store
 	Actions   *action.Runner
 	Playbooks *playbook.Engine
+	Findings  *lifecycle.Store
 }
 
 func (s *Server) openFlow() (*flow, error) {
@@ -49,7 +51,7 @@ func (s *Server) openFlow() (*flow, error) {
 	f := &flow{
 		fold:   fleet.NewFold(s.Registry, fleet.DefaultFold, 1),
 		alerts: alert.NewStore(topicAlerts), Incidents: incident.NewStore(topicIncidents, audit.Put),
-		Actions: action.NewRunner(s.Guard, s.Registry, s.Orders),
+		Actions: action.NewRunner(s.Guard, s.Registry, s.Orders), Findings: openFindings(),
 	}
 	if err := s.openDetection(f); err != nil {
 		return nil, err
@@ -104,6 +106,7 @@ func (s *Server) settled(ctx context.Context, tx *store.Tx, e audit.Entry, at co
 //	playbook         incidents   runs, jobs
 //	playbook-orders  orders      runs, jobs
 //	stop-resets      orders      stops that persons ended
+//	findings         findings    notices: a secret leaked, a fix is overdue
 func (s *Server) stages() []journal.Stage {
 	raw, f, state := s.base.frames, s.flow, s.base.state
 	return []journal.Stage{
@@ -115,6 +118,7 @@ func (s *Server) stages() []journal.Stage {
 		f.Playbooks.Stage(topicIncidents.Bind(state)),
 		f.Playbooks.OrderStage(topicOrders.Bind(state)),
 		{Name: "stop-resets", From: topicOrders.Bind(state), Handle: s.resets},
+		s.findingsStage(),
 	}
 }
 
@@ -140,6 +144,7 @@ func (s *Server) runFlow(ctx context.Context) error {
 	s.background(ctx, "jobs", worker.Run)
 	s.background(ctx, "orders", s.sweepOrders)
 	s.background(ctx, "seals", s.sweepSeals)
+	s.background(ctx, "findings", s.sweepFindings)
 	s.background(ctx, "checkpoints", s.keepCheckpoints)
 	s.background(ctx, "targets", s.keepTargets)
 	s.background(ctx, "stop records", s.drainStops)

@@ -110,6 +110,19 @@ const (
 	RuleRestore core.Action = "rule.restore"
 	RuleTry     core.Action = "rule.try"
 
+	// FindingWork moves a finding towards its fix, FindingDismiss closes it by
+	// judgement; a risk is accepted by two persons, FindingAccept asks.
+	FindingRead    core.Action = "finding.read"
+	FindingSubmit  core.Action = "finding.submit"
+	FindingWork    core.Action = "finding.work"
+	FindingDismiss core.Action = "finding.dismiss"
+	FindingAccept  core.Action = "finding.accept"
+	FindingApprove core.Action = "finding.approve"
+	FindingFact    core.Action = "finding.fact"
+	FindingOwners  core.Action = "finding.owners"
+	CampaignRead   core.Action = "campaign.read"
+	CampaignStart  core.Action = "campaign.start"
+
 	TokenList     core.Action = "token.list"
 	TokenCreate   core.Action = "token.create"
 	TokenRevoke   core.Action = "token.revoke"
@@ -227,6 +240,17 @@ var Actions = []Row{
 	{RuleExclude, ClassChange, "keep events from detection rules for a time, after a back-test; everybody is told"},
 	{RuleRestore, ClassChange, "let a detection rule speak again"},
 	{RuleTry, ClassPersonal, "see on past events what a change of rules would do; alerts name people"},
+
+	{FindingRead, ClassRead, "see findings, their timelines and their figures"},
+	{FindingSubmit, ClassChange, "hand in reports of scanners and inventories"},
+	{FindingWork, ClassChange, "triage a finding, give it an owner, say that it is being fixed or is fixed; only a scan verifies it"},
+	{FindingDismiss, ClassChange, "say that a finding is a false positive, a duplicate or affects nothing, with a reason"},
+	{FindingAccept, ClassChange, "ask for a finding's risk to be accepted until a day"},
+	{FindingApprove, ClassChange, "accept a finding's risk that somebody else asked to accept"},
+	{FindingFact, ClassChange, "note what became known about an advisory, such as that it is exploited"},
+	{FindingOwners, ClassChange, "say who looks after which findings"},
+	{CampaignRead, ClassRead, "see who is affected by an advisory or has a package"},
+	{CampaignStart, ClassChange, "start a campaign: follow an advisory or a package until nobody has it"},
 
 	{TokenList, ClassRead, "see which tokens there are, never their secrets"},
 	{TokenCreate, ClassChange, "make an enrolment token"},

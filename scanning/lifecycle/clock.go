@@ -59,6 +59,9 @@ func (r Rules) Validate() error {
 	return nil
 }
 
+// whyValid sets the clock of a secret that is known to open something.
+const whyValid = "valid secret"
+
 // limit is a moment by which something is to be done, and why.
 type limit struct {
 	due time.Time
@@ -72,7 +75,7 @@ func (r Rules) limits(f Finding) (all []limit) {
 		all = append(all, limit{since.Add(d), string(f.What.Severity)})
 	}
 	if f.What.Class == scanning.ClassSecret && slices.Contains(f.What.Tags, TagValid) {
-		all = append(all, limit{since.Add(r.Secret), "valid secret"})
+		all = append(all, limit{since.Add(r.Secret), whyValid})
 	}
 	for _, at := range []time.Time{f.Facts.KEV, f.Facts.Exploited, f.What.Risk.KEV} {
 		if at.IsZero() {
