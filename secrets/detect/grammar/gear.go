@@ -78,7 +78,7 @@ var starters = set(`enable username user snmp-server snmp-agent snmp radius-serv
 // encodings are words between the noun and the secret.
 var encodings = set(`simple cipher ascii ascii-text plain plaintext plain-text encrypted unencrypted cleartext clear clear-text hex sha sha1 sha256 sha512 md5
 	irreversible-cipher value text pbkdf2 scrypt aes aes128 aes256 aes-128 aes-256 des 3des 128 192 256 hmac-sha-256 hmac-sha256 hmac-md5 hmac-sha-1 hashed auth priv sha-512 ENC
-	local remote level key-string password secret key community plaintext-password encrypted-password plain-text-password-value authentication-key pre-shared-key wpa-psk phash = string des56 noauth nopriv sha2-256 sha-256 sha384 ro rw 0 RO`)
+	local remote level key-string password secret key community plaintext-password encrypted-password plain-text-password-value authentication-key pre-shared-key wpa-psk phash string des56 noauth nopriv sha2-256 sha-256 sha384 ro rw 0 RO`)
 
 // At implements [detect.Grammar].
 func (gear) At(t detect.Text, at, n int, emit func(detect.Hit)) {
@@ -115,7 +115,7 @@ func startsDevice(line, noun []byte) bool {
 	}
 	if i == len(line) {
 		// Nothing but (a part of) a word before: the noun begins the line.
-		return len(line) < 24
+		return len(line) < 24 && bytes.IndexByte(line, '/') < 0
 	}
 	var buf [24]byte
 	word := fold(line[:i], buf[:])

@@ -45,6 +45,9 @@ func (e *evidence) judge(v []byte) judgement {
 		return refused
 	}
 	s := measure(v)
+	if s.symbol == s.plain && s.upper > 2 && s.upper == s.letters() && s.runs > 1 && s.n < 48 && isDotted(v) && bytes.IndexByte(v, '_') > 0 && !e.explicit {
+		return refused // the name of a constant
+	}
 	if s.space == s.n || notSecret(v, &s) || placeheld(v, &s) || e.repeatsName(v) || s.letters()+s.digit+s.other == 0 {
 		return refused
 	}
@@ -307,9 +310,6 @@ func (e *evidence) judgePin(v []byte, s *shape) judgement {
 // namesSomething reports whether v is the name of a secret rather than one:
 // DB_PASSWORD, clientSecret, my-app-secret.
 func (e *evidence) namesSomething(v []byte, s *shape) bool {
-	if s.symbol == s.plain && s.upper == s.letters() && bytes.IndexByte(v, '_') > 0 && s.runs > 1 && !s.random(20) && !e.explicit {
-		return true
-	}
 	if s.symbol > s.plain {
 		return false
 	}

@@ -11,6 +11,9 @@ func reference(v []byte) bool {
 	if v[0] == '$' && isIdentifier(v[1:]) && (len(v) < 6 || !hasDigitAndUpper(v)) {
 		return true
 	}
+	if v[0] == '$' && v[1] == '$' && isIdentifier(v[2:]) {
+		return true // as make and compose write $
+	}
 	if v[0] == '%' && v[len(v)-1] == '%' || v[0] == '<' || v[0] == '[' && v[len(v)-1] == ']' || v[0] == '{' && v[len(v)-1] == '}' ||
 		v[0] == '_' && v[1] == '_' && v[len(v)-1] == '_' || v[0] == '@' && v[len(v)-1] == '@' || v[0] == '#' && v[len(v)-1] == '#' && len(v) > 4 && !hasDigitAndUpper(v) {
 		return true
@@ -36,6 +39,9 @@ func formatted(v []byte) bool {
 	for i := 0; i+1 < len(v); i++ {
 		switch v[i] {
 		case '%':
+			if v[i+1] == '0' && i+3 < len(v) && isDigit(v[i+2]) && isLetter(v[i+3]) && (i == 0 || !isAlnum(v[i-1])) {
+				return true // %016x
+			}
 			if c := v[i+1]; (c == 's' || c == 'v' || c == 'd' || c == '@' || c == 'q' || c == 'w') && (i+2 == len(v) || !isAlnum(v[i+2])) && (i == 0 || !isAlnum(v[i-1]) || i+2 == len(v)) {
 				return len(v) < 8 || i == 0 || i+2 < len(v) && !isAlnum(v[i-1])
 			}
@@ -164,7 +170,7 @@ func isSyntax(v []byte, s *shape) bool {
 		bytes.Contains(v, []byte(".*")) || bytes.Contains(v, []byte("\\d")) || bytes.Contains(v, []byte("\\w")) || bytes.Contains(v, []byte("(?")) || bytes.Contains(v, []byte("\\s")) {
 		return true
 	}
-	if bytes.Contains(v, []byte("</")) || bytes.Contains(v, []byte("/>")) || bytes.Contains(v, []byte("=>")) || bytes.Contains(v, []byte("->")) || bytes.Contains(v, []byte("::")) || bytes.Contains(v, []byte("&&")) || bytes.Contains(v, []byte("||")) {
+	if bytes.Contains(v, []byte(":\"")) || bytes.Contains(v, []byte("</")) || bytes.Contains(v, []byte("/>")) || bytes.Contains(v, []byte("=>")) || bytes.Contains(v, []byte("->")) || bytes.Contains(v, []byte("::")) || bytes.Contains(v, []byte("&&")) || bytes.Contains(v, []byte("||")) {
 		return true
 	}
 	// f(x), a.b.c, a[b]
@@ -212,7 +218,7 @@ func placeheld(v []byte, s *shape) bool {
 	}
 	if indexFold(v, "xxxx") >= 0 || indexFold(v, "changeme") >= 0 || indexFold(v, "change_me") >= 0 || indexFold(v, "change-me") >= 0 ||
 		indexFold(v, "change_this") >= 0 || indexFold(v, "example") >= 0 || indexFold(v, "placeholder") >= 0 || indexFold(v, "replace_") >= 0 ||
-		indexFold(v, "replace-") >= 0 || indexFold(v, "redacted") >= 0 || indexFold(v, "replaceme") >= 0 || indexFold(v, "insert_") >= 0 || hasPrefixFold(v, "your") && s.wordlike() || hasPrefixFold(v, "my-") && s.wordlike() || hasPrefixFold(v, "my_") && s.wordlike() {
+		indexFold(v, "replace-") >= 0 || indexFold(v, "redacted") >= 0 || s.n > 12 && (indexFold(v, "abcdefgh") >= 0 || indexFold(v, "0123456789") >= 0 || indexFold(v, "1234567890") >= 0) || indexFold(v, "replaceme") >= 0 || indexFold(v, "insert_") >= 0 || hasPrefixFold(v, "your") && s.wordlike() || hasPrefixFold(v, "my-") && s.wordlike() || hasPrefixFold(v, "my_") && s.wordlike() {
 		return true
 	}
 	var w name

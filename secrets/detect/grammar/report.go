@@ -14,6 +14,9 @@ func (s *sighting) report(t detect.Text, emit func(detect.Hit)) {
 		return
 	}
 	e := evidence{sense: w.classify(), name: b[s.from:s.to]}
+	if i := bytes.LastIndexByte(e.name, '.'); i >= 0 && kinds[string(e.name[i+1:])] == kindCode && s.op != opCall {
+		return // password.go: the name of a file
+	}
 	if e.sense.noun == nounNone || s.op == opCall && notSetter(&w) {
 		return
 	}
@@ -78,7 +81,13 @@ func callLike(v []byte) bool {
 // notSetter reports whether a function's name says that it takes something else
 // than the secret itself.
 func notSetter(w *name) bool {
-	switch string(w.word(0)) {
+	from := 0
+	for i := 1; i < w.n; i++ {
+		if w.buf[w.words[i].from-1] == '.' {
+			from = i // the method behind its receiver
+		}
+	}
+	switch string(w.word(from)) {
 	case "get", "find", "load", "lookup", "read", "fetch", "query", "create", "new", "parse", "test", "is", "print", "log", "throw", "handle", "on", "describe", "it", "send":
 		return true
 	}

@@ -84,7 +84,7 @@ func (r *reader) byteList(i int, closer byte) bool {
 			i = r.skip(i+1, 2)
 		}
 	}
-	if i >= limit || b[i] != closer || n < 6 {
+	if i >= limit || b[i] != closer || n < 6 || n > 80 {
 		return false
 	}
 	r.from, r.end, r.quoted = first, i+1, true
