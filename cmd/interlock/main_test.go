@@ -48,6 +48,9 @@ func TestScripts(t *testing.T) {
 			"mktoken":   mktoken,
 			"mkphoto":   mkphoto,
 			"mktrace":   mktrace,
+			"mkleak":    mkleak,
+			"mkclosed":  mkclosed,
+			"alone":     alone,
 		},
 	})
 }

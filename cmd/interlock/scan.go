@@ -16,7 +16,10 @@ import (
 )
 
 // scanCmd is the safety inspection: it works on files and needs no server.
-type scanCmd struct{}
+type scanCmd struct {
+	Secrets scanSecretsCmd `cmd:"" help:"Leaked passwords, keys and tokens: in files, history, archives, streams, running machines."`
+	Hook    scanHookCmd    `cmd:"" help:"Look for secrets before each commit."`
+}
 
 // scanOutput is what the scanning verbs have in common: where results go and in
 // which form.
@@ -188,7 +191,7 @@ func tellFinding(w io.Writer, f *scanning.Finding) {
 		what = strings.TrimSpace(f.Package.Name+" "+f.Package.Version) + ": " + f.Title
 	}
 	_, _ = fmt.Fprintf(w, "  %-8s %s  %s\n", f.Severity, onOneLine(f.Rule), onOneLine(what))
-	for _, detail := range []string{whereInside(f), f.Redacted, f.Advice} {
+	for _, detail := range []string{whereInside(f), cmp.Or(f.Location.Context, f.Redacted), f.Advice} {
 		if detail != "" {
 			_, _ = fmt.Fprintf(w, "           %s\n", onOneLine(detail))
 		}

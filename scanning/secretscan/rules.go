@@ -1,0 +1,220 @@
+package secretscan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/secrets/detect"
+	"github.com/interlock-security/interlock/secrets/detect/gitleaks"
+	"github.com/interlock-security/interlock/secrets/detect/source"
+	"github.com/interlock-security/interlock/secrets/detect/standard"
+)
+
+// Files of a project in which gitleaks' users have said what counts.
+const (
+	configName = ".gitleaks.toml"
+	ignoreName = ".gitleaksignore"
+)
+
+// ruleset is what a scan looks for.
+type ruleset struct {
+	detector *detect.Detector
+	ignore   *gitleaks.Ignore
+	digest   string
+}
+
+func (s *Scanner) rules(target scanning.Target) (*ruleset, error) {
+	c := standard.Config()
+	theirs, found, err := s.projectConfig(target)
+	switch {
+	case err != nil:
+		return nil, err
+	case found && s.o.Alone:
+		c = theirs
+	case found:
+		c = beside(c, theirs)
+	}
+	if s.o.NoDecode {
+		c.Decode = 0
+	}
+	d, err := detect.New(c)
+	if err != nil {
+		return nil, err
+	}
+	r := &ruleset{detector: d, digest: digest(&c)}
+	r.ignore, err = projectIgnore(top(target))
+	return r, err
+}
+
+// top is the folder whose project files hold.
+func top(target scanning.Target) string {
+	folder, err := isFolder(target.Dir)
+	switch {
+	case target.Dir == "" || err != nil:
+		return ""
+	case folder:
+		return target.Dir
+	}
+	return filepath.Dir(target.Dir)
+}
+
+func (s *Scanner) projectConfig(target scanning.Target) (detect.Config, bool, error) {
+	if s.o.Config != "" {
+		c, err := gitleaks.Load(s.o.Config)
+		return c, err == nil, err
+	}
+	dir := top(target)
+	if dir == "" || target.Scope.Kind == scanning.ScopeImage {
+		return detect.Config{}, false, nil
+	}
+	name := filepath.Join(dir, configName)
+	if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() {
+		return detect.Config{}, false, nil //nolint:nilerr // a project without one
+	}
+	c, err := gitleaks.Load(name)
+	return c, err == nil, err
+}
+
+// beside joins a project's rules with ours. Of two with the same name theirs holds:
+// they have written it for their code.
+func beside(ours, theirs detect.Config) detect.Config {
+	names := map[string]bool{}
+	for _, r := range theirs.Rules {
+		names[r.ID] = true
+	}
+	ours.Rules = slices.DeleteFunc(slices.Clone(ours.Rules), func(r detect.Rule) bool { return names[r.ID] })
+	ours.Rules = append(ours.Rules, theirs.Rules...)
+	ours.Allow = append(slices.Clone(ours.Allow), theirs.Allow...)
+	return ours
+}
+
+func projectIgnore(dir string) (*gitleaks.Ignore, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	name := filepath.Join(dir, ignoreName)
+	if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() {
+		return nil, nil //nolint:nilerr // a project without one
+	}
+	f, err := os.Open(filepath.Clean(name))
+	if err != nil {
+		return nil, core.Wrap(core.KindUnavailable, "secretscan: "+ignoreName, err)
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxBaseline))
+	if err != nil {
+		return nil, core.Wrap(core.KindUnavailable, "secretscan: "+ignoreName, err)
+	}
+	return gitleaks.ParseIgnore(ignoreName, text)
+}
+
+// digest names the rules that judged, so that a later scan can say that it asked the
+// same.
+func digest(c *detect.Config) string {
+	h := sha256.New()
+	put := func(r *detect.Rule) {
+		_, _ = fmt.Fprintf(h, "%q %q %q %v %q %d\n", r.ID, r.Regex, r.Path, r.Entropy, r.Keywords, len(r.Allow))
+	}
+	for i := range c.Rules {
+		put(&c.Rules[i])
+	}
+	for _, g := range c.Grammars {
+		described := g.Rules()
+		for i := range described {
+			put(&described[i])
+		}
+		_, _ = fmt.Fprintf(h, "%q\n", g.Keywords())
+	}
+	for _, a := range c.Allow {
+		_, _ = fmt.Fprintf(h, "%v %q %v %q %q\n", a.Paths, a.Commits, a.Patterns, a.StopWords, a.Target)
+	}
+	_, _ = fmt.Fprintf(h, "%d %q\n", c.Decode, c.Inline)
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func isFolder(dir string) (bool, error) {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, core.E(core.KindNotFound, "secretscan.Scan", "there is no "+source.Shown(dir))
+	}
+	if err != nil {
+		return false, core.Wrap(core.KindUnavailable, "secretscan.Scan", err)
+	}
+	return info.IsDir(), nil
+}
+
+// bare reports whether a folder is the inside of a repository.
+func bare(dir string) bool {
+	for _, name := range []string{"HEAD", "objects", "refs"} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func nameOf(t scanning.Target) string { return filepath.Base(t.Dir) }
+
+// excluder holds paths against patterns. A pattern without a slash is held against
+// every part of a path, another one against its beginning; ** is any number of parts.
+func excluder(patterns []string) func(string, bool) bool {
+	if len(patterns) == 0 {
+		return nil
+	}
+	split := make([][]string, 0, len(patterns))
+	for _, p := range patterns {
+		split = append(split, strings.Split(strings.Trim(p, "/"), "/"))
+	}
+	return func(name string, _ bool) bool {
+		parts := strings.Split(name, "/")
+		return slices.ContainsFunc(split, func(p []string) bool {
+			if len(p) == 1 {
+				return slices.ContainsFunc(parts, func(part string) bool { return matches(p[0], part) })
+			}
+			return leads(p, parts)
+		})
+	}
+}
+
+// leads reports whether a pattern matches the beginning of a path.
+func leads(p, parts []string) bool {
+	switch {
+	case len(p) == 0:
+		return true
+	case p[0] == "**":
+		for i := range len(parts) + 1 {
+			if leads(p[1:], parts[i:]) && (len(p) > 1 || len(parts) > 0) {
+				return true
+			}
+		}
+		return false
+	}
+	return len(parts) > 0 && matches(p[0], parts[0]) && leads(p[1:], parts[1:])
+}
+
+func matches(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
+}
+
+// CheckPatterns tells which pattern can't be understood: a typing error must not look
+// like a pattern that matches nothing.
+func CheckPatterns(patterns []string) error {
+	for _, p := range patterns {
+		if _, err := path.Match(p, ""); err != nil || strings.Trim(p, "/") == "" || strings.Count(p, "**") > 3 {
+			return core.E(core.KindInvalid, "secretscan", fmt.Sprintf("%q is not a pattern of paths", p)).WithHint("such as testdata, *.min.js or docs/**/*.md")
+		}
+	}
+	return nil
+}
