@@ -57,6 +57,7 @@ type grammar struct {
 	Root      rootCmd      `cmd:"" help:"The trust root: the document that tells devices whom to believe."`
 	Audit     auditCmd     `cmd:"" help:"The audit log: search, proofs, export, verification."`
 	Rules     rulesCmd     `cmd:"" help:"Detection rules: check and test them with the live engine."`
+	Findings  findingsCmd  `cmd:"" help:"What scanners found, driven to a verified fix."`
 	Scan      scanCmd      `cmd:"" help:"The safety inspection: leaked secrets, vulnerable dependencies."`
 	Hunt      huntCmd      `cmd:"" help:"Hunt in files: Sigma rules over exports, event logs and log folders, as a timeline."`
 	API       apiCmd       `cmd:"" name:"api" help:"The operator API: its description."`
