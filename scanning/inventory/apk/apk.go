@@ -1,0 +1,169 @@
+// Package apk reads Alpine's package database.
+package apk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/inventory/extract"
+	"github.com/interlock-security/interlock/scanning/inventory/osrelease"
+)
+
+// Extractors are those of Alpine.
+func Extractors() []*extract.Extractor {
+	return []*extract.Extractor{{
+		Name: "apk/installed", Ecosystem: "Alpine", Names: []string{"installed"}, Wants: wants, Read: read, Installed: true,
+		Shown: []string{"lib/apk/db/installed", "usr/lib/apk/db/installed"},
+		Reads: "installed packages with origin, licence and edges; branch from etc/os-release, without which there is a gap",
+	}}
+}
+
+// paths are where the database stands; the second since /lib moved into /usr.
+var paths = []string{"usr/lib/apk/db/installed", "lib/apk/db/installed"}
+
+func root(file string) (string, bool) {
+	for _, p := range paths {
+		if before, ok := strings.CutSuffix("/"+file, "/"+p); ok {
+			return strings.TrimPrefix(before, "/"), true
+		}
+	}
+	return "", false
+}
+
+func wants(file string, _ fs.DirEntry) bool {
+	_, ok := root(file)
+	return ok
+}
+
+// entry is one package: P name, V version, A architecture, o origin, L licence,
+// D what it needs, p what it provides.
+type entry struct {
+	name, version, arch, origin, license string
+	needs, provides                      []string
+	line                                 int
+}
+
+func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
+	data, err := in.Text()
+	if err != nil {
+		return err
+	}
+	eco, namespace, distro, err := release(in, out)
+	if err != nil {
+		return err
+	}
+	all, err := entries(data)
+	provides := map[string]string{}
+	for _, e := range all {
+		url := e.purl(namespace, distro)
+		provides[e.name] = url
+		for _, p := range e.provides {
+			if provides[bare(p)] == "" {
+				provides[bare(p)] = url
+			}
+		}
+	}
+	for _, e := range all {
+		e.tell(eco, namespace, distro, provides, out)
+	}
+	return err
+}
+
+func release(in *extract.Input, out *extract.Sink) (eco, namespace, distro string, err error) {
+	at, _ := root(in.Path)
+	r, err := osrelease.Of(in, at)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", "", "", err
+	}
+	if r.ID == "" {
+		out.Gap(scanning.ReasonUnsupported, in.Path, "no etc/os-release: which branch of Alpine it is is unknown, and with it which versions are fixed")
+		return "Alpine", "alpine", "", nil
+	}
+	eco, ok := r.Ecosystem()
+	if !ok {
+		out.Gap(scanning.ReasonUnsupported, in.Path, fmt.Sprintf("os-release says %s: there is no release by which advisories are published", eco))
+	}
+	return eco, r.ID, r.Distro(), nil
+}
+
+func entries(data []byte) ([]entry, error) {
+	var all []entry
+	e := entry{line: 1}
+	number := 0
+	flush := func() {
+		if e.name != "" {
+			all = append(all, e)
+		}
+		e = entry{line: number + 1}
+	}
+	for line := range bytes.Lines(data) {
+		number++
+		text := strings.TrimRight(string(line), "\r\n")
+		if text == "" {
+			flush()
+			continue
+		}
+		if len(text) < 2 || text[1] != ':' {
+			return all, extract.Malformed(number, "no field: %.60q", text)
+		}
+		e.set(text[0], text[2:])
+	}
+	flush()
+	return all, nil
+}
+
+func (e *entry) set(key byte, value string) {
+	switch key {
+	case 'P':
+		e.name = value
+	case 'V':
+		e.version = value
+	case 'A':
+		e.arch = value
+	case 'o':
+		e.origin = value
+	case 'L':
+		e.license = value
+	case 'D':
+		e.needs = strings.Fields(value)
+	case 'p':
+		e.provides = strings.Fields(value)
+	}
+}
+
+func (e *entry) purl(namespace, distro string) string {
+	return extract.PURL("apk", namespace+"/"+e.name, e.version, "arch", e.arch, "distro", distro)
+}
+
+// bare is a wish without its version.
+func bare(wish string) string {
+	if i := strings.IndexAny(wish, "<>=~@"); i >= 0 {
+		return wish[:i]
+	}
+	return wish
+}
+
+func (e *entry) tell(eco, namespace, distro string, provides map[string]string, out *extract.Sink) {
+	if e.version == "" {
+		out.Unknown(e.line, e.name, "the database gives no version of it")
+		return
+	}
+	p := scanning.Package{Ecosystem: eco, Name: e.name, Version: e.version, PURL: e.purl(namespace, distro)}
+	if e.origin != "" && e.origin != e.name {
+		p.Source, p.SourceVersion = e.origin, e.version
+	}
+	if e.license != "" {
+		p.Licenses = []string{e.license}
+	}
+	for _, wish := range e.needs {
+		if to := provides[bare(wish)]; to != "" && !strings.HasPrefix(wish, "!") && to != p.PURL {
+			p.Requires = append(p.Requires, to)
+		}
+	}
+	out.Add(p)
+}

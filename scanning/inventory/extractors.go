@@ -1,0 +1,26 @@
+package inventory
+
+import (
+	"slices"
+
+	"github.com/interlock-security/interlock/scanning/inventory/apk"
+	"github.com/interlock-security/interlock/scanning/inventory/cargo"
+	"github.com/interlock-security/interlock/scanning/inventory/composer"
+	"github.com/interlock-security/interlock/scanning/inventory/dpkg"
+	"github.com/interlock-security/interlock/scanning/inventory/extract"
+	"github.com/interlock-security/interlock/scanning/inventory/golang"
+	"github.com/interlock-security/interlock/scanning/inventory/maven"
+	"github.com/interlock-security/interlock/scanning/inventory/npm"
+	"github.com/interlock-security/interlock/scanning/inventory/nuget"
+	"github.com/interlock-security/interlock/scanning/inventory/python"
+	"github.com/interlock-security/interlock/scanning/inventory/rubygems"
+)
+
+// Extractors lists all, in the order in which they are asked of one file.
+func Extractors() []*extract.Extractor {
+	return slices.Concat(
+		golang.Extractors(), npm.Extractors(), python.Extractors(), maven.Extractors(),
+		cargo.Extractors(), nuget.Extractors(), rubygems.Extractors(), composer.Extractors(),
+		dpkg.Extractors(), apk.Extractors(),
+	)
+}

@@ -1,0 +1,134 @@
+package golang
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"debug/buildinfo"
+	"fmt"
+	"io/fs"
+	"path"
+	"runtime/debug"
+	"strings"
+
+	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/inventory/extract"
+)
+
+func inVendor(file string, _ fs.DirEntry) bool { return path.Base(path.Dir(file)) == "vendor" }
+
+func readVendor(_ context.Context, in *extract.Input, out *extract.Sink) error {
+	data, err := in.Text()
+	if err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	var last *scanning.Package
+	flush := func() {
+		if last != nil {
+			out.Add(*last)
+		}
+		last = nil
+	}
+	for n := 1; lines.Scan(); n++ {
+		text := lines.Text()
+		if marks, ok := strings.CutPrefix(text, "## "); ok {
+			if last != nil {
+				last.Direct = strings.Contains(marks, "explicit")
+			}
+			continue
+		}
+		head, ok := strings.CutPrefix(text, "# ")
+		if !ok {
+			continue
+		}
+		flush()
+		if p, ok := vendored(head); ok {
+			last = &p
+		}
+	}
+	flush()
+	if err := lines.Err(); err != nil {
+		return extract.Malformed(0, "not a list of vendored modules: %v", err)
+	}
+	return nil
+}
+
+// vendored reads "module version" or "module version => module version". A
+// module replaced by a folder, and the closing lines that only repeat
+// replacements, are none.
+func vendored(head string) (scanning.Package, bool) {
+	left, right, replaced := strings.Cut(head, " => ")
+	f := strings.Fields(left)
+	if len(f) != 2 {
+		return scanning.Package{}, false
+	}
+	if replaced {
+		if f = strings.Fields(right); len(f) != 2 {
+			return scanning.Package{}, false
+		}
+	}
+	return pkg(f[0], f[1]), true
+}
+
+func readBinary(_ context.Context, in *extract.Input, out *extract.Sink) error {
+	r, _, done, err := in.ReaderAt()
+	if err != nil {
+		return err
+	}
+	defer done()
+	if is, err := extract.Executable(r); err != nil || !is {
+		return err
+	}
+	info, err := buildinfo.Read(r)
+	if err != nil {
+		return notGo(err)
+	}
+	built(info, out)
+	return nil
+}
+
+// notGo tells a program of another language from a broken one.
+func notGo(err error) error {
+	for _, other := range []string{"not a Go executable", "unrecognized file format"} {
+		if strings.Contains(err.Error(), other) {
+			return nil
+		}
+	}
+	return extract.Malformed(0, "a program that cannot be read: %v", err)
+}
+
+func built(info *debug.BuildInfo, out *extract.Sink) {
+	if p, ok := Stdlib(info.GoVersion); ok {
+		out.Add(p)
+	} else {
+		out.Unknown(0, "stdlib", fmt.Sprintf("built by %q, which is no released version", info.GoVersion))
+	}
+	for _, d := range info.Deps {
+		m := d
+		if d.Replace != nil {
+			m = d.Replace
+		}
+		if m.Version == "" || m.Version == "(devel)" {
+			out.Unknown(0, d.Path, "built from a folder, without a version")
+			continue
+		}
+		out.Add(pkg(m.Path, m.Version))
+	}
+	main(info, out)
+}
+
+// main is the program itself. The toolchain's own programs are the standard
+// library.
+func main(info *debug.BuildInfo, out *extract.Sink) {
+	m := info.Main
+	switch {
+	case m.Path == "" || m.Path == "cmd" || m.Path == "std":
+	case m.Version == "" || m.Version == "(devel)":
+		out.Unknown(0, m.Path, "built without a version of its own; its dependencies are known, itself is not matched")
+	default:
+		p := pkg(m.Path, m.Version)
+		p.Direct = true
+		out.Add(p)
+	}
+}

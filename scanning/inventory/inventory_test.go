@@ -1,0 +1,227 @@
+package inventory_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/inventory"
+	"github.com/interlock-security/interlock/scanning/inventory/extract"
+	"github.com/interlock-security/interlock/scanning/inventory/extract/extracttest"
+)
+
+func take(t *testing.T, tree fs.FS, opts inventory.Options) ([]scanning.Package, []scanning.Gap) {
+	t.Helper()
+	packages, gaps, err := inventory.FS(context.Background(), tree, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packages, gaps
+}
+
+func files(list map[string]string) fstest.MapFS {
+	tree := fstest.MapFS{}
+	for name, text := range list {
+		tree[name] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+	}
+	return tree
+}
+
+const lock = `{"lockfileVersion": 3, "packages": {"node_modules/%s": {"version": "1.0.0"}}}`
+
+func TestEveryPackageOfATreeInOrder(t *testing.T) {
+	tree := files(map[string]string{
+		"web/package-lock.json":                       fmt.Sprintf(lock, "x"),
+		"web/node_modules/x/package.json":             `{"name": "x", "version": "1.0.0"}`,
+		"web/node_modules/y/package.json":             `{"name": "y", "version": "2.0.0"}`,
+		"go.mod":                                      "module m\n\ngo 1.24\n\nrequire example.com/b v1.0.0\n",
+		"etc/os-release":                              "ID=debian\nVERSION_ID=12\n",
+		"var/lib/dpkg/status":                         "Package: bash\nStatus: install ok installed\nVersion: 5\n",
+		".git/package-lock.json":                      fmt.Sprintf(lock, "not-this"),
+		"go/pkg/mod/example.com/b@v1.0.0/go.mod":      "module example.com/b\n\ngo 1.24\n\nrequire example.com/c v1.0.0\n",
+		"go/pkg/mod/cache/download/example.com/b/x.y": "",
+		"broken/package-lock.json":                    "{",
+		"left/out/package-lock.json":                  fmt.Sprintf(lock, "not-this"),
+	})
+	packages, gaps := take(t, tree, inventory.Options{Skip: []string{"left/"}})
+	want := `Go example.com/b v1.0.0 direct
+  pkg:golang/example.com/b@v1.0.0 in go.mod
+Go stdlib 1.24.0 direct
+  pkg:golang/stdlib@1.24.0 in go.mod
+Debian:12 bash 5
+  pkg:deb/debian/bash@5?distro=debian-12 in var/lib/dpkg/status
+npm y 2.0.0
+  pkg:npm/y@2.0.0 in web/node_modules/y/package.json
+npm x 1.0.0
+  pkg:npm/x@1.0.0 in web/package-lock.json
+gap malformed broken/package-lock.json:1: not JSON: unexpected end of JSON input
+`
+	if got := extracttest.Show(packages, gaps); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestOnlySomeExtractors(t *testing.T) {
+	tree := files(map[string]string{"package-lock.json": fmt.Sprintf(lock, "x"), "go.mod": "module m\n\ngo 1.24\n"})
+	packages, _ := take(t, tree, inventory.Options{Only: []string{"go"}})
+	if len(packages) != 1 || packages[0].Name != "stdlib" {
+		t.Errorf("got %v", packages)
+	}
+	_, _, err := inventory.FS(context.Background(), tree, inventory.Options{Only: []string{"cobol"}})
+	if core.KindOf(err) != core.KindInvalid {
+		t.Errorf("an extractor that there is not: %v", err)
+	}
+}
+
+func TestBudgetsAreGaps(t *testing.T) {
+	tree := fstest.MapFS{}
+	for i := range 500 {
+		tree[fmt.Sprintf("d%04d/package-lock.json", i)] = &fstest.MapFile{Data: fmt.Appendf(nil, lock, "x")}
+	}
+	for name, c := range map[string]struct {
+		opts inventory.Options
+		want scanning.Reason
+	}{
+		"files":    {inventory.Options{MaxFiles: 100}, scanning.ReasonTooMany},
+		"packages": {inventory.Options{MaxPackages: 100}, scanning.ReasonTooMany},
+		"bytes":    {inventory.Options{Limits: extract.Limits{Text: 10}}, scanning.ReasonTooLarge},
+		"objects":  {inventory.Options{Limits: extract.Limits{Objects: 1}}, scanning.ReasonTooMany},
+	} {
+		_, gaps := take(t, tree, c.opts)
+		if len(gaps) == 0 || gaps[0].Reason != c.want {
+			t.Errorf("%s: gaps %v, want %s", name, gaps[:min(1, len(gaps))], c.want)
+		}
+	}
+}
+
+func TestTimeIsAGapAndCancellingAnError(t *testing.T) {
+	tree := fstest.MapFS{}
+	for i := range 2000 {
+		tree[fmt.Sprintf("f%04d", i)] = &fstest.MapFile{}
+	}
+	gone, cancel := context.WithTimeout(context.Background(), 0)
+	defer cancel()
+	<-gone.Done()
+	_, gaps, err := inventory.FS(gone, tree, inventory.Options{})
+	if err != nil || len(gaps) != 1 || gaps[0].Reason != scanning.ReasonTimeout {
+		t.Errorf("after the deadline: %v, %v", gaps, err)
+	}
+	stopped, stop := context.WithCancel(context.Background())
+	stop()
+	if _, _, err = inventory.FS(stopped, tree, inventory.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// A real file system: what a tree must not be able to do to a scan.
+func TestHostileTrees(t *testing.T) {
+	dir := t.TempDir()
+	outside := filepath.Join(t.TempDir(), "package-lock.json")
+	write(t, outside, fmt.Sprintf(lock, "outside"))
+	write(t, filepath.Join(dir, "real/lock.json"), fmt.Sprintf(lock, "inside"))
+	write(t, filepath.Join(dir, "name\x1b[2J/package-lock.json"), "{")
+	for link, target := range map[string]string{
+		"loop/package-lock.json": "package-lock.json",
+		"up/package-lock.json":   outside,
+		"up/requirements":        "..",
+		"in/package-lock.json":   "../real/lock.json",
+		"dangling/go.mod":        "nowhere",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, link)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sparse(t, filepath.Join(dir, "huge/package-lock.json"))
+	packages, gaps := take(t, os.DirFS(dir), inventory.Options{})
+	want := `npm inside 1.0.0
+  pkg:npm/inside@1.0.0 in real/lock.json
+gap malformed "name\x1b[2J/package-lock.json:1": not JSON: unexpected end of JSON input
+gap unreadable dangling/go.mod: a symlink: there is no such file in the scope
+gap too-large huge/package-lock.json: 10737418240 bytes, and at most 67108864 are read
+gap too-deep loop/package-lock.json: a symlink: symlinks that lead in a circle
+gap unreadable up/package-lock.json: a symlink: there is no such file in the scope
+`
+	got := extracttest.Show(packages, gaps)
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sparse(t *testing.T, name string) {
+	t.Helper()
+	write(t, name, "")
+	if err := os.Truncate(name, 10<<30); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMachine asks the machine's own package database what it has, and dpkg.
+func TestMachine(t *testing.T) {
+	out, err := exec.Command("dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version} ${source:Package} ${source:Version}\n").Output()
+	if err != nil {
+		t.Fatalf("dpkg-query: %v", err)
+	}
+	var want []string
+	for line := range strings.Lines(string(out)) {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "installed "); ok {
+			want = append(want, rest)
+		}
+	}
+	root := os.DirFS("/")
+	packages, gaps := take(t, only{root, []string{"etc", "usr", "usr/lib", "var", "var/lib", "var/lib/dpkg"}}, inventory.Options{Host: true, Only: []string{"dpkg"}})
+	var got []string
+	for _, p := range packages {
+		source, version := p.Source, p.SourceVersion
+		if source == "" {
+			source, version = p.Name, p.Version
+		}
+		if !strings.Contains(p.Ecosystem, ":") {
+			t.Fatalf("%s has no release: %s", p.Name, p.Ecosystem)
+		}
+		got = append(got, strings.Join([]string{p.Name, p.Version, source, version}, " "))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if len(gaps) > 0 || !slices.Equal(got, want) {
+		t.Errorf("%d packages, dpkg has %d; gaps %v", len(got), len(want), gaps)
+	}
+}
+
+// only shows some folders of a tree, and none below them.
+type only struct {
+	fs.FS
+	folders []string
+}
+
+func (o only) ReadDir(name string) ([]fs.DirEntry, error) {
+	if name != "." && !slices.Contains(o.folders, name) {
+		return nil, nil
+	}
+	return fs.ReadDir(o.FS, name)
+}
+
+func (o only) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(o.FS, name) }
+func (o only) ReadLink(name string) (string, error)   { return fs.ReadLink(o.FS, name) }

@@ -1,0 +1,178 @@
+// Package osrelease tells which distribution and release a tree is, in OSV's
+// words. Without it a package database is a list of names: the same version is
+// fixed in one release and not in the next.
+package osrelease
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/interlock-security/interlock/scanning/inventory/extract"
+)
+
+// Release is what os-release says.
+type Release struct {
+	ID, VersionID, Name, Codename string
+	Like                          []string
+	// CPE is the name that some distributions give themselves.
+	CPE string
+	// LTS is Ubuntu's word for a release with long support.
+	LTS bool
+}
+
+// Of reads the release of the tree whose root is the folder root of the scope.
+// A tree without one is an fs.ErrNotExist.
+func Of(in *extract.Input, root string) (Release, error) {
+	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
+		data, err := in.Other("/" + path.Join(root, name))
+		if err == nil {
+			return Parse(data), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return Release{}, err
+		}
+	}
+	return Release{}, fs.ErrNotExist
+}
+
+// Parse reads an os-release file: shell assignments, one a line.
+func Parse(data []byte) Release {
+	values := map[string]string{}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for lines.Scan() {
+		key, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), "=")
+		if ok && !strings.HasPrefix(key, "#") {
+			values[key] = unquote(value)
+		}
+	}
+	return Release{
+		ID: strings.ToLower(values["ID"]), VersionID: values["VERSION_ID"],
+		Name: values["NAME"], Codename: values["VERSION_CODENAME"],
+		Like: strings.Fields(strings.ToLower(values["ID_LIKE"])), CPE: values["CPE_NAME"],
+		LTS: strings.Contains(values["VERSION"]+values["PRETTY_NAME"], "LTS"),
+	}
+}
+
+func unquote(s string) string {
+	if len(s) < 2 || (s[0] != '"' && s[0] != '\'') || s[len(s)-1] != s[0] {
+		return s
+	}
+	s = s[1 : len(s)-1]
+	return strings.NewReplacer(`\"`, `"`, `\$`, `$`, `\\`, `\`, "\\`", "`").Replace(s)
+}
+
+// Distro is the release's short name as package urls qualify with it:
+// "debian-12".
+func (r Release) Distro() string {
+	if r.VersionID == "" {
+		return r.ID
+	}
+	return r.ID + "-" + r.VersionID
+}
+
+// Ecosystem is the release in OSV's words. ok is false where the release is not
+// said or where no advisories are published in OSV's form: the name is then the
+// best there is, and a gap.
+func (r Release) Ecosystem() (name string, ok bool) {
+	major, minor := r.parts()
+	switch r.ID {
+	case "debian":
+		return with("Debian", major)
+	case "ubuntu":
+		return r.ubuntu()
+	case "alpine":
+		return r.alpine()
+	case "wolfi":
+		return "Wolfi", true
+	case "chainguard":
+		return "Chainguard", true
+	case "rhel":
+		return with("Red Hat", prefixed("enterprise_linux:", major))
+	case "rocky":
+		return with("Rocky Linux", major)
+	case "almalinux":
+		return with("AlmaLinux", major)
+	case "opensuse-leap":
+		return with("openSUSE", prefixed("Leap ", r.VersionID))
+	case "opensuse-tumbleweed":
+		return "openSUSE:Tumbleweed", true
+	case "sles", "sled":
+		return with("SUSE", suse(r.ID, major, minor))
+	case "mageia":
+		return with("Mageia", major)
+	case "photon":
+		return with("Photon OS", r.VersionID)
+	case "openeuler":
+		return with("openEuler", r.VersionID)
+	case "azurelinux":
+		return with("Azure Linux", major)
+	}
+	return r.unlisted(), false
+}
+
+func (r Release) parts() (major, minor string) {
+	major, minor, _ = strings.Cut(r.VersionID, ".")
+	return major, minor
+}
+
+func with(name, release string) (string, bool) {
+	if release == "" {
+		return name, false
+	}
+	return name + ":" + release, true
+}
+
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}
+
+func (r Release) ubuntu() (string, bool) {
+	name, ok := with("Ubuntu", r.VersionID)
+	if ok && r.LTS {
+		name += ":LTS"
+	}
+	return name, ok
+}
+
+// alpine's advisories are by branch; edge says so with a date in its version.
+func (r Release) alpine() (string, bool) {
+	major, rest := r.parts()
+	minor, _, _ := strings.Cut(rest, ".")
+	if major == "" || minor == "" || strings.Contains(rest, "_") {
+		return "Alpine:edge", false
+	}
+	return "Alpine:v" + major + "." + minor, true
+}
+
+func suse(id, major, minor string) string {
+	if major == "" {
+		return ""
+	}
+	name := "Linux Enterprise Server " + major
+	if id == "sled" {
+		name = "Linux Enterprise Desktop " + major
+	}
+	if minor != "" && minor != "0" {
+		name += " SP" + minor
+	}
+	return name
+}
+
+func (r Release) unlisted() string {
+	name := r.Name
+	if name == "" {
+		name = r.ID
+	}
+	if name == "" {
+		return "Linux"
+	}
+	full, _ := with(name, r.VersionID)
+	return full
+}

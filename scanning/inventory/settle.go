@@ -1,0 +1,79 @@
+package inventory
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/interlock-security/interlock/scanning"
+)
+
+// layered is a tree that knows which layer brought a file.
+type layered interface{ LayerOf(file string) string }
+
+func (w *walk) layers() {
+	tree, ok := w.fsys.(layered)
+	if !ok {
+		return
+	}
+	digests := map[string]string{}
+	for i := range w.packages {
+		p := &w.packages[i]
+		file := outermost(p.File)
+		if _, known := digests[file]; !known {
+			digests[file] = tree.LayerOf(file)
+		}
+		p.Layer = digests[file]
+	}
+}
+
+// settle drops an installed copy of what a lockfile above it already tells in
+// the same version: one package, not two to be fixed. A copy in another version
+// stays, because it is the one that runs.
+func settle(packages []scanning.Package, installed map[string]bool) []scanning.Package {
+	asked := map[string]map[string]bool{} // purl to folders of lockfiles
+	for i := range packages {
+		if p := &packages[i]; !installed[outermost(p.File)] && p.PURL != "" {
+			if asked[p.PURL] == nil {
+				asked[p.PURL] = map[string]bool{}
+			}
+			asked[p.PURL][path.Dir(p.File)] = true
+		}
+	}
+	kept := packages[:0]
+	for _, p := range packages {
+		if !installed[outermost(p.File)] || !above(asked[p.PURL], p.File) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+func above(folders map[string]bool, file string) bool {
+	if len(folders) == 0 {
+		return false
+	}
+	for dir := path.Dir(file); ; dir = path.Dir(dir) {
+		if folders[dir] {
+			return true
+		}
+		if dir == "." {
+			return false
+		}
+	}
+}
+
+// ordered sorts gaps by place and drops those told twice.
+func ordered(gaps []scanning.Gap) []scanning.Gap {
+	slices.SortFunc(gaps, func(a, b scanning.Gap) int {
+		return cmp.Or(cmp.Compare(a.What, b.What), cmp.Compare(a.Why, b.Why), cmp.Compare(a.Reason, b.Reason))
+	})
+	return slices.Compact(gaps)
+}
+
+// outermost is the file of the tree in which an archive's member stands.
+func outermost(file string) string {
+	file, _, _ = strings.Cut(file, "!/")
+	return file
+}
