@@ -34,14 +34,11 @@ type Status struct {
 func (db *DB) Status() Status {
 	m := &db.c.Manifest
 	s := Status{
-		Built: m.Built, Advisories: m.Advisories, Withdrawn: m.Withdrawn, Content: m.Content,
+		Built: m.Built, Advisories: m.Advisories, Withdrawn: m.Withdrawn, Content: m.Content, Bytes: db.c.size,
 		Ecosystems: map[string]Ecology{}, Problems: m.Problems, Unnamed: m.Unnamed,
 	}
 	for name, e := range m.Ecosystems {
 		s.Ecosystems[name] = *e
-	}
-	if info, err := db.c.file.Stat(); err == nil {
-		s.Bytes = info.Size()
 	}
 	if db.kev != nil {
 		s.KEV = &db.kev.state

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/interlock-security/interlock/core"
@@ -167,7 +168,10 @@ func tableSum(text []byte) [sha256.Size]byte {
 
 // container is one that was opened and whose every byte was checked.
 type container struct {
-	file *os.File
+	name string
+	from io.ReaderAt
+	size int64
+	file *os.File // nil if it stands in another one
 	table
 	loaded map[string][]byte
 }
@@ -179,14 +183,26 @@ func openContainer(path string, lazy ...string) (*container, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &container{file: f, loaded: map[string][]byte{}}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = damaged(path, "is no regular file")
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	c := &container{name: path, from: f, size: info.Size(), file: f}
 	if err := c.read(lazy); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return c, nil
 }
 
-func (c *container) close() error { return c.file.Close() }
+func (c *container) close() error {
+	if c.file == nil {
+		return nil
+	}
+	return c.file.Close()
+}
 
 func damaged(path, what string) error {
 	return core.E(core.KindDamaged, "advisory.Open", path+": "+what).
@@ -194,35 +210,20 @@ func damaged(path, what string) error {
 }
 
 func (c *container) read(lazy []string) error {
-	info, err := c.file.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return damaged(c.file.Name(), "is no regular file")
-	}
-	if err := c.readTable(info.Size()); err != nil {
+	c.loaded = map[string][]byte{}
+	if err := c.readTable(c.size); err != nil {
 		return err
 	}
 	for i := range c.Sections {
-		if err := c.check(&c.Sections[i], contains(lazy, c.Sections[i].Name)); err != nil {
+		if err := c.check(&c.Sections[i], slices.Contains(lazy, c.Sections[i].Name)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
-}
-
 func (c *container) readTable(size int64) error {
-	name := c.file.Name()
+	name := c.name
 	if size < int64(len(magic)+trailer) {
 		return damaged(name, fmt.Sprintf("is %d bytes long, too short for a database", size))
 	}
@@ -258,19 +259,19 @@ func (c *container) place(end int64) error {
 	for i := range c.Sections {
 		s := &c.Sections[i]
 		if s.Length < 0 || s.Length > maxSection || s.Length > end-at {
-			return damaged(c.file.Name(), "its sections are longer than the file")
+			return damaged(c.name, "its sections are longer than the file")
 		}
 		s.offset = at
 		at += s.Length
 	}
 	if at != end {
-		return damaged(c.file.Name(), fmt.Sprintf("has %d bytes that belong to nothing", end-at))
+		return damaged(c.name, fmt.Sprintf("has %d bytes that belong to nothing", end-at))
 	}
 	return nil
 }
 
 func (c *container) readAt(b []byte, at int64) error {
-	_, err := c.file.ReadAt(b, at)
+	_, err := c.from.ReadAt(b, at)
 	return err
 }
 
@@ -293,7 +294,7 @@ func (c *container) check(s *section, lazy bool) error {
 	}
 	sum := sha256.Sum256(sums)
 	if hex.EncodeToString(sum[:]) != s.Sum {
-		return damaged(c.file.Name(), "section "+s.Name+" does not match its checksum")
+		return damaged(c.name, "section "+s.Name+" does not match its checksum")
 	}
 	return nil
 }
@@ -313,6 +314,17 @@ func (c *container) sumPieces(s *section, whole, sums []byte, from, step int) er
 		}
 		sum := sha256.Sum256(own[:n])
 		copy(sums[i*sha256.Size:], sum[:])
+	}
+	return nil
+}
+
+// copyTo writes all sections into another container as they are.
+func (c *container) copyTo(p *packer) error {
+	for _, s := range c.Sections {
+		p.begin(s.Name)
+		if _, err := io.Copy(p, io.NewSectionReader(c.from, s.offset, s.Length)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -75,7 +75,11 @@ func Open(dir string) (*DB, error) {
 		return nil, core.Wrap(kindOf(err), "advisory.Open", err)
 	}
 	db := &DB{c: c}
-	if err := db.attach(dir); err != nil {
+	err = db.attach()
+	if err == nil {
+		err = db.feeds(dir)
+	}
+	if err != nil {
 		return nil, errors.Join(core.Wrap(kindOf(err), "advisory.Open", err), db.Close())
 	}
 	return db, nil
@@ -90,18 +94,21 @@ func kindOf(err error) core.Kind {
 	return core.KindUnavailable
 }
 
-func (db *DB) attach(dir string) (err error) {
+// attach finds the parts of the container.
+func (db *DB) attach() (err error) {
 	if db.c.Manifest.Format != 1 {
-		return damaged(db.c.file.Name(), fmt.Sprintf("is of format %d, and this program reads 1", db.c.Manifest.Format))
+		return damaged(db.c.name, fmt.Sprintf("is of format %d, and this program reads 1", db.c.Manifest.Format))
 	}
 	part := func(n string) []byte { return db.c.loaded[n] }
 	db.records = directory{part(partRecords), part(partRecordAt)}
 	db.names = directory{part(partNames), part(partNameAt)}
 	db.packages = directory{part(partPackages), part(partPackAt)}
 	db.blocks, db.text = part(partBlocks), db.c.section(partText).offset
-	if db.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock)); err != nil {
-		return err
-	}
+	db.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlock))
+	return err
+}
+
+func (db *DB) feeds(dir string) (err error) {
 	if db.kev, err = openFeed(filepath.Join(dir, fileKEV)); err != nil {
 		return err
 	}
@@ -169,7 +176,7 @@ func (db *DB) drawn(i int) int {
 func (db *DB) load(i int) (*Advisory, error) {
 	r, ok := decodeRecord(db.records.at(i))
 	if !ok {
-		return nil, damaged(db.c.file.Name(), fmt.Sprintf("record %d can't be read", i))
+		return nil, damaged(db.c.name, fmt.Sprintf("record %d can't be read", i))
 	}
 	raw, err := db.raw(r.text)
 	if err != nil {
@@ -177,7 +184,7 @@ func (db *DB) load(i int) (*Advisory, error) {
 	}
 	a, ok := decodeAdvisory(raw)
 	if !ok || a.ID != r.id {
-		return nil, damaged(db.c.file.Name(), r.id+" can't be read")
+		return nil, damaged(db.c.name, r.id+" can't be read")
 	}
 	return a, nil
 }
@@ -188,7 +195,7 @@ func (db *DB) raw(p textPlace) ([]byte, error) {
 		return nil, err
 	}
 	if p.begin+p.length > len(block) {
-		return nil, damaged(db.c.file.Name(), "an advisory stands outside of its block")
+		return nil, damaged(db.c.name, "an advisory stands outside of its block")
 	}
 	return block[p.begin : p.begin+p.length], nil
 }
@@ -197,24 +204,24 @@ func (db *DB) raw(p textPlace) ([]byte, error) {
 // since it was opened.
 func (db *DB) block(i int) ([]byte, error) {
 	if i < 0 || (i+1)*blockEntry > len(db.blocks) {
-		return nil, damaged(db.c.file.Name(), fmt.Sprintf("there is no block %d", i))
+		return nil, damaged(db.c.name, fmt.Sprintf("there is no block %d", i))
 	}
 	e := db.blocks[i*blockEntry:]
 	at, length := binary.LittleEndian.Uint64(e), binary.LittleEndian.Uint32(e[8:])
 	size := uint64(db.c.section(partText).Length) //nolint:gosec // a length
 	if at > size || uint64(length) > size-at {
-		return nil, damaged(db.c.file.Name(), fmt.Sprintf("block %d is outside of the file", i))
+		return nil, damaged(db.c.name, fmt.Sprintf("block %d is outside of the file", i))
 	}
 	packed := make([]byte, length)
 	if err := db.c.readAt(packed, db.text+int64(at)); err != nil { //nolint:gosec // below a length
 		return nil, err
 	}
 	if !equalSum(packed, e[16:blockEntry]) {
-		return nil, damaged(db.c.file.Name(), fmt.Sprintf("block %d does not match its checksum", i))
+		return nil, damaged(db.c.name, fmt.Sprintf("block %d does not match its checksum", i))
 	}
 	raw, err := db.zstd.DecodeAll(packed, make([]byte, 0, min(binary.LittleEndian.Uint32(e[12:]), maxBlock)))
 	if err != nil {
-		return nil, damaged(db.c.file.Name(), fmt.Sprintf("block %d: %v", i, err))
+		return nil, damaged(db.c.name, fmt.Sprintf("block %d: %v", i, err))
 	}
 	return raw, nil
 }
@@ -225,7 +232,7 @@ func (db *DB) each(f func(raw []byte) error) error {
 	for i := range db.records.len() {
 		r, ok := decodeRecord(db.records.at(i))
 		if !ok {
-			return damaged(db.c.file.Name(), fmt.Sprintf("record %d can't be read", i))
+			return damaged(db.c.name, fmt.Sprintf("record %d can't be read", i))
 		}
 		places = append(places, r.text)
 	}
@@ -244,7 +251,7 @@ func (db *DB) walk(places []textPlace, f func(raw []byte) error) error {
 			last = p.block
 		}
 		if p.begin+p.length > len(block) {
-			return damaged(db.c.file.Name(), "an advisory stands outside of its block")
+			return damaged(db.c.name, "an advisory stands outside of its block")
 		}
 		if err := f(block[p.begin : p.begin+p.length]); err != nil {
 			return err

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -54,13 +53,15 @@ type Summary struct {
 	// there are.
 	Problems []Problem `json:"problems,omitempty"`
 	Unnamed  int       `json:"unnamed_problems,omitempty"`
+	// Failed are sources that could not be fetched; what was fetched is in.
+	Failed []Problem `json:"failed,omitempty"`
 	// Warnings are parts of advisories that could not be read and that matching
 	// does not need, such as a CVSS vector.
 	Warnings []Problem `json:"warnings,omitempty"`
 }
 
 // Incomplete says that not everything could be read.
-func (s *Summary) Incomplete() bool { return len(s.Problems)+s.Unnamed > 0 }
+func (s *Summary) Incomplete() bool { return len(s.Problems)+s.Unnamed+len(s.Failed) > 0 }
 
 // Import adds the advisories of files and folders to a folder's database, and
 // makes it if there is none. It reads what OSV publishes (all.zip of an
@@ -83,7 +84,11 @@ func Import(ctx context.Context, dir string, opt Options, sources ...string) (Su
 	if err != nil {
 		return Summary{}, core.Wrap(core.KindUnavailable, "advisory.Import", err)
 	}
-	err = im.run(sources)
+	var files []origin
+	for _, s := range sources {
+		files = append(files, origin{path: s, label: label(s)})
+	}
+	err = im.run(files)
 	if err = errors.Join(err, im.spool.close()); err != nil {
 		return Summary{}, core.Wrap(kindOf(err), "advisory.Import", err)
 	}
@@ -137,7 +142,15 @@ func newImporter(ctx context.Context, dir string, opt Options) (*importer, error
 	}, nil
 }
 
-func (im *importer) run(sources []string) error {
+// origin is a source with what is known of it.
+type origin struct {
+	path, label string
+	// ecosystem and asOf are set where it was fetched.
+	ecosystem string
+	asOf      time.Time
+}
+
+func (im *importer) run(sources []origin) error {
 	old, err := Open(im.dir)
 	if err != nil && kindOf(err) != core.KindNotFound {
 		return err
@@ -149,10 +162,16 @@ func (im *importer) run(sources []string) error {
 		}
 	}
 	for _, s := range sources {
-		im.source = label(s)
-		im.sources[im.source] = true
-		if err := im.read(s); err != nil {
-			return fmt.Errorf("%s: %w", s, err)
+		im.source = s.label
+		if s.ecosystem != "" {
+			im.asOf[s.ecosystem] = s.asOf
+		}
+		if s.path == "" {
+			continue // it has not changed since it was fetched last
+		}
+		im.sources[s.label] = true
+		if err := im.read(s.path); err != nil {
+			return fmt.Errorf("%s: %w", s.label, err)
 		}
 	}
 	return im.finish(old)
@@ -160,31 +179,52 @@ func (im *importer) run(sources []string) error {
 
 // finish writes what has changed.
 func (im *importer) finish(old *DB) error {
-	if len(im.spool.items) > 0 || im.summary.Incomplete() || old == nil && im.kev.rows == nil && im.epss.rows == nil {
+	switch {
+	case len(im.spool.items) > 0 || im.summary.Incomplete() || old == nil:
 		if err := im.merge(old); err != nil {
 			return err
 		}
 		if err := im.pack(old); err != nil {
 			return err
 		}
-	} else if old == nil {
-		if err := im.pack(nil); err != nil {
+	case len(im.asOf) > 0:
+		if err := im.restamp(old); err != nil {
 			return err
 		}
 	}
-	if im.kev.rows != nil {
-		im.summary.KEV = &im.kev.state
-		im.kev.state.Entries = len(im.kev.rows)
-		if err := writeFeed(im.dir, fileKEV, im.kev.rows, im.kev.state, im.opt.now()); err != nil {
-			return err
-		}
+	if err := im.writeFeed(fileKEV, &im.kev, &im.summary.KEV); err != nil {
+		return err
 	}
-	if im.epss.rows != nil {
-		im.summary.EPSS = &im.epss.state
-		im.epss.state.Entries = len(im.epss.rows)
-		return writeFeed(im.dir, fileEPSS, im.epss.rows, im.epss.state, im.opt.now())
+	return im.writeFeed(fileEPSS, &im.epss, &im.summary.EPSS)
+}
+
+func (im *importer) writeFeed(name string, f *feedRows, told **FeedState) error {
+	if f.rows == nil {
+		return nil
 	}
-	return nil
+	f.state.Entries = len(f.rows)
+	*told = &f.state
+	return writeFeed(im.dir, name, f.rows, f.state, im.opt.now())
+}
+
+// restamp writes the same advisories with what is new about their age.
+func (im *importer) restamp(old *DB) error {
+	p, err := newPacker(filepath.Join(im.dir, fileAdvisories))
+	if err != nil {
+		return err
+	}
+	if err := old.c.copyTo(p); err != nil {
+		return p.abort(err)
+	}
+	m := old.c.Manifest
+	m.Built, m.Ecosystems, m.Problems = im.opt.now(), map[string]*Ecology{}, nil
+	im.inherit(&m, &old.c.Manifest)
+	for name, before := range old.c.Manifest.Ecosystems {
+		e := *before
+		im.date(name, &e, before)
+		m.Ecosystems[name] = &e
+	}
+	return p.commit(m)
 }
 
 // merge takes over what the old database has and the sources have not, and
@@ -241,7 +281,7 @@ func (im *importer) inherit(m *manifest, old *manifest) {
 			m.Problems = append(m.Problems, p)
 		}
 	}
-	if len(old.Problems) > 0 && len(m.Problems) > 0 {
+	if len(old.Problems) > 0 && len(m.Problems) > 0 && old != m {
 		m.Unnamed += old.Unnamed
 	}
 	if extra := len(m.Problems) - maxProblems; extra > 0 {
@@ -254,7 +294,7 @@ func (im *importer) inherit(m *manifest, old *manifest) {
 func (im *importer) date(name string, e *Ecology, old *Ecology) {
 	now := im.opt.now()
 	switch covered := im.covered[name]; {
-	case covered > 0 && !im.asOf[name].IsZero():
+	case !im.asOf[name].IsZero():
 		e.AsOf = im.asOf[name]
 	case covered > 0 && !im.opt.AsOf.IsZero():
 		e.AsOf = im.opt.AsOf
@@ -332,10 +372,4 @@ func (im *importer) problem(entry, what string) {
 func label(path string) string {
 	clean := filepath.Clean(path)
 	return filepath.ToSlash(filepath.Join(filepath.Base(filepath.Dir(clean)), filepath.Base(clean)))
-}
-
-// exists says whether a path is there.
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
 }
