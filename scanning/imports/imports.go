@@ -1,0 +1,219 @@
+package imports
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/internal/untrusted"
+	"github.com/interlock-security/interlock/scanning/sarif"
+)
+
+const op = "imports.Read"
+
+// Format is what a document turned out to be.
+type Format string
+
+// The formats.
+const (
+	FormatSARIF       Format = "sarif"
+	FormatTrivy       Format = "trivy"
+	FormatGrype       Format = "grype"
+	FormatGitleaks    Format = "gitleaks"
+	FormatOSVScanner  Format = "osv-scanner"
+	FormatNPMAudit    Format = "npm-audit"
+	FormatGovulncheck Format = "govulncheck"
+	FormatGosec       Format = "gosec"
+	FormatCycloneDX   Format = "cyclonedx"
+)
+
+// Formats lists them.
+var Formats = []Format{
+	FormatSARIF, FormatTrivy, FormatGrype, FormatGitleaks, FormatOSVScanner, FormatNPMAudit, FormatGovulncheck, FormatGosec, FormatCycloneDX,
+}
+
+// Options say what a document doesn't.
+type Options struct {
+	// Format, if set, is not guessed. An empty list ("[]") can only be read so.
+	Format Format
+	// Root is the folder that was scanned, as the tool saw it: absolute paths
+	// below it become relative to the scope.
+	Root string
+	// Scope, if it has a name, is what was scanned, in place of what the document
+	// says. Re-imports of one scope must name it equally.
+	Scope scanning.Scope
+}
+
+// Read reads a document; SARIF can hold several reports.
+func Read(r io.Reader) ([]scanning.Report, Format, error) { return ReadWith(r, Options{}) }
+
+// ReadWith is [Read] with options.
+func ReadWith(r io.Reader, o Options) ([]scanning.Report, Format, error) {
+	b, err := untrusted.JSON(r, untrusted.Limits{})
+	if err != nil {
+		return nil, "", err
+	}
+	format := o.Format
+	if format == "" {
+		if format, err = Detect(b); err != nil {
+			return nil, "", err
+		}
+	}
+	reports, err := read(b, format)
+	if err != nil {
+		return nil, format, err
+	}
+	for i := range reports {
+		settle(&reports[i], o)
+	}
+	return reports, format, nil
+}
+
+func read(b []byte, format Format) ([]scanning.Report, error) {
+	if format == FormatSARIF {
+		return sarif.Decode(b)
+	}
+	reader, ok := readers[format]
+	if !ok {
+		return nil, unknown("there is no format " + untrusted.Clip(string(format), 40))
+	}
+	in := &importer{report: scanning.Report{Findings: []scanning.Finding{}}}
+	if err := reader(in, b); err != nil {
+		return nil, core.E(core.KindInvalid, op, "the document is not what "+string(format)+" writes: "+untrusted.Clip(err.Error(), 300)).
+			WithHint("check that the tool finished writing")
+	}
+	return []scanning.Report{in.report}, nil
+}
+
+var readers = map[Format]func(*importer, []byte) error{
+	FormatTrivy: readTrivy, FormatGrype: readGrype, FormatGitleaks: readGitleaks, FormatOSVScanner: readOSVScanner,
+	FormatNPMAudit: readNPMAudit, FormatGovulncheck: readGovulncheck, FormatGosec: readGosec, FormatCycloneDX: readCycloneDX,
+}
+
+// members tells a format by members of its top level that no other has.
+var members = []struct {
+	format Format
+	all    []string
+}{
+	{FormatCycloneDX, []string{"bomFormat", "vulnerabilities"}},
+	{FormatSARIF, []string{"runs", "version"}},
+	{FormatTrivy, []string{"SchemaVersion", "ArtifactName"}},
+	{FormatGrype, []string{"matches", "descriptor"}},
+	{FormatGosec, []string{"Issues", "Stats"}},
+	{FormatNPMAudit, []string{"auditReportVersion"}},
+	{FormatNPMAudit, []string{"advisories", "metadata"}},
+	{FormatNPMAudit, []string{"error"}},
+	{FormatOSVScanner, []string{"results"}},
+	{FormatGovulncheck, []string{"config"}},
+}
+
+// others are documents that belong elsewhere.
+var others = []struct{ member, where string }{
+	{"bomFormat", "this is a bill of materials without vulnerabilities: give it to `interlock scan sbom`"},
+	{"spdxVersion", "this is a bill of materials: give it to `interlock scan sbom`"},
+	{"@context", "this looks like OpenVEX, which says what findings mean and has none"},
+	{"document", "this looks like a CSAF advisory, which says what findings mean and has none"},
+}
+
+// Detect tells a document's format.
+func Detect(b []byte) (Format, error) {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	var first json.RawMessage
+	if err := dec.Decode(&first); err != nil {
+		return "", unknown("the document is not JSON: " + untrusted.Clip(err.Error(), 200))
+	}
+	if first = bytes.TrimSpace(first); len(first) > 0 && first[0] == '[' {
+		return detectList(first)
+	}
+	var top map[string]json.RawMessage
+	if err := json.Unmarshal(first, &top); err != nil || top == nil {
+		return "", unknown("the document is no JSON object or list")
+	}
+	for _, m := range members {
+		if hasAll(top, m.all) {
+			return m.format, nil
+		}
+	}
+	for _, o := range others {
+		if _, ok := top[o.member]; ok {
+			return "", unknown(o.where)
+		}
+	}
+	return "", unknown("nobody knows this document")
+}
+
+func hasAll(top map[string]json.RawMessage, names []string) bool {
+	for _, n := range names {
+		if _, ok := top[n]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func detectList(b []byte) (Format, error) {
+	var list []json.RawMessage
+	if err := json.Unmarshal(b, &list); err != nil || len(list) == 0 {
+		return "", unknown("an empty list doesn't say which tool wrote it").WithHint("name the format: an empty list is how gitleaks says that it found nothing")
+	}
+	var item map[string]json.RawMessage
+	if json.Unmarshal(list[0], &item) == nil && hasAll(item, []string{"RuleID", "Secret"}) {
+		return FormatGitleaks, nil
+	}
+	return "", unknown("nobody knows this list")
+}
+
+func unknown(msg string) *core.Error {
+	names := make([]string, len(Formats))
+	for i, f := range Formats {
+		names[i] = string(f)
+	}
+	return core.E(core.KindInvalid, op, msg).WithHint("these are read, as JSON: " + strings.Join(names, ", "))
+}
+
+// settle does what is the same for all formats: paths below the root become
+// relative, none leads out of it, and fingerprints are computed at the end.
+func settle(r *scanning.Report, o Options) {
+	if o.Scope.Name != "" {
+		r.Scope = o.Scope
+	}
+	root := strings.TrimSuffix(slashes(o.Root), "/")
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		before := f.Location.File
+		f.Location.File = inside(before, root)
+		if f.Package != nil && f.Package.File != "" {
+			f.Package.File = inside(f.Package.File, root)
+		}
+		if before != "" && f.Location.File == "" {
+			r.Gaps = append(r.Gaps, scanning.Gap{What: f.Rule, Why: "its file " + before + " is outside of what was scanned, so it is kept without its place", Reason: scanning.ReasonMalformed})
+		}
+		if f.Fingerprint == "" || before != f.Location.File {
+			f.Fingerprint = scanning.Fingerprint(f)
+		}
+	}
+	for i := range r.Packages {
+		r.Packages[i].File = inside(r.Packages[i].File, root)
+	}
+}
+
+func slashes(p string) string { return strings.ReplaceAll(p, `\`, "/") }
+
+// inside makes a path relative to the root; "" if it leads out.
+func inside(file, root string) string {
+	if file == "" {
+		return ""
+	}
+	p := path.Clean(slashes(file))
+	if rest, ok := strings.CutPrefix(p, root+"/"); ok && root != "" {
+		p = rest
+	}
+	if p == ".." || strings.HasPrefix(p, "../") || p == "." {
+		return ""
+	}
+	return p
+}
