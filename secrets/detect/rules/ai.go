@@ -34,14 +34,7 @@ func ai() []detect.Rule {
 // casing asks of a token of letters alone that capitals and small letters are
 // mixed as chance would.
 func casing(token []byte) detect.Verdict {
-	body := token[len(token)-34:]
-	changes := 0
-	for i := 1; i < len(body); i++ {
-		if body[i]&0x20 != body[i-1]&0x20 {
-			changes++
-		}
-	}
-	if changes < 5 {
+	if !cased(token[len(token)-34:]) {
 		return detect.Invalid
 	}
 	return genuine(token)

@@ -16,7 +16,7 @@ func aws() []detect.Rule {
 	rules := ofKind(detect.KindCloudKey,
 		checked(token("aws-access-token", "AWS access key id", high, `(?:A3T[A-Z0-9]|AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}`, "a3t", "akia", "asia", "abia", "acca"), accessKeyID),
 		checked(raw("aws-secret-access-key", "AWS secret access key", critical,
-			`(?i:secret[_ \-]?(?:access)?[_ \-]?key(?:[_ \-]?id)?)`+between+`([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|\z)`,
+			`(?i:secret_access_key|secretaccesskey|secret-access-key|secret access key|secret_key|secretkey|secret-key)`+between+`([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|\z)`,
 			"secret_access_key", "secretaccesskey", "secret-access-key", "secret access key", "secret_key", "secretkey", "secret-key"), mixed),
 		checked(raw("aws-secret-beside-id", "AWS secret access key beside its id", critical,
 			`\b(?:AKIA|ASIA)[A-Z2-7]{16}\b(?:[^\n]{0,80}\n?){1,3}?[^A-Za-z0-9/+=\n]([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|\z)`, "akia", "asia"), mixed),

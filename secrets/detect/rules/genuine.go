@@ -36,8 +36,25 @@ func mixed(secret []byte) detect.Verdict {
 	return genuine(secret)
 }
 
+// tail makes a check of what stands at the end, for formats whose fixed part has
+// the words that filler has.
+func tail(n int) func([]byte) detect.Verdict {
+	return func(secret []byte) detect.Verdict { return genuine(secret[max(0, len(secret)-n):]) }
+}
+
+// cased reports capitals amid small letters, more than a name has.
+func cased(b []byte) bool {
+	changes := 0
+	for i := 1; i < len(b); i++ {
+		if b[i]&0x20 != b[i-1]&0x20 {
+			changes++
+		}
+	}
+	return changes >= 4
+}
+
 // scrambled asks of a value of letters and digits that it isn't a word: both
-// kinds stand in it.
+// kinds stand in it, or capitals and small letters in disorder.
 func scrambled(secret []byte) detect.Verdict {
 	var letter, digit int
 	for _, c := range secret {
@@ -48,7 +65,7 @@ func scrambled(secret []byte) detect.Verdict {
 			letter++
 		}
 	}
-	if letter < 3 || digit < 2 {
+	if letter < 3 || digit < 1 && (len(secret) > 24 || !cased(secret)) {
 		return detect.Invalid
 	}
 	return genuine(secret)

@@ -19,7 +19,7 @@ func identity() []detect.Rule {
 		raw("docker-swarm-join-token", "Docker swarm join token", critical, `\b(SWMTKN-1-[a-z0-9]{50}-[a-z0-9]{25})\b`, "swmtkn-1-"),
 		checked(raw("otpauth-uri", "one-time password seed", high, `otpauth://[ht]otp/[^\s"'<>]{1,200}?[?&](?i:secret)=([A-Za-z2-7]{16,128})`, "otpauth://"), genuine),
 		token("jumpcloud-key", "JumpCloud API key", high, `jca_[A-Za-z0-9]{36}`, "jca_"),
-		token("stytch-secret", "Stytch secret", high, `secret-(?:live|test)-[\w\-]{36}`, "secret-live-", "secret-test-"),
+		checked(token("stytch-secret", "Stytch secret", high, `secret-(?:live|test)-[\w\-]{36}`, "secret-live-", "secret-test-"), tail(24)),
 	}
 }
 

@@ -16,7 +16,7 @@ func mail() []detect.Rule {
 		token("twilio-api-key", "Twilio API key", high, `SK[0-9a-f]{32}`, starts("sk")...),
 		raw("twilio-auth-token", "Twilio auth token", critical, `(?i:twilio)[\w.\- ]{0,20}?(?i:auth|token|secret)[\w.\-]{0,10}`+between+`([a-f0-9]{32})`+end, "twilio"),
 		raw("twilio-auth-beside-sid", "Twilio auth token beside its account", critical, `\bAC[a-f0-9]{32}\b[^\n]{0,60}\n?[^\n]{0,60}?[^a-z0-9]([a-f0-9]{32})`+end, "ac0", "ac1", "ac2", "ac3", "ac4", "ac5", "ac6", "ac7", "ac8", "ac9", "acb", "acd", "acf"),
-		token("messagebird-api-token-live", "MessageBird access key", high, `(?:live|test)_[A-Za-z0-9]{25}`, "live_"),
+		token("messagebird-api-token-live", "MessageBird access key", high, `live_[A-Za-z0-9]{25}`, "live_"),
 		token("klaviyo-private-key", "Klaviyo private key", high, `pk_[a-f0-9]{34}`, "pk_"),
 	}
 }

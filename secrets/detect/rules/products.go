@@ -9,7 +9,7 @@ func products() []detect.Rule {
 	return []detect.Rule{
 		token("notion-api-token", "Notion token", high, `ntn_[0-9]{11}[A-Za-z0-9]{35}`, "ntn_"),
 		checked(token("notion-integration-secret", "Notion integration secret", high, `secret_[A-Za-z0-9]{43}`, "secret_"), mixed),
-		token("figma-pat", "Figma personal access token", high, `fig[dpuo][a-z]?_[\w\-]{38,48}`, "figd_", "figp_", "figu_", "figo_", "figdr_", "figdh_"),
+		token("figma-pat", "Figma personal access token", high, `fig(?:d|p|u|o|dr|dh)_[\w\-]{38,48}`, "figd_", "figp_", "figu_", "figo_", "figdr_", "figdh_"),
 		token("asana-pat", "Asana personal access token", high, `[12]/1[0-9]{12,19}(?:/[0-9]{13,20})?:[a-f0-9]{32}`, "1/1", "2/1"),
 		token("dropbox-short-lived-api-token", "Dropbox access token", high, `sl\.(?:u\.)?[\w\-]{130,1000}`, "sl."),
 		raw("dropbox-long-lived-api-token", "Dropbox access token, long-lived", high, `\b([a-z0-9]{11}AAAAAAAAAA[\w\-]{43})`+end, "aaaaaaaaaa"),

@@ -72,6 +72,16 @@ func ofKind(k detect.Kind, rules ...detect.Rule) []detect.Rule {
 	return rules
 }
 
+// checksummed is proven for formats whose fixed part is a word.
+func checksummed(holds func([]byte) bool) func([]byte) detect.Verdict {
+	return func(secret []byte) detect.Verdict {
+		if holds(secret) {
+			return detect.Valid
+		}
+		return detect.Invalid
+	}
+}
+
 // proven makes a check of a checksum: what fails it is no secret.
 func proven(holds func([]byte) bool) func([]byte) detect.Verdict {
 	return func(secret []byte) detect.Verdict {

@@ -17,7 +17,7 @@ func web() []detect.Rule {
 		checked(raw("http-bearer-token", "bearer token of an HTTP header", high,
 			`(?i:authorization)["'\]]{0,3}[ \t]{0,4}(?:=>|[:=,])[ \t]{0,4}["'\x60]{0,2}(?i:bearer|token)[ \t]+([\w\-.~+/]{16,1000}={0,2})(?:[^\w\-.~+/=]|\z)`, "bearer ", "token "), opaque),
 		checked(raw("http-api-key-header", "API key of an HTTP header", high,
-			`(?i:\bx-(?:[a-z]+-)?(?:api-?key|auth-?token|access-?token|auth-?key|token))["'\]]{0,2}[ \t]{0,4}[:=,][ \t]{0,4}["'\x60]{0,2}([\w\-.~+/]{16,400}={0,2})(?:[^\w\-.~+/=]|\z)`, "x-api-key", "x-apikey", "x-auth-", "-auth-token", "-api-key", "-access-token", "x-token"), opaque),
+			`(?i:\bx-(?:(?:[a-z]+-)?(?:api-?key|auth-?token|access-?token|auth-?key)|token))["'\]]{0,2}[ \t]{0,4}[:=,][ \t]{0,4}["'\x60]{0,2}([\w\-.~+/]{16,400}={0,2})(?:[^\w\-.~+/=]|\z)`, "api-key", "apikey", "auth-token", "authtoken", "access-token", "accesstoken", "auth-key", "authkey", "x-token"), opaque),
 	}
 }
 

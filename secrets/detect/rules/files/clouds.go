@@ -8,7 +8,7 @@ func clouds() []format {
 		{
 			id: "aws-credentials-file", title: "AWS credentials", kind: detect.KindCloudKey, severity: critical,
 			names:    []string{"credentials", ".credentials", ".aws_credentials", "aws_credentials", "config", ".boto", "boto.cfg", ".passwd-s3fs", "passwd-s3fs", "credentials.*", ".awssecret", "s3.conf", ".s3curl"},
-			patterns: []string{`(?mi)^[ \t]*(?:export[ \t]+)?(?:aws_secret_access_key|aws_session_token|aws_security_token|gs_secret_access_key|gs_oauth2_refresh_token|aws_secret_key|aws_access_key_id)[ \t]*=[ \t]*` + toEnd, `(?m)^(?:[\w.\-]+:)?(?:AKIA|ASIA)[A-Z2-7]{16}:([A-Za-z0-9/+]{40})\b`},
+			patterns: []string{`(?mi)^[ \t]*(?:export[ \t]+)?(?:aws_secret_access_key|aws_session_token|aws_security_token|gs_secret_access_key|gs_oauth2_refresh_token|aws_secret_key)[ \t]*=[ \t]*` + toEnd, `(?m)^(?:[\w.\-]+:)?(?:AKIA|ASIA)[A-Z2-7]{16}:([A-Za-z0-9/+]{40})\b`},
 		},
 		{
 			id: "s3cfg-secret", title: "credentials of s3cmd", kind: detect.KindCloudKey, severity: critical,

@@ -85,7 +85,7 @@ func secretVariable(name string) bool {
 		return false
 	}
 	for _, end := range []string{"_FILE", "_PATH", "_ID", "_NAME", "_URL", "_URI", "_HOST", "_PORT", "_USER", "_USERNAME", "_TTL", "_EXPIRY", "_EXPIRES", "_LENGTH", "_DIR", "_TYPE", "_ENABLED", "_REQUIRED", "_ALGORITHM", "_HEADER", "_REGION", "_TIMEOUT", "_POLICY", "_COUNT", "_SIZE", "_LIMIT"} {
-		if strings.HasSuffix(s, end) && s != "AWS_ACCESS_KEY_ID" {
+		if strings.HasSuffix(s, end) {
 			return false
 		}
 	}

@@ -93,8 +93,10 @@ func steps(b []byte, by int) bool {
 	return total*2 >= len(b)
 }
 
-// templates are the marks of a value that something else fills in.
-var templates = []string{"${", "{{", "}}", "<%", "%>", "$(", "#{", "@@", "%(", "[[", "__REPLACE", "!ref", "!sub", "!vault"}
+// templates are the marks between which something else fills in a value.
+var templates = [][2]string{
+	{"${", "}"}, {"{{", "}}"}, {"<%", "%>"}, {"$(", ")"}, {"#{", "}"}, {"%(", ")s"}, {"[[", "]]"}, {"@@", "@@"}, {"__", "__"},
+}
 
 // Template reports whether a value stands for another: a variable, a template's
 // hole, a reference to a store. It holds for passwords too, however weak.
@@ -103,13 +105,22 @@ func Template(value []byte) bool {
 	if s == "" {
 		return true
 	}
-	small := strings.ToLower(s)
 	for _, mark := range templates {
-		if strings.Contains(small, strings.ToLower(mark)) {
+		_, rest, found := strings.Cut(s, mark[0])
+		if found && strings.Contains(rest, mark[1]) && (len(s) < 48 || strings.HasPrefix(s, mark[0]) || holds(rest, mark[1])) {
 			return true
 		}
 	}
-	return variable(s) || bracketed(s) || masked(s) || reference(small)
+	small := strings.ToLower(s)
+	return variable(s) || bracketed(s) || masked(s) || reference(small) || strings.HasPrefix(small, "!") && strings.HasPrefix(strings.TrimLeft(small, "!"), "vault") ||
+		strings.HasPrefix(small, "!ref") || strings.HasPrefix(small, "!sub") || strings.HasPrefix(small, "$ansible_vault")
+}
+
+// holds reports that what stands between the marks is a name, not chance.
+func holds(rest, end string) bool {
+	name, _, _ := strings.Cut(rest, end)
+	name = strings.TrimSpace(name)
+	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.- :\"'$") == ""
 }
 
 // variable reports $NAME and %NAME%, alone.
