@@ -100,6 +100,7 @@ func (s *Server) settled(ctx context.Context, tx *store.Tx, e audit.Entry, at co
 //	stage            reads       writes
 //	fleet            raw         what devices say of themselves; alarms
 //	baseline         raw         notices: a source is silent, or floods
+//	leaks            raw         findings: a secret in a log
 //	detect           raw         matches, watermarks
 //	correlate        matches     alerts                (one owner, by lease)
 //	incident         alerts      incidents
@@ -112,6 +113,7 @@ func (s *Server) stages() []journal.Stage {
 	return []journal.Stage{
 		f.fold.Stage(raw, 0),
 		s.baselineStage(raw, 0),
+		s.leaksStage(raw, 0),
 		detect.Stage(f.detect, raw, 0, topicMatches),
 		detect.Correlate(f.detect, topicMatches.Bind(state), f.alerts),
 		incident.Stage(topicAlerts.Bind(state), f.Incidents),
