@@ -20,7 +20,8 @@
 // invocation is taken at its word, because not failing is what most don't say.
 // Fingerprints are computed by [scanning.Fingerprint] from what the tool offers
 // that survives edits: its own fingerprints, else the code, else the logical
-// place; line numbers never take part.
+// place; line numbers never take part. Suppressions and VEX statements in a log
+// are kept as tags and suppress nothing here: a log can't say whom to trust.
 //
 // Both are pure: no clock, no network, no file is opened, whatever a location
 // says. Inputs are bounded by bytes, depth and number of parts.

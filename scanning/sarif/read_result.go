@@ -52,7 +52,10 @@ func restore(f *scanning.Finding, res *result) {
 	}
 	f.Class, f.Title, f.Detail, f.Redacted, f.Package = x.Class, x.Title, x.Detail, x.Redacted, x.Package
 	f.Aliases, f.Advice, f.Fixed, f.Reach, f.Risk = x.Aliases, x.Advice, x.Fixed, x.Reach, x.Risk
-	f.Tags, f.Links, f.VEX = x.Tags, x.Links, x.VEX
+	f.Tags, f.Links = x.Tags, x.Links
+	if x.VEX != nil {
+		f.Tags = append(f.Tags, "vex:"+clip(x.VEX.Status)) // a log can't say who is trusted
+	}
 	if x.Severity != "" {
 		f.Severity = x.Severity
 	}
