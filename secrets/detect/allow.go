@@ -1,9 +1,9 @@
 package detect
 
 import (
-	"bytes"
 	"strings"
 
+	"github.com/interlock-security/interlock/secrets/detect/internal/literal"
 	"github.com/interlock-security/interlock/secrets/detect/internal/search"
 )
 
@@ -13,7 +13,7 @@ type allow struct {
 	index   int // in Detector.allows
 	paths   *search.Any
 	commits map[string]bool
-	words   [][]byte
+	words   *literal.Set
 }
 
 // newAllow makes an allowlist ready and numbers it.
@@ -23,8 +23,8 @@ func (d *Detector) newAllow(a *Allow) (*allow, error) {
 	for _, id := range a.Commits {
 		c.commits[strings.ToLower(strings.TrimSpace(id))] = true
 	}
-	for _, w := range a.StopWords {
-		c.words = append(c.words, []byte(strings.ToLower(w)))
+	if len(a.StopWords) > 0 {
+		c.words = literal.New(a.StopWords)
 	}
 	if len(a.Paths) == 0 {
 		return c, nil
@@ -105,15 +105,4 @@ func (a *allow) patterned(secret, match, line []byte) bool {
 	return false
 }
 
-func (a *allow) worded(secret []byte) bool {
-	if len(a.words) == 0 {
-		return false
-	}
-	low := bytes.ToLower(secret)
-	for _, w := range a.words {
-		if bytes.Contains(low, w) {
-			return true
-		}
-	}
-	return false
-}
+func (a *allow) worded(secret []byte) bool { return a.words != nil && a.words.Has(secret) }

@@ -24,47 +24,47 @@ const around = 512
 // maxSegments bounds what one text may have encoded.
 const maxSegments = 200_000
 
+// maxView bounds how much is decoded at once.
+const maxView = 1 << 20
+
 // peel takes off one layer of encoding after the other, and reads again what is
 // near to what was decoded.
 func (s *scan) peel() {
-	views := []*view{s.base}
 	left := maxSegments
-	for depth := 0; depth < s.d.decode && len(views) > 0; depth++ {
-		var next []*view
-		for _, v := range views {
-			next = append(next, s.decode(v, &left)...)
-		}
-		for _, v := range next {
-			s.read(v, false)
-		}
-		views = next
+	if whole := s.decode(s.base, s.d.decode, &left); !whole {
+		s.gap(fmt.Sprintf("it has more than %d encoded parts, or one of over %d bytes; the rest was read as it is", maxSegments, encoding.MaxRun))
 	}
 }
 
-// decode makes a view of each part of v that has something encoded. In a view
-// that was decoded already only what touches that can be new.
-func (s *scan) decode(v *view, left *int) []*view {
+// decode reads each part of v that has something encoded, and what is encoded in
+// that. In a view that was decoded already only what touches that can be new.
+func (s *scan) decode(v *view, depth int, left *int) (whole bool) {
+	if depth == 0 {
+		return true
+	}
 	var group []encoding.Segment
-	var views []*view
-	whole := encoding.Find(v.Body, *left, func(e encoding.Segment) {
+	whole = true
+	flush := func() {
+		if len(group) == 0 {
+			return
+		}
+		inner := v.decoded(group)
+		group = group[:0]
+		s.read(inner, false)
+		whole = s.decode(inner, depth-1, left) && whole
+	}
+	found := encoding.Find(v.Body, *left, func(e encoding.Segment) {
 		if v != s.base && len(v.overlap(e.Start, e.End)) == 0 {
 			return
 		}
-		*left--
-		if n := len(group); n > 0 && e.Start-group[n-1].End > 2*around {
-			views = append(views, v.decoded(group))
-			group = nil
+		*left = max(0, *left-1)
+		if n := len(group); n > 0 && (e.Start-group[n-1].End > 2*around || e.End-group[0].Start > maxView) {
+			flush()
 		}
 		group = append(group, e)
 	})
-	if len(group) > 0 {
-		views = append(views, v.decoded(group))
-	}
-	if !whole {
-		s.gap(fmt.Sprintf("more than %d encoded parts; the rest were read as they are", maxSegments))
-		*left = 0
-	}
-	return views
+	flush()
+	return found && whole
 }
 
 // decoded is the neighbourhood of some encoded parts with these decoded.

@@ -125,7 +125,7 @@ func (s *scan) fresh() {
 
 func (s *scan) worker(rule int32) *search.Worker {
 	if s.workers[rule] == nil {
-		s.workers[rule] = search.NewWorker(s.d.rules[rule].pattern)
+		s.workers[rule] = search.NewWorker(s.d.rules[rule].pattern, &s.budget)
 	}
 	return s.workers[rule]
 }

@@ -229,24 +229,31 @@ func (s *scan) excerpt(f *find, masks []mask, most int, with string) string {
 	if from < to {
 		out.Write(body[from:to])
 	}
-	return strings.TrimSpace(strings.ToValidUTF8(s.again(out.String(), with), "\uFFFD"))
+	return strings.TrimSpace(strings.ToValidUTF8(s.again(f, out.String(), with), "\uFFFD"))
 }
 
-// again masks a secret that stands in the line once more, where no rule saw it.
-func (s *scan) again(line, with string) string {
-	for i := range s.finds {
-		f := &s.finds[i]
-		if len(f.secret) < leastAgain || !strings.Contains(line, string(f.secret)) {
+// again masks secrets that stand in the line once more, where no rule saw them.
+func (s *scan) again(f *find, line, with string) string {
+	i, _ := slices.BinarySearchFunc(s.finds, f.at-excerptReach, func(o find, at int) int { return cmp.Compare(o.at, at) })
+	for n := i; n < len(s.finds) && n < i+maxAgain; n++ {
+		o := &s.finds[n]
+		if o.at > f.end+excerptReach {
+			break
+		}
+		if len(o.secret) < leastAgain || !strings.Contains(line, string(o.secret)) {
 			continue
 		}
 		shown := with
 		if shown == "" {
-			shown = Redact(f.secret)
+			shown = Redact(o.secret)
 		}
-		line = strings.ReplaceAll(line, string(f.secret), shown)
+		line = strings.ReplaceAll(line, string(o.secret), shown)
 	}
 	return line
 }
+
+// maxAgain is how many secrets are looked for in one line.
+const maxAgain = 32
 
 // leastAgain is how long a secret must be to be known again by its bytes.
 const leastAgain = 6

@@ -23,6 +23,7 @@ type scan struct {
 	concerns []concern
 	// What allowlists say of the path, by their number.
 	permissions []permission
+	budget      search.Budget
 }
 
 // view is a text as it is, or with a layer of encoding taken off.
@@ -67,6 +68,7 @@ func (s *scan) run(t Text, emit func(*Leak)) []Gap {
 		alphabet = []string{name}
 	}
 	s.base = &view{Text: s.text}
+	s.budget = search.Budget{Most: leastBudget + budgetPerByte*len(s.text.Body)}
 	s.paths()
 	binary := Binary(s.text.Body)
 	s.read(s.base, binary)
@@ -77,6 +79,9 @@ func (s *scan) run(t Text, emit func(*Leak)) []Gap {
 	}
 	if !binary {
 		s.peel()
+	}
+	if s.budget.Over() {
+		s.gap("patterns took too long on it; a part of the text was not searched")
 	}
 	s.report(alphabet, emit)
 	return s.gaps
@@ -94,13 +99,22 @@ func (s *scan) reset() {
 	}
 }
 
+// What reading a text may cost, in bytes read by patterns; ordinary ones cost
+// about one for each of theirs. A find that must be looked into is weighed as so
+// many.
+const (
+	leastBudget   = 256 << 20
+	budgetPerByte = 100
+	considering   = 2000
+)
+
 func (s *scan) gap(why string) { s.gaps = append(s.gaps, Gap{Path: s.text.Path, Why: why}) }
 
 // paths asks the rules that find a file by its name.
 func (s *scan) paths() {
 	for _, r := range s.d.rules {
 		if r.re == nil && r.path.MatchString(s.text.Path) && !s.allowedText(r) {
-			s.add(find{rule: r, view: s.base})
+			s.add(find{rule: r})
 		}
 	}
 }
@@ -153,10 +167,13 @@ func (s *scan) hit(g *grammar, v *view, h Hit) {
 
 // consider asks everything that can still speak against a find.
 func (s *scan) consider(r *rule, v *view, h Hit) {
+	if s.budget.Spent += considering; s.budget.Over() {
+		return
+	}
 	if h.Start < 0 || h.Start >= h.End || h.End-h.Start > s.d.limits.Secret || h.Verdict == Invalid {
 		return
 	}
-	f := find{rule: r, view: v, secret: v.Body[h.Start:h.End], verdict: h.Verdict}
+	f := find{rule: r, secret: v.Body[h.Start:h.End], verdict: h.Verdict}
 	if !s.place(&f, v, h) {
 		return
 	}
@@ -167,9 +184,13 @@ func (s *scan) consider(r *rule, v *view, h Hit) {
 	if r.Check != nil && f.verdict == Unknown {
 		f.verdict = r.Check(f.secret)
 	}
-	if f.verdict != Invalid {
-		s.add(f)
+	if f.verdict == Invalid {
+		return
 	}
+	if v != s.base {
+		f.secret = bytes.Clone(f.secret) // the view goes, the find stays
+	}
+	s.add(f)
 }
 
 // excused asks the allowlists and the words in the line.

@@ -27,8 +27,7 @@ type DFA struct {
 	leaves []uint32
 	list   []uint32
 	trail  trail
-	// Steps counts the bytes that were read.
-	Steps int
+	steps  *int
 }
 
 // state is a set of instructions to continue with, in order of preference, and
@@ -57,9 +56,10 @@ const (
 // maxStates bounds what a DFA remembers.
 const maxStates = 3000
 
-// NewDFA makes a worker's own automaton.
-func NewDFA(p *Program) *DFA {
-	d := &DFA{p: p, width: p.classes + 1, marked: make([]uint32, len(p.prog.Inst))}
+// NewDFA makes a worker's own automaton, which adds the runes that it reads to
+// steps.
+func NewDFA(p *Program, steps *int) *DFA {
+	d := &DFA{p: p, width: p.classes + 1, marked: make([]uint32, len(p.prog.Inst)), steps: steps}
 	d.forget()
 	return d
 }
@@ -240,10 +240,7 @@ func takes(in *syntax.Inst, r rune) bool {
 
 // Fresh makes the DFA ready for another text. What it has learned of the pattern
 // stays.
-func (d *DFA) Fresh() {
-	d.trail.clear()
-	d.Steps = 0
-}
+func (d *DFA) Fresh() { d.trail.clear() }
 
 // End is where the match that begins at from ends, -1 if none does before limit.
 func (d *DFA) End(b []byte, from, limit int) int {
@@ -271,7 +268,7 @@ func (d *DFA) End(b []byte, from, limit int) int {
 			to &^= matched
 		}
 		if to == dead {
-			d.Steps += i - from
+			*d.steps += i - from
 			return d.trail.done(last)
 		}
 		at = to
@@ -279,12 +276,12 @@ func (d *DFA) End(b []byte, from, limit int) int {
 		if i >= mark {
 			mark = (i/stride + 1) * stride
 			if end, known := d.trail.mark(i, at, last); known {
-				d.Steps += i - from
+				*d.steps += i - from
 				return end
 			}
 		}
 	}
-	d.Steps += i - from
+	*d.steps += i - from
 	if i <= limit && d.ends(at, d.p.after(b, i)) {
 		last = i
 	}
@@ -332,13 +329,13 @@ func (d *DFA) Begin(b []byte, end, least int) int {
 			to &^= matched
 		}
 		if to == dead {
-			d.Steps += end - i
+			*d.steps += end - i
 			return first
 		}
 		at = to
 		i -= n
 	}
-	d.Steps += end - i
+	*d.steps += end - i
 	class := d.p.classes
 	if i > 0 {
 		c, _ := d.p.before(b, i)

@@ -22,16 +22,20 @@ func decodeBase64(b []byte, start, end int) (Segment, bool) {
 	if !opens(b[start:]) {
 		return Segment{}, false
 	}
-	letters := b[start:end]
-	if padded == 0 {
-		letters, end = wrapped(b, start, end)
-		padded = padding(b, end)
+	plain, ok := piece(b[start:end], padded)
+	end += padded
+	if ok && padded == 0 {
+		plain, end = wrapped(b, start, end, plain)
 	}
+	return Segment{start, end, plain, Base64}, ok
+}
+
+// piece decodes letters that must be text.
+func piece(letters []byte, padded int) ([]byte, bool) {
 	if len(letters)%4 == 1 || padded > 0 && (len(letters)+padded)%4 != 0 {
-		return Segment{}, false
+		return nil, false
 	}
-	plain, ok := text(unpack(letters))
-	return Segment{start, end + padded, plain, Base64}, ok
+	return text(unpack(letters))
 }
 
 func padding(b []byte, at int) int {
@@ -86,34 +90,37 @@ func unpack(letters []byte) []byte {
 // leastWrapped is the shortest line after which a text goes on in the next one.
 const leastWrapped = 40
 
-// wrapped joins the lines that follow, each a run alone, as long as the first
-// one or the last.
-func wrapped(b []byte, start, end int) (letters []byte, to int) {
+// wrapped adds the lines that follow for as long as they are text, each a run
+// alone, as long as the first one or the last.
+func wrapped(b []byte, start, end int, plain []byte) ([]byte, int) {
 	first := end - start
-	letters, to = b[start:end:end], end
-	if first < leastWrapped || first%4 != 0 {
-		return letters, to
-	}
-	for to < len(b) {
-		from := to
-		for from < len(b) && (b[from] == '\r' || b[from] == '\n' || b[from] == ' ' || b[from] == '\t') {
+	for first >= leastWrapped && first%4 == 0 && len(plain) < MaxRun {
+		from := end
+		for from < len(b) && from-end < maxBreak && (b[from] == '\r' || b[from] == '\n' || b[from] == ' ' || b[from] == '\t') {
 			from++
 		}
 		stop := from
-		for stop < len(b) && classes[b[stop]] == run {
+		for stop < len(b) && classes[b[stop]] == run && stop-from <= first {
 			stop++
 		}
-		if from == to || stop == from || stop-from > first || !broken(b[to:from]) {
+		if stop == from || stop-from > first || !broken(b[end:from]) {
 			break
 		}
-		letters = append(letters, b[from:stop]...)
-		to = stop
-		if stop-from < first {
+		padded := padding(b, stop)
+		more, ok := piece(b[from:stop], padded)
+		if !ok {
+			break
+		}
+		plain, end = append(plain, more...), stop+padded
+		if stop-from < first || padded > 0 {
 			break
 		}
 	}
-	return letters, to
+	return plain, end
 }
+
+// maxBreak is how much white space, with the next line's, may be between two lines.
+const maxBreak = 256
 
 // broken reports whether white space is the break of exactly one line.
 func broken(space []byte) bool {

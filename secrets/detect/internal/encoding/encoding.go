@@ -58,9 +58,14 @@ func isBase64(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == '-' || c == '_'
 }
 
+// MaxRun is how much base64 or hexadecimal in one piece is decoded.
+const MaxRun = 8 << 20
+
 // Find calls emit with the encoded segments of b in order, at most so many; it
-// reports false where there are more. None of them overlap.
-func Find(b []byte, most int, emit func(Segment)) bool {
+// reports false where there are more, or where one is too long. None of them
+// overlap.
+func Find(b []byte, most int, emit func(Segment)) (whole bool) {
+	whole = true
 	escaped := -1 // where an escape has just ended
 	for i := 0; i < len(b); {
 		var s Segment
@@ -72,6 +77,10 @@ func Find(b []byte, most int, emit func(Segment)) bool {
 			}
 			if i == escaped || escapes(b, end) {
 				// An escape is part of it: the next layer has all of it.
+				break
+			}
+			if end-i > MaxRun {
+				whole = whole && !opens(b[i:])
 				break
 			}
 			if end-i >= leastPadded {
@@ -94,7 +103,7 @@ func Find(b []byte, most int, emit func(Segment)) bool {
 		emit(s)
 		i = s.End
 	}
-	return true
+	return whole
 }
 
 func escapes(b []byte, at int) bool {

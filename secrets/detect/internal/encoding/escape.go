@@ -21,23 +21,32 @@ func decodeEscape(b []byte, at int) (Segment, bool) {
 	return series(b, at, Unicode, backslash)
 }
 
-// series joins what a reader of single escapes gives for as long as it gives
-// something: a character may be several of them.
+// series joins what a reader of single escapes gives, for as long as it gives
+// printable characters. One may be several escapes.
 func series(b []byte, at int, name string, one func([]byte) ([]byte, int)) (Segment, bool) {
-	plain, n := one(b[at:])
-	if n == 0 {
-		return Segment{}, false
-	}
-	end := at + n
-	for end < len(b) && b[end] == b[at] {
-		more, n := one(b[end:])
-		if n == 0 {
+	s := Segment{Start: at, End: at, Name: name}
+	for s.End < len(b) && b[s.End] == b[at] {
+		plain, n := character(b[s.End:], one)
+		if n == 0 || !printable(plain) {
 			break
 		}
-		plain = append(plain, more...)
-		end += n
+		s.Plain = append(s.Plain, plain...)
+		s.End += n
 	}
-	return Segment{at, end, plain, name}, printable(plain)
+	return s, s.End > at
+}
+
+// character reads as many escapes as its first byte says that it has.
+func character(b []byte, one func([]byte) ([]byte, int)) (plain []byte, n int) {
+	plain, n = one(b)
+	for n > 0 && len(plain) < utf8.UTFMax && !utf8.FullRune(plain) && n < len(b) && b[n] == b[0] {
+		more, size := one(b[n:])
+		if size == 0 {
+			break
+		}
+		plain, n = append(plain, more...), n+size
+	}
+	return plain, n
 }
 
 func percent(b []byte) ([]byte, int) {

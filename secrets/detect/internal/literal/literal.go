@@ -146,3 +146,14 @@ func (s *Set) Find(b []byte, hit func(word int32, start, end int)) {
 		}
 	}
 }
+
+// Has reports whether any word stands in b.
+func (s *Set) Has(b []byte) bool {
+	at := uint32(0)
+	for _, c := range b {
+		if at = s.next[at+uint32(s.class[c])]; at >= s.first {
+			return true
+		}
+	}
+	return false
+}

@@ -31,7 +31,7 @@ func NewAny(patterns []*regexp.Regexp) (*Any, error) {
 type Asker struct{ dfa *automaton.DFA }
 
 // NewAsker makes an asker.
-func (a *Any) NewAsker() *Asker { return &Asker{automaton.NewDFA(a.program)} }
+func (a *Any) NewAsker() *Asker { return &Asker{automaton.NewDFA(a.program, new(int))} }
 
 // Match reports whether any pattern matches.
 func (a *Asker) Match(b []byte) bool {

@@ -73,19 +73,27 @@ func (p *Pattern) Covers(words []string) bool {
 	return len(p.plans) > 0
 }
 
+// Budget bounds what reading one text may cost, in bytes read. Several workers
+// share it.
+type Budget struct{ Spent, Most int }
+
+// Over reports whether it is used up; from then on nothing is found.
+func (b *Budget) Over() bool { return b.Spent > b.Most }
+
 // Worker is not safe for concurrent use.
 type Worker struct {
 	p             *Pattern
+	budget        *Budget
 	before, after []*automaton.DFA
 	forward, back *automaton.DFA
 	matcher       *automaton.Matcher
-	spent         int
 }
 
 // NewWorker makes what one goroutine needs; it costs nothing until it is used.
-func NewWorker(p *Pattern) *Worker {
+func NewWorker(p *Pattern, budget *Budget) *Worker {
 	return &Worker{
 		p:      p,
+		budget: budget,
 		before: make([]*automaton.DFA, len(p.plans)),
 		after:  make([]*automaton.DFA, len(p.plans)),
 	}
@@ -93,7 +101,6 @@ func NewWorker(p *Pattern) *Worker {
 
 // Fresh is called before another text.
 func (w *Worker) Fresh() {
-	w.spent = 0
 	for _, d := range w.after {
 		if d != nil {
 			d.Fresh()
@@ -101,25 +108,14 @@ func (w *Worker) Fresh() {
 	}
 }
 
-// Spent is how many bytes were read for this text so far.
-func (w *Worker) Spent() int {
-	n := w.spent
-	for i, d := range w.after {
-		if d != nil {
-			n += d.Steps
-		}
-		if d := w.before[i]; d != nil {
-			n += d.Steps
-		}
-	}
-	return n
-}
-
 // Window bounds the matches that have the literal of a way at the given place.
 func (w *Worker) Window(b []byte, way, at int) (from, to int, ok bool) {
+	if w.budget.Over() {
+		return 0, 0, false
+	}
 	made := &w.p.plans[way]
 	if w.after[way] == nil {
-		w.after[way] = automaton.NewDFA(made.after)
+		w.after[way] = w.dfa(made.after)
 	}
 	if to = w.after[way].End(b, at, len(b)); to < 0 {
 		return 0, 0, false
@@ -128,10 +124,14 @@ func (w *Worker) Window(b []byte, way, at int) (from, to int, ok bool) {
 		return at, to, true
 	}
 	if w.before[way] == nil {
-		w.before[way] = automaton.NewDFA(made.before)
+		w.before[way] = w.dfa(made.before)
 	}
 	from = w.before[way].Begin(b, at, 0)
 	return from, to, from >= 0
+}
+
+func (w *Worker) dfa(p *automaton.Program) *automaton.DFA {
+	return automaton.NewDFA(p, &w.budget.Spent)
 }
 
 // direct is how many bytes are given to the matcher without further ado.
@@ -147,8 +147,8 @@ func (w *Worker) Within(b []byte, from, to int, emit func(loc []int)) {
 	if !w.exact() {
 		return
 	}
-	for from <= to {
-		w.spent += to - from
+	for from <= to && !w.budget.Over() {
+		w.budget.Spent += to - from
 		loc := w.matcher.Find(b, from, to)
 		if loc == nil {
 			return
@@ -187,12 +187,11 @@ func (w *Worker) All(b []byte, emit func(loc []int)) { w.each(b, 0, len(b), emit
 // its beginning, and only then for its groups.
 func (w *Worker) each(b []byte, from, to int, emit func(loc []int)) {
 	if w.forward == nil {
-		w.forward, w.back = automaton.NewDFA(w.p.forward), automaton.NewDFA(w.p.back)
+		w.forward, w.back = w.dfa(w.p.forward), w.dfa(w.p.back)
 	}
 	w.forward.Fresh()
 	w.back.Fresh()
-	defer func() { w.spent += w.forward.Steps + w.back.Steps }()
-	for from <= to {
+	for from <= to && !w.budget.Over() {
 		end := w.forward.End(b, from, to)
 		if end < 0 {
 			return
@@ -212,7 +211,7 @@ func (w *Worker) groups(b []byte, start, end int) []int {
 	if !w.exact() {
 		return nil
 	}
-	w.spent += end - start
+	w.budget.Spent += end - start
 	if w.matcher.Fits(end - start) {
 		return w.matcher.Find(b, start, end)
 	}

@@ -62,7 +62,7 @@ func TestFindsWhatRegexpFinds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, found := NewWorker(p), 0
+		w, found := NewWorker(p, &Budget{Most: 1 << 40}), 0
 		for range 3000 {
 			found += same(t, p, w, generate(rng, 1+rng.IntN(40)))
 		}
