@@ -44,12 +44,12 @@ func notOlder(t scanning.Tool, s Sighting) bool {
 // higher reports whether version a is above b, number by number. Anything that
 // is no row of numbers, such as a pre-release, is higher than nothing.
 func higher(a, b string) bool {
-	x, okA := numbers(a)
-	y, okB := numbers(b)
+	x, okA := versionNumbers(a)
+	y, okB := versionNumbers(b)
 	return okA && okB && slices.Compare(x, y) > 0
 }
 
-func numbers(version string) (list []uint64, ok bool) {
+func versionNumbers(version string) (list []uint64, ok bool) {
 	version, _, _ = strings.Cut(strings.TrimPrefix(version, "v"), "+")
 	for part := range strings.SplitSeq(version, ".") {
 		n, err := strconv.ParseUint(part, 10, 64)

@@ -32,6 +32,8 @@ type Store struct {
 	topic Topic
 	facts Facts
 	rules Rules
+
+	numbers numbers
 }
 
 // NewStore returns a store that publishes on topic.

@@ -109,13 +109,17 @@ CREATE TABLE scanning_components (
   tenant    TEXT   NOT NULL,
   number    BIGINT NOT NULL,
   hash      TEXT   NOT NULL,
-  ecosystem TEXT   NOT NULL, -- without its release
-  name      TEXT   NOT NULL,
   body      BYTEA NOT NULL,
   PRIMARY KEY (tenant, number)
 );
 CREATE UNIQUE INDEX scanning_components_hash ON scanning_components (tenant, hash);
-CREATE INDEX scanning_components_name ON scanning_components (tenant, ecosystem, name);
+-- The names by which advisories know a component.
+CREATE TABLE scanning_component_keys (
+  tenant TEXT   NOT NULL,
+  key    TEXT   NOT NULL,
+  number BIGINT NOT NULL,
+  PRIMARY KEY (tenant, key, number)
+);
 CREATE TABLE scanning_documents (
   tenant     TEXT   NOT NULL,
   number     BIGINT NOT NULL,
@@ -147,6 +151,7 @@ CREATE TABLE scanning_campaigns (
 DROP TABLE scanning_campaigns;
 DROP TABLE scanning_held;
 DROP TABLE scanning_documents;
+DROP TABLE scanning_component_keys;
 DROP TABLE scanning_components;
 DROP TABLE scanning_owners;
 DROP TABLE scanning_facts;
