@@ -56,7 +56,7 @@ func TestWhatIsEncodedIsRead(t *testing.T) {
 		decoded []string
 	}{
 		"base64":              {"x: " + std(plainToken), []string{"base64"}},
-		"base64, unpadded":    {"x: " + base64.RawStdEncoding.EncodeToString([]byte(" " + plainToken)), []string{"base64"}},
+		"base64, unpadded":    {"x: " + base64.RawStdEncoding.EncodeToString([]byte(" "+plainToken)), []string{"base64"}},
 		"base64 for URLs":     {"x: " + base64.RawURLEncoding.EncodeToString([]byte("???>>> "+plainToken)), []string{"base64"}},
 		"base64, twice":       {"x: " + std(std(plainToken)), []string{"base64"}},
 		"base64 over lines":   {"x: \n  " + wrap(std(long), 64) + "\nend", []string{"base64"}},
