@@ -31,7 +31,7 @@ func builds() []format {
 		},
 		{
 			id: "jenkins-encrypted-secret", title: "secret in Jenkins' credentials under Jenkins' own key", kind: detect.KindPassword, severity: low,
-			names: []string{"credentials.xml"}, patterns: []string{`<(?:password|secret|passphrase|privateKey|secretBytes|apiToken)>\{(AQA[A-Za-z0-9+/=]{20,})\}</`},
+			names: []string{"credentials.xml"}, patterns: []string{`<(?:password|secret|passphrase|privateKey|secretBytes|apiToken)>\{AQA([A-Za-z0-9+/=]{20,})\}</`},
 		},
 		{
 			id: "jenkins-master-key", title: "Jenkins' own key", kind: detect.KindKey, severity: critical,
@@ -44,7 +44,7 @@ func builds() []format {
 		{
 			id: "rails-secrets-yml", title: "secret in Rails' settings", kind: detect.KindKey, severity: critical,
 			names:    []string{"secrets.yml", "secrets.yaml", "database.yml", "cable.yml", "storage.yml", "credentials.yml", "application.yml", "mongoid.yml", "secret_token.rb", "secret_key_base.rb", "devise.rb", "omniauth.rb"},
-			patterns: []string{`(?mi)^[ \t]*["':]?[\w.]*?` + secretName + `(?:_base|_key|_token)?["']?:[ \t]+` + toEnd, `(?m)(?:secret_key_base|secret_token|secret_key|pepper)[ \t]*=[ \t]*(["'][^"'\n]+["'])`},
+			patterns: []string{`(?mi)^[ \t]*["':]?[\w.]*?` + secretName + `(?:_base|_key|_token|_key_base)?["']?:[ \t]+` + toEnd, `(?m)(?:secret_key_base|secret_token|secret_key|pepper)[ \t]*=[ \t]*(["'][^"'\n]+["'])`},
 			keep:     notSetting,
 		},
 		{
@@ -54,7 +54,7 @@ func builds() []format {
 		},
 		{
 			id: "bundle-config-credentials", title: "credentials of a gem or module source", kind: detect.KindPassword, severity: high,
-			names: []string{"config", "credentials"}, in: "bundle/", patterns: []string{`(?m)^BUNDLE_[A-Z0-9_]+:[ \t]*"?([^:\s"]+:[^\s"]+)"?$`},
+			names: []string{"config", "credentials"}, in: "bundle/", patterns: []string{`(?m)^BUNDLE_[A-Z0-9_]+:[ \t]*"?[^:\s"]+:([^\s"]+)"?$`},
 		},
 		{
 			id: "gem-credentials", title: "keys of RubyGems or Cargo", kind: detect.KindToken, severity: critical,

@@ -79,7 +79,7 @@ func clients() []format {
 		},
 		{
 			id: "cvspass-password", title: "password stored by CVS", kind: detect.KindPassword, severity: medium,
-			names: []string{".cvspass"}, patterns: []string{`(?m)^/1 \S+ (A\S+)`},
+			names: []string{".cvspass"}, patterns: []string{`(?m)^/1 \S+ A(\S+)`},
 		},
 		{
 			id: "rclone-password", title: "credentials of rclone", kind: detect.KindPassword, severity: high,

@@ -203,6 +203,9 @@ func bare(body []byte, start, end int) (int, int) {
 		}
 		return start, end
 	}
+	if bytes.HasPrefix(body[start:end], []byte("base64:")) { // Laravel's
+		start += len("base64:")
+	}
 	if i := bytes.Index(body[start:end], []byte(" #")); i > 0 {
 		end = start + i
 		for end > start && body[end-1] == ' ' {

@@ -65,7 +65,7 @@ func variable(body []byte, at, end int) (int, int, bool) {
 			stop = start + i
 		}
 	}
-	return start, stop, start < stop
+	return start, stop, start < stop && !small(bytes.Trim(body[start:stop], `"' `))
 }
 
 func declares(lead []byte) bool {
@@ -84,7 +84,7 @@ func secretVariable(name string) bool {
 	if s == "" || len(s) > 80 {
 		return false
 	}
-	for _, end := range []string{"_FILE", "_PATH", "_ID", "_NAME", "_URL", "_URI", "_HOST", "_PORT", "_USER", "_USERNAME", "_TTL", "_EXPIRY", "_EXPIRES", "_LENGTH", "_DIR", "_TYPE", "_ENABLED", "_REQUIRED", "_ALGORITHM", "_HEADER", "_REGION", "_TIMEOUT", "_POLICY", "_COUNT", "_SIZE", "_LIMIT"} {
+	for _, end := range []string{"_FILE", "_PATH", "_ID", "_NAME", "_URL", "_URI", "_HOST", "_PORT", "_USER", "_USERNAME", "_TTL", "_EXPIRY", "_EXPIRES", "_LENGTH", "_DIR", "_TYPE", "_ENABLED", "_REQUIRED", "_ALGORITHM", "_HEADER", "_REGION", "_TIMEOUT", "_POLICY", "_COUNT", "_SIZE", "_LIMIT", "_SECONDS", "_MINUTES", "_HOURS", "_DAYS", "_AGE", "_LIFETIME", "_FORMAT", "_FIELD", "_PREFIX", "_ENDPOINT", "_ISSUER", "_AUDIENCE", "_VERSION", "_HASHER", "_ROUNDS", "_COST", "_MIN", "_MAX", "_MODE", "_CLASS", "_REF", "_ARN", "_VAULT", "_EMAIL"} {
 		if strings.HasSuffix(s, end) {
 			return false
 		}
@@ -99,3 +99,6 @@ func secretVariable(name string) bool {
 	}
 	return s == "KEY" || s == "AUTH"
 }
+
+// small reports a short number: a setting, whatever its name.
+func small(b []byte) bool { return len(b) < 5 && len(bytes.Trim(b, "0123456789")) == 0 }

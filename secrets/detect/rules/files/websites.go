@@ -83,6 +83,9 @@ func notField(secret []byte) bool {
 	if bytes.Count(s, []byte(" ")) > 2 && len(bytes.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ .,!?'")) == 0 {
 		return false
 	}
+	if bytes.HasPrefix(s, []byte("required|")) || bytes.HasPrefix(s, []byte("nullable|")) || bytes.HasPrefix(s, []byte("sometimes|")) || bytes.HasSuffix(s, []byte("|required")) {
+		return false // Laravel's validation
+	}
 	switch string(bytes.ToLower(s)) {
 	case "password", "pass", "passwd", "secret", "pwd", "token", "text", "hidden", "input":
 		return false

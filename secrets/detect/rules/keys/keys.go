@@ -63,7 +63,7 @@ const leastTruncated = 90
 
 func armored(body []byte, at int, emit func(detect.Hit)) {
 	a, n := verify.ReadArmor(body[at:])
-	if n == 0 {
+	if n == 0 || a.Type == "OpenVPN Static key V1" {
 		openVPN(body, at, emit)
 		return
 	}

@@ -111,6 +111,11 @@ func Template(value []byte) bool {
 			return true
 		}
 	}
+	for _, mark := range []string{"{{", "${", "<%", "#{", "}}", "%>"} { // cut off at a space
+		if strings.HasPrefix(s, mark) || strings.HasSuffix(s, mark) {
+			return true
+		}
+	}
 	small := strings.ToLower(s)
 	return variable(s) || bracketed(s) || masked(s) || reference(small) || strings.HasPrefix(small, "!") && strings.HasPrefix(strings.TrimLeft(small, "!"), "vault") ||
 		strings.HasPrefix(small, "!ref") || strings.HasPrefix(small, "!sub") || strings.HasPrefix(small, "$ansible_vault")
