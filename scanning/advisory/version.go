@@ -16,7 +16,10 @@ var (
 )
 
 // version is parsed and can be compared with others of its family.
-type version struct{ v semantic.Version }
+type version struct {
+	v   semantic.Version
+	apk []apkPart
+}
 
 // parseVersion reads a version as its family writes it. The library below
 // accepts nearly anything and gives it some place; what is plainly none (a range,
@@ -35,6 +38,13 @@ func parseVersion(f family, s string) (v version, err error) {
 	if !plausible(f, plain) {
 		return version{}, fmt.Errorf("%.100q %w of %s", s, errNoVersion, semantics[f])
 	}
+	if f == apk {
+		parts, ok := parseAPK(plain)
+		if !ok {
+			return version{}, fmt.Errorf("%.100q %w of %s", s, errNoVersion, semantics[f])
+		}
+		return version{apk: parts}, nil
+	}
 	v.v, err = semantic.Parse(plain, semantics[f])
 	if err != nil {
 		return version{}, fmt.Errorf("%.100q %w of %s: %v", s, errNoVersion, semantics[f], err)
@@ -50,6 +60,9 @@ func (v version) compare(w version) (order int, err error) {
 			err = errNoVersion
 		}
 	}()
+	if v.v == nil || w.v == nil {
+		return compareAPK(v.apk, w.apk), nil
+	}
 	return v.v.Compare(w.v)
 }
 
@@ -78,6 +91,8 @@ func trimVersion(f family, s string) string {
 	}
 	return s
 }
+
+func digitByte(c byte) bool { return '0' <= c && c <= '9' }
 
 // goVersion turns the toolchain's own spelling into the one that advisories use:
 // go1.21rc2 is 1.21.0-rc.2, "go1.22.3 X:boringcrypto" and go1.21.3-vendor are the
@@ -124,9 +139,7 @@ func plausible(f family, s string) bool {
 	switch f {
 	case semverOrder, golang, pub, nuget:
 		s = strings.TrimPrefix(s, "v")
-		return s != "" && '0' <= s[0] && s[0] <= '9'
-	case apk:
-		return plausibleAPK(s)
+		return s != "" && digitByte(s[0])
 	}
 	return true
 }
@@ -136,7 +149,7 @@ func versionByte(f family, c byte) bool {
 	case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', strings.IndexByte(".-+_~", c) >= 0:
 		return true
 	case c == ':' || c == '^':
-		return f == debian || f == rpm
+		return f == debian || f == rpm || f == pypi && c == ':'
 	case c == '!' || c == '*':
 		return f == pypi && c == '!'
 	case c == '/' || c == '#' || c == '@':
@@ -145,41 +158,6 @@ func versionByte(f family, c byte) bool {
 		return f == rpm
 	}
 	return false
-}
-
-// plausibleAPK is apk's grammar: numbers, a letter, suffixes, a hash, a
-// revision.
-func plausibleAPK(s string) bool {
-	rest := strings.TrimLeft(s, "0123456789")
-	if rest == s {
-		return false
-	}
-	for strings.HasPrefix(rest, ".") {
-		next := strings.TrimLeft(rest[1:], "0123456789")
-		if next == rest[1:] {
-			return false
-		}
-		rest = next
-	}
-	if rest != "" && 'a' <= rest[0] && rest[0] <= 'z' {
-		rest = rest[1:]
-	}
-	for strings.HasPrefix(rest, "_") {
-		word := strings.TrimLeft(rest[1:], "abcdefghijklmnopqrstuvwxyz")
-		if !apkSuffixes[rest[1:len(rest)-len(word)]] {
-			return false
-		}
-		rest = strings.TrimLeft(word, "0123456789")
-	}
-	if hash, ok := strings.CutPrefix(rest, "~"); ok {
-		rest = strings.TrimLeft(hash, "0123456789abcdef")
-	}
-	revision, ok := strings.CutPrefix(rest, "-r")
-	return rest == "" || ok && revision != "" && strings.Trim(revision, "0123456789") == ""
-}
-
-var apkSuffixes = map[string]bool{
-	"alpha": true, "beta": true, "pre": true, "rc": true, "cvs": true, "svn": true, "git": true, "hg": true, "p": true,
 }
 
 // fold is the spelling under which an enumerated version is kept: two spellings
