@@ -81,6 +81,9 @@ func (a *Armor) lines(body []byte, base *strings.Builder) int {
 		line, next := cutLine(body, at)
 		clean := trimLine(line)
 		switch {
+		case bytes.Contains(line, []byte("..")): // somebody left the rest out
+			a.Truncated = true
+			return end
 		case clean == "":
 		case strings.Contains(clean, ": ") || strings.HasSuffix(clean, ":"):
 			a.header(clean)
