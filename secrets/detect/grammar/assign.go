@@ -74,7 +74,7 @@ func (assignments) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 // a name is followed by an operator within its next bytes.
 func couldAssign(b []byte, i int) bool {
 	limit := min(len(b), i+48)
-	for i < limit && isNameByte(b[i]) {
+	for i < limit && isNameByte(b[i]) && !wideColon(b, i) {
 		i++
 	}
 	if i >= len(b) {
@@ -83,8 +83,11 @@ func couldAssign(b []byte, i int) bool {
 	if i == limit {
 		return true
 	}
+	if wideColon(b, i) {
+		return true
+	}
 	switch b[i] {
-	case ')', ']', '=', ':', ',', '(', '>', '[', '"', '\'', '`', '\\', '<', '?', '!', '|', '&', '+', '*', '}', '\n', '\r', ' ', '\t', ';', '/', '@', '%', '~', '#':
+	case ')', ']', '{', '=', ':', ',', '(', '>', '[', '"', '\'', '`', '\\', '<', '?', '!', '|', '&', '+', '*', '}', '\n', '\r', ' ', '\t', ';', '/', '@', '%', '~', '#':
 		return b[i] != ';' && b[i] != '/' && b[i] != '@' && b[i] != '~' && b[i] != '#'
 	}
 	return false
@@ -122,7 +125,37 @@ type sighting struct {
 func (s *sighting) look(b []byte, from, to int) bool {
 	s.from, s.to = from, to
 	s.op, s.next = s.operator(b, to)
+	if s.op == opNone {
+		s.op, s.next = reversed(b, from)
+	}
 	return s.op != opNone
+}
+
+// reversed finds "value".equals(name) and "value" == name.
+func reversed(b []byte, from int) (operator, int) {
+	i := from
+	for i > 0 && (isBlank(b[i-1]) || b[i-1] == '$') {
+		i--
+	}
+	switch {
+	case i > 8 && hasSuffixFold(b[:i], ".equals("):
+		i -= 8
+	case i > 3 && b[i-1] == '=' && b[i-2] == '=':
+		for i--; i > 0 && (b[i-1] == '=' || isBlank(b[i-1])); i-- {
+		}
+	default:
+		return opNone, 0
+	}
+	if !isQuote(b[i-1]) {
+		return opNone, 0
+	}
+	q := b[i-1]
+	for j := i - 2; j >= 0 && i-j < 128 && b[j] != '\n'; j-- {
+		if b[j] == q {
+			return opCompare, j
+		}
+	}
+	return opNone, 0
 }
 
 func (s *sighting) operator(b []byte, i int) (operator, int) {
@@ -138,6 +171,9 @@ func (s *sighting) operator(b []byte, i int) (operator, int) {
 		}
 		s.parens = s.parens || b[i] == ')'
 		i++
+	}
+	if s.parens && i < len(b) && b[i] == '.' {
+		return otherwise(b, i)
 	}
 	blank := i
 	for i < len(b) && isBlank(b[i]) {
@@ -162,6 +198,9 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 		c2 = b[i+2]
 	}
 	switch c := b[i]; {
+	case wideColon(b, i):
+		s.colon = true
+		return opAssign, i + 3
 	case c == '&' && hasPrefixFold(b[i:], "&gt;") && s.from >= 4 && hasSuffixFold(b[:s.from], "&lt;"):
 		return opElement, i + 4
 	case c == '=' && c1 == '=', c == '!' && c1 == '=':
@@ -185,6 +224,8 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 	case c == ',' && quoted && !s.parens:
 		return opPair, i + 1
 	case c == '(' && !quoted:
+		return opCall, i + 1
+	case c == '{' && !quoted && quoteAt(b, i+1):
 		return opCall, i + 1
 	case c == '>' && (quoted || s.tag(b)):
 		return opElement, i + 1
@@ -250,6 +291,9 @@ func (s *sighting) spelled(b []byte, i, blank int, quoted bool) (operator, int) 
 	if i == blank && !isQuote(b[i]) {
 		return opNone, 0
 	}
+	if b[i] == '{' {
+		return braced(b, i, quoted)
+	}
 	j := i
 	for j < len(b) && j-i < 24 && isLetter(b[j]) {
 		j++
@@ -276,12 +320,41 @@ func (s *sighting) spelled(b []byte, i, blank int, quoted bool) (operator, int) 
 	return opBlank, i
 }
 
+// braced reads Password { get; set; } = "…", and the block behind the name of a
+// variable.
+func braced(b []byte, i int, quoted bool) (operator, int) {
+	if quoted {
+		return opValue, i + 1
+	}
+	j := bytes.IndexByte(b[i:min(len(b), i+64)], '}')
+	if j < 0 {
+		return opNone, 0
+	}
+	for i += j + 1; i < len(b) && isBlank(b[i]); i++ {
+	}
+	if i+1 < len(b) && b[i] == '=' && b[i+1] != '=' {
+		return opAssign, i + 1
+	}
+	return opNone, 0
+}
+
+// otherwise reads .unwrap_or("…") and its like behind a lookup.
+func otherwise(b []byte, i int) (operator, int) {
+	j := bytes.IndexByte(b[i:min(len(b), i+24)], '(')
+	if j > 0 && defaulting(b, i+j) {
+		return opDefault, i + j + 1
+	}
+	return opNone, 0
+}
+
 // typed reads a type and an equals sign: String = "…".
 func typed(b []byte, i int) (operator, int) {
-	limit := min(len(b), i+48)
+	limit, open := min(len(b), i+48), 0
 	for j := i; j < limit; j++ {
+		open += b2i(b[j] == '[') - b2i(b[j] == ']')
 		switch c := b[j]; {
-		case c == '=' && j+1 < len(b) && b[j+1] != '=' && b[j+1] != '>' && j > i:
+		case c == ';' && open > 0: // [u8; 16]
+		case c == '=' && j+1 < len(b) && b[j+1] != '=' && b[j+1] != '>' && j > i && !isWordByte(b[j-1]):
 			return opAssign, j + 1
 		case isWordByte(c) || isBlank(c) || c == '_' || c == '*' || c == '&' || c == '[' || c == ']' || c == '<' || c == '>' || c == '\'' || c == '.' || c == ':' || c == '?' || c == '|':
 		default:

@@ -9,6 +9,10 @@ func (s *sighting) readBare(r *reader, e *evidence, i int) bool {
 		return false
 	}
 	switch {
+	case s.from >= 2 && b[s.from-1] == '{' && b[s.from-2] == '$':
+		return r.until(i, '}') // ${name:value}
+	case s.enclosed == 0 && s.from > 0 && (b[s.from-1] == '&' || b[s.from-1] == '?' || b[s.from-1] == ';'):
+		return s.readEnclosed(r, e, i) // a part of a query or of a connection string
 	case s.enclosed != 0:
 		return s.readEnclosed(r, e, i)
 	case s.comment && (e.kind == kindCode || e.kind == kindUnknown):
@@ -36,8 +40,12 @@ func (s *sighting) readEnclosed(r *reader, e *evidence, i int) bool {
 		}
 		j++
 	}
-	if j == i || j >= len(b) {
+	if j == i || j >= len(b) && s.enclosed != 0 {
 		return false
+	}
+	if j == len(b) {
+		r.part(i, j, j)
+		return true
 	}
 	// A text for people: "password: must be long".
 	if b[j] == ' ' && s.colon && j+1 < len(b) && isLetter(b[j+1]) {
@@ -158,8 +166,12 @@ func (s *sighting) bareLine(r *reader, i int, closer byte) bool {
 	for i < len(b) && isBlank(b[i]) {
 		i++
 	}
+	several := bytes.IndexByte(b[s.line:s.from], '=') >= 0
 	j := i
 	for j < len(b) && b[j] != '\n' && b[j] != '\r' && j-i <= maxSecret {
+		if several && isBlank(b[j]) {
+			break // name=bob password=x
+		}
 		if closer != 0 && (b[j] == closer || b[j] == ',') {
 			break
 		}
@@ -254,13 +266,20 @@ func (s *sighting) readBlank(r *reader, e *evidence) bool {
 	if b[i] == ':' {
 		i = r.skip(i+1, 0)
 	}
-	if s.next > s.to && !isBlank(b[s.to]) {
+	if s.next > s.to && !isBlank(b[s.to]) || s.flag && e.sense.noun == nounPass && s.from > 1 && b[s.from-2] != '-' {
 		return false
 	}
 	if isQuote(b[i]) && b[i] != s.enclosed {
 		return s.blankQuoted(b, e) && r.literal(i)
 	}
+	if s.flag && e.kind != kindCode && b[i] != '-' || s.flag && s.enclosed != 0 {
+		e.explicit = e.sense.noun.password()
+		return s.shellWord(r, i) && r.from < r.to && !isQuote(b[r.to-1])
+	}
 	if s.directive(b, e) {
+		if e.kind == kindShell {
+			return s.shellWord(r, i)
+		}
 		return s.readWord(r, i)
 	}
 	return false
@@ -273,7 +292,7 @@ func (s *sighting) blankQuoted(b []byte, e *evidence) bool {
 	if s.flag || s.next != s.to+1 && s.next > s.to+2 {
 		return true
 	}
-	if hasSuffixFold(before, "#define") || hasSuffixFold(before, "set") || hasSuffixFold(before, "with") || len(before) == 0 && e.kind != kindCode {
+	if hasSuffixFold(before, "#define") || hasSuffixFold(before, "set") || hasSuffixFold(before, "with") || len(before) == 0 && (e.kind != kindCode || e.sense.noun == nounPassword) {
 		return true
 	}
 	return e.kind == kindData || e.kind == kindConfig || e.kind == kindShell || e.shouted
@@ -283,7 +302,7 @@ func (s *sighting) blankQuoted(b []byte, e *evidence) bool {
 // directives of configurations are.
 func (s *sighting) directive(b []byte, e *evidence) bool {
 	before := bytes.TrimSpace(b[s.line:s.from])
-	if e.kind == kindShell && (hasSuffixFold(before, "env") || hasSuffixFold(before, "arg") || hasSuffixFold(before, "setenv") || hasSuffixFold(before, "set")) {
+	if e.kind == kindShell && hasSuffixFold(e.name, "_authtoken") || e.kind == kindShell && (hasSuffixFold(before, "env") || hasSuffixFold(before, "arg") || hasSuffixFold(before, "setenv") || hasSuffixFold(before, "set")) {
 		return true
 	}
 	if s.comment || e.kind != kindConfig && e.kind != kindUnknown || e.sense.noun == nounPass {

@@ -163,6 +163,7 @@ var programs = map[string]program{
 	"mosquitto_passwd": {operand: 3, operandFlag: "b"},
 	"lftp":             {flags: []flag{{"-u", afterComma}}},
 	"ncftp":            {flags: []flag{{"-p", inNext}}},
+	"nmcli":            {flags: []flag{{"password", inNext}, {"wifi-sec.psk", inNext}, {"802-11-wireless-security.psk", inNext}}},
 	"runas":            {flags: []flag{{"/password:", ending}}},
 	"gpg":              {flags: []flag{{"--passphrase", inNext}}},
 	"qpdf":             {flags: []flag{{"--password", inNext}}},
@@ -215,6 +216,7 @@ type command struct {
 	// subbed is set once the subcommand was seen, operands counts what is no flag.
 	subbed, operandOK bool
 	operands          int
+	printed           bool // to the terminal: there is no file among the operands
 }
 
 func (c *command) read() {
@@ -313,11 +315,12 @@ func (c *command) operand(w []byte) {
 	if len(w) > 0 && w[0] == '-' {
 		if c.p.operandFlag != "" && bytes.Contains(w, []byte(c.p.operandFlag)) {
 			c.operandOK = true
+			c.printed = c.printed || bytes.IndexByte(w, 'n') > 0
 		}
 		return
 	}
 	c.operands++
-	if c.p.operand != 0 && c.operands == c.p.operand && c.operandOK {
+	if c.p.operand != 0 && c.operands == c.p.operand-b2i(c.printed) && c.operandOK && bytes.IndexByte(w, '=') < 0 {
 		c.emitIf(c.judge(nil, w), c.words.from, c.words.to)
 	}
 }

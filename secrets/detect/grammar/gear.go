@@ -35,7 +35,7 @@ func (gear) Keywords() []string {
 		"password ", "secret ", "key ", "key-string ", "community ", "psk ", "ascii-text ", "passphrase ", "passwd ", "psksecret ", "-key ", "-password ", "-psk ",
 		"md5 ", "plain-text-password-value ", "plaintext-password ", "encrypted-password ", "phash ", "pre-shared-key ", "keystring ", "authpriv ", "createuser ",
 		"auth-password ", "priv-password ", "auth sha", "auth md5", "auth-trap ", "passcode ", "local-authentication ", "simple ", "cipher ", "authentication text ", "auth-pass ", "password-hash ",
-		"secret\t", "password\t", "community\t", "key\t", "-value ", "sha512 ", "nt-encrypted ", "auth_pass ", "community-name ", "shared-secret ", "priv aes", "priv des",
+		"secret\t", "password\t", "community\t", "key\t", "-value ", "sha512 ", "nt-encrypted ", "version 2c ", "version 1 ", "com2sec ", "auth_pass ", "community-name ", "shared-secret ", "priv aes", "priv des",
 	}
 }
 
@@ -78,7 +78,7 @@ var starters = set(`enable username user snmp-server snmp-agent snmp radius-serv
 // encodings are words between the noun and the secret.
 var encodings = set(`simple cipher ascii ascii-text plain plaintext plain-text encrypted unencrypted cleartext clear clear-text hex sha sha1 sha256 sha512 md5
 	irreversible-cipher value text pbkdf2 scrypt aes aes128 aes256 aes-128 aes-256 des 3des 128 192 256 hmac-sha-256 hmac-sha256 hmac-md5 hmac-sha-1 hashed auth priv sha-512 ENC
-	local remote level key-string password secret key community plaintext-password encrypted-password plain-text-password-value authentication-key pre-shared-key wpa-psk phash string des56 noauth nopriv sha2-256 sha-256 sha384 ro rw 0 RO`)
+	local remote level key-string password secret key community plaintext-password encrypted-password plain-text-password-value authentication-key pre-shared-key wpa-psk phash string des56 noauth nopriv read write readonly readwrite notconfiguser sha2-256 sha-256 sha384 ro rw 0 RO`)
 
 // At implements [detect.Grammar].
 func (gear) At(t detect.Text, at, n int, emit func(detect.Hit)) {
@@ -139,6 +139,9 @@ func (l *deviceLine) read() {
 	if hasPrefixFold(l.noun, "createuser") {
 		l.createUser()
 		return
+	}
+	if hasPrefixFold(l.noun, "com2sec") && !(l.words.next() && l.words.next()) {
+		return // the name and where from
 	}
 	for n := 0; n < 6 && l.words.next(); n++ {
 		w := b[l.words.from:l.words.to]
@@ -202,7 +205,7 @@ func (l *deviceLine) judge(w []byte) {
 		}
 		return
 	}
-	if bytes.IndexByte(l.noun, 'm') >= 0 && hasPrefixFold(l.noun, "comm") {
+	if hasPrefixFold(l.noun, "comm") || hasPrefixFold(l.noun, "version") || hasPrefixFold(l.noun, "com2sec") {
 		if judgeCommunity(w) && l.isSNMP() {
 			l.found(ruleCommunity, detect.Unknown)
 		}
@@ -219,7 +222,7 @@ func (l *deviceLine) judge(w []byte) {
 // isSNMP refuses the communities of BGP.
 func (l *deviceLine) isSNMP() bool {
 	line := l.t.Body[l.start:l.words.from]
-	return (indexFold(line, "snmp") >= 0 || indexFold(line, "rocommunity") >= 0 || indexFold(line, "rwcommunity") >= 0 || indexFold(line, "trap") >= 0 || indexFold(line, "set name") >= 0) &&
+	return (indexFold(line, "snmp") >= 0 || indexFold(line, "rocommunity") >= 0 || indexFold(line, "com2sec") >= 0 || indexFold(line, "rwcommunity") >= 0 || indexFold(line, "trap") >= 0 || indexFold(line, "set name") >= 0) &&
 		indexFold(line, "send-community") < 0
 }
 

@@ -288,6 +288,9 @@ func (e *evidence) judgeVague(v []byte, s *shape) judgement {
 	if s.space > 0 || e.demo || e.sense.vague > 0 || isUUID(v) || s.hex && s.n%8 == 0 && e.kind != kindConfig && e.kind != kindShell {
 		return refused
 	}
+	if e.split && s.random(12) && !s.hex {
+		return strong
+	}
 	if e.kind == kindCode && !e.shouted && !e.sense.qualified {
 		return refused
 	}

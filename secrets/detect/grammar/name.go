@@ -197,7 +197,7 @@ func nameSpan(b []byte, at, n int) (from, to int) {
 	for from > 0 && at-from < maxName && isNameByte(b[from-1]) {
 		from--
 	}
-	for to < len(b) && to-at < maxName && isNameByte(b[to]) {
+	for to < len(b) && to-at < maxName && isNameByte(b[to]) && !wideColon(b, to) {
 		to++
 	}
 	for to > at+n && (b[to-1] == '.' || b[to-1] == '-') {
@@ -207,6 +207,11 @@ func nameSpan(b []byte, at, n int) (from, to int) {
 		from++
 	}
 	return from, to
+}
+
+// wideColon knows the colon of East Asian texts.
+func wideColon(b []byte, i int) bool {
+	return b[i] == 0xef && i+2 < len(b) && b[i+1] == 0xbc && b[i+2] == 0x9a
 }
 
 func isNameByte(c byte) bool { return isWordByte(c) || c == '-' || c == '.' || c == '_' }

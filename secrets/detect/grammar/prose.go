@@ -51,7 +51,7 @@ func (p *phrase) said(i int) {
 	for j < len(b) && j-i < 128 && !isSpace(b[j]) && b[j] != '`' && b[j] != '"' && b[j] != '<' && (b[j] != '\'' || !marked) {
 		j++
 	}
-	for j > i && (b[j-1] == '.' || b[j-1] == ',' || b[j-1] == ';' || b[j-1] == ')' || b[j-1] == '*') {
+	for j > i && !(marked && j < len(b) && isQuote(b[j])) && (b[j-1] == '.' || b[j-1] == ',' || b[j-1] == ';' || b[j-1] == ')' || b[j-1] == '*') {
 		j--
 	}
 	v := b[i:j]
@@ -75,12 +75,28 @@ func (p *phrase) pipedPlain() {
 		return
 	}
 	from, to := start+i+5, start+pipe
+	for from < to && isBlank(b[from]) {
+		from++
+	}
 	for to > from && isBlank(b[to-1]) {
 		to--
 	}
 	from, to = unquote(b, from, to)
 	if from < to && p.judge(nil, b[from:to], true) {
 		p.found(from, to)
+	}
+}
+
+// sent reads what a script of expect types: send "…\r".
+func (p *phrase) sent() {
+	b := p.t.Body
+	i := p.end
+	j := i
+	for j < len(b) && j-i < 64 && !isSpace(b[j]) && b[j] != '"' && b[j] != '\\' {
+		j++
+	}
+	if j+1 < len(b) && b[j] == '\\' && (b[j+1] == 'r' || b[j+1] == 'n') && kindOf(p.t.Path) != kindCode && hasDigit(b[i:j]) && p.judge(nil, b[i:j], true) {
+		p.found(i, j)
 	}
 }
 
@@ -123,7 +139,7 @@ func (p *phrase) header() {
 func (p *phrase) basic(from, to int) {
 	var buf [192]byte
 	user, pass := decodePair(p.t.Body[from:to], &buf)
-	if len(pass) > 0 && !exampleUser(user) && p.judge(user, pass, true) {
+	if len(pass) > 0 && p.judge(user, pass, true) {
 		p.found(from, to)
 	}
 }

@@ -213,7 +213,7 @@ func isIdentifier(v []byte) bool {
 
 // placeheld reports whether v says that the real value goes here.
 func placeheld(v []byte, s *shape) bool {
-	if s.distinct <= 2 && s.n > 3 || bytes.Contains(v, []byte("...")) || bytes.Contains(v, []byte("***")) || bytes.Contains(v, []byte("••")) || bytes.Contains(v, []byte("…")) {
+	if s.distinct <= 2 && s.n > 3 && (s.digit < s.n || s.distinct == 1) || bytes.Contains(v, []byte("...")) || bytes.Contains(v, []byte("***")) || bytes.Contains(v, []byte("••")) || bytes.Contains(v, []byte("…")) {
 		return true
 	}
 	if indexFold(v, "xxxx") >= 0 || indexFold(v, "changeme") >= 0 || indexFold(v, "change_me") >= 0 || indexFold(v, "change-me") >= 0 ||

@@ -175,11 +175,14 @@ func endsArgument(b []byte, i int) bool {
 	for i < len(b) && isSpace(b[i]) {
 		i++
 	}
-	return i < len(b) && (b[i] == ')' || b[i] == ',')
+	return i < len(b) && (b[i] == ')' || b[i] == ',' || b[i] == '.' || b[i] == '}')
 }
 
 func (s *sighting) readAssigned(r *reader, e *evidence) bool {
 	next := r.skip(s.next, 0)
+	if next+1 < len(r.b) && r.b[next] == '\\' && isQuote(r.b[next+1]) {
+		return r.literal(next)
+	}
 	if next < len(r.b) && !isQuote(r.b[next]) && (s.enclosed != 0 || s.comment) {
 		return s.readBare(r, e, next)
 	}
@@ -346,6 +349,9 @@ func (s *sighting) readValue(r *reader, e *evidence) bool {
 func (s *sighting) isValue(b []byte) bool {
 	before := bytes.TrimRight(b[s.line:s.from], " \t\"'`")
 	before = bytes.TrimRight(bytes.TrimRight(before, ":="), " \t\"'")
+	if hasSuffixFold(before, "variable") && s.next < len(b) && b[s.next-1] == '{' {
+		return true
+	}
 	for _, k := range [...]string{"name", "key", "id", "parameterkey", "parametername", "variable"} {
 		if hasSuffixFold(before, k) {
 			return true

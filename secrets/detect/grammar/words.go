@@ -105,6 +105,7 @@ var (
 		var_name envvar environ getter setter exists missing needed optional present supplied provided
 		through thru by than as like from with without via due and or not if then else
 		encryption method methods mechanism protocol protocols scheme schemes standard
+		mgmt management
 		bypass book pages fail failed failure success ok done warning warn
 		exclude include excluded included filter filters sort order ordering keywords tag tags
 		encrypted sealed masked redacted obfuscated vault wrapped
