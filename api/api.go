@@ -52,8 +52,10 @@ type Parts struct {
 	Playbooks *playbook.Engine
 	// Findings keeps what scanners found; nil where nothing is kept of it.
 	Findings *lifecycle.Store
-	Stops    *stop.Service
-	People   *identity.People
+	// Advisories is the database of advisories; nil where the server has none.
+	Advisories AdvisorySource
+	Stops      *stop.Service
+	People     *identity.People
 	// Status tells how the installation is.
 	Status func(context.Context) (Status, error)
 	// Act carries an order out in a person's name; it asks the Guard.

@@ -28,6 +28,8 @@ func (a *API) findingRoutes() {
 	Register(a, policy.FindingRead, get("finding", "/v1/findings/{id}", "One finding with its timeline"), a.Finding)
 	a.stream(policy.FindingSubmit, submitOperation(), a.serveSubmit)
 	a.findingActs()
+	a.findingFigures()
+	a.campaignRoutes()
 }
 
 // store of findings, or that there is none.

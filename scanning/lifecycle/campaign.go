@@ -195,8 +195,8 @@ type Campaign struct {
 	First int `json:"affected_at_start"`
 }
 
-// check says what is wrong with a campaign.
-func (c *Campaign) check() error {
+// Check says what is wrong with a campaign.
+func (c *Campaign) Check() error {
 	bad := func(why string) error { return core.E(core.KindInvalid, "lifecycle.StartCampaign", why) }
 	switch {
 	case c.Name != "" && !name(c.Name):
@@ -231,7 +231,7 @@ func (c *Campaign) Targets() []Target {
 
 // StartCampaign keeps a campaign; targets are what it asks for.
 func (s *Store) StartCampaign(ctx context.Context, tx *store.Tx, tenant core.TenantID, c Campaign, targets []Target) (Campaign, error) {
-	if err := c.check(); err != nil {
+	if err := c.Check(); err != nil {
 		return c, err
 	}
 	hits, err := s.Who(ctx, tx, tenant, targets)

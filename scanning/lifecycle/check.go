@@ -27,7 +27,7 @@ const (
 func checked(r *scanning.Report, subject string, at time.Time) (scanning.Report, error) {
 	c := *r
 	c.Started, c.Finished = c.Started.UTC().Truncate(time.Microsecond), c.Finished.UTC().Truncate(time.Microsecond)
-	if err := checkSubject(subject); err != nil {
+	if err := CheckSubject(subject); err != nil {
 		return c, err
 	}
 	bad := func(format string, args ...any) (scanning.Report, error) {
@@ -87,8 +87,16 @@ func name(s string) bool {
 	return s != "" && len(s) <= maxName && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-// checkSubject holds a subject's form: kind/name.
-func checkSubject(s string) error {
+// CheckAdvisory holds the form of an advisory's name.
+func CheckAdvisory(id string) error {
+	if name(id) && !strings.ContainsAny(id, " /\\*?%'\"") {
+		return nil
+	}
+	return core.E(core.KindInvalid, "lifecycle", "that is no name of an advisory").WithHint("a name is such as CVE-2021-44228")
+}
+
+// CheckSubject holds a subject's form: kind/name.
+func CheckSubject(s string) error {
 	kind, rest, of := strings.Cut(s, "/")
 	if of && slices.Contains(subjectKinds, kind) && name(rest) {
 		return nil

@@ -79,7 +79,7 @@ func components(packages []scanning.Package) ([]component, error) {
 // TakeInventory keeps what a subject has from at on. Components and documents that
 // several subjects share are kept once.
 func (s *Store) TakeInventory(ctx context.Context, tx *store.Tx, tenant core.TenantID, subject string, packages []scanning.Package, at time.Time) (Inventory, error) {
-	if err := checkSubject(subject); err != nil {
+	if err := CheckSubject(subject); err != nil {
 		return Inventory{}, err
 	}
 	list, err := components(packages)
