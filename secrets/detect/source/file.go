@@ -65,16 +65,19 @@ func (w *worker) binary(at *where, in input, head []byte) {
 }
 
 func (w *worker) wideText(at *where, in input, head []byte, what nature) {
-	order := binary.ByteOrder(binary.LittleEndian)
-	if what == naturalUTF16BE {
-		order = binary.BigEndian
-	}
 	if in.size >= 0 && in.size <= int64(len(head)) {
 		w.whole(at, head) // the detector reads it as it is, and says so
 		return
 	}
-	r := &wideReader{r: io.MultiReader(bytes.NewReader(bytes.Clone(head)), w.bounded(in, int64(len(head)))), order: order}
+	r := &wideReader{r: io.MultiReader(bytes.NewReader(bytes.Clone(head)), w.bounded(in, int64(len(head)))), order: orderOf(what)}
 	w.ended(at, w.chunks(&reading{at: at}, r, w.buffer(chunkSize), 0))
+}
+
+func orderOf(what nature) binary.ByteOrder {
+	if what == naturalUTF16BE {
+		return binary.BigEndian
+	}
+	return binary.LittleEndian
 }
 
 // ended tells how reading ended where it did not end well.
