@@ -44,7 +44,7 @@ func TestWorkStaysLinear(t *testing.T) {
 		"bad UTF-8":        "\xff\xfekey",
 		"spaces":           " ",
 	} {
-		small, big := spent(t, unit, 1<<15), spent(t, unit, 1<<17)
+		small, big := spent(t, unit, 1<<13), spent(t, unit, 1<<15)
 		if big > 5*small+1<<16 {
 			t.Errorf("%s: %d for one size, %d for four times that", name, small, big)
 		}
