@@ -74,6 +74,9 @@ func TestFindsWhatRegexpFinds(t *testing.T) {
 
 func generate(rng *rand.Rand, n int) []byte {
 	var b bytes.Buffer
+	if rng.IntN(8) == 0 {
+		b.WriteString("key=")
+	}
 	for range n {
 		b.WriteString(alphabet[rng.IntN(len(alphabet))])
 	}
