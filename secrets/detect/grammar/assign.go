@@ -64,6 +64,9 @@ func (assignments) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 		return
 	}
 	from, to := nameSpan(b, at, n)
+	if from >= 7 && hasSuffixFold(b[:from], "mot de ") {
+		from -= 7
+	}
 	var s sighting
 	if s.look(b, from, to) {
 		s.report(t, emit)
@@ -125,10 +128,26 @@ type sighting struct {
 func (s *sighting) look(b []byte, from, to int) bool {
 	s.from, s.to = from, to
 	s.op, s.next = s.operator(b, to)
+	if s.op == opCall {
+		s.compares(b)
+	}
 	if s.op == opNone {
 		s.op, s.next = reversed(b, from)
 	}
 	return s.op != opNone
+}
+
+// compares takes .equals off the name that it compares.
+func (s *sighting) compares(b []byte) {
+	i := bytes.LastIndexByte(b[s.from:s.to], '.')
+	if i <= 0 {
+		return
+	}
+	var buf [32]byte
+	switch string(fold(b[s.from+i+1:s.to], buf[:])) {
+	case "equals", "equalsignorecase", "contentequals", "compareto", "compare", "isequal", "isequaltostring", "eq":
+		s.op, s.to = opCompare, s.from+i
+	}
 }
 
 // reversed finds "value".equals(name) and "value" == name.

@@ -34,7 +34,8 @@ func (s *sighting) readBare(r *reader, e *evidence, i int) bool {
 // readEnclosed reads a part of a literal: Server=x;Password=secret; or a query.
 func (s *sighting) readEnclosed(r *reader, e *evidence, i int) bool {
 	b, j := r.b, i
-	for j < len(b) && j-i < maxSecret && b[j] != s.enclosed && b[j] != ';' && b[j] != '&' && !isSpace(b[j]) && b[j] != '<' && b[j] != ',' && b[j] != '"' {
+	and, semi := s.separators(b, i)
+	for j < len(b) && j-i < maxSecret && b[j] != s.enclosed && (b[j] != ';' || !semi) && (b[j] != '&' || !and) && !isSpace(b[j]) && b[j] != '<' && (b[j] != ',' || s.colon) && b[j] != '"' {
 		if b[j] == '\\' {
 			break
 		}
@@ -62,6 +63,39 @@ func (s *sighting) readEnclosed(r *reader, e *evidence, i int) bool {
 	r.quoted = false
 	e.neighbour = e.neighbour || b[j] == ';'
 	return true
+}
+
+// separators says what ends a part of a literal: an ampersand in queries, a
+// semicolon in connection strings.
+func (s *sighting) separators(b []byte, i int) (and, semi bool) {
+	before := byte(0)
+	if s.from > 0 {
+		before = b[s.from-1]
+	}
+	switch {
+	case before == '&' || before == '?':
+		return true, false
+	case before == ';' || isBlank(before) && s.from > 1 && b[s.from-2] == ';':
+		return false, true
+	case before == s.enclosed && before != 0:
+		// The first of several, or the only one.
+		for j := i; j < len(b) && j-i < 256 && b[j] != s.enclosed && b[j] != '\n'; j++ {
+			if b[j] == ';' || b[j] == '&' {
+				return b[j] == '&' && pairBehind(b, j), b[j] == ';' && pairBehind(b, j)
+			}
+		}
+		return false, false
+	}
+	return true, true
+}
+
+// pairBehind reports whether name= follows the separator.
+func pairBehind(b []byte, j int) bool {
+	k := j + 1
+	for k < len(b) && (isNameByte(b[k]) || b[k] == ' ') {
+		k++
+	}
+	return k < len(b) && (b[k] == '=' && k > j+1 || k == j+1)
 }
 
 // readWord reads one word, as in prose, tables and logs.

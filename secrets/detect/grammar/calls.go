@@ -137,7 +137,11 @@ func judgeArgument(t detect.Text, r *reader, user []byte, place int) bool {
 	}
 	s := measure(v)
 	// A place alone says little: the value must look like a password as well.
-	if s.space > 0 || s.digit == 0 && s.classes() < 3 || s.n < 6 {
+	var buf [32]byte
+	if common[string(fold(v, buf[:]))] {
+		return looksLikeUser(user) && !demonstrates(t.Path)
+	}
+	if s.space > 0 || s.n < 6 || s.digit == 0 && s.classes() < 3 && (s.wordlike() || s.upper < 2 || s.lower < 2) {
 		return false
 	}
 	if place == 0 && !looksLikeUser(user) {

@@ -233,6 +233,10 @@ func judgeDevice(t detect.Text, v []byte) bool {
 		return false
 	}
 	s := measure(v)
+	var buf [32]byte
+	if common[string(fold(v, buf[:]))] {
+		return !demonstrates(t.Path)
+	}
 	if s.digit == 0 && s.symbol == s.plain && s.wordlike() && (s.upper <= 1 || s.plain > 0) {
 		return false // a word of the grammar, or a name
 	}

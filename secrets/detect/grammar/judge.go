@@ -114,7 +114,7 @@ func (e *evidence) judgePassword(v []byte, s *shape) judgement {
 
 // judgeMixed judges short mixtures such as bob17 or key_1.
 func (e *evidence) judgeMixed(v []byte, s *shape) judgement {
-	if s.n < 5 && !e.explicit || s.digit <= 1 && s.wordlike() && s.symbol == s.plain && s.n < 10 && !e.certainly() && !e.neighbour {
+	if s.n < 5 && !e.explicit || s.digit <= 1 && s.wordlike() && s.symbol == s.plain && s.n < 7 && !e.certainly() && !e.neighbour {
 		return refused
 	}
 	if e.sense.noun == nounPass && !e.certainly() && !e.quoted {
@@ -144,6 +144,9 @@ func (e *evidence) unlessDemo(j judgement) judgement {
 // certainly reports whether the name alone leaves no doubt that a password
 // follows.
 func (e *evidence) certainly() bool {
+	if e.sense.noun == nounPass && e.sense.vague == 0 && (e.kind == kindConfig || e.kind == kindShell || e.kind == kindYAML) && (e.shouted || e.sense.qualified || e.neighbour) {
+		return true
+	}
 	return e.explicit || e.sense.noun == nounPassword && e.sense.vague == 0 && (e.shouted || e.sense.qualified || e.neighbour || e.kind == kindConfig || e.kind == kindShell)
 }
 
@@ -156,6 +159,9 @@ func (e *evidence) certain(j judgement) judgement {
 
 // judgeDigits: numbers are passwords where they are long enough or quoted.
 func (e *evidence) judgeDigits(v []byte, s *shape) judgement {
+	if s.other > 0 && s.digit > 0 && e.quoted && e.sense.noun == nounPassword {
+		return e.unlessDemo(weak)
+	}
 	if s.symbol+s.other > 0 && s.digit > 0 {
 		return e.unlessDemo(e.certain(weak))
 	}

@@ -147,6 +147,10 @@ func (w *name) qualify(s sense, n noun, i int) sense {
 			return sense{}
 		}
 	case nounPass, nounAuth, nounPin:
+		if i > 1 && string(before) == "de" && string(w.word(i-2)) == "mot" {
+			s.noun = nounPassword
+			return s
+		}
 		if passDenied[string(before)] {
 			return sense{}
 		}

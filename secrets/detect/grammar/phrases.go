@@ -326,7 +326,7 @@ func (p *phrase) pair() {
 	if len(v) < 6 || !hasDigit(v) || kindOf(p.t.Path) == kindCode && !commented(b, p.at) {
 		return
 	}
-	if s := measure(v); s.classes() >= 3 && p.judge(user, v, false) {
+	if s := measure(v); (s.classes() >= 3 || s.random(8)) && p.judge(user, v, false) {
 		p.found(j, k)
 	}
 }

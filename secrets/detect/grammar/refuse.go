@@ -177,7 +177,7 @@ func isSyntax(v []byte, s *shape) bool {
 	if i := bytes.IndexByte(v, '('); i > 0 && v[len(v)-1] == ')' && isDotted(v[:i]) {
 		return true
 	}
-	if isDotted(v) && bytes.IndexByte(v, '.') > 0 && s.wordlike() {
+	if isDotted(v) && bytes.IndexByte(v, '.') > 0 && s.wordlike() && s.digit < 2 {
 		return true
 	}
 	// #id, .class, @media, --flag

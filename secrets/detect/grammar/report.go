@@ -103,7 +103,7 @@ func (s *sighting) place(b []byte, e *evidence) {
 	s.line = i
 	s.flag = s.from >= 2 && b[s.from-1] == '-'
 	line := bytes.TrimLeft(b[i:s.from], " \t")
-	s.comment = bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("#")) || bytes.HasPrefix(line, []byte("* ")) ||
+	s.comment = bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("#")) && !bytes.HasPrefix(line, []byte("#define")) || bytes.HasPrefix(line, []byte("* ")) ||
 		bytes.HasPrefix(line, []byte("--")) || bytes.HasPrefix(line, []byte("/*")) || bytes.HasPrefix(line, []byte(";")) || bytes.HasPrefix(line, []byte("<!--")) || hasPrefixFold(line, "rem ")
 	s.enclosed = openQuote(b[i:s.from])
 	if s.from > 0 && isQuote(b[s.from-1]) && s.op != opNone && s.closed(b) {

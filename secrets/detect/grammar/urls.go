@@ -120,9 +120,8 @@ func credentials(t detect.Text, start int, user, pass, host []byte) bool {
 	e := evidence{sense: sense{noun: nounPassword, qualified: true}, quoted: true, explicit: true, neighbour: true, name: user}
 	e.demo = demonstrates(t.Path) || kindOf(t.Path) == kindDoc || commented(t.Body, start)
 	if exampleHost(host) || exampleUser(user) {
-		e.demo = true
 		s := measure(pass)
-		if s.digit == 0 || s.classes() < 3 && !s.random(10) {
+		if s.digit == 0 || s.wordlike() && (s.digit < 4 || e.demo && s.symbol == s.plain) {
 			return false
 		}
 	}
@@ -149,7 +148,7 @@ func samePassword(user, pass []byte) bool {
 
 var (
 	exampleHosts = set(`host hostname server example domain myhost somehost localhost remote yourhost dbhost proxy ip address foo bar a b host1 test`)
-	exampleUsers = set(`user username foo me someuser myuser youruser uname login usr u name alice bob joe`)
+	exampleUsers = set(`user username foo me someuser myuser youruser uname login usr u name`)
 )
 
 func exampleHost(host []byte) bool {
