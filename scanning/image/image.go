@@ -16,8 +16,8 @@ import (
 // image is none.
 type Limits struct {
 	// Bytes is how much all layers may expand to, Ratio how many times its own
-	// size one may, once it is over a floor.
-	Bytes, Ratio int64
+	// size one may, once it is over Free.
+	Bytes, Ratio, Free int64
 	// Entries is how many files and folders all layers may hold.
 	Entries int
 	// Layers is how many layers an image may have, Document how large a manifest
@@ -27,10 +27,7 @@ type Limits struct {
 }
 
 // Defaults fit the largest images in use, with room.
-var Defaults = Limits{Bytes: 32 << 30, Ratio: 1100, Entries: 5_000_000, Layers: 1000, Document: 8 << 20}
-
-// ratioFloor is how much a layer may expand to whatever its ratio.
-const ratioFloor = 64 << 20
+var Defaults = Limits{Bytes: 32 << 30, Ratio: 1100, Free: 64 << 20, Entries: 5_000_000, Layers: 1000, Document: 8 << 20}
 
 // Options say which image of an archive is read, and within which limits.
 type Options struct {

@@ -264,7 +264,7 @@ func TestHostileLayers(t *testing.T) {
 }
 
 func TestBudgets(t *testing.T) {
-	bomb := oci(t, layer{entries: []entry{reg("zeros", strings.Repeat("\x00", 80<<20))}, how: "zstd"}).tar(t, "")
+	bomb := oci(t, layer{entries: []entry{reg("zeros", strings.Repeat("\x00", 2<<20))}, how: "zstd"}).tar(t, "")
 	many := layer{}
 	for i := range 2000 {
 		many.entries = append(many.entries, reg(fmt.Sprintf("f%d", i), ""))
@@ -275,7 +275,7 @@ func TestBudgets(t *testing.T) {
 		change func(*image.Limits)
 	}{
 		"bytes":    {bomb, func(l *image.Limits) { l.Bytes = 1 << 20 }},
-		"ratio":    {bomb, func(l *image.Limits) { l.Ratio = 10 }},
+		"ratio":    {bomb, func(l *image.Limits) { l.Ratio, l.Free = 10, 1<<10 }},
 		"entries":  {oci(t, many).tar(t, ""), func(l *image.Limits) { l.Entries = 1000 }},
 		"folders":  {oci(t, deep).tar(t, ""), func(l *image.Limits) { l.Entries = 1000 }},
 		"layers":   {oci(t, many, deep).tar(t, ""), func(l *image.Limits) { l.Layers = 1 }},

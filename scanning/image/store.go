@@ -204,7 +204,7 @@ func (img *Image) expand(b blob, f form, compressed, expanded io.Writer) (blob, 
 		return blob{}, fmt.Errorf("compressed data that cannot be read: %w", err)
 	}
 	defer plainText.Close()
-	to := &bounded{to: out, also: expanded, budget: &img.budget, limit: b.size*img.opts.Limits.Ratio + ratioFloor}
+	to := &bounded{to: out, also: expanded, budget: &img.budget, limit: b.size*img.opts.Limits.Ratio + img.opts.Limits.Free}
 	if _, err := io.Copy(to, plainText); err != nil {
 		return blob{}, fmt.Errorf("compressed data that cannot be read: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/interlock-security/interlock/scanning/inventory/npm"
 	"github.com/interlock-security/interlock/scanning/inventory/nuget"
 	"github.com/interlock-security/interlock/scanning/inventory/python"
+	"github.com/interlock-security/interlock/scanning/inventory/rpm"
 	"github.com/interlock-security/interlock/scanning/inventory/rubygems"
 )
 
@@ -21,6 +22,6 @@ func Extractors() []*extract.Extractor {
 	return slices.Concat(
 		golang.Extractors(), npm.Extractors(), python.Extractors(), maven.Extractors(),
 		cargo.Extractors(), nuget.Extractors(), rubygems.Extractors(), composer.Extractors(),
-		dpkg.Extractors(), apk.Extractors(),
+		dpkg.Extractors(), apk.Extractors(), rpm.Extractors(),
 	)
 }
