@@ -91,7 +91,7 @@ func figures() []trial {
 		guard1000(),
 		batchVerify(),
 		detectSSHD(),
-	}, append(correlateTrials(), sigmaTrials()...)...)
+	}, append(append(append(correlateTrials(), sigmaTrials()...), advisoryTrial()), secretTrials()...)...)
 }
 
 // choose narrows the trials to those with a figure that only selects.
