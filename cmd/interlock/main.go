@@ -85,7 +85,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Writers(out, errOut),
 		kong.Exit(func(c int) { ended = c; panic(exitPanic{}) }),
-		kong.Vars{"data": defaultData(), "config": defaultConfig()},
+		kong.Vars{"data": defaultData(), "config": defaultConfig(), "advisories": defaultAdvisories()},
 	)
 	if err != nil {
 		return fail(errOut, err)

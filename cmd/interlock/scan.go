@@ -13,11 +13,19 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/platform/atomicfile"
 	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/junit"
+	"github.com/interlock-security/interlock/scanning/sarif"
+	"github.com/interlock-security/interlock/scanning/vex"
 )
 
 // scanCmd is the safety inspection: it works on files and needs no server.
 type scanCmd struct {
 	Secrets scanSecretsCmd `cmd:"" help:"Leaked passwords, keys and tokens: in files, history, archives, streams, running machines."`
+	Deps    scanDepsCmd    `cmd:"" help:"Packages with known vulnerabilities: in a folder, on a host, of an SBOM."`
+	Image   scanImageCmd   `cmd:"" help:"A container image from its tarball: packages, and secrets in every layer."`
+	SBOM    scanSBOMCmd    `cmd:"" name:"sbom" help:"Write a bill of materials: CycloneDX or SPDX."`
+	All     scanAllCmd     `cmd:"" help:"Secrets and dependencies of a folder in one go."`
+	DB      scanDBCmd      `cmd:"" name:"db" help:"The advisory database: its age, update, import without network."`
 	Hook    scanHookCmd    `cmd:"" help:"Look for secrets before each commit."`
 }
 
@@ -34,6 +42,16 @@ type scanOutput struct {
 var scanFormats = map[string]func(w io.Writer, reports []*scanning.Report) error{
 	"json":   scanLines,
 	"report": scanReports,
+	"sarif":  func(w io.Writer, reports []*scanning.Report) error { return sarif.Write(w, flat(reports)) },
+	"junit":  func(w io.Writer, reports []*scanning.Report) error { return junit.Write(w, flat(reports)) },
+}
+
+func flat(reports []*scanning.Report) []scanning.Report {
+	out := make([]scanning.Report, len(reports))
+	for i, r := range reports {
+		out[i] = *r
+	}
+	return out
 }
 
 // deliver writes the reports and says how the scan ended: clean, with findings,
@@ -76,7 +94,11 @@ func scanOutcome(reports []*scanning.Report) error {
 	gaps, findings := 0, 0
 	for _, r := range reports {
 		gaps += len(r.Gaps)
-		findings += len(r.Findings)
+		for i := range r.Findings {
+			if wanting(&r.Findings[i]) {
+				findings++
+			}
+		}
 	}
 	switch {
 	case gaps > 0:
@@ -85,6 +107,13 @@ func scanOutcome(reports []*scanning.Report) error {
 		return errFindings
 	}
 	return nil
+}
+
+// wanting reports whether a finding wants something of somebody. One that a
+// trusted statement answers, or whose vulnerable part is not imported, is shown
+// and wants nothing.
+func wanting(f *scanning.Finding) bool {
+	return f.Reach != scanning.ReachNotImported && !vex.Silenced(f)
 }
 
 // shownGaps is how many gaps are told one by one.
@@ -191,11 +220,22 @@ func tellFinding(w io.Writer, f *scanning.Finding) {
 		what = strings.TrimSpace(f.Package.Name+" "+f.Package.Version) + ": " + f.Title
 	}
 	_, _ = fmt.Fprintf(w, "  %-8s %s  %s\n", f.Severity, onOneLine(f.Rule), onOneLine(what))
-	for _, detail := range []string{whereInside(f), cmp.Or(f.Location.Context, f.Redacted), f.Advice} {
+	for _, detail := range []string{whereInside(f), whyNot(f), cmp.Or(f.Location.Context, f.Redacted), f.Advice} {
 		if detail != "" {
 			_, _ = fmt.Fprintf(w, "           %s\n", onOneLine(detail))
 		}
 	}
+}
+
+// whyNot says why nothing is to be done.
+func whyNot(f *scanning.Finding) string {
+	switch {
+	case f.Reach == scanning.ReachNotImported:
+		return "not imported here: nothing to be done"
+	case vex.Silenced(f):
+		return f.VEX.Status + " by " + f.VEX.Source + ": " + f.VEX.Statement
+	}
+	return ""
 }
 
 // whereInside says where in its file a finding is.
