@@ -53,7 +53,7 @@ func Source(ctx context.Context, tree fs.FS, opt SourceOptions) (*Set, error) {
 		return nil, core.E(core.KindInvalid, "reach.Source", fmt.Sprintf("go.mod can't be read: %v", cmp.Or(err, strict)))
 	}
 	w := &walker{
-		ctx: ctx, tree: tree, opt: opt, own: mod.Module.Mod.Path, mod: mod, seen: map[string]bool{},
+		ctx: ctx, tree: tree, opt: opt, own: mod.Module.Mod.Path, mod: mod, seen: map[string]bool{}, walked: map[string]bool{},
 		set: &Set{imported: map[string]bool{}, std: opt.GOROOT != nil},
 	}
 	if _, err := fs.Stat(tree, "vendor/modules.txt"); err == nil {
@@ -77,6 +77,7 @@ type walker struct {
 	vendored bool
 	files    int
 	seen     map[string]bool
+	walked   map[string]bool // the module's own folders
 	todo     []string
 	set      *Set
 }
@@ -96,7 +97,7 @@ func (w *walker) run() error {
 		case w.foreign(name, d.Name()):
 			return fs.SkipDir
 		}
-		w.seen[path.Join(w.own, name)] = true
+		w.seen[path.Join(w.own, name)], w.walked[path.Join(w.own, name)] = true, true
 		w.folder(w.tree, name, true)
 		return nil
 	})
@@ -188,6 +189,8 @@ func (w *walker) add(p string) {
 // follow reads a package of somebody else.
 func (w *walker) follow(p string) {
 	switch {
+	case w.walked[p]: // it was imported before the walk came to it
+		return
 	case standard(p):
 		if w.opt.GOROOT != nil && !w.tryStd(p) {
 			w.gap(p, "it is not in the standard library that was given", scanning.ReasonUnreadable)
