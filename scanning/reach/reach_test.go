@@ -125,12 +125,12 @@ func TestTheStandardLibraryIsKnownOnlyWithItsSource(t *testing.T) {
 // TestOwnPackagesAreThereBeforeTheyAreWalked holds that a package of the module
 // that is imported by one which stands before it is no gap.
 func TestOwnPackagesAreThereBeforeTheyAreWalked(t *testing.T) {
-	set, err := Source(t.Context(), tree(map[string]string{
+	set, err := reach.Source(t.Context(), tree(map[string]string{
 		"go.mod":       "module example.com/m\n\ngo 1.26\n",
 		"a/a.go":       "package a\n\nimport _ \"example.com/m/b/c/d\"\n",
 		"b/c/d/d.go":   "package d\n",
 		"b/c/other.go": "package c\n",
-	}), SourceOptions{})
+	}), reach.SourceOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
