@@ -17,7 +17,7 @@ func Config() detect.Config {
 	return detect.Config{
 		Rules: rules.All(),
 		// The readers of known formats come first: they know more.
-		Grammars: slices.Concat(rules.Grammars(), grammar.All()),
+		Grammars: slices.Concat(rules.Grammars(), rules.Judged(grammar.All())),
 		Inline:   detect.InlineWords(),
 		Decode:   detect.DefaultDecode,
 	}

@@ -17,6 +17,7 @@ func databases() []format {
 				`(?i)\b(?:create|alter)[ \t]+(?:user|role|login)[ \t]+[^;\n]{1,200}?\bpassword[ \t]*=?[ \t]*(N?'(?:[^'\\\n]|'')+')`,
 				`(?i)\bset[ \t]+password\b[^;\n]{0,120}?=[ \t]*(?:password[ \t]*\([ \t]*)?('(?:[^'\\\n]|\\.|'')+')`,
 			},
+			keep: notField,
 		},
 		{
 			id: "sql-copy-hash", title: "password hash in a database dump", kind: detect.KindHash, severity: high,

@@ -17,6 +17,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/secrets/detect"
 	"github.com/interlock-security/interlock/secrets/detect/rules/internal/look"
+	"github.com/interlock-security/interlock/secrets/detect/rules/known"
 )
 
 const (
@@ -126,12 +127,18 @@ func (r *reader) Wants(name string) bool {
 	return wanted
 }
 
+// prose are kinds of files that are never what their name begins with.
+var prose = map[string]bool{".md": true, ".rst": true, ".adoc": true, ".html": true, ".htm": true, ".go": true, ".svg": true}
+
 func (r *reader) each(name string, do func(*compiled)) {
 	if name == "" {
 		return
 	}
 	small := strings.ToLower(name)
 	base := path.Base(small)
+	if prose[path.Ext(base)] {
+		return
+	}
 	list := r.exact[base]
 	for i := range list {
 		if strings.Contains(small, list[i].in) {
@@ -180,7 +187,7 @@ func (c *compiled) find(body []byte, emit func(start, end, from, to int)) {
 }
 
 func (c *compiled) kept(secret []byte) bool {
-	if look.Standin(secret) {
+	if look.Standin(secret) || known.Disproved(secret) {
 		return false
 	}
 	return c.keep == nil || c.keep(secret)

@@ -26,11 +26,11 @@ func manifests() []format {
 		},
 		{
 			id: "compose-environment-secret", title: "secret in a container's environment", kind: detect.KindPassword, severity: high,
-			names: []string{"docker-compose*.yml", "docker-compose*.yaml", "compose*.yml", "compose*.yaml", "*compose.yml", "*compose.yaml", "*stack.yml"}, read: composeEnvironment, keep: notSetting,
+			names: []string{"docker-compose*.yml", "docker-compose*.yaml", "compose*.yml", "compose*.yaml", "*compose.yml", "*compose.yaml", "*stack.yml"}, read: composeEnvironment, keep: notDefault,
 		},
 		{
 			id: "dockerfile-secret", title: "secret in a container's recipe", kind: detect.KindPassword, severity: high,
-			names: []string{"dockerfile", "dockerfile.*", "*.dockerfile", "containerfile"}, read: dockerfile, keep: notSetting,
+			names: []string{"dockerfile", "dockerfile.*", "*.dockerfile", "containerfile"}, read: dockerfile, keep: notDefault,
 		},
 	}
 }
@@ -126,7 +126,19 @@ func telling(name string, value []byte, encoded bool) bool {
 	return secretish.MatchString(name) || len(plain) >= 20 && !bytes.ContainsAny(plain, " /")
 }
 
-var composeEntry = regexp.MustCompile(`(?m)^[ \t]+(?:-[ \t]*)?["']?([A-Za-z_][A-Za-z0-9_]*)["']?[ \t]*[:=][ \t]*([^\r\n]+)`)
+var composeEntry = regexp.MustCompile(`(?m)^[ \t]+(?:-[ \t]*["']?([A-Za-z_][A-Za-z0-9_]*)=|["']?([A-Za-z_][A-Za-z0-9_]*)["']?[ \t]*:[ \t]+)([^\r\n]+)`)
+
+// defaults are what images are started with on a desk.
+var defaults = map[string]bool{
+	"root": true, "password": true, "secret": true, "test": true, "postgres": true, "mysql": true, "admin": true, "minio": true,
+	"minioadmin": true, "example": true, "guest": true, "rabbitmq": true, "redis": true, "mongo": true, "pass": true, "demo": true,
+	"user": true, "dev": true, "local": true, "localhost": true, "foobar": true, "foo": true, "bar": true, "mariadb": true, "token": true,
+	"devpassword": true, "testpassword": true, "rootpassword": true, "keycloak": true, "elastic": true, "grafana": true, "toor": true,
+}
+
+func notDefault(secret []byte) bool {
+	return notSetting(secret) && !defaults[string(bytes.ToLower(secret))]
+}
 
 func composeEnvironment(body []byte, emit func(start, end int)) {
 	named(body, composeEntry, emit)
@@ -140,8 +152,12 @@ func dockerfile(body []byte, emit func(start, end int)) {
 
 func named(body []byte, re *regexp.Regexp, emit func(start, end int)) {
 	for _, m := range re.FindAllSubmatchIndex(body, -1) {
-		if secretVariable(string(body[m[2]:m[3]])) {
-			start, end := m[4], m[5]
+		name := m[2:4]
+		if name[0] < 0 {
+			name = m[4:6]
+		}
+		if secretVariable(string(body[name[0]:name[1]])) {
+			start, end := m[len(m)-2], m[len(m)-1]
 			if body[end-1] == '"' && body[start] != '"' {
 				end--
 			}

@@ -35,6 +35,9 @@ var examples = [][]byte{
 	[]byte("dXNlcm5hbWU6cGFzc3dvcmQ"),
 	[]byte("dXNlcjpwYXNzd29yZA"),
 	[]byte("mF_9.B5f-4.1JqM"),
+	[]byte("3pu6hszjas19xyp7ghgosyx9k8atbfcr8p2is99znpy26u2lkl"),
+	[]byte("1h8aps2yszaiqmz2l3oc5392pgk8e49qhx2aj3nyv0ui0hez2a"),
+	[]byte("49nj1cmql0jkz5s954yi3oex3nedyz0fb0xx14ie39trti4wxv"),
 }
 
 // Example reports whether a value is, or holds, a documented example.

@@ -35,6 +35,11 @@ func Filler(value []byte) bool {
 	return few(body) || periodic(body) || sequential(small)
 }
 
+// Sequence reports a value that is one character, a short period, or counts.
+func Sequence(value []byte) bool {
+	return few(value) || periodic(value) || sequential(bytes.ToLower(value))
+}
+
 // few reports less different characters than chance would give.
 func few(b []byte) bool {
 	if len(b) < 12 {
