@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"debug/buildinfo"
+	"debug/elf"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"runtime/debug"
@@ -82,16 +84,24 @@ func readBinary(_ context.Context, in *extract.Input, out *extract.Sink) error {
 	}
 	info, err := buildinfo.Read(r)
 	if err != nil {
-		return notGo(err)
+		return notGo(r, err)
 	}
 	built(info, out)
 	return nil
 }
 
-// notGo tells a program of another language from a broken one.
-func notGo(err error) error {
-	for _, other := range []string{"not a Go executable", "unrecognized file format"} {
-		if strings.Contains(err.Error(), other) {
+// notGo tells a program of another language, or of a system that Go has no words
+// for, from a broken one.
+func notGo(r io.ReaderAt, err error) error {
+	switch {
+	case strings.Contains(err.Error(), "not a Go executable"):
+		return nil
+	case strings.Contains(err.Error(), "unrecognized file format"):
+		head := make([]byte, len(elf.ELFMAG))
+		if _, e := r.ReadAt(head, 0); e != nil || string(head) != elf.ELFMAG {
+			return nil
+		}
+		if _, err = elf.NewFile(r); err == nil {
 			return nil
 		}
 	}

@@ -171,7 +171,7 @@ func TestDamagedDatabases(t *testing.T) {
 			t.Fatal(err)
 		}
 		good = good[:min(len(good), 400<<10)]
-		for i := range 200 {
+		for i := range 60 {
 			bad := bytes.Clone(good)
 			for k := range 8 {
 				bad[(i*7919+k*104729)%len(bad)] ^= byte(1 + i)
