@@ -192,8 +192,10 @@ func (w *walker) follow(p string) {
 	case w.walked[p]: // it was imported before the walk came to it
 		return
 	case standard(p):
+		// A file for a newer Go may import what this one has not. The standard
+		// library imports no module, so only what it imports of itself is unknown.
 		if w.opt.GOROOT != nil && !w.tryStd(p) {
-			w.gap(p, "it is not in the standard library that was given", scanning.ReasonUnreadable)
+			w.set.std = false
 		}
 		return
 	case p == w.own || strings.HasPrefix(p, w.own+"/"):
