@@ -83,7 +83,7 @@ func armored(body []byte, at int, emit func(detect.Hit)) {
 	emit(hit)
 }
 
-// openVPN reads a static key: sixteen lines of hex.
+// openVPN reads a static key: sixteen lines of hex, or what is left of them.
 func openVPN(body []byte, at int, emit func(detect.Hit)) {
 	const begin, last = "-----BEGIN OpenVPN Static key V1-----", "-----END OpenVPN Static key V1-----"
 	rest := body[at:min(len(body), at+2048)]
@@ -97,7 +97,7 @@ func openVPN(body []byte, at int, emit func(detect.Hit)) {
 			digits++
 		}
 	}
-	if digits >= 512 {
+	if digits >= 128 {
 		emit(detect.Hit{Rule: "openvpn-static-key", Start: at, End: at + end + len(last)})
 	}
 }

@@ -13,12 +13,23 @@ import (
 	"github.com/interlock-security/interlock/secrets/detect/verify"
 )
 
-// summed are prefixes whose tokens carry a checksum, and how long these are.
-var summed = []struct {
+// sum is a prefix whose tokens carry a checksum, and how long these are.
+type sum struct {
 	prefix string
 	size   int // 0: any
 	holds  func([]byte) bool
-}{
+}
+
+// fails judges as much of a value as a token has: what text was glued to it says
+// nothing.
+func (s sum) fails(v []byte) bool {
+	if s.size == 0 {
+		return len(v) > 60 && !s.holds(v)
+	}
+	return len(v) >= s.size && !s.holds(v[:s.size])
+}
+
+var summed = []sum{
 	{"ghp_", 40, verify.TrailingCRC},
 	{"gho_", 40, verify.TrailingCRC},
 	{"ghu_", 40, verify.TrailingCRC},
@@ -48,7 +59,7 @@ func Disproved(value []byte) bool {
 		return true
 	}
 	for _, s := range summed {
-		if bytes.HasPrefix(v, []byte(s.prefix)) && (s.size == len(v) || s.size == 0 && len(v) > 60) && !s.holds(v) {
+		if bytes.HasPrefix(v, []byte(s.prefix)) && s.fails(v) {
 			return true
 		}
 	}
