@@ -37,6 +37,10 @@ var callees = map[string]int{
 	"authpassword": 2, "passwordauth": 2, "usepassword": 2, "createsuperuser": 2, "create_superuser": 3, "su": 2, "auth_basic": 2,
 }
 
+// sureCallees take nothing but a password in its place.
+var sureCallees = set(`setbasicauth basicauth httpbasicauth httpdigestauth basic_auth networkcredential mysqli_connect mysqli mysql_connect plainauth
+	passwordauthentication plaincredentials username_pw_set usernamepasswordcredentials ftp_login ldap_bind simple_bind_s usernamepassword`)
+
 // Keywords implements [detect.Grammar].
 func (calls) Keywords() []string {
 	list := make([]string, 0, len(callees))
@@ -71,25 +75,26 @@ func (calls) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 		start--
 	}
 	var buf [40]byte
-	place, ok := callees[string(fold(b[start:end], buf[:]))]
+	callee := fold(b[start:end], buf[:])
+	place, ok := callees[string(callee)]
 	if !ok {
 		return
 	}
 	r := reader{b: b, kind: kindOf(t.Path)}
-	readArguments(&r, t, start, open+1, place, emit)
+	readArguments(&r, t, callee, start, open+1, place, emit)
 }
 
 // readArguments goes through the arguments, of which the one at place is the
 // password, or, where place is zero, the last of those that could be a user and
 // a password.
-func readArguments(r *reader, t detect.Text, start, i, place int, emit func(detect.Hit)) {
+func readArguments(r *reader, t detect.Text, callee []byte, start, i, place int, emit func(detect.Hit)) {
 	b := r.b
 	var user [2]int // the literal before
 	for arg := 1; arg <= 6; arg++ {
 		i = r.skip(i, 2)
 		isLiteral := r.literal(i)
 		if isLiteral && r.parts == 1 && arg > 1 && (arg == place || place == 0 && user[1] > user[0]) {
-			if judgeArgument(t, r, b[user[0]:user[1]], place) {
+			if judgeArgument(t, r, callee, b[user[0]:user[1]], place) {
 				emit(detect.Hit{Rule: ruleArgument, Start: r.from, End: r.to, MatchStart: start, MatchEnd: r.end})
 				return
 			}
@@ -130,7 +135,7 @@ func comma(b []byte, i int) int {
 	return -1
 }
 
-func judgeArgument(t detect.Text, r *reader, user []byte, place int) bool {
+func judgeArgument(t detect.Text, r *reader, callee, user []byte, place int) bool {
 	v := r.text()
 	if samePassword(user, v) || checksummed(v) || exampleUser(user) && demonstrates(t.Path) {
 		return false
@@ -140,6 +145,10 @@ func judgeArgument(t detect.Text, r *reader, user []byte, place int) bool {
 	var buf [32]byte
 	if common[string(fold(v, buf[:]))] {
 		return looksLikeUser(user) && !demonstrates(t.Path)
+	}
+	if sureCallees[string(callee)] && looksLikeUser(user) && s.n >= 6 && s.space == 0 && !nameWordsOnly(v) && !trivial[string(v)] {
+		e := evidence{sense: sense{noun: nounPassword, qualified: true}, quoted: true, explicit: true, neighbour: true, name: user, demo: demonstrates(t.Path)}
+		return e.judge(v) != refused
 	}
 	if s.space > 0 || s.n < 6 || s.digit == 0 && s.classes() < 3 && (s.wordlike() || s.upper < 2 || s.lower < 2) {
 		return false

@@ -104,7 +104,8 @@ func checkRow(path, row string, m *maker) string {
 
 func covered(got []detect.Hit, w [2]int) bool {
 	for _, h := range got {
-		if h.Start == w[0] && h.End == w[1] {
+		// The quotes and parentheses of the first and the last part may be within.
+		if h.Start == w[0] && h.End == w[1] || max(h.Start-w[0], w[0]-h.Start) <= 1 && max(h.End-w[1], w[1]-h.End) <= 1 {
 			return true
 		}
 	}

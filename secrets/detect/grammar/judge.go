@@ -15,6 +15,11 @@ type evidence struct {
 	// split is set where the value was put together from parts: who takes the
 	// trouble to hide a token from scanners has a real one.
 	split bool
+	// alone is set where name and value have a line to themselves.
+	alone bool
+	// equated is set where a literal is assigned by an equals sign or compared:
+	// forms and dictionaries of texts use a colon.
+	equated bool
 	// demo is set in tests, examples and documentation.
 	demo bool
 	// shouted names are written in capitals: environment variables and constants.
@@ -159,7 +164,7 @@ func (e *evidence) certain(j judgement) judgement {
 
 // judgeDigits: numbers are passwords where they are long enough or quoted.
 func (e *evidence) judgeDigits(v []byte, s *shape) judgement {
-	if s.other > 0 && s.digit > 0 && e.quoted && e.sense.noun == nounPassword {
+	if s.other > 0 && s.digit > 0 && (e.quoted || e.alone) && e.sense.noun == nounPassword {
 		return e.unlessDemo(weak)
 	}
 	if s.symbol+s.other > 0 && s.digit > 0 {
@@ -168,7 +173,7 @@ func (e *evidence) judgeDigits(v []byte, s *shape) judgement {
 	if s.digit < s.n || s.distinct == 1 && s.n < 6 {
 		return refused
 	}
-	if e.explicit || s.n >= 6 && (e.quoted || e.certainly()) || s.n >= 4 && e.quoted && e.certainly() {
+	if e.explicit || s.n >= 6 && (e.quoted || e.certainly() || e.alone && e.kind != kindCode) || s.n >= 4 && e.quoted && e.certainly() {
 		return e.unlessDemo(weak)
 	}
 	return refused
@@ -187,10 +192,16 @@ func (e *evidence) judgeWord(v []byte, s *shape) judgement {
 		if s.n < 6 && !e.explicit {
 			return refused
 		}
+		if e.equated && e.sense.noun == nounPassword && s.n >= 7 && s.runs == 1 && s.upper == 0 {
+			return e.unlessDemo(weak)
+		}
 		return e.unlessDemo(e.certain(weak))
 	}
-	if s.n >= 8 && s.upper > 0 && s.lower > 1 && (e.quoted || e.certainly()) {
+	if s.n >= 8 && s.upper > 0 && s.lower > 1 && (e.quoted || e.certainly() || e.alone) {
 		return e.unlessVague(strong, v, s)
+	}
+	if s.n >= 8 && e.sense.noun == nounPassword && (e.quoted || e.alone) && s.wordy*2 < s.n {
+		return e.unlessDemo(weak)
 	}
 	if s.n < 6 && !e.explicit {
 		return refused

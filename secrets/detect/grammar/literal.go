@@ -72,6 +72,9 @@ func (r *reader) skip(i, lines int) int {
 // joins looks behind a literal for the operator by which languages join them,
 // and returns where the next part begins.
 func (r *reader) joins(i int) (int, bool) {
+	if j, ok := r.chained(i); ok {
+		return j, true
+	}
 	i = r.skip(i, 0)
 	if i < len(r.b) && r.b[i] == '\\' || r.kind == kindCode {
 		i = r.skip(i+b2i(i < len(r.b) && r.b[i] == '\\'), 1)
@@ -90,7 +93,7 @@ func (r *reader) joins(i int) (int, bool) {
 		if i < len(r.b) && r.b[i] == '.' {
 			i++
 		}
-		if j := r.skip(i, 1); j >= len(r.b) || !isQuote(r.b[j]) {
+		if j := r.skip(i, 1); j >= len(r.b) || !isQuote(r.b[j]) && !hasPrefixFold(r.b[j:], "chr(") {
 			return 0, false
 		}
 	case c == '|' && i+1 < len(r.b) && r.b[i+1] == '|' && r.kind == kindData:
@@ -115,7 +118,13 @@ func (r *reader) term(i, depth int) bool {
 		return false
 	}
 	if isQuote(b[i]) || b[i] == '\\' && i+1 < len(b) && isQuote(b[i+1]) {
-		return r.quotedAt(i)
+		return r.quotedAt(i) && r.separated()
+	}
+	if k := bytes.Index(b[i:min(len(b), i+40)], []byte("]::")); b[i] == '[' && k > 0 {
+		return r.wrapped(i+k+3, depth) // [Convert]::FromBase64String("…")
+	}
+	if hasPrefixFold(b[i:min(len(b), i+5)], "-join") {
+		return r.joinCall(r.skip(i+5, 0))
 	}
 	if b[i] == '@' && i+1 < len(b) && (b[i+1] == '"' || b[i+1] == '\'') || b[i] == '$' && i+1 < len(b) && b[i+1] == '\'' {
 		return r.quotedAt(i + 1)
@@ -133,6 +142,15 @@ func (r *reader) term(i, depth int) bool {
 		return r.wrapped(i, depth)
 	}
 	return false
+}
+
+// separated reads "".join([…]) where the literal was only what stands between.
+func (r *reader) separated() bool {
+	if r.parts != 1 || r.to-r.from > 1 || !hasPrefixFold(r.b[r.end:min(len(r.b), r.end+6)], ".join(") {
+		return true
+	}
+	r.parts, r.n = 0, 0
+	return r.joinCall(r.end + 5)
 }
 
 func (r *reader) inParens(i, depth int) bool {
@@ -172,6 +190,9 @@ func (r *reader) wrapped(i, depth int) bool {
 			i = r.skip(i+j+1, 0)
 		}
 	}
+	if i+1 < len(b) && b[i] == '!' && b[i+1] == '(' && joining(word) {
+		return r.joinCall(i + 1)
+	}
 	if b[i-1] == '!' || i < len(b) && b[i] == '!' {
 		return i+1 < len(b) && b[i] == '!' && b[i+1] == '[' && r.list(i+1, depth+1)
 	}
@@ -180,6 +201,9 @@ func (r *reader) wrapped(i, depth int) bool {
 	}
 	if i < len(b) && b[i] == '{' && r.byteLike(word) {
 		return r.list(i, depth+1)
+	}
+	if i < len(b) && b[i] == '(' && joining(word) {
+		return r.joinCall(i)
 	}
 	if i >= len(b) || b[i] != '(' || !converts(word) {
 		return false
@@ -194,8 +218,14 @@ var stringPrefixes = set(`b r u f L rb br N e E u8 B R U S s Q cr c LR`)
 var converters = set(`byte bytes bytearray string str from tostring of buffer getbytes text literal bstr ptr securestring secretstring secretstr
 	password secret token decode b64decode base64decode decodestring encode fromstring frombase64string wrap tochararray char chararray nonempty key
 	secretkeyspec sensitive some just value cstring pointer valueof literalstring unquote symmetricsecuritykey frombase64 fromhex unhex hex
-	unhexlify atob utf8 plaintextpassword staticstring passwordcredential encodetobytes uint8array textencoder credential box rc arc into new nsstring
+	unhexlify getstring base64_decode base64 stringbuilder stringbuffer decode64 strict_decode64 urlsafe_decode64 decode_base64 urlsafe_b64decode b64_decode hex2bin pack atob utf8 plaintextpassword staticstring passwordcredential encodetobytes uint8array textencoder credential box rc arc into new nsstring
 	getbytesutf8 hexdecode stringwithutf8string fixed secretbox protect unsafe_text mustdecode mustdecodestring default`)
+
+func joining(word []byte) bool {
+	i := bytes.LastIndexAny(word, ".:\\")
+	var buf [16]byte
+	return joiners[string(fold(word[i+1:], buf[:]))]
+}
 
 func converts(word []byte) bool {
 	if len(word) == 0 {

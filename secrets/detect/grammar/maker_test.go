@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -19,7 +20,7 @@ type maker struct{ r *rand.Rand }
 
 func newMaker(seed uint64) *maker { return &maker{rand.New(rand.NewPCG(seed, 6))} }
 
-var hole = regexp.MustCompile(`\{(pw2?|weak|rnd|hex|hexd|hexup|b64|b64x|wild|uuid|bytes|basic|md5crypt|sha512crypt|type7|type9|nine|huawei|bcrypt|unattend|gpp|vnc|pin|wg)( \d+)?\}`)
+var hole = regexp.MustCompile(`\{(pw2?|weak|rnd|hex|hexd|hexup|b64|b64x|wild|uuid|bytes|basic|md5crypt|sha512crypt|type7|type9|nine|huawei|bcrypt|unattend|gpp|vnc|pin|wg|decs|jbytes|chars|charlits|phpchars|vbchars|b64pw|escaped|backwards|juni|entities)( \d+)?\}`)
 
 func (m *maker) fill(row string) string {
 	return hole.ReplaceAllStringFunc(row, func(h string) string {
@@ -103,7 +104,11 @@ func (m *maker) value(name string, n int) string {
 	case "uuid":
 		return m.of(hexes, 8) + "-" + m.of(hexes, 4) + "-4" + m.of(hexes, 3) + "-a" + m.of(hexes, 3) + "-" + m.of(hexes, 12)
 	case "bytes":
-		return m.bytes(n)
+		return m.each(n, ", ", func() string { return fmt.Sprintf("0x%02x", m.r.IntN(256)) })
+	case "decs":
+		return m.each(n, ", ", func() string { return strconv.Itoa(m.r.IntN(256)) })
+	case "jbytes":
+		return m.each(n, ", ", func() string { return fmt.Sprintf("(byte) 0x%02X", m.r.IntN(256)) })
 	case "basic":
 		return base64.StdEncoding.EncodeToString([]byte("bob:" + m.password("_-")))
 	case "pin":
@@ -112,16 +117,45 @@ func (m *maker) value(name string, n int) string {
 	return m.encoded(name)
 }
 
-func (m *maker) bytes(n int) string {
+func (m *maker) each(n int, sep string, one func() string) string {
 	parts := make([]string, n)
 	for i := range parts {
-		parts[i] = fmt.Sprintf("0x%02x", m.r.IntN(256))
+		parts[i] = one()
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(parts, sep)
+}
+
+// spelled writes a password byte by byte.
+func (m *maker) spelled(format, sep string) string {
+	var parts []string
+	for _, c := range []byte(m.password("_-")) {
+		parts = append(parts, fmt.Sprintf(format, c))
+	}
+	return strings.Join(parts, sep)
 }
 
 func (m *maker) encoded(name string) string {
 	switch name {
+	case "chars":
+		return m.spelled("%d", ", ")
+	case "charlits":
+		return m.spelled("'%c'", ", ")
+	case "phpchars":
+		return m.spelled("(%d)", " . chr")
+	case "vbchars":
+		return m.spelled("(%d)", " & Chr")
+	case "b64pw":
+		return base64.StdEncoding.EncodeToString([]byte(m.password("_-")))
+	case "escaped":
+		return m.spelled("\\x%02x", "")
+	case "juni":
+		return m.spelled("\\u%04x", "")
+	case "entities":
+		return m.spelled("&#%d;", "")
+	case "backwards":
+		b := []byte(m.password("_-"))
+		slices.Reverse(b)
+		return string(b)
 	case "md5crypt":
 		return "$1$" + m.of(crypts, 4) + "$" + m.of(crypts, 22)
 	case "sha512crypt":

@@ -323,10 +323,12 @@ func (p *phrase) pair() {
 		k++
 	}
 	v := b[j:k]
-	if len(v) < 6 || !hasDigit(v) || kindOf(p.t.Path) == kindCode && !commented(b, p.at) {
+	var buf [32]byte
+	known := common[string(fold(v, buf[:]))]
+	if len(v) < 6 || !hasDigit(v) && !known || kindOf(p.t.Path) == kindCode && !commented(b, p.at) {
 		return
 	}
-	if s := measure(v); (s.classes() >= 3 || s.random(8)) && p.judge(user, v, false) {
+	if s := measure(v); (s.classes() >= 3 || s.random(8) || known) && p.judge(user, v, false) {
 		p.found(j, k)
 	}
 }

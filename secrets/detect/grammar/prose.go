@@ -55,11 +55,13 @@ func (p *phrase) said(i int) {
 		j--
 	}
 	v := b[i:j]
-	if len(v) < 6 || !hasDigit(v) || moreWords(b, j) && !marked {
+	var buf [32]byte
+	known := marked && common[string(fold(v, buf[:]))]
+	if len(v) < 6 || !hasDigit(v) && !known || moreWords(b, j) && !marked {
 		return
 	}
 	s := measure(v)
-	if s.letters() > 0 && s.symbol-s.plain < 5 && (s.classes() >= 3 || s.random(8) || marked && s.digit > 1) && p.judge(nil, v, false) {
+	if s.symbol-s.plain < 5 && (s.letters() > 0 && s.classes() >= 3 || s.random(8) || marked && s.digit > 0 && s.n > 5 || known) && p.judge(nil, v, false) {
 		p.found(i, j)
 	}
 }

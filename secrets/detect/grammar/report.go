@@ -33,6 +33,11 @@ func (s *sighting) report(t detect.Text, emit func(detect.Hit)) {
 		return
 	}
 	e.quoted = r.quoted
+	e.alone = s.alone(b, r.end)
+	e.equated = r.quoted && (s.op == opAssign && !s.colon || s.op == opCompare)
+	if e.sense.noun == nounSecret && !e.sense.qualified && !r.quoted && e.kind == kindConfig {
+		e.sense.noun = nounPass // as in sip.conf
+	}
 	e.split = r.parts > 1
 	e.explicit = r.parts > 1 && r.n == r.parts || r.parts > 3 // nobody spells out a name
 	e.demo = demonstrates(t.Path) || s.comment && e.kind == kindCode
@@ -70,6 +75,20 @@ func ruleOf(n noun, j judgement) string {
 		return ruleToken
 	}
 	return ruleKey
+}
+
+// alone reports whether nothing but a bullet stands before the name, and nothing
+// behind the value, on the line.
+func (s *sighting) alone(b []byte, end int) bool {
+	for _, c := range b[s.line:s.from] {
+		if !isBlank(c) && c != '-' && c != '*' && !isQuote(c) {
+			return false
+		}
+	}
+	for end < len(b) && (isBlank(b[end]) || b[end] == '`' || b[end] == '*') {
+		end++
+	}
+	return end >= len(b) || b[end] == '\n' || b[end] == '\r'
 }
 
 // callLike finds the call or the index at the start of an expression.
@@ -189,11 +208,16 @@ func (s *sighting) readAssigned(r *reader, e *evidence) bool {
 	if next < len(r.b) && isQuote(r.b[next]) && r.b[next] == s.enclosed {
 		return false // "password=" + x
 	}
+	if next < len(r.b) && (s.heredoc(r, next) || s.echoed(r, next)) {
+		return true
+	}
 	if r.literal(s.next) && (r.end >= len(r.b) || !isAlnum(r.b[r.end])) {
+		s.appended(r)
 		return true
 	}
 	if s.colon {
 		if op, at := typed(r.b, next); op == opAssign && r.literal(at) {
+			s.colon = false
 			return true
 		}
 	}

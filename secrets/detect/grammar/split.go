@@ -21,6 +21,12 @@ func (r *reader) list(i, depth int) bool {
 func (r *reader) stringList(i int, closer byte) bool {
 	b, single, before := r.b, true, r.parts
 	for r.parts-before < maxParts {
+		if parts := r.parts - before; parts > 0 && terminated(b, i) {
+			if i = bytes.IndexByte(b[i:], closer) + i; i < r.end {
+				return false
+			}
+			break
+		}
 		if i >= len(b) || !r.term(i, 4) {
 			return false
 		}
@@ -48,6 +54,11 @@ func (r *reader) stringList(i int, closer byte) bool {
 		return false
 	}
 	return single && parts >= 6 || joinFollows(b, i+1) || joinBefore(b, r.from)
+}
+
+// terminated reports whether the zero that ends a string in C stands at i.
+func terminated(b []byte, i int) bool {
+	return bytes.HasPrefix(b[i:], []byte("0}")) || bytes.HasPrefix(b[i:], []byte("0 }")) || bytes.HasPrefix(b[i:], []byte(`'\0'`))
 }
 
 func joinFollows(b []byte, i int) bool {
@@ -110,8 +121,11 @@ func (r *reader) fold(n int) bool {
 // number reads 0x41, 65, 'A', '\x41', (byte)65, 65u8 and chr(65).
 func number(b []byte, i int) (c byte, end int, ok bool) {
 	if bytes.HasPrefix(b[i:], []byte("(byte)")) {
-		i += 6
+		for i += 6; i < len(b) && b[i] == ' '; i++ {
+		}
 	}
+	minus := i < len(b) && b[i] == '-'
+	i += b2i(minus)
 	if i+2 < len(b) && b[i] == '\'' && b[i+2] == '\'' {
 		return b[i+1], i + 3, true
 	}
@@ -132,6 +146,9 @@ func number(b []byte, i int) (c byte, end int, ok bool) {
 			j = k + 1
 			break
 		}
+	}
+	if minus {
+		v = 256 - v
 	}
 	return byte(v), j, true
 }
