@@ -26,7 +26,19 @@ func (s sum) fails(v []byte) bool {
 	if s.size == 0 {
 		return len(v) > 60 && !s.holds(v)
 	}
-	return len(v) >= s.size && !s.holds(v[:s.size])
+	return len(v) >= s.size && plain(v[:s.size]) && !s.holds(v[:s.size])
+}
+
+// plain reports one word; a token in pieces has quotes between them.
+func plain(v []byte) bool {
+	for _, c := range v {
+		if c|0x20 < 'a' || c|0x20 > 'z' {
+			if (c < '0' || c > '9') && c != '_' && c != '-' && c != '=' {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 var summed = []sum{
