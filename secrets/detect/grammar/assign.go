@@ -234,6 +234,9 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 		return opAssign, i + 1
 	case c == ':':
 		s.colon = c1 != '='
+		if c1 == '?' {
+			return opNone, 0 // ${NAME:?why}
+		}
 		if c1 == '-' {
 			return opDefault, i + 2 // ${NAME:-value}
 		}

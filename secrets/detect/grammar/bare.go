@@ -164,6 +164,9 @@ func (s *sighting) shellWord(r *reader, i int) bool {
 }
 
 func (s *sighting) afterQuote(r *reader, i, j int) bool {
+	if bytes.IndexByte(r.b[i:j], '(') >= 0 {
+		return false // a call
+	}
 	if j > i {
 		r.part(i, j, j)
 	}
@@ -314,9 +317,18 @@ func (s *sighting) readBlank(r *reader, e *evidence) bool {
 		if e.kind == kindShell {
 			return s.shellWord(r, i)
 		}
-		return s.readWord(r, i)
+		return s.readWord(r, i) && !(r.end < len(b) && b[r.end] == ' ' && lettersOnly(b[r.from:r.to]))
 	}
 	return false
+}
+
+func lettersOnly(v []byte) bool {
+	for _, c := range v {
+		if !isLetter(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // blankQuoted reports whether a literal right behind the name is its value: in

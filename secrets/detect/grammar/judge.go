@@ -31,6 +31,8 @@ type evidence struct {
 const (
 	minSecret = 4
 	maxSecret = 2048
+	// Nobody has longer passwords; what is, is sealed or a certificate.
+	maxPassword = 160
 )
 
 // judge decides whether v was written down as a secret, and how sure that is.
@@ -58,6 +60,9 @@ func (e *evidence) judge(v []byte) judgement {
 	}
 	switch e.sense.noun {
 	case nounPassword, nounPass:
+		if s.n > maxPassword {
+			return refused
+		}
 		return e.judgePassword(v, &s)
 	case nounSecret:
 		return e.judgeSecret(v, &s)
@@ -309,6 +314,9 @@ func (e *evidence) judgeVague(v []byte, s *shape) judgement {
 		return strong
 	}
 	if e.kind == kindCode && !e.shouted && !e.sense.qualified {
+		return refused
+	}
+	if e.kind == kindYAML && !e.sense.qualified && !e.shouted {
 		return refused
 	}
 	if s.random(20) && s.digit > 1 && s.classes() >= 3 && (e.kind == kindConfig || e.kind == kindShell || e.kind == kindYAML || e.sense.qualified) {

@@ -23,6 +23,9 @@ func (s *sighting) report(t detect.Text, emit func(detect.Hit)) {
 	if s.from > 1 && b[s.from-1] == ':' && (isAlnum(b[s.from-2]) || b[s.from-2] == ':') && s.colon {
 		return // arn:…:secret:…
 	}
+	if s.from > 1 && b[s.from-1] == '/' && isAlnum(b[s.from-2]) {
+		return // checksum/secret, the last part of a path
+	}
 	if s.from > 1 && b[s.from-1] == '(' && b[s.from-2] == '$' || s.from > 0 && s.to < len(b) && b[s.from-1] == '`' && b[s.to] == '`' && s.to-s.from == 3 {
 		return // $(pwd)
 	}

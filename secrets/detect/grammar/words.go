@@ -67,7 +67,7 @@ var (
 	gluedPrefixes = set(`db my user usr admin root mysql pg sql postgres smtp mail email ftp sftp ssh keystore truststore server client bind
 		login ldap wifi wlan auth access refresh bearer api app session secret private encryption master shared web http https proxy rpc redis
 		mongo oracle sudo account acct vpn ppp radius tacacs snmp mqtt amqp rabbit bot deploy github gitlab npm slack service svc guest
-		operator telnet enable cert store signing hmac jwt cookie crypt aes site wp wordpress joomla drupal dbuser sys system rest
+		operator telnet enable cert store signing hmac jwt cookie crypt aes wp wordpress joomla drupal dbuser sys system rest
 		jdbc cloud aws azure backup sip imap pop rtsp camera nas samba smb rdp vnc ipmi bmc idrac ilo database webdav repo registry docker
 		tv tg telegram discord wep wpa zip archive pdf crypto data cipher`)
 	gluedDenied = set(`no non is has get show hide forgot reset change un pre old`)
