@@ -41,6 +41,8 @@ type InventorySubmission struct {
 	Packages []scanning.Package `json:"packages"`
 	// Created is when the inventory was taken; zero means now.
 	Created time.Time `json:"created,omitzero"`
+	// Gaps are what the inventory lacks: nothing is verified there.
+	Gaps []scanning.Gap `json:"gaps,omitempty"`
 }
 
 // InventoryTaken is what became of it.
@@ -99,6 +101,9 @@ func (a *API) SubmitInventory(ctx context.Context, in InventorySubmission) (Inve
 		if report, err = a.Advisories.Match(ctx, in.Subject, in.Packages); err != nil && core.KindOf(err) != core.KindUnavailable {
 			return taken, err
 		}
+	}
+	if report != nil {
+		report.Gaps = append(report.Gaps, in.Gaps...)
 	}
 	err = a.State.Tx(ctx, func(tx *store.Tx) (err error) {
 		taken = InventoryTaken{}

@@ -34,6 +34,9 @@ type Config struct {
 	// RulesPlaceholders is a YAML file with the values of %name% in rules, "" for
 	// none: a map from each name to its value or a list of them.
 	RulesPlaceholders string `yaml:"rules_placeholders"`
+	// Advisories is the folder of the advisory database that "interlock scan db"
+	// keeps, "" for the one in the data directory.
+	Advisories string `yaml:"advisories"`
 }
 
 // Listen is where the server is reached.
@@ -225,6 +228,10 @@ func (p Paths) ConfigFile() string { return filepath.Join(p.Dir, "interlock.yaml
 
 // Collect is where collectors remember how far they have read.
 func (p Paths) Collect() string { return filepath.Join(p.Dir, "collect") }
+
+// Advisories is the advisory database's folder, unless the configuration names
+// another one.
+func (p Paths) Advisories() string { return filepath.Join(p.Dir, "advisories") }
 
 // Agent is the folder of this machine's own agent.
 func (p Paths) Agent() string { return filepath.Join(p.Dir, "agent") }

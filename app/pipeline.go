@@ -53,6 +53,7 @@ func (s *Server) openFlow() (*flow, error) {
 		alerts: alert.NewStore(topicAlerts), Incidents: incident.NewStore(topicIncidents, audit.Put),
 		Actions: action.NewRunner(s.Guard, s.Registry, s.Orders), Findings: openFindings(),
 	}
+	s.openAdvisories(s.options.Paths)
 	if err := s.openDetection(f); err != nil {
 		return nil, err
 	}
@@ -147,6 +148,7 @@ func (s *Server) runFlow(ctx context.Context) error {
 	s.background(ctx, "orders", s.sweepOrders)
 	s.background(ctx, "seals", s.sweepSeals)
 	s.background(ctx, "findings", s.sweepFindings)
+	s.background(ctx, "advisories", s.keepAdvisories)
 	s.background(ctx, "checkpoints", s.keepCheckpoints)
 	s.background(ctx, "targets", s.keepTargets)
 	s.background(ctx, "stop records", s.drainStops)

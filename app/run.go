@@ -123,7 +123,7 @@ func (s *Server) serveOperators(ctx context.Context) error {
 	}
 	s.API = api.New(api.Parts{
 		Authenticate: s.operator, Guard: s.Guard, State: s.base.state, Frames: s.base.frames, Log: s.Audit, Registry: s.Registry,
-		Enrolment: s.Enrolment, Orders: s.Orders, Roots: s.Roots, Seals: s.Seals, Alerts: s.flow.alerts, Tuning: s.flow.Tuning, Incidents: s.flow.Incidents, Playbooks: s.flow.Playbooks, Findings: s.flow.Findings,
+		Enrolment: s.Enrolment, Orders: s.Orders, Roots: s.Roots, Seals: s.Seals, Alerts: s.flow.alerts, Tuning: s.flow.Tuning, Incidents: s.flow.Incidents, Playbooks: s.flow.Playbooks, Findings: s.flow.Findings, Advisories: s.advisories,
 		Stops: s.Stops, People: s.People, Events: s.searcher(), Explain: s.explain, Status: s.Status, Act: s.act,
 		EnrolmentString: s.enrolmentString, Clock: s.clock, Warn: s.log, Ending: ctx.Done(),
 	})

@@ -64,9 +64,11 @@ type Server struct {
 	API       *api.API
 	flow      *flow
 	events    *eventStore // nil where searching is off
-	hub       *stop.Hub
-	ring      *stop.Ring
-	tls       *tls.Config
+	// advisories is what scans and campaigns are judged by.
+	advisories *advisories
+	hub        *stop.Hub
+	ring       *stop.Ring
+	tls        *tls.Config
 	// instance names this server among those on one database, the same after
 	// every start.
 	instance string

@@ -29,6 +29,12 @@ type findingsCmd struct {
 	Approve       findingsApproveCmd       `cmd:"" help:"Accept a risk that somebody else asked to accept."`
 	Assign        findingsAssignCmd        `cmd:"" help:"Give a finding an owner."`
 	Note          findingsNoteCmd          `cmd:"" help:"Add a remark to a finding."`
+
+	Stats     findingsStatsCmd     `cmd:"" help:"Open, overdue, fixed: the figures, day by day."`
+	Freshness findingsFreshnessCmd `cmd:"" help:"What was scanned when, and how old the lists are."`
+	Campaign  findingsCampaignCmd  `cmd:"" help:"Who has a package or is affected by an advisory, and since when."`
+	Facts     findingsFactsCmd     `cmd:"" help:"What became known about an advisory."`
+	Owners    findingsOwnersCmd    `cmd:"" help:"Who looks after which findings."`
 }
 
 type findingsListCmd struct {

@@ -8,25 +8,33 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/imports"
+	"github.com/interlock-security/interlock/scanning/lifecycle"
+	"github.com/interlock-security/interlock/scanning/sbom"
 )
 
 type findingsSubmitCmd struct {
-	File    string `arg:"" help:"Reports as interlock scan --format report writes them; - for standard input."`
+	File    string `arg:"" help:"What a scanner wrote, or with --sbom what is installed; - for standard input."`
 	Subject string `help:"Whose the findings are, such as device/press-7 or repo/shop; otherwise the scan's scope says it." placeholder:"KIND/NAME"`
+	Scope   string `help:"What was scanned, where the file does not say it; the same name every time." placeholder:"NAME"`
+	SBOM    bool   `name:"sbom" help:"The file is an SBOM, CycloneDX or SPDX: it is kept, and the advisories are asked about it now and whenever they change."`
 }
 
 // Help implements kong's long help.
 func (findingsSubmitCmd) Help() string {
-	return `A report that was handed in before changes nothing. Exit code 1 when a report has new findings or such as came back, 2 when a scan was
+	return `Takes what interlock scan --format report writes, SARIF of any tool, and the JSON of Trivy, Grype, gitleaks, OSV-Scanner, npm audit, govulncheck
+and gosec. A report that was handed in before changes nothing. Exit code 1 when a report has new findings or such as came back, 2 when a scan was
 incomplete: what it did not look at stays as it was.
 
 Example:
   interlock scan all --format report . | interlock findings submit -
-  interlock findings submit report.json --subject device/press-7`
+  interlock findings submit trivy.json --subject image/shop --scope registry.example/shop
+  interlock findings submit --sbom press-7.cdx.json --subject device/press-7`
 }
 
 // maxReportFile bounds what is read of a file of reports.
@@ -38,7 +46,10 @@ func (c *findingsSubmitCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	reports, err := readReports(body)
+	if c.SBOM {
+		return c.submitSBOM(e, body)
+	}
+	reports, err := c.reports(body)
 	if err != nil {
 		return err
 	}
@@ -46,10 +57,82 @@ func (c *findingsSubmitCmd) Run(e *env) error {
 	if err := upload(e, "/v1/findings/reports", api.Submission{Subject: c.Subject, Reports: reports}, &done); err != nil {
 		return err
 	}
-	if err := e.show(done, func(w io.Writer) { tellSubmitted(w, done) }); err != nil {
+	if err := e.show(done, func(w io.Writer) { tellSubmitted(w, done.Reports...) }); err != nil {
 		return err
 	}
-	return submittedOutcome(done)
+	return submittedOutcome(done.Reports...)
+}
+
+// reports reads our own reports or another tool's.
+func (c *findingsSubmitCmd) reports(body []byte) ([]scanning.Report, error) {
+	reports, own := readReports(body)
+	if own != nil {
+		var err error
+		if reports, _, err = imports.ReadWith(bytes.NewReader(body), imports.Options{Scope: scanning.Scope{Name: c.Scope}}); err != nil {
+			return nil, core.Wrap(core.KindInvalid, "findings submit", errors.Join(own, err))
+		}
+	}
+	when := c.written()
+	for i := range reports {
+		r := &reports[i]
+		if c.Scope != "" {
+			r.Scope.Name = c.Scope
+		}
+		if r.Scope.Name == "" {
+			return nil, core.E(core.KindInvalid, "findings submit", "the file does not say what was scanned").WithHint("say it with --scope, the same every time")
+		}
+		if r.Started.IsZero() {
+			r.Started = when
+		}
+		if r.Finished.Before(r.Started) {
+			r.Finished = r.Started
+		}
+	}
+	return reports, nil
+}
+
+// written is when a report was made that does not say it: when its file was
+// written, so that the same file is the same report.
+func (c *findingsSubmitCmd) written() time.Time {
+	if info, err := os.Stat(c.File); c.File != "-" && err == nil {
+		return info.ModTime().UTC()
+	}
+	return time.Now().UTC()
+}
+
+// submitSBOM hands an inventory in.
+func (c *findingsSubmitCmd) submitSBOM(e *env, body []byte) error {
+	doc, err := sbom.DecodeBytes(body)
+	if err != nil {
+		return err
+	}
+	subject := c.Subject
+	if subject == "" {
+		if doc.Subject.Name == "" {
+			return core.E(core.KindInvalid, "findings submit", "the SBOM does not say what it is of").WithHint("say it with --subject, such as device/press-7")
+		}
+		subject = "sbom/" + doc.Subject.Name
+	}
+	var taken api.InventoryTaken
+	in := api.InventorySubmission{Subject: subject, Packages: doc.Packages, Created: doc.Created, Gaps: doc.Gaps}
+	if err := upload(e, "/v1/findings/sboms", in, &taken); err != nil {
+		return err
+	}
+	err = e.show(taken, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "%s: %s kept, as it is since %s\n", onOneLine(subject), count(taken.Inventory.Components, "package"), taken.Inventory.Since.Format(time.DateTime))
+		if taken.Report == nil {
+			_, _ = fmt.Fprintln(w, "the server has no advisories: nobody has looked at it")
+			return
+		}
+		tellSubmitted(w, *taken.Report)
+	})
+	if err != nil {
+		return err
+	}
+	if taken.Report == nil {
+		return core.E(core.KindUnavailable, "findings submit", "the inventory was kept and not looked at").WithHint("give the server advisories: interlock scan db update")
+	}
+	return submittedOutcome(*taken.Report)
 }
 
 // readBounded reads a file, or standard input for "-".
@@ -100,8 +183,8 @@ func upload(e *env, path string, document, answer any) error {
 	return e.client().Upload(e.ctx, path, "application/gzip", b.Bytes(), answer)
 }
 
-func tellSubmitted(w io.Writer, done api.Submitted) {
-	for _, s := range done.Reports {
+func tellSubmitted(w io.Writer, done ...lifecycle.Summary) {
+	for _, s := range done {
 		if s.Known {
 			_, _ = fmt.Fprintf(w, "%s: report %s was handed in before, nothing changed\n", onOneLine(s.Subject), short(s.Report))
 			continue
@@ -117,9 +200,9 @@ func tellSubmitted(w io.Writer, done api.Submitted) {
 	}
 }
 
-func submittedOutcome(done api.Submitted) error {
+func submittedOutcome(done ...lifecycle.Summary) error {
 	found := false
-	for _, s := range done.Reports {
+	for _, s := range done {
 		if s.Outcome == scanning.OutcomeIncomplete {
 			return core.E(core.KindUnavailable, "findings submit", "a scan was incomplete; what it found has been taken in")
 		}

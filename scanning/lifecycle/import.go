@@ -63,6 +63,9 @@ func (s *Store) ImportFor(ctx context.Context, tx *store.Tx, tenant core.TenantI
 	if err := in.run(); err != nil {
 		return sum, err
 	}
+	if err := b.inventory(subject, &report); err != nil {
+		return sum, err
+	}
 	if err := b.keep(subject, t, sum, by); err != nil {
 		return sum, err
 	}
@@ -332,6 +335,19 @@ func (in *intake) settle(f Finding) error {
 	}
 	in.sum.Verified = append(in.sum.Verified, root.ID)
 	return in.fact(root, events[len(events)-1], "finding.verify")
+}
+
+// inventory keeps the packages of a report that names all that there are. One
+// with gaps or of a part would look as if the rest were gone.
+func (b *batch) inventory(subject string, r *scanning.Report) error {
+	if len(r.Packages) == 0 || len(r.Gaps) > 0 || r.Scope.Parts != nil {
+		return nil
+	}
+	_, err := b.s.TakeInventory(b.ctx, b.tx, b.tenant, subject, r.Packages, r.Started)
+	if core.KindOf(err) == core.KindConflict {
+		return nil // a later one is known
+	}
+	return err
 }
 
 // known reports whether a report came before.

@@ -225,20 +225,29 @@ func packed(numbers []int64) []byte {
 	return out
 }
 
-// among calls fn for each of the packed numbers that a set has.
-func among(body []byte, set map[int64]int, fn func(int)) error {
+// unpacked is what packed made a row of.
+func unpacked(body []byte) (numbers []int64, err error) {
 	at := int64(0)
 	for len(body) > 0 {
 		d, n := binary.Uvarint(body)
 		if n <= 0 {
-			return core.E(core.KindDamaged, "lifecycle.inventory", "a document's components are damaged")
+			return nil, core.E(core.KindDamaged, "lifecycle.inventory", "a document's components are damaged")
 		}
 		at, body = at+int64(d), body[n:] //nolint:gosec // a sum of what packed wrote
-		if i, is := set[at]; is {
+		numbers = append(numbers, at)
+	}
+	return numbers, nil
+}
+
+// among calls fn for each of the packed numbers that a set has.
+func among(body []byte, set map[int64]int, fn func(int)) error {
+	numbers, err := unpacked(body)
+	for _, n := range numbers {
+		if i, is := set[n]; is {
 			fn(i)
 		}
 	}
-	return nil
+	return err
 }
 
 // held is a time during which a subject had a document.

@@ -105,6 +105,9 @@ func (r Record) notice(kind string, severity core.Severity) Notice {
 	if p := f.What.Package; p != nil {
 		n.Fields["package"], n.Fields["package_version"] = p.Name, p.Version
 	}
+	if kind == TypeLeaked {
+		n.Fields["valid"] = slices.Contains(f.What.Tags, TagValid)
+	}
 	if kind == TypeOverdue {
 		n.Fields["step"], n.Fields["due"] = string(f.Clock.Step), f.Clock.Due.UTC().Format(time.RFC3339)
 	}

@@ -18,7 +18,7 @@ import (
 
 // emitters are the folders whose code makes events; so does what is below those
 // that end in "...".
-var emitters = []string{"app", "device/agent", "device/monitor/...", "device/spool", "device/sensor/...", "fleet/...", "siem/collect", "siem/baseline", "siem/detect/tuning"}
+var emitters = []string{"app", "device/agent", "device/monitor/...", "device/spool", "device/sensor/...", "fleet/...", "siem/collect", "siem/baseline", "siem/detect/tuning", "scanning/lifecycle"}
 
 // emitting names the functions that take an event's type, and which argument it
 // is; others is for a function of that name elsewhere.

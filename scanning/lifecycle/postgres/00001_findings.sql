@@ -147,7 +147,16 @@ CREATE TABLE scanning_campaigns (
   PRIMARY KEY (tenant, id)
 );
 
+-- How far a work that goes over everything has come, by its name.
+CREATE TABLE scanning_marks (
+  tenant TEXT NOT NULL,
+  name   TEXT NOT NULL,
+  value  TEXT NOT NULL,
+  PRIMARY KEY (tenant, name)
+);
+
 -- +goose Down
+DROP TABLE scanning_marks;
 DROP TABLE scanning_campaigns;
 DROP TABLE scanning_held;
 DROP TABLE scanning_documents;
