@@ -20,15 +20,16 @@ func Binary(b []byte) bool {
 // alphabetOf recognises UTF-16 by its byte order mark, or by where the zero
 // bytes of Latin text stand: nearly all on one side of each pair.
 func alphabetOf(b []byte) (order binary.ByteOrder, name string, ok bool) {
-	switch {
-	case len(b) < 4:
+	if len(b) < 4 {
 		return nil, "", false
-	case b[0] == 0xff && b[1] == 0xfe && (b[2] != 0 || b[3] != 0):
-		return binary.LittleEndian, "utf-16le", true
-	case b[0] == 0xfe && b[1] == 0xff:
-		return binary.BigEndian, "utf-16be", true
 	}
 	head := b[:min(len(b), sniff)&^1]
+	switch rest := head[2:]; {
+	case b[0] == 0xff && b[1] == 0xfe && (b[2] != 0 || b[3] != 0) && !narrow(rest):
+		return binary.LittleEndian, "utf-16le", true
+	case b[0] == 0xfe && b[1] == 0xff && !narrow(rest):
+		return binary.BigEndian, "utf-16be", true
+	}
 	if bytes.IndexByte(head[:min(len(head), 16)], 0) < 0 {
 		return nil, "", false
 	}
@@ -49,6 +50,10 @@ func alphabetOf(b []byte) (order binary.ByteOrder, name string, ok bool) {
 	}
 	return nil, "", false
 }
+
+// narrow reports whether bytes have nearly no zeros, which Latin letters in
+// UTF-16 bring: a byte order mark in front of them is a mistake, or hides them.
+func narrow(b []byte) bool { return bytes.Count(b, []byte{0})*100 < len(b) }
 
 // fromUTF16 returns the text in UTF-8. A half of a pair becomes U+FFFD.
 func fromUTF16(b []byte) (plain []byte, name string, ok bool) {
