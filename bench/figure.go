@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,6 +62,9 @@ func (m miss) String() string { return m.line + ": " + m.bar.String() }
 // trial measures figures that come from the same rounds.
 type trial struct {
 	figures []figure
+	// rounds that count, odd; 0 is as many as usual. Fewer are for what takes
+	// seconds.
+	rounds int
 	// open makes what the sides need, with files in dir, which is there and
 	// empty. It returns notMeasured where the machine lacks something.
 	open func(ctx context.Context, dir string) (sides, error)
@@ -98,7 +102,7 @@ func measure(ctx context.Context, out io.Writer, t trial, only, dir string) ([]m
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.figures[0].name, err)
 	}
-	samples, err := s.sample(ctx)
+	samples, err := s.sample(ctx, cmp.Or(t.rounds, rounds))
 	if err = errors.Join(err, s.close()); err != nil {
 		return nil, fmt.Errorf("%s: %w", t.figures[0].name, err)
 	}
@@ -132,7 +136,7 @@ func tell(out io.Writer, t trial, only string, why notMeasured) error {
 type pair struct{ value, floor float64 }
 
 // sample runs the rounds. Who goes first changes with each.
-func (s sides) sample(ctx context.Context) ([][]pair, error) {
+func (s sides) sample(ctx context.Context, rounds int) ([][]pair, error) {
 	var samples [][]pair
 	for i := range rounds + 1 {
 		if err := ctx.Err(); err != nil {
