@@ -125,6 +125,7 @@ func (r *run) scan(ctx context.Context) error {
 		return source.Staged(ctx, r.target.Dir, r.Hook, c, sink)
 	}
 	if r.History {
+		c.Versions = new(source.Versions)
 		if err := source.History(ctx, r.target.Dir, r.Commits, c, sink); err != nil {
 			return err
 		}
@@ -187,7 +188,7 @@ func (r *run) finish() {
 	counts := map[string]int64{
 		"files": p.Files.Load(), "bytes": p.Bytes.Load(), "commits": p.Commits.Load(), "versions": p.Blobs.Load(), "binary files": p.Binary.Load(),
 		"archives": p.Archives.Load(), "archives left closed": p.Unopened.Load(), "links": p.Links.Load(), "processes": p.Processes.Load(),
-		"known leaks": r.known, "files that vanished": p.Vanished.Load(),
+		"files as in history": p.Same.Load(), "known leaks": r.known, "files that vanished": p.Vanished.Load(),
 	}
 	maps.DeleteFunc(counts, func(unit string, n int64) bool { return n == 0 && unit != "files" && unit != "bytes" })
 	r.report.Scanned = counts

@@ -56,6 +56,8 @@ type Progress struct {
 	Binary, Archives, Blobs  atomic.Int64
 	Commits, Links, Vanished atomic.Int64
 	Special, Processes       atomic.Int64
+	// Same counts files that the history was found to have as they are.
+	Same atomic.Int64
 	// Unopened counts archives that were left closed because Config.Archives is off.
 	Unopened atomic.Int64
 }
@@ -120,6 +122,9 @@ type Config struct {
 	Workers  int
 	Limits   Limits
 	Progress *Progress
+	// Versions, if set, is filled by [History] and keeps [Folder] from looking again
+	// at files that stand as the history's last version has them.
+	Versions *Versions
 }
 
 func (c Config) filled() Config {

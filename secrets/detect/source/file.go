@@ -34,6 +34,10 @@ func (w *worker) content(at *where, in input, pack *unpacking) {
 		return
 	}
 	w.Progress.Bytes.Add(int64(n))
+	if int64(n) == in.size && len(at.Inner) == 0 && w.Versions.has(at.Path, buf[:n]) {
+		w.Progress.Same.Add(1)
+		return
+	}
 	if kind := archiveOf(buf[:n]); kind != notArchive {
 		w.archive(at, kind, in, buf[:n], pack)
 		return

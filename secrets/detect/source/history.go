@@ -238,6 +238,7 @@ func (h *history) handOut() error {
 		h.addStrays()
 	}
 	h.seen = nil
+	h.Versions.take(h)
 	slices.SortFunc(h.versions, func(a, b version) int {
 		return cmp.Or(strings.Compare(h.paths.all[a.path], h.paths.all[b.path]), cmp.Compare(b.commit, a.commit), bytes.Compare(a.id[:], b.id[:]))
 	})

@@ -282,3 +282,21 @@ func TestVersionsAreReadByWhatIsNew(t *testing.T) {
 		t.Errorf("%d leaks, want %d", len(got.leaks), len(want))
 	}
 }
+
+// What history has read is not read again from the tree, but what is not as the last
+// commit has it is.
+func TestFilesAsInHistoryAreReadOnce(t *testing.T) {
+	g := newGit(t)
+	g.commit("a", secret("a")+"\n", "b", "b\n", "dir/c", secret("c")+"\n")
+	g.run("mv", "dir", "moved")
+	g.commit()
+	write(t, g.dir, "b", secret("changed")+"\n")
+	write(t, g.dir, "new", secret("new")+"\n")
+	c := Config{Versions: new(Versions)}
+	historyOf(t, g.dir, HistoryOptions{}, c).wantPlaces(t, "a:1", "dir/c:1")
+	got := folderOf(t, g.dir, c)
+	got.wantPlaces(t, "b:1", "moved/c:1", "new:1")
+	if got.Same.Load() != 1 {
+		t.Errorf("%d files are as in history, want 1", got.Same.Load())
+	}
+}
