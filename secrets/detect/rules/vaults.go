@@ -11,7 +11,7 @@ func vaults() []detect.Rule {
 		token("vault-service-token", "HashiCorp Vault service token", critical, `hvs\.[\w\-]{24,160}`, "hvs."),
 		token("vault-batch-token", "HashiCorp Vault batch token", critical, `hvb\.[\w\-]{138,300}`, "hvb."),
 		token("vault-recovery-token", "HashiCorp Vault recovery token", critical, `hvr\.[\w\-]{24,160}`, "hvr."),
-		checked(raw("vault-service-token-legacy", "HashiCorp Vault service token, legacy", high, `(?i:vault|token)[\w.\- ]{0,20}`+between+`(s\.[A-Za-z0-9]{24})(?:[^\w.\-]|\z)`, "vault", "token"), mixed),
+		checked(raw("vault-service-token-legacy", "HashiCorp Vault service token, legacy", high, `(?i:vault)[\w.\- ]{0,20}`+between+`(s\.[A-Za-z0-9]{24})(?:[^\w.\-]|\z)`, "vault"), mixed),
 		raw("vault-unseal-key", "HashiCorp Vault unseal key", critical, `(?i:(?:unseal|recovery) key(?: [0-9]{1,2})?)[ \t]{0,3}:[ \t]{0,3}([A-Za-z0-9+/]{43,44}={0,1}|[a-f0-9]{64,66})(?:[^A-Za-z0-9+/=]|\z)`, "unseal key", "recovery key"),
 		raw("consul-token", "Consul ACL token", high, `(?i:consul[\w.\-]{0,20}token|X-Consul-Token|SecretID)`+between+`[ \t]{0,12}(`+guid+`)\b`, "consul", "secretid"),
 		raw("nomad-token", "Nomad ACL token", high, `(?i:nomad[\w.\-]{0,20}token|X-Nomad-Token)`+between+`(`+guid+`)\b`, "nomad"),

@@ -13,9 +13,9 @@ import (
 func web() []detect.Rule {
 	return []detect.Rule{
 		checked(raw("http-basic-auth", "user and password of an HTTP header", high,
-			`(?i:authorization)["'\]]{0,3}[ \t]{0,4}(?:=>|[:=,])[ \t]{0,4}["'\x60]{0,2}(?i:basic)[ \t]+([A-Za-z0-9+/]{8,400}={0,2})(?:[^A-Za-z0-9+/=]|\z)`, "basic "), basic),
+			`(?i:authorization)["'\]]{0,3}[ \t]{0,4}(?:=>|[:=,])[ \t]{0,4}["'\x60]{0,2}(?i:basic)[ \t]+([A-Za-z0-9+/]{8,400}={0,2})(?:[^A-Za-z0-9+/=]|\z)`, "authorization"), basic),
 		checked(raw("http-bearer-token", "bearer token of an HTTP header", high,
-			`(?i:authorization)["'\]]{0,3}[ \t]{0,4}(?:=>|[:=,])[ \t]{0,4}["'\x60]{0,2}(?i:bearer|token)[ \t]+([\w\-.~+/]{16,1000}={0,2})(?:[^\w\-.~+/=]|\z)`, "bearer ", "token "), opaque),
+			`(?i:authorization)["'\]]{0,3}[ \t]{0,4}(?:=>|[:=,])[ \t]{0,4}["'\x60]{0,2}(?i:bearer|token)[ \t]+([\w\-.~+/]{16,1000}={0,2})(?:[^\w\-.~+/=]|\z)`, "authorization"), opaque),
 		checked(raw("http-api-key-header", "API key of an HTTP header", high,
 			`(?i:\bx-(?:(?:[a-z]+-)?(?:api-?key|auth-?token|access-?token|auth-?key)|token))["'\]]{0,2}[ \t]{0,4}[:=,][ \t]{0,4}["'\x60]{0,2}([\w\-.~+/]{16,400}={0,2})(?:[^\w\-.~+/=]|\z)`, "api-key", "apikey", "auth-token", "authtoken", "access-token", "accesstoken", "auth-key", "authkey", "x-token"), opaque),
 	}

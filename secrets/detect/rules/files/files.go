@@ -127,8 +127,9 @@ func (r *reader) Wants(name string) bool {
 	return wanted
 }
 
-// prose are kinds of files that are never what their name begins with.
-var prose = map[string]bool{".md": true, ".rst": true, ".adoc": true, ".html": true, ".htm": true, ".go": true, ".svg": true}
+// prose are kinds of files that are never what their name begins with, and those
+// that show what others should hold.
+var prose = map[string]bool{".md": true, ".rst": true, ".adoc": true, ".html": true, ".htm": true, ".go": true, ".svg": true, ".dist": true, ".template": true, ".tmpl": true}
 
 func (r *reader) each(name string, do func(*compiled)) {
 	if name == "" {
@@ -136,7 +137,7 @@ func (r *reader) each(name string, do func(*compiled)) {
 	}
 	small := strings.ToLower(name)
 	base := path.Base(small)
-	if prose[path.Ext(base)] {
+	if prose[path.Ext(base)] || strings.Contains(base, "example") || strings.Contains(base, "sample") {
 		return
 	}
 	list := r.exact[base]

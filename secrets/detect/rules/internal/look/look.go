@@ -116,6 +116,11 @@ func Template(value []byte) bool {
 			return true
 		}
 	}
+	for _, mark := range []string{"ENC[", "ENC(", "{cipher}", "vault:v1:", "AQICAH", "CRYPT(", "DEC(", "{AES}", "{aes}", "$ANSIBLE_VAULT", "kms:"} { // encrypted
+		if strings.HasPrefix(s, mark) {
+			return true
+		}
+	}
 	for _, mark := range []string{"{{", "${", "<%", "#{", "}}", "%>"} { // cut off at a space
 		if strings.HasPrefix(s, mark) || strings.HasSuffix(s, mark) {
 			return true
