@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
@@ -34,27 +35,48 @@ type ruleset struct {
 	digest   string
 }
 
+// ours are our own rules, made once: that takes longer than many a scan.
+var ours = sync.OnceValues(func() (ruleset, error) { return compile(standard.Config()) })
+
+func compile(c detect.Config) (ruleset, error) {
+	d, err := detect.New(c)
+	if err != nil {
+		return ruleset{}, err
+	}
+	return ruleset{detector: d, digest: digest(&c)}, nil
+}
+
 func (s *Scanner) rules(target scanning.Target) (*ruleset, error) {
-	c := standard.Config()
 	theirs, found, err := s.projectConfig(target)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case found && s.o.Alone:
-		c = theirs
-	case found:
-		c = beside(c, theirs)
+	}
+	var r ruleset
+	if !found && !s.o.NoDecode {
+		r, err = ours()
+	} else {
+		r, err = compile(s.joined(theirs, found))
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.ignore, err = projectIgnore(top(target))
+	return &r, err
+}
+
+// joined is what is asked where a project or the user has a say.
+func (s *Scanner) joined(theirs detect.Config, found bool) detect.Config {
+	c := theirs
+	switch {
+	case !found:
+		c = standard.Config()
+	case !s.o.Alone:
+		c = beside(standard.Config(), theirs)
 	}
 	if s.o.NoDecode {
 		c.Decode = 0
 	}
-	d, err := detect.New(c)
-	if err != nil {
-		return nil, err
-	}
-	r := &ruleset{detector: d, digest: digest(&c)}
-	r.ignore, err = projectIgnore(top(target))
-	return r, err
+	return c
 }
 
 // top is the folder whose project files hold.
