@@ -80,6 +80,7 @@ type walk struct {
 	gaps       []scanning.Gap
 	files      int
 	at         string
+	once       once // reused: a walk meets millions
 }
 
 var errTooMany = errors.New("more than may be looked at")
@@ -221,7 +222,23 @@ func (w *walk) file(file string, d fs.DirEntry) {
 	if ext := path.Ext(base); ext != "" {
 		w.ask(w.bySuffix[ext], file, d)
 	}
-	w.ask(w.byWish, file, d)
+	w.once = once{DirEntry: d}
+	w.ask(w.byWish, file, &w.once)
+}
+
+// once asks the file system at most once for what a file is.
+type once struct {
+	fs.DirEntry
+	info fs.FileInfo
+	err  error
+}
+
+// Info remembers what it was told.
+func (o *once) Info() (fs.FileInfo, error) {
+	if o.info == nil && o.err == nil {
+		o.info, o.err = o.DirEntry.Info()
+	}
+	return o.info, o.err
 }
 
 func (w *walk) ask(extractors []*extract.Extractor, file string, d fs.DirEntry) {

@@ -225,3 +225,50 @@ func (o only) ReadDir(name string) ([]fs.DirEntry, error) {
 
 func (o only) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(o.FS, name) }
 func (o only) ReadLink(name string) (string, error)   { return fs.ReadLink(o.FS, name) }
+
+// What a walk costs beyond the reading of folders: one look per folder, one stat
+// per file that may be a program, and nothing else.
+func TestWalkAsksForNoMoreThanItNeeds(t *testing.T) {
+	tree := fstest.MapFS{}
+	for i := range 500 {
+		tree[fmt.Sprintf("d%d/text.c", i)] = &fstest.MapFile{}
+		tree[fmt.Sprintf("d%d/%064x-d", i, i)] = &fstest.MapFile{Mode: 0o755}
+		tree[fmt.Sprintf("d%d/tool", i)] = &fstest.MapFile{Mode: 0o644}
+	}
+	counted := &counting{FS: tree}
+	take(t, counted, inventory.Options{})
+	if counted.opened > 0 || counted.stats != 500 {
+		t.Errorf("%d files were opened, %d looked at", counted.opened, counted.stats)
+	}
+}
+
+// counting counts files opened and entries looked at.
+type counting struct {
+	fs.FS
+	opened, stats int
+}
+
+func (c *counting) Open(name string) (fs.File, error) {
+	if strings.Contains(name, "/") {
+		c.opened++
+	}
+	return c.FS.Open(name)
+}
+
+func (c *counting) ReadDir(name string) ([]fs.DirEntry, error) {
+	all, err := fs.ReadDir(c.FS, name)
+	for i := range all {
+		all[i] = countingEntry{all[i], c}
+	}
+	return all, err
+}
+
+type countingEntry struct {
+	fs.DirEntry
+	by *counting
+}
+
+func (e countingEntry) Info() (fs.FileInfo, error) {
+	e.by.stats++
+	return e.DirEntry.Info()
+}

@@ -16,8 +16,9 @@ var programs = map[string]bool{"": true, ".exe": true, ".dll": true, ".so": true
 // Program reports whether a file may be a program or a library, by its name and
 // mode alone.
 func Program(file string, d fs.DirEntry) bool {
-	ext := strings.ToLower(path.Ext(file))
-	if !programs[ext] && !versioned(ext) {
+	base := path.Base(file)
+	ext := strings.ToLower(path.Ext(base))
+	if !programs[ext] && !versioned(ext) || hashed(base) {
 		return false
 	}
 	if ext == ".exe" || ext == ".dll" || ext == ".so" || ext == ".dylib" {
@@ -25,6 +26,14 @@ func Program(file string, d fs.DirEntry) bool {
 	}
 	info, err := d.Info()
 	return err == nil && info.Mode().Perm()&0o111 != 0
+}
+
+// hashed is a name in a store of content, such as a compiler's cache, of which
+// there are millions: no program is run by such a name.
+func hashed(base string) bool {
+	const shortest = 32
+	digits := len(base) - len(strings.TrimLeft(base, "0123456789abcdef"))
+	return digits >= shortest && len(base)-digits <= 2
 }
 
 // versioned is an end such as that of python3.11 or tool-v1.2.

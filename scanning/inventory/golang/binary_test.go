@@ -57,11 +57,11 @@ func TestProgramsThatAreNone(t *testing.T) {
 		data string
 		want scanning.Reason
 	}{
-		"text":    {"#!/bin/sh\n", ""},
-		"empty":   {"", ""},
-		"broken":  {elf, scanning.ReasonMalformed},
-		"packed":  {elf + "UPX!", scanning.ReasonUnsupported},
-		"dos":     {"MZ" + strings.Repeat("\x00", 100), ""},
+		"text":   {"#!/bin/sh\n", ""},
+		"empty":  {"", ""},
+		"broken": {elf, scanning.ReasonMalformed},
+		"packed": {elf + "UPX!", scanning.ReasonUnsupported},
+		"dos":    {"MZ" + strings.Repeat("\x00", 100), ""},
 	} {
 		tree := fstest.MapFS{name: {Data: []byte(c.data), Mode: 0o755}, name + ".txt": {Data: []byte(c.data), Mode: 0o755}}
 		packages, gaps := extracttest.Ask(t, tree, Extractors())

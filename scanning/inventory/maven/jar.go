@@ -70,7 +70,7 @@ func (j *jars) archive(r io.ReaderAt, size int64, name string, depth int) error 
 
 func isArchive(base string) bool {
 	switch strings.ToLower(path.Ext(base)) {
-	case ".jar", ".war", ".ear", ".par", ".sar", ".hpi", ".jpi", ".rar", ".kar", ".lpkg":
+	case ".jar", ".war", ".ear", ".par", ".sar", ".hpi", ".jpi", ".kar", ".lpkg":
 		return true
 	}
 	return false

@@ -35,8 +35,8 @@ func Extractors() []*extract.Extractor {
 			Reads: "literal coordinates only where there is no lockfile: that is a gap",
 		},
 		{
-			Name: "maven/jar", Ecosystem: ecosystem, Suffixes: []string{".jar", ".war", ".ear", ".par", ".sar", ".hpi", ".jpi", ".rar", ".kar", ".lpkg"}, Read: readJar, Installed: true,
-			Reads: "META-INF/maven/**/pom.properties, else MANIFEST.MF; jars in jars, bounded in depth, bytes and ratio. A jar that does not say what it is is a gap",
+			Name: "maven/jar", Ecosystem: ecosystem, Suffixes: []string{".jar", ".war", ".ear", ".par", ".sar", ".hpi", ".jpi", ".kar", ".lpkg"}, Read: readJar, Installed: true,
+			Reads: "`META-INF/maven/**/pom.properties`, else `MANIFEST.MF`; jars in jars, bounded in depth, bytes and ratio. A jar that does not say what it is is a gap",
 		},
 	}
 }
