@@ -34,6 +34,9 @@ func (s *sighting) readBare(r *reader, e *evidence, i int) bool {
 // readEnclosed reads a part of a literal: Server=x;Password=secret; or a query.
 func (s *sighting) readEnclosed(r *reader, e *evidence, i int) bool {
 	b, j := r.b, i
+	if i > s.next && !s.colon && s.to+1 == s.next {
+		return false // "name= other="
+	}
 	and, semi := s.separators(b, i)
 	for j < len(b) && j-i < maxSecret && b[j] != s.enclosed && (b[j] != ';' || !semi) && (b[j] != '&' || !and) && !isSpace(b[j]) && b[j] != '<' && (b[j] != ',' || s.colon) && b[j] != '"' {
 		if b[j] == '\\' {
@@ -101,8 +104,8 @@ func pairBehind(b []byte, j int) bool {
 // readWord reads one word, as in prose, tables and logs.
 func (s *sighting) readWord(r *reader, i int) bool {
 	b := r.b
-	for i < len(b) && (b[i] == '*' || b[i] == '`' || isBlank(b[i])) {
-		i++ // markdown
+	for k := 0; i < len(b) && (b[i] == '*' && k < 2 || b[i] == '`' || isBlank(b[i])); i++ {
+		k += b2i(b[i] == '*') // markdown
 	}
 	j := i
 	for j < len(b) && j-i < maxSecret && !isSpace(b[j]) && b[j] != '`' && b[j] != '<' && b[j] != '"' && b[j] != '|' {
@@ -306,6 +309,9 @@ func (s *sighting) readBlank(r *reader, e *evidence) bool {
 	if s.next > s.to && !isBlank(b[s.to]) || s.flag && e.sense.noun == nounPass && s.from > 1 && b[s.from-2] != '-' {
 		return false
 	}
+	if b[i] == '`' {
+		return false // a word of prose
+	}
 	if isQuote(b[i]) && b[i] != s.enclosed {
 		return s.blankQuoted(b, e) && r.literal(i)
 	}
@@ -351,10 +357,10 @@ func (s *sighting) directive(b []byte, e *evidence) bool {
 	if e.kind == kindShell && hasSuffixFold(e.name, "_authtoken") || e.kind == kindShell && (hasSuffixFold(before, "env") || hasSuffixFold(before, "arg") || hasSuffixFold(before, "setenv") || hasSuffixFold(before, "set")) {
 		return true
 	}
-	if s.comment || e.kind != kindConfig && e.kind != kindUnknown || e.sense.noun == nounPass {
+	if s.comment || e.kind != kindConfig && e.kind != kindUnknown || e.sense.noun == nounPass && !e.shouted {
 		return false
 	}
-	return len(before) == 0 || hasSuffixFold(before, "set") || hasSuffixFold(before, "option") || hasSuffixFold(before, "setenv")
+	return len(before) == 0 || hasSuffixFold(before, "header") || hasSuffixFold(before, "set") || hasSuffixFold(before, "option") || hasSuffixFold(before, "setenv")
 }
 
 // fallback reads the literal that stands in when a lookup finds nothing:
@@ -365,8 +371,11 @@ func fallback(r *reader, i int) bool {
 	if i >= limit || !isLetter(b[i]) && b[i] != '$' && b[i] != '_' && b[i] != '@' {
 		return false
 	}
+	depth := 0
 	for ; i+3 < limit && b[i] != '\n'; i++ {
+		depth += b2i(b[i] == '(') - b2i(b[i] == ')')
 		switch {
+		case depth > 0 && b[i] != '(':
 		case b[i] == '|' && b[i+1] == '|', b[i] == '?' && b[i+1] == '?', b[i] == '?' && b[i+1] == ':', b[i] == '/' && b[i+1] == '/' && b[i-1] == ' ' && quoteAt(b, r.skip(i+2, 0)):
 			return r.literal(i + 2)
 		case b[i] == ' ' && b[i+1] == 'o' && b[i+2] == 'r' && b[i+3] == ' ':

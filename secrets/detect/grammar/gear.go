@@ -35,7 +35,7 @@ func (gear) Keywords() []string {
 		"password ", "secret ", "key ", "key-string ", "community ", "psk ", "ascii-text ", "passphrase ", "passwd ", "psksecret ", "-key ", "-password ", "-psk ",
 		"md5 ", "plain-text-password-value ", "plaintext-password ", "encrypted-password ", "phash ", "pre-shared-key ", "keystring ", "authpriv ", "createuser ",
 		"auth-password ", "priv-password ", "auth sha", "auth md5", "auth-trap ", "passcode ", "local-authentication ", "simple ", "cipher ", "authentication text ", "auth-pass ", "password-hash ",
-		"secret\t", "password\t", "community\t", "key\t", "-value ", "sha512 ", "nt-encrypted ", "version 2c ", "version 1 ", "com2sec ", "auth_pass ", "community-name ", "shared-secret ", "priv aes", "priv des",
+		"secret\t", "password\t", "community\t", "key\t", "-value ", "sha512 ", "nt-encrypted ", "version 2c ", "version 1 ", "com2sec ", "mgmt-user ", "auth_pass ", "community-name ", "shared-secret ", "priv aes", "priv des",
 	}
 }
 
@@ -71,7 +71,7 @@ var starters = set(`enable username user snmp-server snmp-agent snmp radius-serv
 	ldap-server ldap ftp ftp-server ssh cable vpdn dialer pppoe-client interface mpls pim bfd lacp domain-password area-password
 	config edit phash tacplus_key host group peers proposal simple key-chain keychain keyring pre-shared-keys isakmp
 	authpriv rouser rwuser defsecurity trap2sink trapsink informsink auth_pass auth-pass userpassword masterpass
-	wpa-passphrase wpa_passphrase passphrase psksecret auth-password auth-pwd priv-pwd shared-secret trap-community v3 address acl undo authentication-key
+	wpa-passphrase wpa_passphrase mgmt-user passphrase psksecret auth-password auth-pwd priv-pwd shared-secret trap-community v3 address acl undo authentication-key
 	login-password management mgmt admin manager operator telnet cipher hwtacacs domain scheme sysname port-security dot1x wep mode
 	requirepass masterauth machine default account login rootpw replication ha failover peer-link stack cli remote-server logging fabric endpoint uci monitor`)
 
@@ -83,7 +83,7 @@ var encodings = set(`simple cipher ascii ascii-text plain plaintext plain-text e
 // At implements [detect.Grammar].
 func (gear) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 	b := t.Body
-	if at+n >= len(b) || isSpace(b[at+n]) && b[at+n] != ' ' || at > 0 && isAlnum(b[at-1]) && lower(b[at]) != 'c' {
+	if at+n >= len(b) || isSpace(b[at+n]) && b[at+n] != ' ' || at > 0 && (isAlnum(b[at-1]) || b[at-1] == '_') && !hasPrefixFold(b[at:], "community") {
 		return
 	}
 	k := kindOf(t.Path)
@@ -91,13 +91,16 @@ func (gear) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 		return
 	}
 	start := lineStart(b, at)
+	if (k == kindDoc || k == kindUnknown) && (hasPrefixFold(b[at:], "simple") || hasPrefixFold(b[at:], "cipher")) {
+		return
+	}
 	if k == kindDoc && (start == at || !isLetter(b[start]) && !isBlank(b[start])) {
 		return
 	}
 	if !startsDevice(b[start:at], b[at:at+n]) {
 		return
 	}
-	l := deviceLine{t: t, doc: k == kindDoc || k == kindShell, start: start, emit: emit, noun: b[at : at+n]}
+	l := deviceLine{t: t, doc: k == kindDoc || k == kindShell || k == kindUnknown, start: start, emit: emit, noun: b[at : at+n]}
 	l.words = words{b: b, i: at + n, limit: min(len(b), at+n+512)}
 	l.read()
 }
@@ -105,7 +108,11 @@ func (gear) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 // startsDevice reports whether the line's first word begins a directive. The
 // noun itself may be that word.
 func startsDevice(line, noun []byte) bool {
-	line = bytes.TrimLeft(line, " \t/")
+	line = bytes.TrimLeft(line, " \t")
+	if bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("#")) || bytes.HasPrefix(line, []byte("!")) {
+		return false
+	}
+	line = bytes.TrimLeft(line, "/")
 	if i := bytes.IndexByte(line, '#'); i > 0 && i < 40 && i+1 < len(line) && bytes.IndexByte(line[:i], ' ') < 0 {
 		line = bytes.TrimLeft(line[i+1:], " ") // a prompt
 	}
@@ -140,8 +147,8 @@ func (l *deviceLine) read() {
 		l.createUser()
 		return
 	}
-	if hasPrefixFold(l.noun, "com2sec") && !(l.words.next() && l.words.next()) {
-		return // the name and where from
+	if l.named() && !(l.words.next() && l.words.next()) {
+		return
 	}
 	for n := 0; n < 6 && l.words.next(); n++ {
 		w := b[l.words.from:l.words.to]
@@ -159,6 +166,11 @@ func (l *deviceLine) read() {
 		l.judge(w)
 		return
 	}
+}
+
+// named reports whether two names stand before the secret.
+func (l *deviceLine) named() bool {
+	return hasPrefixFold(l.noun, "com2sec") || hasPrefixFold(l.noun, "mgmt-user")
 }
 
 // encoding reports whether w says how the value that follows is written.
@@ -199,6 +211,9 @@ func (l *deviceLine) judge(w []byte) {
 		}
 		return
 	}
+	if hasPrefixFold(l.noun, "mgmt-user") {
+		l.enc = true
+	}
 	if l.enc {
 		if s := measure(w); s.n >= 8 && s.digit > 0 && s.classes() >= 2 && !placeheld(w, &s) && w[0] != '<' && w[0] != '$' && s.distinct > 5 {
 			l.found(ruleDeviceHash, detect.Unknown)
@@ -206,12 +221,12 @@ func (l *deviceLine) judge(w []byte) {
 		return
 	}
 	if hasPrefixFold(l.noun, "comm") || hasPrefixFold(l.noun, "version") || hasPrefixFold(l.noun, "com2sec") {
-		if judgeCommunity(w) && l.isSNMP() {
+		if judgeCommunity(w) && l.isSNMP() && !(l.doc && bytes.ContainsAny(w, "()[]`,")) {
 			l.found(ruleCommunity, detect.Unknown)
 		}
 		return
 	}
-	if l.doc && (bytes.ContainsAny(w, "(){}[],=*`:;|") || indexFold(l.t.Body[l.start:l.words.from], " the ") >= 0) {
+	if l.doc && !l.words.quoted && (bytes.ContainsAny(w, "(){}[],=`;|<>$") || indexFold(l.t.Body[l.start:l.words.from], " the ") >= 0) {
 		return
 	}
 	if judgeDevice(l.t, w) {

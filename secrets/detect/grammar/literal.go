@@ -216,7 +216,7 @@ var stringPrefixes = set(`b r u f L rb br N e E u8 B R U S s Q cr c LR`)
 // converters are calls whose result is the literal they are given, in another
 // type.
 var converters = set(`byte bytes bytearray string str from tostring of buffer getbytes text literal bstr ptr securestring secretstring secretstr
-	password secret token decode b64decode base64decode decodestring encode fromstring frombase64string wrap tochararray char chararray nonempty key
+	password secret token decode b64decode base64decode decodestring fromstring frombase64string wrap tochararray char chararray nonempty key
 	secretkeyspec sensitive some just value cstring pointer valueof literalstring unquote symmetricsecuritykey frombase64 fromhex unhex hex
 	unhexlify getstring base64_decode base64 stringbuilder stringbuffer decode64 strict_decode64 urlsafe_decode64 decode_base64 urlsafe_b64decode b64_decode hex2bin pack atob utf8 plaintextpassword staticstring passwordcredential encodetobytes uint8array textencoder credential box rc arc into new nsstring
 	getbytesutf8 hexdecode stringwithutf8string fixed secretbox protect unsafe_text mustdecode mustdecodestring default`)

@@ -24,7 +24,7 @@ func (phrases) Keywords() []string {
 		"identified by", "identified with", "chpasswd", "net user", "net use ", "net.exe use", "convertto-securestring", "passwd --stdin", "password(",
 		"add_user", "change_password", "authorization:", "authorization\"", "authorization'", "authorization ", "password is", "password for", "password of", "password of the",
 		"passwort ist", "passwort für", "passwort lautet", "/password:", "/pass:", "pass is", "from-literal=", "set-password", "net localgroup", "send \"", "pw is", "password to", "passphrase is", "passphrase for",
-		"sudo -s", "auth basic", "requirepass", "masterauth", "login as", "credentials:", "creds:", "auth_basic", "-hashpassword", "passwd=",
+		"sudo -s", "auth basic", "requirepass", "masterauth", "login as", "credentials:", "creds:", "auth_basic", "-hashpassword", "snmp community", "passwd=",
 	}
 }
 
@@ -68,7 +68,9 @@ func (phrases) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 	case 'l':
 		p.pair()
 	case 's':
-		if hasPrefixFold(b[at:], "sudo -s") {
+		if hasPrefixFold(b[at:], "snmp ") {
+			p.namedCommunity()
+		} else if hasPrefixFold(b[at:], "sudo -s") {
 			p.pipedPlain()
 		} else {
 			p.sent()

@@ -89,6 +89,30 @@ func (p *phrase) pipedPlain() {
 	}
 }
 
+// namedCommunity reads /snmp community add name=… of RouterOS.
+func (p *phrase) namedCommunity() {
+	b := p.t.Body
+	if p.at == 0 || b[p.at-1] != '/' {
+		return
+	}
+	w := words{b: b, i: p.end, limit: min(len(b), p.end+256)}
+	for n := 0; n < 12 && w.i < w.limit && b[w.i] != '\n'; n++ {
+		if !w.next() {
+			w.i++ // [find]
+			continue
+		}
+		v := b[w.from:w.to]
+		if !hasPrefixFold(v, "name=") {
+			continue
+		}
+		from, to := unquote(b, w.from+5, w.to)
+		if from < to && judgeCommunity(b[from:to]) {
+			p.found(from, to)
+		}
+		return
+	}
+}
+
 // sent reads what a script of expect types: send "…\r".
 func (p *phrase) sent() {
 	b := p.t.Body

@@ -91,7 +91,7 @@ func isPlace(v []byte, s *shape) bool {
 		return true
 	}
 	i := bytes.LastIndexByte(v, '.')
-	if i > 0 && fileExts[string(v[i+1:])] && s.space == 0 {
+	if i > 0 && s.space == 0 && (fileExts[string(v[i+1:])] || s.digit == 0 && kinds[string(v[i+1:])] == kindCode) {
 		return true
 	}
 	// a/b/c of words is a path or a media type.
@@ -137,6 +137,9 @@ func isEmail(v []byte) bool {
 func isDated(v []byte, s *shape) bool {
 	if s.digit == 0 || s.letters() > 3 {
 		return false
+	}
+	if bytes.HasSuffix(v, []byte("/udp")) || bytes.HasSuffix(v, []byte("/tcp")) {
+		return true
 	}
 	if s.letters() == 0 {
 		return s.symbol > 0 && s.symbol == count(v, "-./:+,TZ")+count(v, " ") && s.digit < 16 || s.digit == s.n && s.n < 4

@@ -30,6 +30,9 @@ func (s *sighting) report(t detect.Text, emit func(detect.Hit)) {
 		return // $(pwd)
 	}
 	e.kind = kindOf(t.Path)
+	if n := e.sense.noun; n == nounBareKey && !e.sense.qualified && e.sense.vague == 0 && underSecret(b, s.from) {
+		e.sense.noun, e.sense.qualified = nounKey, true
+	}
 	s.place(b, &e)
 	r := reader{b: b, kind: e.kind}
 	if !s.read(&r, &e) || r.n == 0 {
@@ -97,7 +100,7 @@ func (s *sighting) alone(b []byte, end int) bool {
 // callLike finds the call or the index at the start of an expression.
 func callLike(v []byte) bool {
 	i := bytes.IndexAny(v, "([{")
-	return i > 0 && isDotted(v[:i]) && !hasDigitAndUpper(v[i:]) || i == 0
+	return i > 0 && isDotted(v[:i]) && (!hasDigitAndUpper(v[i:]) || readsLikeWord(v[:i])) || i == 0
 }
 
 // notSetter reports whether a function's name says that it takes something else
@@ -128,7 +131,7 @@ func (s *sighting) place(b []byte, e *evidence) {
 	s.comment = bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("#")) && !bytes.HasPrefix(line, []byte("#define")) || bytes.HasPrefix(line, []byte("* ")) ||
 		bytes.HasPrefix(line, []byte("--")) || bytes.HasPrefix(line, []byte("/*")) || bytes.HasPrefix(line, []byte(";")) || bytes.HasPrefix(line, []byte("<!--")) || hasPrefixFold(line, "rem ")
 	s.enclosed = openQuote(b[i:s.from])
-	if s.from > 0 && isQuote(b[s.from-1]) && s.op != opNone && s.closed(b) {
+	if s.from > 0 && isQuote(b[s.from-1]) && s.op != opNone && s.closed(b) || s.enclosed != 0 && s.to < len(b) && b[s.to] == s.enclosed {
 		s.enclosed = 0
 	}
 	e.shouted = shouted(b[s.from:s.to])

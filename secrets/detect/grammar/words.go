@@ -53,6 +53,7 @@ var gluedSuffixes = []struct {
 	{"kennwort", nounPassword, true},
 	{"wachtwoord", nounPassword, true},
 	{"passcode", nounPassword, true},
+	{"psk", nounPassword, true},
 	{"secret", nounSecret, true},
 	{"apikey", nounKey, true},
 	{"token", nounToken, false},
@@ -150,7 +151,7 @@ var (
 	placeholders = set(`changeme changeit changethis replaceme replace replacethis placeholder example examples todo fixme tbd dummy redacted masked
 		removed sample fake mock insert fillme fill xxx xxxx xxxxx xxxxxx xxxxxxxx yyyy zzzz foo bar baz foobar quux lorem ipsum
 		your yours yourpassword youpassword yoursecret yourtoken yourkey yourapikey hidden censored omitted obfuscated sanitized stripped
-		notreal notasecret invalid unset undefined none null nil empty blank void missing unknown unspecified nothing whatever something somepassword
+		anonymous notreal notasecret invalid unset undefined none null nil empty blank void missing unknown unspecified nothing whatever something somepassword
 		somesecret sometoken anything somevalue value values variable redact`)
 	// trivial values are those that no one hides, alone.
 	trivial = set(`true false yes no on off null nil none undefined default optional required string text str bool boolean int integer number
@@ -166,6 +167,7 @@ var (
 		valid success failed failure mandatory must should text/plain number uuid email tel search range
 		authorization authentication client server access refresh api session securestring stringdata opaque data writeonly readonly
 		accesstoken refreshtoken idtoken pat csrf redacted stdin keychain keystore provided passw
+		include includes substack requisite sufficient utf-8 utf8 latin1 latin-1 ascii iso-8859-1 utf-16 base64 anonymous
 		postgres mysql redis mongo mongodb rabbitmq elastic grafana minio sa oracle docker jenkins`)
 	// nameWords tell a name or a label from a password.
 	nameWords = set(`password passwords passwd passphrase pwd secret secrets token tokens key keys apikey credential credentials auth
