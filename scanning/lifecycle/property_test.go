@@ -1,0 +1,233 @@
+package lifecycle_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/store"
+	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/lifecycle"
+)
+
+// random makes reports and wishes for one subject.
+type random struct {
+	*rand.Rand
+	scope string
+	all   []scanning.Finding
+	asked core.UUID // for whose risk somebody asked last
+}
+
+func newRandom(seed uint64, scope string) *random {
+	secret := leak("web/.env")
+	return &random{Rand: rand.New(rand.NewPCG(seed, 7)), scope: scope, all: []scanning.Finding{
+		vuln("CVE-2026-1", "example.com/a", nil),
+		vuln("CVE-2026-2", "example.com/b", func(f *scanning.Finding) { f.Location.File = "web/go.mod"; f.Severity = core.SeverityCritical }),
+		vuln("GO-2026-3", "example.com/c", func(f *scanning.Finding) { f.Aliases = []string{"GHSA-3"} }),
+		vuln("GHSA-3", "example.com/c", func(f *scanning.Finding) { f.Aliases = []string{"CVE-2026-3"} }),
+		secret,
+	}}
+}
+
+// report is any of two tools', about some of what there is, with or without gaps,
+// of all or of a part.
+func (r *random) report(at time.Time) *scanning.Report {
+	rep := &scanning.Report{
+		Tool:    scanning.Tool{Name: []string{"deps", "grype"}[r.IntN(2)], Version: []string{"1.0.0", "1.1.0"}[r.IntN(2)]},
+		Scope:   scanning.Scope{Kind: scanning.ScopeGit, Name: r.scope},
+		Started: at, Finished: at.Add(time.Second),
+	}
+	for _, f := range r.all {
+		if r.IntN(2) == 0 {
+			rep.Findings = append(rep.Findings, f)
+		}
+	}
+	switch r.IntN(6) {
+	case 0:
+		rep.Gaps = gap("web", scanning.ReasonUnreadable)
+	case 1:
+		rep.Scope.Parts = []string{"web"}
+		rep.Findings = slices.DeleteFunc(rep.Findings, func(f scanning.Finding) bool { return !strings.HasPrefix(f.Location.File, "web/") })
+	}
+	return rep
+}
+
+// act is what a person or time does to one of the findings, most of it refused.
+func (r *random) act(w *world, ids []core.UUID) {
+	if len(ids) == 0 {
+		return
+	}
+	id, by := ids[r.IntN(len(ids))], person([]string{"anna", "otto"}[r.IntN(2)])
+	c := lifecycle.Change{To: lifecycle.States[r.IntN(len(lifecycle.States))], By: by, At: w.now, Reason: []string{"", "because"}[r.IntN(2)]}
+	if r.IntN(2) == 0 {
+		c.Justification = lifecycle.Justifications[r.IntN(len(lifecycle.Justifications))]
+	}
+	c.Of = ids[r.IntN(len(ids))]
+	_ = w.tx(func(tx *store.Tx) error { // refusals are part of it
+		var err error
+		switch r.IntN(8) {
+		case 0:
+			r.asked = id
+			_, err = w.store.Ask(w.t.Context(), tx, tenant, id, c, w.now.Add(time.Duration(r.IntN(120))*day))
+		case 1:
+			_, err = w.store.Approve(w.t.Context(), tx, tenant, r.asked, c)
+		case 2:
+			_, err = w.store.Sweep(w.t.Context(), tx, tenant, w.now, 100)
+		default:
+			_, err = w.store.Move(w.t.Context(), tx, tenant, id, c)
+		}
+		return err
+	})
+}
+
+// TestNoPathToClosedButProofAndJudgement: whatever people, scanners and time do in
+// whatever order.
+func TestNoPathToClosedButProofAndJudgement(t *testing.T) {
+	w := onSQLite(t)
+	reached := map[lifecycle.State]int{}
+	for seed := range uint64(20) {
+		r := newRandom(seed, fmt.Sprintf("shop-%d", seed))
+		w.now = start.Add(time.Duration(seed) * time.Hour)
+		var ids []core.UUID
+		last := map[core.UUID]lifecycle.Finding{}
+		for range 40 {
+			w.now = w.now.Add(time.Duration(1+r.IntN(48)) * time.Hour)
+			if r.IntN(3) == 0 {
+				ids = append(ids, w.take(r.report(w.now)).New...)
+			} else {
+				r.act(w, ids)
+			}
+			for _, id := range ids {
+				f := w.get(id)
+				if was, known := last[id]; !known || was.Revision != f.Revision {
+					w.holds(was, f)
+				}
+				last[id] = f
+				reached[f.State]++
+			}
+		}
+	}
+	for _, s := range lifecycle.States[1:] {
+		if reached[s] == 0 {
+			t.Errorf("no walk came to %s: the test shows nothing about it", s)
+		}
+	}
+}
+
+// holds checks what is true of every finding after every change.
+func (w *world) holds(was, f lifecycle.Finding) {
+	w.t.Helper()
+	events := w.timeline(f.ID)
+	if uint64(len(events)) != f.Revision {
+		w.t.Errorf("%d events at revision %d", len(events), f.Revision)
+	}
+	var moves []lifecycle.Event
+	for i, e := range events {
+		if e.Revision != uint64(i+1) {
+			w.t.Errorf("event %d has revision %d", i, e.Revision)
+		}
+		if e.To != "" && e.To != lifecycle.StateIntroduced {
+			moves = append(moves, e)
+		}
+	}
+	for i, e := range moves {
+		if i > 0 && e.From != moves[i-1].To {
+			w.t.Errorf("a gap in the states: %s → %s after %s", e.From, e.To, moves[i-1].To)
+		}
+	}
+	last := moves[len(moves)-1]
+	if last.To != f.State {
+		w.t.Errorf("the finding is %s, its timeline ends in %s", f.State, last.To)
+	}
+	why := ""
+	switch f.State {
+	case lifecycle.StateVerified:
+		if last.By != "service/findings" || len(last.Refs) == 0 || last.From != lifecycle.StateFixed {
+			why = "verified without a report"
+		}
+	case lifecycle.StateAccepted:
+		if a := f.Acceptance; a == nil || a.Approver == "" || a.Approver == a.Requester || a.Until.Sub(last.At) > 90*day {
+			why = "accepted without two"
+		}
+	case lifecycle.StateNotAffected:
+		if f.Reason == "" || f.Justification == "" {
+			why = "not affected without a reason"
+		}
+	case lifecycle.StateFalsePositive:
+		if f.Reason == "" {
+			why = "false positive without a reason"
+		}
+	case lifecycle.StateDuplicate:
+		if w.rootOf(f).ID == f.ID {
+			why = "a duplicate of itself"
+		}
+	default:
+		if f.Clock.Since.IsZero() {
+			why = "open without a clock"
+		}
+	}
+	if was.Clock.Since.Equal(f.Clock.Since) && !was.Clock.Due.IsZero() && (f.Clock.Due.IsZero() || f.Clock.Due.After(was.Clock.Due)) {
+		why = "its clock got longer"
+	}
+	if why != "" {
+		w.t.Errorf("finding %s is %s: %s: %+v", f.ID, f.State, why, f)
+	}
+}
+
+func (w *world) rootOf(f lifecycle.Finding) lifecycle.Finding {
+	for n := 0; f.State == lifecycle.StateDuplicate && n < 20; n++ {
+		f = w.get(f.Of)
+	}
+	return f
+}
+
+// shape is how a scope's findings stand, without ids.
+func (w *world) shape(scope string) map[string]string {
+	out := map[string]string{}
+	for _, f := range w.list(lifecycle.Filter{Subject: "repo/" + scope}) {
+		var steps []string
+		for _, e := range w.timeline(f.ID) {
+			steps = append(steps, string(e.Kind)+" "+string(e.To))
+		}
+		out[f.What.Rule+" "+f.What.Fingerprint] = fmt.Sprintf("%s %s %d %d %s %v", f.State, f.What.Severity, f.Sightings, f.Returns, f.Clock.Due, steps)
+	}
+	return out
+}
+
+// TestTheSameReportsGiveTheSameStates, however often each of them comes.
+func TestTheSameReportsGiveTheSameStates(t *testing.T) {
+	w := onSQLite(t)
+	for seed := range uint64(10) {
+		once, often := fmt.Sprintf("once-%d", seed), fmt.Sprintf("often-%d", seed)
+		r := newRandom(seed, once)
+		var reports []*scanning.Report
+		for i := range 12 {
+			reports = append(reports, r.report(start.Add(time.Duration(i)*time.Hour)))
+		}
+		for _, rep := range reports {
+			w.take(rep)
+		}
+		for i := range reports {
+			again := []int{i}
+			for range r.IntN(4) {
+				again = append(again, r.IntN(i+1))
+			}
+			for _, j := range again {
+				rep := *reports[j]
+				rep.Scope.Name = often
+				before := len(w.topic)
+				if sum := w.take(&rep); sum.Known && len(w.topic) != before {
+					t.Errorf("a report that is known changes something: %+v", sum)
+				}
+			}
+		}
+		if a, b := w.shape(once), w.shape(often); !reflect.DeepEqual(a, b) || len(a) == 0 {
+			t.Errorf("seed %d:\nonce  %v\noften %v", seed, a, b)
+		}
+	}
+}
