@@ -73,7 +73,6 @@ type group struct {
 	hits   []hit
 	fixed  []string
 	advice string
-	all    bool // every version is affected
 }
 
 type hit struct {
@@ -135,7 +134,7 @@ func (m *matcher) ask(q question) answer {
 		}
 		v := g.verdict(at)
 		if v == affected {
-			hits = append(hits, hit{record: m.record(g.entry.ordinal), grade: g.entry.grade, entry: g.entry, pro: base == "Ubuntu" && onlyPro(g.releases[g.entry.release], release)})
+			hits = append(hits, hit{record: m.record(g.entry.ordinal), grade: g.entry.grade, entry: g.entry.clone(), pro: base == "Ubuntu" && onlyPro(g.releases[g.entry.release], release)})
 		} else if v > affected {
 			a.doubts = m.doubt(a.doubts, v, q, at)
 		}
@@ -143,7 +142,7 @@ func (m *matcher) ask(q question) answer {
 	if g.s.bad {
 		a.doubts = append(a.doubts, "what the database has of it can't be read; import the advisories again")
 	}
-	a.groups = m.group(hits, at, q.version)
+	a.groups = m.group(hits, at)
 	return a
 }
 
@@ -192,7 +191,7 @@ func (m *matcher) doubt(doubts []string, v verdict, q question, at stand) []stri
 const maxDoubts = 3
 
 // group joins hits that are aliases of each other and works out the advice.
-func (m *matcher) group(hits []hit, at stand, installed string) []group {
+func (m *matcher) group(hits []hit, at stand) []group {
 	var groups []group
 	index := map[int]int{}
 	for _, h := range hits {
@@ -214,33 +213,38 @@ func (m *matcher) group(hits []hit, at stand, installed string) []group {
 // smallest above the installed one that none of them affects: on a branch of its
 // own a fix is older than the next branch's first bad version.
 func (m *matcher) advise(g *group, at stand) {
-	for line := range m.page.lines {
-		fixes := map[int]bool{}
-		for _, h := range g.hits {
-			for _, r := range h.entry.ranges {
-				if r.line == line {
-					for _, e := range r.events {
-						if e.kind == Fixed && e.at > 0 {
-							fixes[e.at-1] = true
-						}
-					}
-				}
-			}
-		}
-		for i, v := range m.page.lines[line] {
-			if !fixes[i] || slices.Contains(g.fixed, string(v)) {
+	for n := range m.page.lines {
+		l := &m.page.lines[n]
+		for _, i := range g.fixes(n) {
+			v := string(l.versions[i])
+			if slices.Contains(g.fixed, v) {
 				continue
 			}
-			g.fixed = append(g.fixed, string(v))
-			if g.advice == "" && i >= at.spots[line].upper && at.err == nil && m.clean(g, string(v)) {
-				g.advice = string(v)
+			g.fixed = append(g.fixed, v)
+			if g.advice == "" && i >= at.spots[n].upper && at.err == nil && m.clean(g, m.page.on(n, i)) {
+				g.advice = v
 			}
 		}
 	}
 }
 
-func (m *matcher) clean(g *group, version string) bool {
-	at := m.page.stand(version)
+// fixes are the places on a line at which members are fixed, in order.
+func (g *group) fixes(line int) []int {
+	var all []int
+	for _, h := range g.hits {
+		for _, r := range h.entry.ranges {
+			for _, e := range r.events {
+				if r.line == line && e.kind == Fixed && e.at > 0 {
+					all = append(all, e.at-1)
+				}
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (m *matcher) clean(g *group, at stand) bool {
 	if at.err != nil {
 		return false
 	}

@@ -86,6 +86,22 @@ type axis struct {
 // place is one more than a version's index, 0 if it can't be ordered.
 func (a *axis) place(v string) int { return a.at[v] }
 
+// encode writes the line, and where a version is the same as the one before it
+// in another spelling.
+func (a *axis) encode(w *wire) {
+	w.list(a.versions)
+	var same []int
+	for i := 1; i < len(a.group); i++ {
+		if a.group[i] == a.group[i-1] {
+			same = append(same, i)
+		}
+	}
+	w.int(len(same))
+	for _, i := range same {
+		w.int(i)
+	}
+}
+
 // newAxis sorts versions and leaves out those that can't be ordered.
 func newAxis(f family, names []string) axis {
 	type parsed struct {
@@ -133,8 +149,8 @@ func packPackage(w *wire, key string, postings []posting) {
 	versions := enumerated(f, postings)
 	releases := releasesOf(base, postings)
 	w.str(key)
-	w.list(lines[0].versions)
-	w.list(lines[1].versions)
+	lines[0].encode(w)
+	lines[1].encode(w)
 	w.list(versions)
 	w.list(releases)
 	w.int(len(postings))

@@ -1,6 +1,7 @@
 package advisory
 
 import (
+	"slices"
 	"sort"
 	"strings"
 )
@@ -21,14 +22,42 @@ const (
 type page struct {
 	s        slit
 	f        family
-	lines    [2][][]byte
+	lines    [2]line
 	versions [][]byte
 	releases [][]byte
 	left     int
 	entry    packed
 }
 
-// packed is one entry.
+// line is the sorted versions that events name.
+type line struct {
+	versions [][]byte
+	same     []int // indexes of those that equal the one before
+}
+
+func (l *line) read(s *slit) {
+	l.versions, l.same = s.views(l.versions), l.same[:0]
+	for range s.count() {
+		l.same = append(l.same, s.index(len(l.versions)))
+	}
+}
+
+// end is the index behind all that equal version i.
+func (l *line) end(i int) int {
+	for i++; i < len(l.versions) && slices.Contains(l.same, i); i++ {
+	}
+	return i
+}
+
+// begin is the index of the first that equals version i.
+func (l *line) begin(i int) int {
+	for ; i > 0 && slices.Contains(l.same, i); i-- {
+	}
+	return i
+}
+
+// packed is one entry. Its lists are the page's and are written over by the next
+// one; see clone.
 type packed struct {
 	ordinal, release int
 	flags            byte
@@ -42,12 +71,22 @@ type packedRange struct {
 	events []placed
 }
 
+// clone makes an entry that stays.
+func (e *packed) clone() packed {
+	c := *e
+	c.runs, c.ranges = slices.Clone(e.runs), slices.Clone(e.ranges)
+	for i := range c.ranges {
+		c.ranges[i].events = slices.Clone(c.ranges[i].events)
+	}
+	return c
+}
+
 // read opens the page of a key.
 func (g *page) read(b []byte, base string) bool {
 	g.s, g.f = slit{b: b}, families[base]
 	g.s.bytes()
-	g.lines[0] = g.s.views(g.lines[0])
-	g.lines[1] = g.s.views(g.lines[1])
+	g.lines[0].read(&g.s)
+	g.lines[1].read(&g.s)
 	g.versions = g.s.views(g.versions)
 	g.releases = g.s.views(g.releases)
 	g.left = g.s.count()
@@ -70,30 +109,46 @@ func (g *page) next() bool {
 	}
 	g.left--
 	s := &slit{b: g.s.bytes()}
-	e := packed{ordinal: s.index(1 << 31), release: s.index(len(g.releases)), flags: s.byte()}
+	e := &g.entry
+	e.ordinal, e.release, e.flags, e.grade = s.index(1<<31), s.index(len(g.releases)), s.byte(), grade{}
 	if e.flags&flagSeverity != 0 {
 		e.grade = decodeGrade(s)
 	}
-	last := 0
-	for range s.count() {
-		begin := last + s.index(len(g.versions)+1)
-		last = begin + s.index(len(g.versions)+1)
-		e.runs = append(e.runs, [2]int{begin, last})
-	}
-	for range s.count() {
-		r := packedRange{line: s.index(len(g.lines))}
-		for range s.count() {
-			n := s.index((len(g.lines[r.line]) + 1) << 2)
-			r.events = append(r.events, placed{EventKind(n & 3), n >> 2}) //nolint:gosec // two bits
-		}
-		e.ranges = append(e.ranges, r)
-	}
-	g.entry = e
+	e.readRuns(s, len(g.versions)+1)
+	g.readRanges(s)
 	if s.bad || g.s.bad {
 		g.s.bad = true
 		return false
 	}
 	return true
+}
+
+func (e *packed) readRuns(s *slit, limit int) {
+	e.runs = e.runs[:0]
+	last := 0
+	for range s.count() {
+		begin := last + s.index(limit)
+		last = begin + s.index(limit)
+		e.runs = append(e.runs, [2]int{begin, last})
+	}
+}
+
+func (g *page) readRanges(s *slit) {
+	e := &g.entry
+	all := e.ranges[:0]
+	for range s.count() {
+		r := packedRange{line: s.index(len(g.lines))}
+		if len(all) < cap(all) {
+			r.events = all[:len(all)+1][len(all)].events[:0]
+		}
+		limit := (len(g.lines[r.line].versions) + 1) << 2
+		for range s.count() {
+			n := s.index(limit)
+			r.events = append(r.events, placed{EventKind(n & 3), n >> 2}) //nolint:gosec // two bits
+		}
+		all = append(all, r)
+	}
+	e.ranges = all
 }
 
 // stand is where a version stands on the lines of a page: at least as new as the
@@ -114,20 +169,31 @@ func (g *page) stand(v string) stand {
 		at.commit = isCommit(v)
 		return at
 	}
-	for line, f := range [2]family{g.f, semverOrder} {
-		if len(g.lines[line]) == 0 && line == 1 {
+	for n, f := range [2]family{g.f, semverOrder} {
+		l := &g.lines[n]
+		if len(l.versions) == 0 && n == 1 {
 			continue
 		}
 		if f == semverOrder && g.f == golang {
 			f = golang
 		}
-		s, err := g.spot(f, g.lines[line], v)
-		if err != nil {
-			at.err = err
+		if at.spots[n], at.err = l.spot(f, v); at.err != nil {
 			return at
 		}
-		at.spots[line] = s
 	}
+	return at
+}
+
+// on is where the i-th version of a line stands. Only if entries speak of both
+// lines has it to be looked for.
+func (g *page) on(n, i int) stand {
+	l, other := &g.lines[n], &g.lines[1-n]
+	version := string(l.versions[i])
+	if len(other.versions) > 0 {
+		return g.stand(version)
+	}
+	at := stand{version: version, listed: g.listed(version)}
+	at.spots[n] = spot{l.begin(i), l.end(i)}
 	return at
 }
 
@@ -145,32 +211,29 @@ func (g *page) listed(v string) int {
 }
 
 // spot searches a line for a version.
-func (g *page) spot(f family, line [][]byte, s string) (spot, error) {
+func (l *line) spot(f family, s string) (spot, error) {
 	v, err := parseVersion(f, s)
 	if err != nil {
 		return spot{}, err
 	}
 	var bad error
-	after := func(least int) int {
-		return sort.Search(len(line), func(i int) bool {
-			w, err := parseVersion(f, string(line[i]))
-			if err != nil {
-				bad = err
-				return true
-			}
-			n, err := w.compare(v)
-			if err != nil {
-				bad = err
-			}
-			return n >= least
-		})
+	compare := func(i int) int {
+		w, err := parseVersion(f, string(l.versions[i]))
+		if err != nil {
+			bad = err
+			return 0
+		}
+		n, err := v.compare(w)
+		if err != nil {
+			bad = err
+		}
+		return n
 	}
-	at := spot{lower: after(0)}
-	at.upper = at.lower
-	if at.lower < len(line) {
-		at.upper = after(1)
+	i, found := sort.Find(len(l.versions), compare)
+	if !found {
+		return spot{i, i}, bad
 	}
-	return at, bad
+	return spot{i, l.end(i)}, bad
 }
 
 // verdict judges the entry that was read last.
@@ -266,7 +329,7 @@ func (g *page) judgeCommit(e *packed, at stand) verdict {
 	known := false
 	for _, r := range e.ranges {
 		for _, ev := range r.events {
-			if ev.at == 0 || !strings.EqualFold(string(g.lines[r.line][ev.at-1]), at.version) {
+			if ev.at == 0 || !strings.EqualFold(string(g.lines[r.line].versions[ev.at-1]), at.version) {
 				continue
 			}
 			if ev.kind == Introduced || ev.kind == LastAffected {

@@ -83,7 +83,7 @@ func earliest(times ...time.Time) time.Time {
 // Order sorts findings by what to fix first. It is total: two findings compare
 // equal only when nothing tells them apart.
 func Order(findings []scanning.Finding) {
-	slices.SortStableFunc(findings, func(a, b scanning.Finding) int { return Compare(&a, &b) })
+	slices.SortFunc(findings, func(a, b scanning.Finding) int { return Compare(&a, &b) })
 }
 
 // Compare is negative when a is to be fixed before b: first by the tree's
@@ -101,7 +101,7 @@ func Compare(a, b *scanning.Finding) int {
 		first(a.Reach == scanning.ReachImported, b.Reach == scanning.ReachImported),
 		first(len(a.Fixed) > 0, len(b.Fixed) > 0),
 		first(direct(a), direct(b)),
-		cmp.Compare(name(a), name(b)),
+		comparePackages(a.Package, b.Package),
 		cmp.Compare(a.Rule, b.Rule),
 		cmp.Compare(a.Location.File, b.Location.File),
 		cmp.Compare(a.Location.Line, b.Location.Line),
@@ -121,11 +121,11 @@ func first(a, b bool) int {
 
 func direct(f *scanning.Finding) bool { return f.Package != nil && f.Package.Direct && !f.Package.Dev }
 
-func name(f *scanning.Finding) string {
-	if f.Package == nil {
-		return ""
+func comparePackages(a, b *scanning.Package) int {
+	if a == nil || b == nil {
+		return first(a == nil, b == nil)
 	}
-	return f.Package.Ecosystem + "\x00" + f.Package.Name + "\x00" + f.Package.Version
+	return cmp.Or(cmp.Compare(a.Ecosystem, b.Ecosystem), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
 }
 
 // Why says in one sentence why a finding stands where [Order] puts it.
