@@ -50,6 +50,7 @@ func TestScripts(t *testing.T) {
 			"mktrace":   mktrace,
 			"mkleak":    mkleak,
 			"mkclosed":  mkclosed,
+			"mkimage":   mkimage,
 			"alone":     alone,
 		},
 	})

@@ -279,7 +279,11 @@ func outcomeWord(r *scanning.Report, severities []string) string {
 func scannedWord(r *scanning.Report) string {
 	var parts []string
 	for _, unit := range slices.Sorted(maps.Keys(r.Scanned)) {
-		parts = append(parts, fmt.Sprintf("%s %s", grouped(int(r.Scanned[unit])), unit))
+		n := int(r.Scanned[unit])
+		if n == 1 {
+			unit = strings.TrimSuffix(unit, "s")
+		}
+		parts = append(parts, grouped(n)+" "+unit)
 	}
 	return strings.Join(parts, ", ")
 }

@@ -1,7 +1,14 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/dependencies"
+	"github.com/interlock-security/interlock/scanning/vex"
 )
 
 type scanDepsCmd struct {
@@ -11,6 +18,8 @@ type scanDepsCmd struct {
 	Name    string   `help:"What the report calls it; without it, the folder's name." placeholder:"NAME"`
 	Host    bool     `help:"PATH is the root of a running machine: leave out /proc, /sys and the like."`
 	Exclude []string `help:"Leave out paths: testdata, third_party/**. Repeatable." sep:"none" placeholder:"PATTERN"`
+	VEX     []string `name:"vex" help:"What others say of vulnerabilities here: OpenVEX, CSAF, CycloneDX. Repeatable." sep:"none" type:"existingfile" placeholder:"FILE"`
+	Authors []string `name:"vex-author" help:"Whose statements count, as the documents write it. Repeatable." sep:"none" placeholder:"AUTHOR"`
 }
 
 // Help implements kong's long help.
@@ -18,7 +27,8 @@ func (scanDepsCmd) Help() string {
 	return `Lists the packages of a folder by its lock files and by what is installed in it, and says which have known vulnerabilities, what fixes
 them, and what to do first. Nothing leaves this machine: advisories come from a local database ("interlock scan db").
 
-Of Go modules it says whether the vulnerable package is imported at all.
+Of Go modules it says whether the vulnerable package is imported at all. What is not imported, or what a statement of a trusted author
+(--vex, --vex-author) answers, is shown and asks for nothing.
 
 Exit code 0 when nothing was found, 1 with findings, 2 when something was not scanned: a malformed lock file, an ecosystem without
 advisories, advisories that are too old. It is named; everything else was scanned.
@@ -40,11 +50,37 @@ func (c *scanDepsCmd) Run(e *env) error {
 		s.target.Scope.Kind = scanning.ScopeHost
 	}
 	scanner := c.scanner(c.Exclude, c.Host)
+	if err := c.statements(scanner); err != nil {
+		return err
+	}
 	report := s.report()
 	if err := runScan(e, scanner, s.target, report); err != nil {
 		return err
 	}
 	return c.deliver(e, report)
+}
+
+// statements reads the VEX documents.
+func (c *scanDepsCmd) statements(s *dependencies.Scanner) error {
+	if len(c.VEX) > 0 && len(c.Authors) == 0 {
+		return core.E(core.KindInvalid, "scan deps", "--vex without --vex-author: nobody's statements count").WithHint("name whom you trust with --vex-author")
+	}
+	for _, path := range c.VEX {
+		f, err := os.Open(filepath.Clean(path))
+		if err != nil {
+			return core.Wrap(core.KindNotFound, "scan deps", err)
+		}
+		doc, err := vex.Decode(f)
+		_ = f.Close()
+		if err != nil {
+			return &core.Error{Kind: core.KindInvalid, Op: "scan deps", Err: fmt.Errorf("%s: %w", path, err)}
+		}
+		s.Statements = append(s.Statements, doc.Statements...)
+	}
+	for _, a := range c.Authors {
+		s.Authors = append(s.Authors, vex.Author{Name: a})
+	}
+	return nil
 }
 
 // runScan scans with a progress bar.
