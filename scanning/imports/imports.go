@@ -2,6 +2,7 @@ package imports
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"path"
@@ -43,7 +44,7 @@ type Options struct {
 	// Root is the folder that was scanned, as the tool saw it: absolute paths
 	// below it become relative to the scope.
 	Root string
-	// Scope, if it has a name, is what was scanned, in place of what the document
+	// Scope is what was scanned; what is set of it goes before what the document
 	// says. Re-imports of one scope must name it equally.
 	Scope scanning.Scope
 }
@@ -178,8 +179,10 @@ func unknown(msg string) *core.Error {
 // settle does what is the same for all formats: paths below the root become
 // relative, none leads out of it, and fingerprints are computed at the end.
 func settle(r *scanning.Report, o Options) {
-	if o.Scope.Name != "" {
-		r.Scope = o.Scope
+	r.Scope.Kind = cmp.Or(o.Scope.Kind, r.Scope.Kind, scanning.ScopeFolder)
+	r.Scope.Name, r.Scope.Revision = cmp.Or(o.Scope.Name, r.Scope.Name), cmp.Or(o.Scope.Revision, r.Scope.Revision)
+	if o.Scope.Parts != nil || o.Scope.Excluded != nil {
+		r.Scope.Parts, r.Scope.Excluded = o.Scope.Parts, o.Scope.Excluded
 	}
 	root := strings.TrimSuffix(slashes(o.Root), "/")
 	for i := range r.Findings {

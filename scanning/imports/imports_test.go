@@ -151,13 +151,13 @@ func TestGosec(t *testing.T) {
 func TestGitleaksIsRedacted(t *testing.T) {
 	secret := "ghp_" + strings.Repeat("aB3", 12)
 	doc := fmt.Sprintf(`[{"RuleID":"github-pat","Description":"A GitHub token","StartLine":3,"EndLine":3,"StartColumn":8,"Match":"token = %[1]s","Secret":"%[1]s","File":"x.tar!inner/.env","Commit":"0123","Author":"Anna","Email":"a@b.example","Date":"2026-01-02T03:04:05Z","Message":"add %[1]s","Tags":["t"],"Fingerprint":"0123:.env:github-pat:3"}]`, secret)
-	r := read1(t, doc, FormatGitleaks, Options{Scope: scanning.Scope{Kind: scanning.ScopeGit, Name: "repo"}})
+	r := read1(t, doc, FormatGitleaks, Options{Scope: scanning.Scope{Name: "repo"}})
 	mustRead(t, r, "secret github-pat high x.tar | [] [] ")
 	f := r.Findings[0]
 	if text := fmt.Sprintf("%+v", r); strings.Contains(text, secret) {
 		t.Errorf("the secret is in the report: %s", text)
 	}
-	if !strings.HasPrefix(f.Redacted, "ghp_") || f.Location.Commit != "0123" || f.Location.Inner[0] != "inner/.env" || r.Scope.Name != "repo" {
+	if !strings.HasPrefix(f.Redacted, "ghp_") || f.Location.Commit != "0123" || f.Location.Inner[0] != "inner/.env" || r.Scope.Name != "repo" || r.Scope.Kind != scanning.ScopeGit {
 		t.Errorf("%+v", f)
 	}
 	redacted := read1(t, strings.ReplaceAll(doc, secret, "REDACTED"), FormatGitleaks, Options{})
