@@ -8,7 +8,7 @@ func mail() []detect.Rule {
 		token("sendgrid-api-token", "SendGrid API key", critical, `SG\.[\w\-]{20,24}\.[\w\-]{39,50}`, "sg."),
 		token("sendinblue-api-token", "Brevo API key", critical, `xkeysib-[a-f0-9]{64}-[A-Za-z0-9]{16}`, "xkeysib-"),
 		token("brevo-smtp-key", "Brevo SMTP key", critical, `xsmtpsib-[a-f0-9]{64}-[A-Za-z0-9]{16}`, "xsmtpsib-"),
-		token("mailgun-private-api-token", "Mailgun private API key", critical, `key-[a-f0-9]{32}`, "key-"),
+		raw("mailgun-private-api-token", "Mailgun private API key", critical, `(?:^|[^\w\-])(key-[a-f0-9]{32})(?:[^\w\-]|\z)`, "key-"),
 		raw("mailgun-signing-key", "Mailgun API or signing key", high, `(?i:mailgun|mg_(?:api|key))[^\n]{0,60}?\b([a-f0-9]{32}-[a-f0-9]{8}-[a-f0-9]{8})\b`, "mailgun", "mg_api", "mg_key"),
 		token("mailchimp-api-key", "Mailchimp API key", high, `[a-f0-9]{32}-us[0-9]{1,2}`, "-us1", "-us2", "-us3", "-us4", "-us5", "-us6", "-us7", "-us8", "-us9"),
 		token("mailersend-api-token", "MailerSend token", high, `mlsn\.[a-f0-9]{64}`, "mlsn."),

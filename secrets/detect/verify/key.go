@@ -133,6 +133,9 @@ func trimLine(line []byte) string {
 	if t := strings.TrimRight(s, " \t+"); strings.HasSuffix(t, `"`) || strings.HasSuffix(t, "'") {
 		s = strings.TrimSuffix(strings.TrimSuffix(t[:len(t)-1], `\n`), `\r`)
 	}
+	if t := strings.TrimLeft(s, " \t+"); strings.HasPrefix(t, `"`) || strings.HasPrefix(t, "'") {
+		s = t
+	}
 	s = strings.Trim(s, " \t\"'`")
 	s = strings.TrimLeft(s, " \t\"'`#>|*;&.")
 	s = strings.TrimPrefix(s, "// ")

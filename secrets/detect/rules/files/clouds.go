@@ -1,6 +1,10 @@
 package files
 
-import "github.com/interlock-security/interlock/secrets/detect"
+import (
+	"regexp"
+
+	"github.com/interlock-security/interlock/secrets/detect"
+)
 
 // clouds are the credentials of cloud tools.
 func clouds() []format {
@@ -41,9 +45,9 @@ func clouds() []format {
 		},
 		{
 			id: "terraform-variable", title: "secret in Terraform variables", kind: detect.KindPassword, severity: critical,
-			names:    []string{"*.tfvars", "*.auto.tfvars", "terraform.tfvars", "*.pkrvars.hcl"},
-			patterns: []string{`(?mi)^[ \t]*["']?\w*?` + secretName + `(?:_[a-z0-9]{1,12})?["']?[ \t]*[=:][ \t]*("(?:[^"\\\n]|\\.)+")`},
-			keep:     notName,
+			names: []string{"*.tfvars", "*.auto.tfvars", "terraform.tfvars", "*.pkrvars.hcl"},
+			read:  func(body []byte, emit func(start, end int)) { named(body, terraformVariable, emit) },
+			keep:  notName,
 		},
 		{
 			id: "terraform-state-secret", title: "secret in Terraform's state", kind: detect.KindPassword, severity: critical,
@@ -62,6 +66,8 @@ func clouds() []format {
 		},
 	}
 }
+
+var terraformVariable = regexp.MustCompile(`(?m)^[ \t]*["']?(\w+)["']?[ \t]*[=:][ \t]*"((?:[^"\\\n]|\\.)+)"`)
 
 // notName refuses identifiers of resources, which state and variables hold too.
 func notName(secret []byte) bool {

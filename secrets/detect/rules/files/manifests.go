@@ -144,7 +144,7 @@ func composeEnvironment(body []byte, emit func(start, end int)) {
 	named(body, composeEntry, emit)
 }
 
-var dockerVariable = regexp.MustCompile(`(?m)(?:^[ \t]*(?i:ENV|ARG)[ \t]+|[ \t])([A-Za-z_][A-Za-z0-9_]*)(?:=|[ \t]+)("[^"\n]*"|'[^'\n]*'|[^\s"']+)`)
+var dockerVariable = regexp.MustCompile(`(?m)(?:^[ \t]*(?i:ENV|ARG)[ \t]+([A-Za-z_][A-Za-z0-9_]*)(?:=|[ \t]+)|[ \t]([A-Za-z_][A-Za-z0-9_]*)=)("[^"\n]*"|'[^'\n]*'|[^\s"']+)`)
 
 func dockerfile(body []byte, emit func(start, end int)) {
 	named(body, dockerVariable, emit)

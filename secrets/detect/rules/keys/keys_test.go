@@ -106,6 +106,7 @@ func TestPrivateKeysInPEM(t *testing.T) {
 		"indented":            {"key: |\n  " + strings.ReplaceAll(rsaPEM, "\n", "\n  "), "private-key", detect.Valid},
 		"with CR LF":          {strings.ReplaceAll(rsaPEM, "\n", "\r\n"), "private-key", detect.Valid},
 		"concatenated":        {`k = "` + strings.Join(lines, "\\n\" +\n    \"") + `"`, "private-key", detect.Valid},
+		"concatenated before": {`k = "` + strings.Join(lines, "\\n\"\n    + \"") + `"`, "private-key", detect.Valid},
 		"in a comment":        {"# " + strings.Join(lines, "\n# "), "private-key", detect.Valid},
 		"in a diff":           {"+" + strings.Join(lines, "\n+"), "private-key", detect.Valid},
 		"with spaces":         {strings.Join(lines, " "), "private-key", detect.Valid},

@@ -84,7 +84,13 @@ func Disproved(value []byte) bool {
 			return true
 		}
 	}
-	return counted(v)
+	return counted(v) || sealed(v)
+}
+
+// sealed reports what a Sealed Secret of Kubernetes holds: base64 of a length in
+// two bytes, a key under RSA, and the ciphertext.
+func sealed(v []byte) bool {
+	return len(v) >= 100 && v[0] == 'A' && v[1] == 'g' && v[2] >= 'A' && v[2] <= 'D' && len(bytes.Trim(v, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/=")) == 0
 }
 
 // counted reports hex or base64 that counts up: 0123456789abcdef and its like.
