@@ -159,6 +159,18 @@ func (t *FS) LayerOf(name string) string {
 	return t.layers[n.layer-t.base].Digest
 }
 
+// Versions are a file as the layers left it, oldest first: the digest of each
+// layer that has it, and the layer's own tree. Who reads a package database so
+// learns which layer brought which package.
+func (t *FS) Versions(name string) (digests []string, trees []fs.FS) {
+	for _, l := range t.layers {
+		if n, _ := lookup(l.root, name, false); n != nil && n.mode.IsRegular() {
+			digests, trees = append(digests, l.Digest), append(trees, l.FS())
+		}
+	}
+	return digests, trees
+}
+
 func (n *node) list() []fs.DirEntry {
 	all := make([]fs.DirEntry, 0, len(n.kids))
 	for _, name := range slices.Sorted(maps.Keys(n.kids)) {

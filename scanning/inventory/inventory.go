@@ -252,6 +252,9 @@ func (w *walk) ask(extractors []*extract.Extractor, file string, d fs.DirEntry) 
 func (w *walk) extract(x *extract.Extractor, file string, d fs.DirEntry) {
 	in := &extract.Input{FS: w.fsys, Path: file, Limits: w.opts.Limits, Entry: d}
 	packages, gaps := Read(w.ctx, x, in)
+	if x.Database {
+		w.origins(x, in, packages)
+	}
 	w.packages = append(w.packages, packages...)
 	w.gaps = append(w.gaps, gaps...)
 	if x.Installed && len(packages) > 0 {

@@ -20,6 +20,9 @@ func (w *walk) layers() {
 	digests := map[string]string{}
 	for i := range w.packages {
 		p := &w.packages[i]
+		if p.Layer != "" {
+			continue
+		}
 		file := outermost(p.File)
 		if _, known := digests[file]; !known {
 			digests[file] = tree.LayerOf(file)

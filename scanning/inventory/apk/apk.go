@@ -17,7 +17,7 @@ import (
 // Extractors are those of Alpine.
 func Extractors() []*extract.Extractor {
 	return []*extract.Extractor{{
-		Name: "apk/installed", Ecosystem: "Alpine", Names: []string{"installed"}, Wants: wants, Read: read, Installed: true,
+		Name: "apk/installed", Ecosystem: "Alpine", Names: []string{"installed"}, Wants: wants, Read: read, Installed: true, Database: true,
 		Shown: []string{"lib/apk/db/installed", "usr/lib/apk/db/installed"},
 		Reads: "installed packages with origin, licence and edges; branch from etc/os-release, without which there is a gap",
 	}}

@@ -20,12 +20,12 @@ import (
 func Extractors() []*extract.Extractor {
 	return []*extract.Extractor{
 		{
-			Name: "dpkg/status", Ecosystem: "Debian", Names: []string{"status"}, Wants: isStatus, Read: read, Installed: true,
+			Name: "dpkg/status", Ecosystem: "Debian", Names: []string{"status"}, Wants: isStatus, Read: read, Installed: true, Database: true,
 			Shown: []string{"var/lib/dpkg/status"},
 			Reads: "installed packages with source package and version; release from etc/os-release, without which there is a gap",
 		},
 		{
-			Name: "dpkg/status.d", Ecosystem: "Debian", Wants: isStatusD, Read: read, Installed: true,
+			Name: "dpkg/status.d", Ecosystem: "Debian", Wants: isStatusD, Read: read, Installed: true, Database: true,
 			Shown: []string{"var/lib/dpkg/status.d/*"},
 			Reads: "the same of distroless images, one file a package",
 		},

@@ -28,6 +28,9 @@ type Extractor struct {
 	Shown []string
 	// Installed says that what stands there is there, and not only asked for.
 	Installed bool
+	// Database says that the file names what others installed, so that in an image
+	// a package comes from the layer in which the file first named it.
+	Database bool
 	// Read tells out what stands in the file. What it told before an error
 	// counts; the error becomes a gap.
 	Read func(ctx context.Context, in *Input, out *Sink) error

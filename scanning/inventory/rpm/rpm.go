@@ -23,7 +23,7 @@ import (
 func Extractors() []*extract.Extractor {
 	return []*extract.Extractor{{
 		Name: "rpm/database", Ecosystem: "Red Hat", Names: []string{"rpmdb.sqlite", "Packages", "Packages.db"},
-		Wants: wants, Read: read, Installed: true,
+		Wants: wants, Read: read, Installed: true, Database: true,
 		Shown: []string{"var/lib/rpm/rpmdb.sqlite", "var/lib/rpm/Packages", "var/lib/rpm/Packages.db", "usr/lib/sysimage/rpm/*", "usr/share/rpm/*"},
 		Reads: "installed packages with epoch, source package, module and licence (Red Hat, Rocky Linux, AlmaLinux, SUSE, openSUSE and others by etc/os-release)",
 	}}
