@@ -20,13 +20,14 @@ import (
 
 // scanCmd is the safety inspection: it works on files and needs no server.
 type scanCmd struct {
-	Secrets scanSecretsCmd `cmd:"" help:"Leaked passwords, keys and tokens: in files, history, archives, streams, running machines."`
-	Deps    scanDepsCmd    `cmd:"" help:"Packages with known vulnerabilities: in a folder, on a host, of an SBOM."`
-	Image   scanImageCmd   `cmd:"" help:"A container image from its tarball: packages, and secrets in every layer."`
-	SBOM    scanSBOMCmd    `cmd:"" name:"sbom" help:"Write a bill of materials: CycloneDX or SPDX."`
-	All     scanAllCmd     `cmd:"" help:"Secrets and dependencies of a folder in one go."`
-	DB      scanDBCmd      `cmd:"" name:"db" help:"The advisory database: its age, update, import without network."`
-	Hook    scanHookCmd    `cmd:"" help:"Look for secrets before each commit."`
+	Secrets    scanSecretsCmd    `cmd:"" help:"Leaked passwords, keys and tokens: in files, history, archives, streams, running machines."`
+	Deps       scanDepsCmd       `cmd:"" help:"Packages with known vulnerabilities: in a folder, on a host, of an SBOM."`
+	Image      scanImageCmd      `cmd:"" help:"A container image from its tarball: packages, and secrets in every layer."`
+	SBOM       scanSBOMCmd       `cmd:"" name:"sbom" help:"Write a bill of materials: CycloneDX or SPDX."`
+	All        scanAllCmd        `cmd:"" help:"Secrets and dependencies of a folder in one go."`
+	Provenance scanProvenanceCmd `cmd:"" help:"Whether an artifact is what its maker signed and built: minisign, Sigstore, SLSA."`
+	DB         scanDBCmd         `cmd:"" name:"db" help:"The advisory database: its age, update, import without network."`
+	Hook       scanHookCmd       `cmd:"" help:"Look for secrets before each commit."`
 }
 
 // scanOutput is what the scanning verbs have in common: where results go and in
