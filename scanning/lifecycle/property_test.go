@@ -90,7 +90,7 @@ func (r *random) act(w *world, ids []core.UUID) {
 func TestNoPathToClosedButProofAndJudgement(t *testing.T) {
 	w := onSQLite(t)
 	reached := map[lifecycle.State]int{}
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		r := newRandom(seed, fmt.Sprintf("shop-%d", seed))
 		w.now = start.Add(time.Duration(seed) * time.Hour)
 		var ids []core.UUID
@@ -202,7 +202,7 @@ func (w *world) shape(scope string) map[string]string {
 // TestTheSameReportsGiveTheSameStates, however often each of them comes.
 func TestTheSameReportsGiveTheSameStates(t *testing.T) {
 	w := onSQLite(t)
-	for seed := range uint64(10) {
+	for seed := range uint64(6) {
 		once, often := fmt.Sprintf("once-%d", seed), fmt.Sprintf("often-%d", seed)
 		r := newRandom(seed, once)
 		var reports []*scanning.Report

@@ -55,6 +55,7 @@ func TestFromDiscoveryToVerificationAndBack(t *testing.T) {
 // TestSilenceThatProvesNothing: each of these reports has no finding, and none of
 // them closes one.
 func TestSilenceThatProvesNothing(t *testing.T) {
+	w := onSQLite(t)
 	found := vuln("GO-2026-1", "example.com/a", nil)
 	for name, edit := range map[string]func(*scanning.Report){
 		"another tool":         func(r *scanning.Report) { r.Tool.Name = "other" },
@@ -75,21 +76,31 @@ func TestSilenceThatProvesNothing(t *testing.T) {
 		"a gap of no place":    func(r *scanning.Report) { r.Gaps = gap("git", scanning.ReasonMissingTool) },
 		"a stale database":     func(r *scanning.Report) { r.Gaps = gap("advisories", scanning.ReasonStale) },
 		"its ecosystem":        func(r *scanning.Report) { r.Gaps = gap("Go", scanning.ReasonStale) },
-		"the time ran out":     func(r *scanning.Report) { r.Gaps = gap("shop", scanning.ReasonTimeout) },
+		"the time ran out":     func(r *scanning.Report) { r.Gaps = gap(r.Scope.Name, scanning.ReasonTimeout) },
 		"the same moment":      func(r *scanning.Report) { r.Started, r.Finished = start, start.Add(2*time.Second) },
 		"a scan before that":   func(r *scanning.Report) { r.Started, r.Finished = start.Add(-time.Hour), start },
 		"something it can't":   func(r *scanning.Report) { r.Gaps = gap("vendored code", scanning.ReasonUnsupported) },
 		"a gap in its archive": func(r *scanning.Report) { r.Gaps = gap("go.mod!inner/x", scanning.ReasonTooDeep) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := onSQLite(t)
-			id := w.take(w.report(nil, found)).New[0]
+			w.t = t
+			scope := func(r *scanning.Report) { r.Scope.Name = "shop " + name }
+			first := w.report(scope, found)
+			id := w.take(first).New[0]
 			w.through(id, lifecycle.StateTriaged, lifecycle.StateAffected, lifecycle.StateFixed)
-			if sum := w.take(w.report(edit)); len(sum.Verified) != 0 {
+			quiet := w.report(func(r *scanning.Report) {
+				scope(r)
+				edit(r)
+				if r.Started.Before(w.now) { // as early as the one that has it, or earlier
+					r.Started = first.Started.Add(r.Started.Sub(start))
+					r.Finished = r.Started.Add(2 * time.Second)
+				}
+			})
+			if sum := w.take(quiet); len(sum.Verified) != 0 {
 				t.Errorf("verified by %+v", sum)
 			}
 			w.state(id, lifecycle.StateFixed)
-			if sum := w.take(w.report(nil)); len(sum.Verified) != 1 {
+			if sum := w.take(w.report(scope)); len(sum.Verified) != 1 {
 				t.Errorf("not verified by a whole report: %+v", sum)
 			}
 		})
@@ -102,10 +113,11 @@ func gap(what string, why scanning.Reason) []scanning.Gap {
 
 // TestSilenceThatProves: none of these differences hides the finding.
 func TestSilenceThatProves(t *testing.T) {
+	w := onSQLite(t)
 	found := vuln("GO-2026-1", "example.com/a", nil)
 	for name, edit := range map[string]func(*scanning.Report){
 		"a newer version":     func(r *scanning.Report) { r.Tool.Version = "v1.0.10" },
-		"a newer database":    func(r *scanning.Report) { r.Tool.Database = start },
+		"a newer database":    func(r *scanning.Report) { r.Tool.Database = w.now },
 		"its rule asked":      func(r *scanning.Report) { r.Tool.Detectors = []string{"GO-2026-1"} },
 		"its ecosystem asked": func(r *scanning.Report) { r.Tool.Detectors = []string{"npm", "Go"} },
 		"its part":            func(r *scanning.Report) { r.Scope.Parts = []string{"web", "go.mod"} },
@@ -114,9 +126,13 @@ func TestSilenceThatProves(t *testing.T) {
 		"another ecosystem":   func(r *scanning.Report) { r.Gaps = gap("npm", scanning.ReasonStale) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := onSQLite(t)
-			id := w.take(w.report(nil, found)).New[0]
-			w.take(w.report(edit))
+			w.t = t
+			scope := func(r *scanning.Report) { r.Scope.Name = "shop " + name }
+			id := w.take(w.report(scope, found)).New[0]
+			w.take(w.report(func(r *scanning.Report) {
+				scope(r)
+				edit(r)
+			}))
 			w.state(id, lifecycle.StateVerified)
 		})
 	}
