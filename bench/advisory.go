@@ -85,7 +85,7 @@ func advisoryOurs(db *advisory.DB, pkgs []scanning.Package, dir string) ([]float
 	}
 	match, err := spend(func() error {
 		findings, gaps := db.Match(pkgs, advisory.MatchOptions{MaxAge: 100 * 365 * 24 * time.Hour})
-		if len(findings) < 50 || len(gaps) > 0 {
+		if len(findings) < dependencies/10 || len(gaps) > 0 {
 			return fmt.Errorf("%d findings, %v: it would be measuring something else", len(findings), gaps)
 		}
 		return nil
@@ -226,6 +226,7 @@ func (g *generator) advisory(i int) (string, map[string]any) {
 	if g.r.IntN(3) == 0 {
 		introduced = g.version()
 	}
+	fixed := fmt.Sprintf("%d.%d.%d", 6+g.r.IntN(6), g.r.IntN(20), g.r.IntN(10))
 	if g.r.IntN(manyAdvisories) < 8*dependencies {
 		g.hits = append(g.hits, scanning.Package{Ecosystem: world.name, Name: name, Version: g.version(), File: "lockfile"})
 	}
@@ -237,7 +238,7 @@ func (g *generator) advisory(i int) (string, map[string]any) {
 		"references": []map[string]string{{"type": "WEB", "url": "https://example.com/" + name + "/commit/" + g.hex()}, {"type": "ADVISORY", "url": "https://example.com/advisories/" + id}},
 		"affected": []map[string]any{{
 			"package": map[string]string{"ecosystem": world.name, "name": name}, "versions": versions,
-			"ranges": []map[string]any{{"type": world.kind, "events": []map[string]string{{"introduced": introduced}, {"fixed": g.version()}}}},
+			"ranges": []map[string]any{{"type": world.kind, "events": []map[string]string{{"introduced": introduced}, {"fixed": fixed}}}},
 		}},
 	}
 }
@@ -248,12 +249,20 @@ func (g *generator) hex() string {
 	return fmt.Sprintf("%016x%016x%08x", g.r.Uint64(), g.r.Uint64(), g.r.Uint32())
 }
 
-// inventory is 500 dependencies: half of them have advisories, more than in any
-// real project.
+// inventory is 500 dependencies as a large project has them: one in ten is
+// vulnerable, three in ten have advisories of older versions, and of the others
+// nothing is known.
 func (g *generator) inventory() []scanning.Package {
-	pkgs := g.hits[:min(len(g.hits), dependencies/2)]
-	for i := len(pkgs); i < dependencies; i++ {
-		pkgs = append(pkgs, scanning.Package{Ecosystem: "npm", Name: fmt.Sprint("nothing-known-of-", i), Version: g.version(), File: "lockfile"})
+	pkgs := make([]scanning.Package, 0, dependencies)
+	for i := range dependencies {
+		p := scanning.Package{Ecosystem: "npm", Name: fmt.Sprint("nothing-known-of-", i), Version: g.version(), File: "lockfile"}
+		if i%10 < 4 {
+			p = g.hits[i]
+		}
+		if i%10 > 0 && i%10 < 4 {
+			p.Version = "97.0.0"
+		}
+		pkgs = append(pkgs, p)
 	}
 	return pkgs
 }

@@ -17,8 +17,12 @@ var (
 
 // version is parsed and can be compared with others of its family.
 type version struct {
-	v   semantic.Version
-	apk []apkPart
+	family family
+	text   string
+	v      semantic.Version
+	apk    []apkPart
+	quick  quick
+	fast   bool
 }
 
 // parseVersion reads a version as its family writes it. The library below
@@ -43,7 +47,13 @@ func parseVersion(f family, s string) (v version, err error) {
 		if !ok {
 			return version{}, fmt.Errorf("%.100q %w of %s", s, errNoVersion, semantics[f])
 		}
-		return version{apk: parts}, nil
+		return version{family: f, apk: parts}, nil
+	}
+	v = version{family: f, text: plain}
+	if f == semverOrder || f == golang {
+		if v.quick, v.fast = parseQuick(plain); v.fast {
+			return v, nil
+		}
 	}
 	v.v, err = semantic.Parse(plain, semantics[f])
 	if err != nil {
@@ -60,8 +70,13 @@ func (v version) compare(w version) (order int, err error) {
 			err = errNoVersion
 		}
 	}()
-	if v.v == nil || w.v == nil {
+	switch {
+	case v.family == apk:
 		return compareAPK(v.apk, w.apk), nil
+	case v.fast && w.fast:
+		return v.quick.compare(&w.quick), nil
+	case v.fast || w.fast: // one of the two has an odd form
+		return semantic.ParseSemverVersion(v.text).Compare(semantic.ParseSemverVersion(w.text))
 	}
 	return v.v.Compare(w.v)
 }

@@ -83,7 +83,17 @@ func earliest(times ...time.Time) time.Time {
 // Order sorts findings by what to fix first. It is total: two findings compare
 // equal only when nothing tells them apart.
 func Order(findings []scanning.Finding) {
-	slices.SortFunc(findings, func(a, b scanning.Finding) int { return Compare(&a, &b) })
+	// A finding is large: their places are sorted, and each is moved once.
+	order := make([]*scanning.Finding, len(findings))
+	for i := range findings {
+		order[i] = &findings[i]
+	}
+	slices.SortFunc(order, Compare)
+	sorted := make([]scanning.Finding, len(findings))
+	for i, f := range order {
+		sorted[i] = *f
+	}
+	copy(findings, sorted)
 }
 
 // Compare is negative when a is to be fixed before b: first by the tree's
