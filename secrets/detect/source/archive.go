@@ -96,7 +96,7 @@ func (u *unpacking) charge(l *Limits, n int) error {
 	switch {
 	case *u.read > l.Unpacked:
 		return errUnpacked
-	case *u.read > 64<<20 && u.packed > 0 && *u.read/u.packed > l.Ratio:
+	case *u.read > l.Small && u.packed > 0 && *u.read/u.packed > l.Ratio:
 		return errRatio
 	}
 	return nil

@@ -149,8 +149,9 @@ func TestArchivesStayClosedUntilAskedFor(t *testing.T) {
 }
 
 func TestBombsAreContained(t *testing.T) {
-	small := Limits{Unpacked: 32 << 20}
-	text := strings.Repeat("all work and no play\n", 1<<20)
+	small := Limits{Unpacked: 4 << 20}
+	early := Limits{Small: 1 << 20}
+	text := strings.Repeat("all work and no play\n", 1<<18)
 	deep := gzipOf("core")
 	for range 12 {
 		deep = gzipOf(deep)
@@ -164,10 +165,10 @@ func TestBombsAreContained(t *testing.T) {
 		limits Limits
 		reason Reason
 	}{
-		"text.gz":    {gzipOf(strings.Repeat(text, 4)), small, TooLarge},
-		"zeros.gz":   {gzipOf(gzipOf(strings.Repeat("\x00", 256<<20))), Limits{}, ""},
-		"zeros.tgz":  {gzipOf(tarOf(t, item{"zeros", strings.Repeat("\x00", 96<<20)}, item{"after", "x"})), Limits{}, TooLarge},
-		"ratio.gz":   {gzipOf(strings.Repeat(strings.Repeat("a", 1<<20)+"\n", 96)), Limits{}, TooLarge},
+		"text.gz":    {gzipOf(strings.Repeat(text, 2)), small, TooLarge},
+		"zeros.gz":   {gzipOf(gzipOf(strings.Repeat("\x00", 16<<20))), Limits{}, ""},
+		"zeros.tgz":  {gzipOf(tarOf(t, item{"zeros", strings.Repeat("\x00", 6<<20)}, item{"after", "x"})), early, TooLarge},
+		"ratio.gz":   {gzipOf(strings.Repeat(strings.Repeat("a", 1<<20)+"\n", 6)), early, TooLarge},
 		"deep.gz":    {deep, Limits{}, TooDeep},
 		"many.tar":   {tarOf(t, many...), Limits{Entries: 100}, TooLarge},
 		"many.zip":   {zipOf(t, many...), Limits{Entries: 100}, TooLarge},

@@ -78,8 +78,8 @@ type Limits struct {
 	// unpack to; what is in an archive within another counts in both. 8 GiB.
 	Unpacked int64
 	// Ratio is how many times its own size an archive may unpack to, once that is
-	// over 64 MiB. 500.
-	Ratio int64
+	// over Small. 500 and 64 MiB.
+	Ratio, Small int64
 	// Spool is how large an archive within another may be that can only be read at
 	// random; it is kept on the disk meanwhile. 512 MiB.
 	Spool int64
@@ -95,6 +95,7 @@ func (l Limits) filled() Limits {
 	fill(&l.Entries, 200_000)
 	fill(&l.Unpacked, 8<<30)
 	fill(&l.Ratio, 500)
+	fill(&l.Small, 64<<20)
 	fill(&l.Spool, 512<<20)
 	fill(&l.Blobs, 4_000_000)
 	return l

@@ -2,4 +2,7 @@
 
 package source_test
 
-const raced = false
+const (
+	raced           = false
+	rounds, commits = 2, 400
+)

@@ -286,7 +286,7 @@ func TestExcludedPathsAndTrees(t *testing.T) {
 // Many small files: every one is read, and told in order.
 func TestATreeOfManySmallFiles(t *testing.T) {
 	dir := t.TempDir()
-	const folders, files = 20, 250
+	const folders, files = 20, 100
 	for d := range folders {
 		sub := filepath.Join(dir, fmt.Sprintf("%03d", d))
 		if err := os.Mkdir(sub, 0o750); err != nil {
@@ -304,15 +304,15 @@ func TestATreeOfManySmallFiles(t *testing.T) {
 	}
 	got := folderOf(t, dir, Config{})
 	got.wantNoGaps(t)
-	if got.Files.Load() != folders*files || len(got.leaks) != folders*5 || !slices.IsSorted(got.places()) {
+	if got.Files.Load() != folders*files || len(got.leaks) != folders*2 || !slices.IsSorted(got.places()) {
 		t.Errorf("%d files, %d leaks, sorted %v", got.Files.Load(), len(got.leaks), slices.IsSorted(got.places()))
 	}
 }
 
 func TestAnEndedScanEnds(t *testing.T) {
 	dir := t.TempDir()
-	for i := range 2000 {
-		write(t, dir, fmt.Sprintf("d%d/f", i%50*40+i/50), "x")
+	for i := range 200 {
+		write(t, dir, fmt.Sprintf("d%d/f", i), "x")
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
