@@ -76,7 +76,7 @@ type program struct {
 	operandFlag string
 }
 
-var programs = map[string]program{
+var programs = map[string]*program{
 	"curl":             {flags: []flag{{"-u", afterColon}, {"--user", afterColon}, {"-U", afterColon}, {"--proxy-user", afterColon}}},
 	"wget":             {flags: []flag{{"--http-password", inNext}, {"--ftp-password", inNext}}},
 	"http ":            {flags: []flag{{"-a", afterColon}, {"--auth", afterColon}}},
@@ -123,15 +123,15 @@ var programs = map[string]program{
 	"htpasswd":         {operand: 3, operandFlag: "b"},
 	"useradd":          {flags: []flag{{"-p", inNext}}},
 	"usermod":          {flags: []flag{{"-p", inNext}}},
-	"snmpwalk":         snmp,
-	"snmpget":          snmp,
-	"snmpset":          snmp,
-	"snmpbulkwalk":     snmp,
-	"snmptrap":         snmp,
-	"snmpinform":       snmp,
-	"snmpgetnext":      snmp,
-	"snmpbulkget":      snmp,
-	"snmptable":        snmp,
+	"snmpwalk":         &snmp,
+	"snmpget":          &snmp,
+	"snmpset":          &snmp,
+	"snmpbulkwalk":     &snmp,
+	"snmptrap":         &snmp,
+	"snmpinform":       &snmp,
+	"snmpgetnext":      &snmp,
+	"snmpbulkget":      &snmp,
+	"snmptable":        &snmp,
 	"onesixtyone":      {flags: []flag{{"-c", community}}},
 	"ipmitool":         {flags: []flag{{"-P", inNext}}},
 	"ipmipower":        {flags: []flag{{"-p", inNext}}},
@@ -146,8 +146,8 @@ var programs = map[string]program{
 	"putty":            {flags: []flag{{"-pw", inNext}}},
 	"psexec":           {flags: []flag{{"-p", inNext}}},
 	"wmic":             {flags: []flag{{"/password:", ending}}},
-	"keytool":          stores,
-	"jarsigner":        stores,
+	"keytool":          &stores,
+	"jarsigner":        &stores,
 	"apksigner":        {flags: []flag{{"--ks-pass", passColon}, {"--key-pass", passColon}}},
 	"signtool":         {flags: []flag{{"/p", inNext}}},
 	"unzip":            {flags: []flag{{"-P", either}}},
@@ -202,7 +202,7 @@ func (commands) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 	if !ok {
 		return
 	}
-	c := command{t: t, p: &p, at: at, words: commandWords(b, at, end), emit: emit}
+	c := command{t: t, p: p, at: at, words: commandWords(b, at, end), emit: emit}
 	c.read()
 }
 

@@ -16,9 +16,9 @@ import (
 // that it wants.
 func hits(t detect.Text) []detect.Hit {
 	var found []detect.Hit
-	seen := map[[2]int]bool{}
+	seen := map[[3]int]bool{}
 	emit := func(h detect.Hit) {
-		if k := [2]int{h.Start, h.End}; !seen[k] {
+		if k := [3]int{h.Start, h.End, int(h.Verdict)}; !seen[k] {
 			seen[k] = true
 			found = append(found, h)
 		}

@@ -45,7 +45,7 @@ const (
 )
 
 func (e *evidence) judge(v []byte) judgement {
-	if len(v) < minSecret || len(v) > maxSecret {
+	if len(v) < minSecret || len(v) > maxSecret || e.sense.noun.password() && len(v) > maxPassword {
 		return refused
 	}
 	if v[0] == '*' && v[len(v)-1] == '*' || reference(v) || !e.split && missummed(v) {
@@ -60,9 +60,6 @@ func (e *evidence) judge(v []byte) judgement {
 	}
 	switch e.sense.noun {
 	case nounPassword, nounPass:
-		if s.n > maxPassword {
-			return refused
-		}
 		return e.judgePassword(v, &s)
 	case nounSecret:
 		return e.judgeSecret(v, &s)

@@ -64,7 +64,7 @@ func (s *sighting) report(t detect.Text, emit func(detect.Hit)) {
 	if rule == "" {
 		return
 	}
-	emit(detect.Hit{Rule: rule, Start: r.from, End: r.to, MatchStart: s.from, MatchEnd: max(r.end, r.to)})
+	emit(detect.Hit{Rule: rule, Start: r.from, End: r.to, MatchStart: min(s.from, r.from), MatchEnd: max(r.end, r.to, s.to)})
 }
 
 func ruleOf(n noun, j judgement) string {

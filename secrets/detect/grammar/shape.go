@@ -108,6 +108,9 @@ func readsLikeWord(v []byte) bool {
 	odd, vowels, mixed := 0, 0, 0
 	for i := range v {
 		c := lower(v[i]) - 'a'
+		if c >= 26 {
+			return false
+		}
 		if 1<<c&0x1104111 != 0 {
 			vowels++
 		}
