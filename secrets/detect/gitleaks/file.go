@@ -71,11 +71,22 @@ func decode(name string, data []byte) (*file, error) {
 			WithHint("this is no configuration; name the .gitleaks.toml")
 	}
 	f := &file{name: name}
-	if err := toml.Unmarshal(data, f); err != nil {
+	if err := unmarshal(data, f); err != nil {
 		return nil, decodeError(name, err)
 	}
 	f.lines = index(data)
 	return f, nil
+}
+
+// unmarshal turns a panic into an error: the library has one for a table below
+// an empty array of tables, [[rules.0]].
+func unmarshal(data []byte, f *file) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("its tables can't be understood: %v", p)
+		}
+	}()
+	return toml.Unmarshal(data, f)
 }
 
 func decodeError(name string, err error) error {
