@@ -51,7 +51,11 @@ func (f *format) rule() detect.Rule {
 
 // Grammars returns the readers: one that knows all formats.
 func Grammars() []detect.Grammar {
-	return []detect.Grammar{newReader(shells(), clients(), mailers(), clouds(), builds(), websites(), editors(), databases(), systems(), nets(), manifests())}
+	return []detect.Grammar{newReader(families()...)}
+}
+
+func families() [][]format {
+	return [][]format{shells(), clients(), mailers(), clouds(), builds(), websites(), editors(), databases(), systems(), nets(), manifests()}
 }
 
 type compiled struct {
@@ -247,3 +251,17 @@ const envLine = `(?mi)^[ \t]*(?:export[ \t]+|set(?:env)?[ \t]+|declare -x[ \t]+)
 
 // jsonMember is a string member of a JSON object whose name says it is a secret.
 const jsonMember = `(?i)"[\w.\- ]{0,40}?` + secretName + `"[ \t]*:[ \t]*"((?:[^"\\\n]|\\.)+)"`
+
+// Names returns, by rule, the names of the files that are read, in small letters
+// and with * for any text; what the path must hold besides stands before them.
+func Names() map[string][]string {
+	names := map[string][]string{}
+	for _, family := range families() {
+		for _, f := range family {
+			for _, n := range f.names {
+				names[f.id] = append(names[f.id], f.in+n)
+			}
+		}
+	}
+	return names
+}
