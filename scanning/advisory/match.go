@@ -84,6 +84,7 @@ type hit struct {
 
 func (m *matcher) one(p *scanning.Package) {
 	seen := map[int]bool{}
+	var own *scanning.Package // the findings' copy
 	for _, s := range subjects(p) {
 		q := question{s.key, p.Ecosystem, s.version}
 		a, ok := m.cache[q]
@@ -94,10 +95,14 @@ func (m *matcher) one(p *scanning.Package) {
 		for _, d := range a.doubts {
 			m.gaps = append(m.gaps, scanning.Gap{What: describe(p), Why: d, Reason: scanning.ReasonMalformed})
 		}
+		if own == nil && len(a.groups) > 0 {
+			c := *p
+			own = &c
+		}
 		for i := range a.groups {
 			if set := a.groups[i].hits[0].record.set; !seen[set] {
 				seen[set] = true
-				m.findings = append(m.findings, m.finding(p, &a.groups[i]))
+				m.findings = append(m.findings, m.finding(own, &a.groups[i]))
 			}
 		}
 	}
@@ -259,10 +264,9 @@ func (m *matcher) clean(g *group, at stand) bool {
 // finding puts a group into the words that scanners share.
 func (m *matcher) finding(p *scanning.Package, g *group) scanning.Finding {
 	best := g.preferred(p.Ecosystem)
-	pkg := *p
 	f := scanning.Finding{
 		Rule: best.record.id, Class: scanning.ClassVulnerability, Title: title(best.record, p),
-		Location: scanning.Location{File: p.File, Layer: p.Layer}, Package: &pkg,
+		Location: scanning.Location{File: p.File, Layer: p.Layer}, Package: p,
 		Aliases: g.aliases(best.record.id), Fixed: g.fixed, Advice: g.sentence(p),
 		Links: []string{"https://osv.dev/vulnerability/" + best.record.id},
 	}
@@ -301,15 +305,28 @@ var homes = map[string][]string{
 
 func homeRank(ecosystem, id string) int {
 	base, _ := split(ecosystem)
-	for i, prefix := range append(slices.Clone(homes[base]), "MAL-", "GHSA-", "CVE-") {
+	own := homes[base]
+	for i, prefix := range own {
 		if strings.HasPrefix(id, prefix) {
 			return i
 		}
 	}
-	return 99
+	for i, prefix := range everywhere {
+		if strings.HasPrefix(id, prefix) {
+			return len(own) + i
+		}
+	}
+	return len(own) + len(everywhere)
 }
 
+// everywhere are the databases that speak of every ecosystem.
+var everywhere = []string{"MAL-", "GHSA-", "CVE-"}
+
 func (g *group) aliases(own string) []string {
+	if len(g.hits) == 1 {
+		// The names of a set are sorted and hold its own.
+		return slices.DeleteFunc(slices.Clone(g.hits[0].record.names), func(s string) bool { return s == own })
+	}
 	var all []string
 	for _, h := range g.hits {
 		all = append(all, h.record.id)
@@ -414,15 +431,19 @@ func (m *matcher) risk(f *scanning.Finding, g *group) scanning.Risk {
 		}
 		facts.PublicExploit = facts.PublicExploit || h.record.evidence
 	}
-	for _, name := range append([]string{f.Rule}, f.Aliases...) {
+	exploited := func(name string) {
 		if !strings.HasPrefix(name, "CVE-") {
-			continue
+			return
 		}
 		since, ransomware := m.db.Exploited(name)
 		facts.KEV = earliest(facts.KEV, since)
 		facts.Ransomware = facts.Ransomware || ransomware
 		p, _ := m.db.Likelihood(name)
 		facts.EPSS = max(facts.EPSS, p)
+	}
+	exploited(f.Rule)
+	for _, name := range f.Aliases {
+		exploited(name)
 	}
 	return priority.Assess(f, facts)
 }

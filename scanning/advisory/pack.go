@@ -393,7 +393,7 @@ type record struct {
 }
 
 func decodeRecord(b []byte) (r record, ok bool) {
-	s := &slit{b: b}
+	s := &slit{b: b, whole: string(b)}
 	r.id, r.modified, r.published, r.withdrawn = s.str(), s.num(), s.num(), s.num()
 	r.title, r.grade = s.str(), decodeGrade(s)
 	r.evidence = s.byte() == 1

@@ -38,6 +38,9 @@ func nanos(t time.Time) uint64 {
 type slit struct {
 	b   []byte
 	bad bool
+	// whole, if set, is what b is the end of, as a string: strings are cut out of
+	// it and not copied one by one.
+	whole string
 }
 
 func (s *slit) num() uint64 {
@@ -90,7 +93,14 @@ func (s *slit) bytes() []byte {
 	return v
 }
 
-func (s *slit) str() string { return string(s.bytes()) }
+func (s *slit) str() string {
+	b := s.bytes()
+	if s.whole == "" || s.bad {
+		return string(b)
+	}
+	end := len(s.whole) - len(s.b)
+	return s.whole[end-len(b) : end]
+}
 
 func (s *slit) time() time.Time {
 	n := s.num()
