@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
@@ -25,6 +26,9 @@ type Options struct {
 	Skip []string
 	// Host leaves out what a running system makes up: /proc, /sys, /dev, /run.
 	Host bool
+	// OneFileSystem stays on the root's file system; what is mounted below it is
+	// left out on purpose.
+	OneFileSystem bool
 	// Limits bound one file; zero ones are extract.Defaults.
 	Limits extract.Limits
 	// MaxFiles is how many files and folders are looked at, MaxPackages how many
@@ -81,6 +85,8 @@ type walk struct {
 	files      int
 	at         string
 	once       once // reused: a walk meets millions
+	device     uint64
+	rooted     bool
 }
 
 var errTooMany = errors.New("more than may be looked at")
@@ -142,7 +148,7 @@ func (w *walk) visit(file string, d fs.DirEntry, err error) error {
 	if err := w.budget(file); err != nil {
 		return err
 	}
-	if w.skips(file) || d.IsDir() && w.elsewhere(file) {
+	if w.skips(file) || d.IsDir() && (w.elsewhere(file) || w.mounted(d)) {
 		if d.IsDir() {
 			return fs.SkipDir
 		}
@@ -197,6 +203,25 @@ func (w *walk) skips(file string) bool {
 		}
 	}
 	return false
+}
+
+// mounted reports whether a folder is on another file system than the root.
+func (w *walk) mounted(d fs.DirEntry) bool {
+	if !w.opts.OneFileSystem {
+		return false
+	}
+	info, err := d.Info()
+	if err != nil {
+		return false // reading it says what is wrong
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return false
+	}
+	if !w.rooted {
+		w.device, w.rooted = stat.Dev, true
+	}
+	return stat.Dev != w.device
 }
 
 // elsewhere are the folders that hold no part of what the tree is: the stores of

@@ -199,6 +199,19 @@ func (in *Input) Exists(name string) bool {
 	return err == nil
 }
 
+// OfDebian reports whether the file is in one of the folders into which only
+// Debian's packages install, in a tree that has their database: what stands there
+// is told, and mended, as a package of Debian's.
+func (in *Input) OfDebian(folders ...string) bool {
+	for _, f := range folders {
+		i := strings.Index("/"+in.Path, "/"+f)
+		if i >= 0 && in.Exists("/"+in.Path[:i]+"var/lib/dpkg/status") {
+			return true
+		}
+	}
+	return false
+}
+
 // Above reports whether one of the names stands in the file's folder or in one
 // above it, up to the scope's root.
 func (in *Input) Above(names ...string) bool {

@@ -44,10 +44,8 @@ func (s *Sink) Add(p scanning.Package) {
 	if p.File == "" {
 		p.File = s.file
 	}
-	key := p.File + "\x00" + p.Ecosystem + "\x00" + p.PURL
-	if p.PURL == "" {
-		key = p.File + "\x00" + p.Ecosystem + "\x00" + p.Name + "\x00" + p.Version
-	}
+	// A url folds case where the ecosystem may not, so that the name belongs to it.
+	key := strings.Join([]string{p.File, p.Ecosystem, p.Name, p.Version, p.PURL}, "\x00")
 	if i, ok := s.index[key]; ok {
 		merge(&s.packages[i], &p)
 		return

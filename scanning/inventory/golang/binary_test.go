@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -71,6 +72,21 @@ func TestProgramsThatAreNone(t *testing.T) {
 		}
 		if got != c.want || len(packages) > 0 || len(gaps) > 1 {
 			t.Errorf("%s: %v, want %q", name, gaps, c.want)
+		}
+	}
+}
+
+func TestVersionThatTheLinkerWasGiven(t *testing.T) {
+	for flags, want := range map[string]string{
+		"-s -w -X main.version=1.2.3":                                          "v1.2.3",
+		"-X 'k8s.io/component-base/version.gitVersion=v1.30.5' -X main.date=1": "v1.30.5",
+		"-X main.version=v1.2.3-rc.1+build -X a.Version=1.2.3-rc.1":            "v1.2.3-rc.1",
+		"-X main.version=1.2.3 -X lib.version=2.0.0":                           "",
+		"-X main.version=dev":                                                  "",
+		"":                                                                     "",
+	} {
+		if got := linked(&debug.BuildInfo{Settings: []debug.BuildSetting{{Key: "-ldflags", Value: flags}}}); got != want {
+			t.Errorf("%s: %q, want %q", flags, got, want)
 		}
 	}
 }

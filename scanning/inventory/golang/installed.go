@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"regexp"
 	"runtime/debug"
 	"strings"
 
@@ -114,16 +115,20 @@ func built(info *debug.BuildInfo, out *extract.Sink) {
 	} else {
 		out.Unknown(0, "stdlib", fmt.Sprintf("built by %q, which is no released version", info.GoVersion))
 	}
+	var folders []string
 	for _, d := range info.Deps {
 		m := d
 		if d.Replace != nil {
 			m = d.Replace
 		}
 		if m.Version == "" || m.Version == "(devel)" {
-			out.Unknown(0, d.Path, "built from a folder, without a version")
+			folders = append(folders, d.Path)
 			continue
 		}
 		out.Add(pkg(m.Path, m.Version))
+	}
+	if len(folders) > 0 {
+		out.Unknown(0, strings.Join(folders, ", "), "built from folders, without versions")
 	}
 	main(info, out)
 }
@@ -132,13 +137,38 @@ func built(info *debug.BuildInfo, out *extract.Sink) {
 // library.
 func main(info *debug.BuildInfo, out *extract.Sink) {
 	m := info.Main
-	switch {
-	case m.Path == "" || m.Path == "cmd" || m.Path == "std":
-	case m.Version == "" || m.Version == "(devel)":
-		out.Unknown(0, m.Path, "built without a version of its own; its dependencies are known, itself is not matched")
-	default:
-		p := pkg(m.Path, m.Version)
-		p.Direct = true
-		out.Add(p)
+	if m.Path == "" || m.Path == "cmd" || m.Path == "std" {
+		return
 	}
+	if m.Version == "" || m.Version == "(devel)" {
+		m.Version = linked(info)
+	}
+	if m.Version == "" {
+		out.Unknown(0, m.Path, "built without a version of its own; its dependencies are known, itself is not matched")
+		return
+	}
+	p := pkg(m.Path, m.Version)
+	p.Direct = true
+	out.Add(p)
+}
+
+// setVersion is how most release builds write a version into a program.
+var setVersion = regexp.MustCompile(`(?i)-X[= ]['"]?[^ =]*version=v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)(?:\+[0-9A-Za-z.-]+)?['"]?(?:\s|$)`)
+
+// linked is the version that the linker was told to write into the program, if it
+// was told one and no other.
+func linked(info *debug.BuildInfo) string {
+	version := ""
+	for _, s := range info.Settings {
+		if s.Key != "-ldflags" {
+			continue
+		}
+		for _, m := range setVersion.FindAllStringSubmatch(s.Value, -1) {
+			if version != "" && version != "v"+m[1] {
+				return ""
+			}
+			version = "v" + m[1]
+		}
+	}
+	return version
 }

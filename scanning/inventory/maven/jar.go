@@ -31,6 +31,9 @@ type jars struct {
 }
 
 func readJar(_ context.Context, in *extract.Input, out *extract.Sink) error {
+	if in.OfDebian("usr/share/java/", "usr/share/maven-repo/") {
+		return nil
+	}
 	r, size, done, err := in.ReaderAt()
 	if err != nil {
 		return err

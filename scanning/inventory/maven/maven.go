@@ -35,8 +35,8 @@ func Extractors() []*extract.Extractor {
 			Reads: "literal coordinates only where there is no lockfile: that is a gap",
 		},
 		{
-			Name: "maven/jar", Ecosystem: ecosystem, Suffixes: []string{".jar", ".war", ".ear", ".par", ".sar", ".hpi", ".jpi", ".kar", ".lpkg"}, Read: readJar, Installed: true,
-			Reads: "`META-INF/maven/**/pom.properties`, else `MANIFEST.MF`; jars in jars, bounded in depth, bytes and ratio. A jar that does not say what it is is a gap",
+			Name: "maven/jar", Ecosystem: ecosystem, Suffixes: []string{".jar", ".war", ".ear", ".par", ".sar", ".hpi", ".jpi", ".kar", ".lpkg"}, Wants: isPackage, Read: readJar, Installed: true,
+			Reads: "`META-INF/maven/**/pom.properties`, else `MANIFEST.MF`; jars in jars, bounded in depth, bytes and ratio. A jar that does not say what it is is a gap. Not those that every JDK and Gradle project has (`jrt-fs.jar`, `gradle-wrapper.jar`); what Debian installed is told by dpkg alone",
 		},
 	}
 }
@@ -51,6 +51,11 @@ func pkg(group, artifact, version string) scanning.Package {
 func isGradle(file string, _ fs.DirEntry) bool {
 	base := path.Base(file)
 	return base == "gradle.lockfile" || base == "buildscript-gradle.lockfile" || path.Base(path.Dir(file)) == "dependency-locks"
+}
+
+func isPackage(file string, _ fs.DirEntry) bool {
+	base := path.Base(file)
+	return base != "jrt-fs.jar" && base != "gradle-wrapper.jar"
 }
 
 func inGradle(file string, _ fs.DirEntry) bool { return path.Base(path.Dir(file)) == "gradle" }

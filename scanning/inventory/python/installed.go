@@ -10,11 +10,8 @@ import (
 	"github.com/interlock-security/interlock/scanning/inventory/extract"
 )
 
-// debians is where only Debian's packages install.
-const debians = "usr/lib/python3/dist-packages/"
-
 func readInstalled(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	if i := strings.Index("/"+in.Path, "/"+debians); i >= 0 && in.Exists("/"+in.Path[:i]+"var/lib/dpkg/status") {
+	if in.OfDebian("usr/lib/python3/dist-packages/") {
 		return nil
 	}
 	data, err := in.Text()
