@@ -2,11 +2,13 @@ package detect
 
 import (
 	"fmt"
+	"regexp"
 	"runtime"
 	"slices"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/secrets/detect/internal/literal"
+	"github.com/interlock-security/interlock/secrets/detect/internal/search"
 )
 
 // Detector finds leaks in texts. It is made once of a [Config] and is safe for
@@ -24,7 +26,8 @@ type Detector struct {
 	every     bool
 	limits    Limits
 	words     *literal.Set
-	asks      [][]ask // by word
+	asks      [][]ask     // by word
+	names     *search.Any // of the rules that find a file by its name
 	free      chan *scan
 }
 
@@ -64,6 +67,9 @@ func New(c Config) (*Detector, error) {
 		}
 	}
 	if err := d.resolve(); err != nil {
+		return nil, err
+	}
+	if err := d.indexNames(); err != nil {
 		return nil, err
 	}
 	d.index()
@@ -111,6 +117,22 @@ func (d *Detector) addGrammar(g Grammar) error {
 	}
 	d.grammars = append(d.grammars, c)
 	return nil
+}
+
+// indexNames joins the paths of rules without a pattern into one question.
+func (d *Detector) indexNames() error {
+	var paths []*regexp.Regexp
+	for _, r := range d.rules {
+		if r.re == nil {
+			paths = append(paths, r.path)
+		}
+	}
+	if len(paths) == 0 {
+		return nil
+	}
+	var err error
+	d.names, err = search.NewAny(paths)
+	return err
 }
 
 // resolve links rules to those that they require.

@@ -23,6 +23,7 @@ type scan struct {
 	concerns []concern
 	// What allowlists say of the path, by their number.
 	permissions []permission
+	named       *search.Asker
 	budget      search.Budget
 }
 
@@ -95,7 +96,7 @@ func (s *scan) reset() {
 	}
 	*s = scan{
 		d: s.d, finds: s.finds[:0], workers: s.workers, windows: s.windows,
-		seen: s.seen, concerns: s.concerns, permissions: s.permissions,
+		seen: s.seen, concerns: s.concerns, permissions: s.permissions, named: s.named,
 	}
 }
 
@@ -110,8 +111,17 @@ const (
 
 func (s *scan) gap(why string) { s.gaps = append(s.gaps, Gap{Path: s.text.Path, Why: why}) }
 
-// paths asks the rules that find a file by its name.
+// paths asks the rules that find a file by its name, all of them at once first.
 func (s *scan) paths() {
+	if s.d.names == nil {
+		return
+	}
+	if s.named == nil {
+		s.named = s.d.names.NewAsker()
+	}
+	if !s.named.Match([]byte(s.text.Path)) {
+		return
+	}
 	for _, r := range s.d.rules {
 		if r.re == nil && r.path.MatchString(s.text.Path) && !s.allowedText(r) {
 			s.add(find{rule: r})

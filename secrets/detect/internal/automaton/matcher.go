@@ -29,12 +29,9 @@ const (
 )
 
 // NewMatcher makes a matcher of the whole pattern, groups and all.
-func NewMatcher(re *syntax.Regexp) (*Matcher, error) {
-	prog, err := syntax.Compile(re.Simplify())
-	if err != nil {
-		return nil, err
-	}
-	return &Matcher{prog: prog, groups: make([]int, prog.NumCap)}, nil
+func NewMatcher(re *syntax.Regexp) *Matcher {
+	prog := assemble(re)
+	return &Matcher{prog: prog, groups: make([]int, prog.NumCap)}
 }
 
 // Fits reports whether Find can look at so many bytes.

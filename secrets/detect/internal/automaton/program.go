@@ -32,10 +32,10 @@ type Program struct {
 }
 
 // New compiles a pattern to be read forwards.
-func New(re *syntax.Regexp) (*Program, error) { return compile(re, false) }
+func New(re *syntax.Regexp) *Program { return compile(re, false) }
 
 // NewSearch compiles a pattern that may begin anywhere.
-func NewSearch(re *syntax.Regexp) (*Program, error) {
+func NewSearch(re *syntax.Regexp) *Program {
 	skip := &syntax.Regexp{
 		Op: syntax.OpStar, Flags: syntax.NonGreedy,
 		Sub: []*syntax.Regexp{{Op: syntax.OpAnyChar}},
@@ -44,16 +44,22 @@ func NewSearch(re *syntax.Regexp) (*Program, error) {
 }
 
 // NewReverse compiles a pattern to be read backwards from where it ends.
-func NewReverse(re *syntax.Regexp) (*Program, error) { return compile(mirrored(re), true) }
+func NewReverse(re *syntax.Regexp) *Program { return compile(mirrored(re), true) }
 
-func compile(re *syntax.Regexp, reverse bool) (*Program, error) {
+func compile(re *syntax.Regexp, reverse bool) *Program {
+	p := &Program{prog: assemble(re), reverse: reverse}
+	p.alphabet()
+	return p
+}
+
+// assemble makes a program of a tree, which package syntax has a way to refuse
+// and never does.
+func assemble(re *syntax.Regexp) *syntax.Prog {
 	prog, err := syntax.Compile(re.Simplify())
 	if err != nil {
-		return nil, err
+		prog = &syntax.Prog{Inst: []syntax.Inst{{Op: syntax.InstFail}}, NumCap: 2}
 	}
-	p := &Program{prog: prog, reverse: reverse}
-	p.alphabet()
-	return p, nil
+	return prog
 }
 
 // mirrored is the pattern that matches every text read backwards.

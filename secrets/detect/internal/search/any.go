@@ -20,11 +20,7 @@ func NewAny(patterns []*regexp.Regexp) (*Any, error) {
 		}
 		either.Sub = append(either.Sub, tree)
 	}
-	program, err := automaton.NewSearch(either)
-	if err != nil {
-		return nil, err
-	}
-	return &Any{program}, nil
+	return &Any{automaton.NewSearch(either)}, nil
 }
 
 // Asker is one goroutine's way to ask.

@@ -6,6 +6,7 @@ package search
 import (
 	"regexp"
 	"regexp/syntax"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/interlock-security/interlock/secrets/detect/internal/automaton"
@@ -17,8 +18,9 @@ type Pattern struct {
 	re    *regexp.Regexp
 	tree  *syntax.Regexp
 	plans []planned
-	// forward finds where the next match ends, back where it begins.
-	forward, back *automaton.Program
+	// ends finds where the next match ends and where it begins; most patterns
+	// never need it.
+	ends func() (forward, back *automaton.Program)
 }
 
 type planned struct {
@@ -33,21 +35,14 @@ func New(re *regexp.Regexp, hints []string) (*Pattern, error) {
 		return nil, err
 	}
 	p := &Pattern{re: re, tree: tree}
-	if p.forward, err = automaton.NewSearch(tree); err != nil {
-		return nil, err
-	}
-	if p.back, err = automaton.NewReverse(tree); err != nil {
-		return nil, err
-	}
+	p.ends = sync.OnceValues(func() (forward, back *automaton.Program) {
+		return automaton.NewSearch(tree), automaton.NewReverse(tree)
+	})
 	for _, way := range plan.Of(tree, hints) {
 		made := planned{literals: way.Literals}
-		if made.after, err = automaton.New(way.After); err != nil {
-			return nil, err
-		}
+		made.after = automaton.New(way.After)
 		if way.Before != nil {
-			if made.before, err = automaton.NewReverse(way.Before); err != nil {
-				return nil, err
-			}
+			made.before = automaton.NewReverse(way.Before)
 		}
 		p.plans = append(p.plans, made)
 	}
@@ -144,12 +139,9 @@ func (w *Worker) Within(b []byte, from, to int, emit func(loc []int)) {
 		w.each(b, from, to, emit)
 		return
 	}
-	if !w.exact() {
-		return
-	}
 	for from <= to && !w.budget.Over() {
 		w.budget.Spent += to - from
-		loc := w.matcher.Find(b, from, to)
+		loc := w.exact().Find(b, from, to)
 		if loc == nil {
 			return
 		}
@@ -159,16 +151,12 @@ func (w *Worker) Within(b []byte, from, to int, emit func(loc []int)) {
 	}
 }
 
-// exact makes the matcher.
-func (w *Worker) exact() bool {
+// exact makes the matcher when it is first needed.
+func (w *Worker) exact() *automaton.Matcher {
 	if w.matcher == nil {
-		m, err := automaton.NewMatcher(w.p.tree)
-		if err != nil {
-			return false // New has compiled the same tree
-		}
-		w.matcher = m
+		w.matcher = automaton.NewMatcher(w.p.tree)
 	}
-	return true
+	return w.matcher
 }
 
 // next is where to go on after a match: an empty one takes a rune along.
@@ -187,7 +175,8 @@ func (w *Worker) All(b []byte, emit func(loc []int)) { w.each(b, 0, len(b), emit
 // its beginning, and only then for its groups.
 func (w *Worker) each(b []byte, from, to int, emit func(loc []int)) {
 	if w.forward == nil {
-		w.forward, w.back = w.dfa(w.p.forward), w.dfa(w.p.back)
+		forward, back := w.p.ends()
+		w.forward, w.back = w.dfa(forward), w.dfa(back)
 	}
 	w.forward.Fresh()
 	w.back.Fresh()
@@ -208,12 +197,9 @@ func (w *Worker) each(b []byte, from, to int, emit func(loc []int)) {
 }
 
 func (w *Worker) groups(b []byte, start, end int) []int {
-	if !w.exact() {
-		return nil
-	}
 	w.budget.Spent += end - start
-	if w.matcher.Fits(end - start) {
-		return w.matcher.Find(b, start, end)
+	if w.exact().Fits(end - start) {
+		return w.exact().Find(b, start, end)
 	}
 	loc := w.p.re.FindSubmatchIndex(b[start:end])
 	for i := range loc {
