@@ -95,6 +95,9 @@ func (r *rustsec) record(text string) (*Advisory, error) {
 	if r.Advisory.CVSS != "" {
 		a.Severity = []Severity{{"CVSS_V3", r.Advisory.CVSS}}
 	}
+	if r.Advisory.Info != "" {
+		a.Rating = "LOW" // unmaintained, unsound, notice: no vulnerability by itself
+	}
 	if r.Advisory.URL != "" {
 		a.References = []Reference{{"ADVISORY", r.Advisory.URL}}
 	}

@@ -199,8 +199,12 @@ func when(s string) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	t, err := time.Parse(time.RFC3339, s)
-	if err != nil || t.Year() < 1970 || t.Year() > 9999 {
+	if err != nil || t.Year() > 2200 {
 		return time.Time{}, fmt.Errorf("%.40q is no time of RFC 3339", s)
+	}
+	if t.Year() < 1970 {
+		// Tools write their zero time for unknown; that is older than anything.
+		t = time.Unix(0, 1)
 	}
 	return t.UTC(), nil
 }
