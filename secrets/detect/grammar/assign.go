@@ -64,6 +64,10 @@ func (assignments) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 		return
 	}
 	from, to := nameSpan(b, at, n)
+	if n := at - from; n == 0 && from > 4 && b[from-1] == ' ' && (hasSuffixFold(b[:from], "wlan ") || hasSuffixFold(b[:from], "wifi ") || hasSuffixFold(b[:from], "wi-fi ") || hasSuffixFold(b[:from], "wpa ")) {
+		for from--; from > 0 && isAlnum(b[from-1]); from-- {
+		}
+	}
 	if from >= 7 && hasSuffixFold(b[:from], "mot de ") {
 		from -= 7
 	}
@@ -224,6 +228,8 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 		return opElement, i + 4
 	case c == '=' && c1 == '=', c == '!' && c1 == '=':
 		return opCompare, i + 2 + b2i(c2 == '=')
+	case c == ':' && c1 == ':' && c2 == ' ' && (s.from == 0 || b[s.from-1] == '\n'):
+		return opAssign, i + 2 // LDIF
 	case c == '=' && c1 == '~', c == ':' && c1 == ':', c == '<' && c1 == '=', c == '&' && c1 == '&':
 		return opNone, 0
 	case c == '=' && c1 == '>', c == '?' && c1 == '=', c == '+' && c1 == '=', c == '<' && c1 == '-' && !quoted:
@@ -243,6 +249,8 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 		return opAssign, i + 1 + b2i(c1 == '=')
 	case c == ',' && !quoted && s.compared(b):
 		return opCompare, i + 1
+	case c == ',' && !quoted && s.from > 0 && b[s.from-1] == '{' && i+2 < len(b) && (isQuote(c1) || isQuote(c2)):
+		return opPair, i + 1 // {password, "…"}
 	case c == ',' && quoted && !s.parens:
 		return opPair, i + 1
 	case c == '(' && !quoted:
@@ -316,6 +324,9 @@ func (s *sighting) spelled(b []byte, i, blank int, quoted bool) (operator, int) 
 	if b[i] == '{' {
 		return braced(b, i, quoted)
 	}
+	if !quoted && s.tag(b) {
+		return attributes(b, i)
+	}
 	j := i
 	for j < len(b) && j-i < 24 && isLetter(b[j]) {
 		j++
@@ -328,6 +339,8 @@ func (s *sighting) spelled(b []byte, i, blank int, quoted bool) (operator, int) 
 		if j < len(b) && (isBlank(b[j]) || b[j] == ':') && !quoted {
 			return opBlank, j
 		}
+	case "android":
+		return opValue, i
 	case "value", "val", "default", "content", "defaultvalue", "type", "description", "required", "encrypted", "name":
 		return opValue, i
 	case "as":
@@ -340,6 +353,16 @@ func (s *sighting) spelled(b []byte, i, blank int, quoted bool) (operator, int) 
 		return op, next
 	}
 	return opBlank, i
+}
+
+// attributes passes those of an element's start.
+func attributes(b []byte, i int) (operator, int) {
+	for j := i; j < len(b) && j-i < 120 && b[j] != '<' && b[j] != '\n'; j++ {
+		if b[j] == '>' && b[j-1] != '/' {
+			return opElement, j + 1
+		}
+	}
+	return opNone, 0
 }
 
 // braced reads Password { get; set; } = "…", and the block behind the name of a

@@ -247,7 +247,7 @@ func (s *sighting) nextLine(r *reader, e *evidence, i int) bool {
 	j := from
 	for j < len(r.b) && r.b[j] != '\n' && r.b[j] != '\r' && j-from < maxSecret {
 		if r.b[j] == ':' {
-			return false
+			return s.readNamed(r, from) // Type: String, Default: …
 		}
 		j++
 	}
@@ -341,6 +341,9 @@ func lettersOnly(v []byte) bool {
 // definitions, flags, statements of SQL and configuration.
 func (s *sighting) blankQuoted(b []byte, e *evidence) bool {
 	before := bytes.TrimSpace(b[s.line:s.from])
+	if s.from > 0 && b[s.from-1] == ':' && (len(before) == 1 || s.from > 1 && !isAlnum(b[s.from-2]) && b[s.from-2] != ':') {
+		return true // a keyword of Lisp
+	}
 	if s.flag || s.next != s.to+1 && s.next > s.to+2 {
 		return true
 	}
@@ -389,7 +392,7 @@ func fallback(r *reader, i int) bool {
 
 func defaulting(b []byte, i int) bool {
 	before := b[max(0, i-16):i]
-	return hasSuffixFold(before, "unwrap_or") || hasSuffixFold(before, "orelse") || hasSuffixFold(before, "getorelse") || hasSuffixFold(before, "default")
+	return hasSuffixFold(before, "unwrap_or") || hasSuffixFold(before, "orelse") || hasSuffixFold(before, ".send_keys") || hasSuffixFold(before, ".sendkeys") || hasSuffixFold(before, ".type") || hasSuffixFold(before, ".fill") || hasSuffixFold(before, ".setvalue") || hasSuffixFold(before, "getorelse") || hasSuffixFold(before, "default")
 }
 
 func quoteAt(b []byte, i int) bool { return i < len(b) && isQuote(b[i]) }

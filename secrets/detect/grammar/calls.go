@@ -23,7 +23,7 @@ func (calls) Rules() []detect.Rule {
 // that looks like a user.
 var callees = map[string]int{
 	"setbasicauth": 2, "basicauth": 2, "httpbasicauth": 2, "basic_auth": 2, "withbasicauth": 2, "httpdigestauth": 2, "basicauthentication": 2,
-	"networkcredential": 2, "passwordauthentication": 2, "usernamepasswordcredentials": 2, "plaincredentials": 2, "credentials": 2,
+	"networkcredential": 2, "passwordauthentication": 2, "usernamepasswordcredentials": 2, "plaincredentials": 2, "credentials": 0,
 	"usernamepasswordauthenticationtoken": 2, "sqlcredential": 2, "pscredential": 2, "basicawscredentials": 2, "userpassworddescriptor": 2,
 	"getconnection": 0, "mysqli_connect": 3, "mysql_connect": 3, "mysqli": 3, "pg_connect": 0, "mysql_pconnect": 3, "pdo": 3, "oci_connect": 2,
 	"db2_connect": 3, "odbc_connect": 3, "sqlsrv_connect": 0, "ftp_login": 3, "ssh2_auth_password": 3, "ldap_bind": 3, "imap_open": 3,

@@ -134,6 +134,7 @@ var programs = map[string]*program{
 	"snmptable":        &snmp,
 	"onesixtyone":      {flags: []flag{{"-c", community}}},
 	"ipmitool":         {flags: []flag{{"-P", inNext}}},
+	"racadm":           {flags: []flag{{"-p", inNext}}},
 	"ipmipower":        {flags: []flag{{"-p", inNext}}},
 	"xfreerdp":         {flags: []flag{{"/p:", ending}, {"-p", inNext}}},
 	"wfreerdp":         {flags: []flag{{"/p:", ending}}},

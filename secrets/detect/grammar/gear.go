@@ -2,6 +2,7 @@ package grammar
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/secrets/detect"
@@ -35,13 +36,13 @@ func (gear) Keywords() []string {
 		"password ", "secret ", "key ", "key-string ", "community ", "psk ", "ascii-text ", "passphrase ", "passwd ", "psksecret ", "-key ", "-password ", "-psk ",
 		"md5 ", "plain-text-password-value ", "plaintext-password ", "encrypted-password ", "phash ", "pre-shared-key ", "keystring ", "authpriv ", "createuser ",
 		"auth-password ", "priv-password ", "auth sha", "auth md5", "auth-trap ", "passcode ", "local-authentication ", "simple ", "cipher ", "authentication text ", "auth-pass ", "password-hash ",
-		"secret\t", "password\t", "community\t", "key\t", "-value ", "sha512 ", "nt-encrypted ", "version 2c ", "version 1 ", "com2sec ", "mgmt-user ", "auth_pass ", "community-name ", "shared-secret ", "priv aes", "priv des",
+		"secret\t", "password\t", "community\t", "key\t", "-value ", "sha512 ", "nt-encrypted ", "version 2c ", "version 1 ", "com2sec ", "mgmt-user ", "rootpw ", "auth_pass ", "community-name ", "shared-secret ", "priv aes", "priv des",
 	}
 }
 
 // Wants implements [detect.Grammar].
 func (gear) Wants(path string) bool {
-	return hasSuffixFold([]byte(path), "chap-secrets") || hasSuffixFold([]byte(path), "pap-secrets")
+	return strings.HasSuffix(path, "chap-secrets") || strings.HasSuffix(path, "pap-secrets") || strings.HasSuffix(path, "sasl_passwd")
 }
 
 // All reads pppd's secrets: client, server, secret, addresses.
@@ -57,9 +58,33 @@ func (g gear) All(t detect.Text, emit func(detect.Hit)) {
 		if !w.next() || b[w.from] == '#' {
 			continue
 		}
+		if strings.HasSuffix(t.Path, "sasl_passwd") {
+			mailLogin(t, &w, emit)
+			continue
+		}
 		if w.next() && w.next() && judgeDevice(t, b[w.from:w.to]) {
 			emit(detect.Hit{Rule: ruleDevice, Start: w.from, End: w.to, MatchStart: w.from, MatchEnd: w.to})
 		}
+	}
+}
+
+// mailLogin reads Postfix's lines: host user:password.
+func mailLogin(t detect.Text, w *words, emit func(detect.Hit)) {
+	b := t.Body
+	if b[w.from] == '[' || !w.next() {
+		for w.i < w.limit && !isBlank(b[w.i]) {
+			w.i++
+		}
+		if !w.next() {
+			return
+		}
+	}
+	i := bytes.IndexByte(b[w.from:w.to], ':')
+	if i <= 0 {
+		return
+	}
+	if from := w.from + i + 1; from < w.to && judgeDevice(t, b[from:w.to]) {
+		emit(detect.Hit{Rule: ruleDevice, Start: from, End: w.to, MatchStart: w.from, MatchEnd: w.to})
 	}
 }
 
@@ -71,14 +96,14 @@ var starters = set(`enable username user snmp-server snmp-agent snmp radius-serv
 	ldap-server ldap ftp ftp-server ssh cable vpdn dialer pppoe-client interface mpls pim bfd lacp domain-password area-password
 	config edit phash tacplus_key host group peers proposal simple key-chain keychain keyring pre-shared-keys isakmp
 	authpriv rouser rwuser defsecurity trap2sink trapsink informsink auth_pass auth-pass userpassword masterpass
-	wpa-passphrase wpa_passphrase mgmt-user passphrase psksecret auth-password auth-pwd priv-pwd shared-secret trap-community v3 address acl undo authentication-key
+	wpa-passphrase wpa_passphrase mgmt-user d-i rootpw passphrase psksecret auth-password auth-pwd priv-pwd shared-secret trap-community v3 address acl undo authentication-key
 	login-password management mgmt admin manager operator telnet cipher hwtacacs domain scheme sysname port-security dot1x wep mode
 	requirepass masterauth machine default account login rootpw replication ha failover peer-link stack cli remote-server logging fabric endpoint uci monitor`)
 
 // encodings are words between the noun and the secret.
 var encodings = set(`simple cipher ascii ascii-text plain plaintext plain-text encrypted unencrypted cleartext clear clear-text hex sha sha1 sha256 sha512 md5
 	irreversible-cipher value text pbkdf2 scrypt aes aes128 aes256 aes-128 aes-256 des 3des 128 192 256 hmac-sha-256 hmac-sha256 hmac-md5 hmac-sha-1 hashed auth priv sha-512 ENC
-	local remote level key-string password secret key community plaintext-password encrypted-password plain-text-password-value authentication-key pre-shared-key wpa-psk phash string des56 noauth nopriv read write readonly readwrite notconfiguser sha2-256 sha-256 sha384 ro rw 0 RO`)
+	local remote level key-string password secret key community plaintext-password encrypted-password plain-text-password-value authentication-key pre-shared-key wpa-psk phash string des56 noauth nopriv read write readonly readwrite notconfiguser --plaintext --iscrypted --lock sha2-256 sha-256 sha384 ro rw 0 RO`)
 
 // At implements [detect.Grammar].
 func (gear) At(t detect.Text, at, n int, emit func(detect.Hit)) {

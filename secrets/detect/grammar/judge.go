@@ -326,6 +326,9 @@ func (e *evidence) judgePin(v []byte, s *shape) judgement {
 	if s.digit != s.n || s.n < 4 || s.n > 10 || s.distinct < 2 || e.demo || e.sense.vague > 0 {
 		return refused
 	}
+	if e.alone && e.shouted && e.kind != kindCode {
+		return weak
+	}
 	if e.quoted && (e.sense.qualified || e.shouted || e.neighbour || e.kind == kindYAML || e.kind == kindConfig) || (e.kind == kindConfig || e.kind == kindShell || e.kind == kindYAML) && e.sense.qualified {
 		return weak
 	}

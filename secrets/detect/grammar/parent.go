@@ -17,8 +17,26 @@ func underSecret(b []byte, at int) bool {
 		if text[0] == '[' && text[len(text)-1] == ']' {
 			return qualifies(text)
 		}
-		if indentAt(b, line) < indent && (text[len(text)-1] == '{' || text[len(text)-1] == ':') {
+		if indentAt(b, line) < indent && (text[len(text)-1] == '{' || text[len(text)-1] == ':' || text[len(text)-1] == '[' || text[len(text)-1] == '(') {
 			return qualifies(text)
+		}
+	}
+	return false
+}
+
+// ciphered reports whether the key is an argument of a cipher: AES.new(key=…).
+func ciphered(b []byte, at int) bool {
+	i := at
+	for i > 0 && at-i < 3 && b[i-1] != '(' {
+		i--
+	}
+	if i == 0 || b[i-1] != '(' {
+		return false
+	}
+	before := b[max(0, i-16):i]
+	for _, w := range [...]string{"aes", "hmac", "cipher", "fernet", "jwt", "blowfish", "chacha", "secretbox", "des3"} {
+		if indexFold(before, w) >= 0 {
+			return true
 		}
 	}
 	return false
@@ -56,5 +74,5 @@ func qualifies(text []byte) bool {
 }
 
 // parents are the names of sections in which a key is a secret.
-var parents = set(`api jwt encryption crypto cipher signing session cookie hmac aes storage license stripe aws azure gcp google openai sendgrid
+var parents = set(`api jwt encryption crypt crypto cipher signing session cookie hmac aes storage license stripe aws azure gcp google openai sendgrid
 	mailgun algolia twilio security oauth oauth2 sso webhook recaptcha hcaptcha turnstile maps private master psk wifi wpa vpn wireguard radius`)

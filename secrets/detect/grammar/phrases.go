@@ -24,7 +24,7 @@ func (phrases) Keywords() []string {
 		"identified by", "identified with", "chpasswd", "net user", "net use ", "net.exe use", "convertto-securestring", "passwd --stdin", "password(",
 		"add_user", "change_password", "authorization:", "authorization\"", "authorization'", "authorization ", "password is", "password for", "password of", "password of the",
 		"passwort ist", "passwort für", "passwort lautet", "/password:", "/pass:", "pass is", "from-literal=", "set-password", "net localgroup", "send \"", "pw is", "password to", "passphrase is", "passphrase for",
-		"sudo -s", "auth basic", "requirepass", "masterauth", "login as", "credentials:", "creds:", "auth_basic", "-hashpassword", "snmp community", "passwd=",
+		"sudo -s", "auth basic", "requirepass", "masterauth", "login as", "credentials:", "creds:", "auth_basic", "-hashpassword", "snmp community", ": eap ", ": xauth ", ": ntlm ", "login=", "stats auth ", "user set password", "sp_addlogin", "sp_password", "passwd=",
 	}
 }
 
@@ -68,13 +68,21 @@ func (phrases) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 	case 'l':
 		p.pair()
 	case 's':
-		if hasPrefixFold(b[at:], "snmp ") {
+		if hasPrefixFold(b[at:], "sp_") {
+			p.procedure()
+		} else if hasPrefixFold(b[at:], "stats") {
+			p.pair()
+		} else if hasPrefixFold(b[at:], "snmp ") {
 			p.namedCommunity()
 		} else if hasPrefixFold(b[at:], "sudo -s") {
 			p.pipedPlain()
 		} else {
 			p.sent()
 		}
+	case ':':
+		p.directive()
+	case 'u':
+		p.afterUser()
 	case 'r', 'm':
 		p.directive()
 	}
@@ -158,7 +166,7 @@ func (p *phrase) piped() {
 		p.userColon(p.end+4, len(b))
 		return
 	}
-	if hasPrefixFold(b[p.end:], " <<") {
+	if hasPrefixFold(b[p.end:], " <<") || hasPrefixFold(b[p.end:], ":\n") {
 		p.heredoc()
 		return
 	}
@@ -217,7 +225,9 @@ func (p *phrase) heredoc() {
 		if bytes.IndexByte(b[i:j], ':') < 0 {
 			return
 		}
-		p.userColon(i, j)
+		if indexFold(b[i:j], "list:") < 0 && indexFold(b[i:j], "expire") < 0 {
+			p.userColon(i, j)
+		}
 	}
 }
 
@@ -284,6 +294,9 @@ func (p *phrase) afterUser() {
 		return
 	}
 	user := b[w.from:w.to]
+	if len(user) <= 2 && !isDigit(user[0]) && hasPrefixFold(b[p.at:], "user") {
+		return
+	}
 	if k := kindOf(p.t.Path); k == kindCode && w.enclosed == 0 || k == kindDoc {
 		return
 	}
@@ -295,7 +308,7 @@ func (p *phrase) afterUser() {
 // directive reads requirepass PASSWORD.
 func (p *phrase) directive() {
 	w := commandWords(p.t.Body, p.at, p.end)
-	if p.end < len(p.t.Body) && isBlank(p.t.Body[p.end]) && w.next() && p.judge(nil, p.t.Body[w.from:w.to], true) && kindOf(p.t.Path) != kindCode {
+	if p.end < len(p.t.Body) && (isBlank(p.t.Body[p.end]) || isBlank(p.t.Body[p.end-1])) && w.next() && p.judge(nil, p.t.Body[w.from:w.to], true) && kindOf(p.t.Path) != kindCode {
 		p.found(w.from, w.to)
 	}
 }

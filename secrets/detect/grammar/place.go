@@ -26,7 +26,7 @@ var kinds = func() map[string]kind {
 		kindCode: `go py rb php js jsx ts tsx mjs cjs java kt kts scala groovy cs vb fs c h cc cpp cxx hpp hh m mm rs swift lua pl pm dart ex exs erl
 			hs clj r jl vue svelte sol proto graphql asm s css scss less st scl awl nim zig d pas cbl ino vbs bas cls gradle sbt elm ml mli inc phtml
 			tcl tm vim awk m4 ac am cmake el lisp lsp scm rkt texi tex_ pyx pxd pyi erb ejs hbs twig cshtml razor jsp asp aspx`,
-		kindConfig: `env ini cfg conf config cnf properties props toml tfvars tf hcl plist_ reg rdp inf desktop service socket netrc pgpass npmrc pypirc rsc uci
+		kindConfig: `env ini cfg conf config cnf properties props toml tfvars tf hcl plist_ reg rdp inf desktop service socket netrc pgpass npmrc pypirc rsc uci keyring
 			credentials s3cfg boto curlrc wgetrc my_cnf muttrc gitconfig cf nft rules opts options secrets hosts lst list`,
 		kindShell: `sh bash zsh fish ksh csh bat cmd ps1 psm1 psd1 dockerfile mk history bash_history zsh_history profile bashrc zshrc envrc`,
 		kindYAML:  `yml yaml sls eyaml jmx_`,
@@ -57,6 +57,9 @@ func kindOf(path string) kind {
 		}
 		if k, ok := kinds[string(buf[:len(ext)])]; ok {
 			return k
+		}
+		if i == 0 && strings.HasSuffix(ext, "rc") {
+			return kindConfig // .fetchmailrc
 		}
 		// config.yml.bak, .env.production: what stands before counts.
 		if i <= 0 {

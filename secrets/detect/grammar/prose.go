@@ -113,6 +113,18 @@ func (p *phrase) namedCommunity() {
 	}
 }
 
+// procedure reads EXEC sp_addlogin 'user', 'password'.
+func (p *phrase) procedure() {
+	r := reader{b: p.t.Body, kind: kindData}
+	if !r.literal(p.end) {
+		return
+	}
+	user := r.text()
+	if i := comma(r.b, r.end); i > 0 && r.literal(i) && p.judge(user, r.text(), true) {
+		p.found(r.from, r.to)
+	}
+}
+
 // sent reads what a script of expect types: send "…\r".
 func (p *phrase) sent() {
 	b := p.t.Body
@@ -137,10 +149,15 @@ func (p *phrase) header() {
 	for j < limit && isLetter(b[j]) {
 		j++
 	}
-	if j >= limit || !isBlank(b[j]) {
+	if j >= limit || !isBlank(b[j]) && !equalFold(b[i:j], "value") {
 		return
 	}
 	scheme := b[i:j]
+	if equalFold(scheme, "value") && j < p.end+24 {
+		next := phrase{t: p.t, at: p.at, end: j, emit: p.emit}
+		next.header() // {"name": "Authorization", "value": "Bearer …"}
+		return
+	}
 	for j < len(b) && isBlank(b[j]) {
 		j++
 	}

@@ -30,7 +30,7 @@ func (s *sighting) report(t detect.Text, emit func(detect.Hit)) {
 		return // $(pwd)
 	}
 	e.kind = kindOf(t.Path)
-	if n := e.sense.noun; n == nounBareKey && !e.sense.qualified && e.sense.vague == 0 && underSecret(b, s.from) {
+	if n := e.sense.noun; n == nounBareKey && !e.sense.qualified && e.sense.vague == 0 && (ciphered(b, s.from) || underSecret(b, s.from)) {
 		e.sense.noun, e.sense.qualified = nounKey, true
 	}
 	s.place(b, &e)
@@ -214,6 +214,9 @@ func (s *sighting) readAssigned(r *reader, e *evidence) bool {
 	if next < len(r.b) && isQuote(r.b[next]) && r.b[next] == s.enclosed {
 		return false // "password=" + x
 	}
+	if next < len(r.b) && r.b[next] == '{' && r.kind != kindCode && quoteAt(r.b, r.skip(next+1, 1)) && s.readNamed(r, next+1) {
+		return true // "password": {"value": "…"}
+	}
 	if next < len(r.b) && (s.heredoc(r, next) || s.echoed(r, next)) {
 		return true
 	}
@@ -267,6 +270,10 @@ func (s *sighting) readNamed(r *reader, i int) bool {
 		for j < limit && (isLetter(b[j]) || b[j] == '_') {
 			j++
 		}
+		if j+1 < limit && b[j] == ':' && isLetter(b[j+1]) && s.enclosedTag(b) {
+			i = j + 1 // android:value
+			continue
+		}
 		if j == i || j >= len(b) {
 			return false
 		}
@@ -282,6 +289,11 @@ func (s *sighting) readNamed(r *reader, i int) bool {
 		return false
 	}
 	return false
+}
+
+// enclosedTag reports whether the line's name stands within an element's start.
+func (s *sighting) enclosedTag(b []byte) bool {
+	return bytes.IndexByte(b[s.line:s.from], '<') >= 0
 }
 
 // otherAttribute passes type="string" and the like between a name and its value.

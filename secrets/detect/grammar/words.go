@@ -69,7 +69,8 @@ var (
 		login ldap wifi wlan auth access refresh bearer api app session secret private encryption master shared web http https proxy rpc redis
 		mongo oracle sudo account acct vpn ppp radius tacacs snmp mqtt amqp rabbit bot deploy github gitlab npm slack service svc guest
 		operator telnet enable cert store signing hmac jwt cookie crypt aes wp wordpress joomla drupal dbuser sys system rest
-		jdbc cloud aws azure backup sip imap pop rtsp camera nas samba smb rdp vnc ipmi bmc idrac ilo database webdav repo registry docker
+		remote source target src dst dest repl replication sasl irc nick oper link sender host router switch modem ap owner cam dvr nvr door gate pos kiosk
+		printer scan plc hmi scada opc ntp dns ddns dyndns jdbc cloud aws azure backup sip imap pop rtsp camera nas samba smb rdp vnc ipmi bmc idrac ilo database webdav repo registry docker
 		tv tg telegram discord wep wpa zip archive pdf crypto data cipher`)
 	gluedDenied = set(`no non is has get show hide forgot reset change un pre old`)
 
@@ -116,7 +117,7 @@ var (
 		forget forgotten reset resets require requires required requiring allow allows invalid wrong incorrect missing generate generates generated validate validates check checks
 		verify verifies encrypt encrypts encrypted decrypt hash hashed hashing csrf xsrf nonce should can did does must needs need
 		via len length random rand fetch find load loads parse parses print read reads receive request requests retrieve compare ask prompt prompts
-		obtain resolve lookup delete remove removes unset clear extract strip sanitize mask redact placeholder dummy fake example mock
+		obtain resolve lookup delete remove removes unset extract strip sanitize mask redact placeholder dummy fake example mock
 		type typeof instanceof new_password_field error err errors label labels hint i18n translate message msg title
 		sha sha1 sha256 md5 checksum digest integrity etag sealed vaulted`)
 	tokenDenied = set(`next page pagination continuation sync cancel cancellation cancelation eos bos pad unk mask sep cls lexer parser
