@@ -115,6 +115,15 @@ func TestDecodingGoesAsDeepAsItIsTold(t *testing.T) {
 	}
 }
 
+func TestLinesOfBase64AreTextsOfTheirOwn(t *testing.T) {
+	// Lines of a length that no program wraps at.
+	body := std("first "+strings.Repeat("x", 60)+plainToken) + "\n" + std("other "+strings.Repeat("y", 60)+"tok_fedcba9876543210") + "\n"
+	leaks := scanAll(t, detect.Config{Rules: []detect.Rule{{ID: "t", Keywords: []string{"tok_"}, Regex: `tok_[a-z0-9]+`}}, Decode: 1}, "", body)
+	if len(leaks) != 2 || leaks[0].Line != 1 || leaks[1].Line != 2 || string(leaks[0].Secret.Reveal()) != plainToken {
+		t.Errorf("leaks are %+v", leaks)
+	}
+}
+
 func TestNoKeywordNeedBeDecoded(t *testing.T) {
 	rule := detect.Rule{ID: "pair", Keywords: []string{"secret"}, Regex: `secret=(sesame[a-z-]+)`}
 	body := "secret=" + std("sesame-open-the-door")

@@ -87,14 +87,15 @@ func unpack(letters []byte) []byte {
 	return out
 }
 
-// leastWrapped is the shortest line after which a text goes on in the next one.
-const leastWrapped = 40
+// wraps reports whether programs break base64 into lines of so many letters:
+// 64 as in PEM, 76 as in mail. Lines of another length are texts of their own.
+func wraps(letters int) bool { return letters == 64 || letters == 76 }
 
 // wrapped adds the lines that follow for as long as they are text, each a run
 // alone, as long as the first one or the last.
 func wrapped(b []byte, start, end int, plain []byte) ([]byte, int) {
 	first := end - start
-	for first >= leastWrapped && first%4 == 0 && len(plain) < MaxRun {
+	for wraps(first) && len(plain) < MaxRun {
 		from := end
 		for from < len(b) && from-end < maxBreak && (b[from] == '\r' || b[from] == '\n' || b[from] == ' ' || b[from] == '\t') {
 			from++
