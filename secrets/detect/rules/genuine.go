@@ -70,3 +70,12 @@ func scrambled(secret []byte) detect.Verdict {
 	}
 	return genuine(secret)
 }
+
+// disorderly asks of letters and digits that capitals and small letters are
+// mixed as chance would.
+func disorderly(secret []byte) detect.Verdict {
+	if !cased(secret) {
+		return detect.Invalid
+	}
+	return genuine(secret)
+}

@@ -14,7 +14,7 @@ func packages() []detect.Rule {
 		checked(token("npm-access-token", "npm access token", critical, `npm_[A-Za-z0-9]{36}`, "npm_"), proven(verify.TrailingCRC)),
 		checked(raw("pypi-upload-token", "PyPI upload token", critical, `\b(pypi-AgE(?:IcHlwaS5vcmc|NdGVzdC5weXBpLm9yZ)[\w\-]{50,1000})`, "pypi-age"), macaroon),
 		token("rubygems-api-token", "RubyGems API token", critical, `rubygems_[a-f0-9]{48}`, "rubygems_"),
-		checked(token("crates-io-token", "crates.io token", critical, `cio[A-Za-z0-9]{32}`, "cio"), mixed),
+		checked(token("crates-io-token", "crates.io token", critical, `cio[A-Za-z0-9]{32}`, "cio"), disorderly),
 		token("nuget-api-key", "NuGet API key", critical, `oy2[a-z0-9]{43}`, "oy2"),
 		token("dockerhub-pat", "Docker Hub personal access token", critical, `dckr_(?:pat|oat)_[\w\-]{27,36}`, "dckr_pat_", "dckr_oat_"),
 		token("clojars-api-token", "Clojars API token", critical, `CLOJARS_[A-Za-z0-9]{60}`, "clojars_"),

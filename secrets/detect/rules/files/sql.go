@@ -9,30 +9,99 @@ import (
 // What a dump holds of passwords stands in the rows of an INSERT whose columns
 // are named, by the statement or by the table's definition.
 var (
-	createTable = regexp.MustCompile("(?i)create[ \\t]+table[ \\t]+(?:if[ \\t]+not[ \\t]+exists[ \\t]+)?([\\w.\\x60\"\\[\\]]+)[ \\t\\r\\n]*\\(")
-	insertInto  = regexp.MustCompile("(?i)(?:insert[ \\t]+(?:ignore[ \\t]+)?into|replace[ \\t]+into)[ \\t]+([\\w.\\x60\"\\[\\]]+)[ \\t\\r\\n]*(?:\\(([^()]+)\\))?[ \\t\\r\\n]*values?[ \\t\\r\\n]*")
-	copyFrom    = regexp.MustCompile(`(?i)copy[ \t]+([\w."]+)[ \t]*\(([^()]+)\)[ \t]+from[ \t]+stdin[^\n]*\n`)
+	createTable = regexp.MustCompile("(?i)^create[ \\t]+table[ \\t]+(?:if[ \\t]+not[ \\t]+exists[ \\t]+)?([\\w.\\x60\"\\[\\]]+)[ \\t\\r\\n]*\\(")
+	insertInto  = regexp.MustCompile("(?i)^(?:insert[ \\t]+(?:ignore[ \\t]+)?into|replace[ \\t]+into)[ \\t]+([\\w.\\x60\"\\[\\]]+)[ \\t\\r\\n]*(?:\\(([^()]+)\\))?[ \\t\\r\\n]*values?[ \\t\\r\\n]*")
+	copyFrom    = regexp.MustCompile(`(?i)^copy[ \t]+([\w."]+)[ \t]*\(([^()]+)\)[ \t]+from[ \t]+stdin[^\n]*\n`)
 	secretWords = regexp.MustCompile(`(?i)^(?:\w*_)?(?:user_?)?(?:pass(?:w(?:or)?d)?(?:_?hash|_?digest)?|passphrase|pwd|secret|token|api_?key|access_?token|refresh_?token|auth_?token|hashed_password|encrypted_password|crypted_password|password_hash|user_pass|mot_de_passe|kennwort|clave|contrasena|senha|totp_secret|otp_secret)$`)
 )
 
-// maxRows bounds what is read of one statement.
-const maxRows = 100_000
-
-func sqlRows(body []byte, emit func(start, end int)) {
-	tables := definitions(body)
-	for _, m := range insertInto.FindAllSubmatchIndex(body, -1) {
-		columns := tables[tableName(body[m[2]:m[3]])]
-		if m[4] >= 0 {
-			columns = columnList(body[m[4]:m[5]])
+// statements calls do where a line begins with a statement that can hold a
+// password: dumps are large, and most of their lines are rows.
+func statements(body []byte, do func(at int)) {
+	for at := 0; at < len(body); {
+		start := at
+		for start < len(body) && strings.IndexByte(" \t(/*!0123456789", body[start]) >= 0 {
+			start++
 		}
-		if wanted := secretColumns(columns); len(wanted) > 0 {
-			tuples(body, m[1], wanted, emit)
+		if opens(body[start:min(len(body), start+8)]) {
+			do(start)
+		}
+		i := bytes.IndexByte(body[start:], '\n')
+		if i < 0 {
+			return
+		}
+		at = start + i + 1
+	}
+}
+
+func opens(word []byte) bool {
+	for _, w := range []string{"insert", "replace", "create", "copy", "alter", "grant", "set"} {
+		if len(word) > len(w) && bytes.EqualFold(word[:len(w)], []byte(w)) {
+			return true
 		}
 	}
-	for _, m := range copyFrom.FindAllSubmatchIndex(body, -1) {
-		if wanted := secretColumns(columnList(body[m[4]:m[5]])); len(wanted) > 0 {
-			copied(body, m[1], wanted, emit)
-		}
+	return false
+}
+
+// head is how much of a statement is read for its table and columns.
+const head = 16 << 10
+
+// dump reads one file. What it has left of its budget bounds how often bytes are
+// read again, which a hostile text could ask for.
+type dump struct {
+	body   []byte
+	tables map[string][]string
+	left   int
+	emit   func(start, end int)
+}
+
+func sqlRows(body []byte, emit func(start, end int)) {
+	d := &dump{body: body, tables: map[string][]string{}, left: 8*len(body) + 1<<20, emit: emit}
+	statements(body, d.statement)
+}
+
+func (d *dump) statement(at int) {
+	text := d.body[at:min(len(d.body), at+head)]
+	if d.left < 0 {
+		return
+	}
+	switch text[0] | 0x20 {
+	case 'c':
+		d.create(text)
+		d.copy(at, text)
+	case 'i', 'r':
+		d.insert(at, text)
+	}
+}
+
+func (d *dump) create(text []byte) {
+	if m := createTable.FindSubmatchIndex(text); m != nil && len(d.tables) < 10_000 {
+		d.left -= len(text)
+		d.tables[tableName(text[m[2]:m[3]])] = defined(text[m[1]:])
+	}
+}
+
+func (d *dump) insert(at int, text []byte) {
+	m := insertInto.FindSubmatchIndex(text)
+	if m == nil {
+		return
+	}
+	columns := d.tables[tableName(text[m[2]:m[3]])]
+	if m[4] >= 0 {
+		columns = columnList(text[m[4]:m[5]])
+	}
+	if wanted := secretColumns(columns); len(wanted) > 0 {
+		d.tuples(at+m[1], wanted)
+	}
+}
+
+func (d *dump) copy(at int, text []byte) {
+	m := copyFrom.FindSubmatchIndex(text)
+	if m == nil {
+		return
+	}
+	if wanted := secretColumns(columnList(text[m[4]:m[5]])); len(wanted) > 0 {
+		d.copied(at+m[1], wanted)
 	}
 }
 
@@ -60,18 +129,6 @@ func secretColumns(columns []string) map[int]bool {
 		}
 	}
 	return wanted
-}
-
-// definitions reads the columns of every CREATE TABLE.
-func definitions(body []byte) map[string][]string {
-	tables := map[string][]string{}
-	for _, m := range createTable.FindAllSubmatchIndex(body, -1) {
-		if len(tables) > 10_000 {
-			break
-		}
-		tables[tableName(body[m[2]:m[3]])] = defined(body[m[1]:min(len(body), m[1]+64<<10)])
-	}
-	return tables
 }
 
 // defined takes the first word of each definition up to the closing parenthesis.
@@ -107,31 +164,32 @@ func constraint(word []byte) bool {
 }
 
 // tuples reads (…), (…); and emits the values of the wanted places.
-func tuples(body []byte, at int, wanted map[int]bool, emit func(start, end int)) {
-	for range maxRows {
-		for at < len(body) && strings.IndexByte(" \t\r\n,", body[at]) >= 0 {
+func (d *dump) tuples(at int, wanted map[int]bool) {
+	for d.left > 0 {
+		for at < len(d.body) && strings.IndexByte(" \t\r\n,", d.body[at]) >= 0 {
 			at++
 		}
-		if at >= len(body) || body[at] != '(' {
+		if at >= len(d.body) || d.body[at] != '(' {
 			return
 		}
-		next := tuple(body, at+1, wanted, emit)
+		next := d.tuple(at+1, wanted)
 		if next < 0 {
 			return
 		}
+		d.left -= next - at
 		at = next
 	}
 }
 
 // tuple reads one row and returns what follows its parenthesis, or -1.
-func tuple(body []byte, at int, wanted map[int]bool, emit func(start, end int)) int {
+func (d *dump) tuple(at int, wanted map[int]bool) int {
 	const longest = 1 << 20
-	limit := min(len(body), at+longest)
-	from, column, depth := at, 0, 0
+	limit := min(len(d.body), at+longest)
+	begin, from, column, depth := at, at, 0, 0
 	for at < limit {
-		switch c := body[at]; {
+		switch c := d.body[at]; {
 		case c == '\'' || c == '"':
-			at = quoted(body, at, limit)
+			at = quoted(d.body, at, limit)
 			continue
 		case c == '(':
 			depth++
@@ -139,7 +197,7 @@ func tuple(body []byte, at int, wanted map[int]bool, emit func(start, end int)) 
 			depth--
 		case c == ',' && depth == 0, c == ')':
 			if wanted[column] {
-				value(body, from, at, emit)
+				value(d.body, from, at, d.emit)
 			}
 			column, from = column+1, at+1
 			if c == ')' {
@@ -148,6 +206,7 @@ func tuple(body []byte, at int, wanted map[int]bool, emit func(start, end int)) 
 		}
 		at++
 	}
+	d.left -= limit - begin
 	return -1
 }
 
@@ -183,8 +242,9 @@ func value(body []byte, from, to int, emit func(start, end int)) {
 }
 
 // copied reads the lines of PostgreSQL's COPY.
-func copied(body []byte, at int, wanted map[int]bool, emit func(start, end int)) {
-	for range maxRows {
+func (d *dump) copied(at int, wanted map[int]bool) {
+	body := d.body
+	for d.left > 0 {
 		end := bytes.IndexByte(body[at:], '\n')
 		if end < 0 || bytes.HasPrefix(body[at:], []byte(`\.`)) {
 			return
@@ -192,10 +252,11 @@ func copied(body []byte, at int, wanted map[int]bool, emit func(start, end int))
 		from := at
 		for column, field := range bytes.Split(body[at:at+end], []byte("\t")) {
 			if wanted[column] && !bytes.Equal(field, []byte(`\N`)) {
-				emit(from, from+len(field))
+				d.emit(from, from+len(field))
 			}
 			from += len(field) + 1
 		}
 		at += end + 1
+		d.left -= end + 1
 	}
 }

@@ -19,9 +19,18 @@ var (
 	puttyNoGuard = regexp.MustCompile(`Encryption:[ \t]*none[ \t]*\r?\n`)
 )
 
+// until cuts a text where the format begins anew, so that a text of beginnings
+// costs no more than its length.
+func until(text []byte, begin string) []byte {
+	if i := bytes.Index(text[1:], []byte(begin)); i >= 0 {
+		return text[:i+1]
+	}
+	return text
+}
+
 // putty reads .ppk of versions 2 and 3: the private half stands in so many lines.
 func putty(body []byte, at int, emit func(detect.Hit)) {
-	text := body[at:min(len(body), at+window)]
+	text := until(body[at:min(len(body), at+window)], "PuTTY-User-Key-File-")
 	m := puttyLines.FindSubmatchIndex(text)
 	if m == nil {
 		return
@@ -59,7 +68,7 @@ func decodable(lines []byte) bool {
 // second names the cipher.
 func sshCom(body []byte, at int, emit func(detect.Hit)) {
 	const last = "---- END SSH2 ENCRYPTED PRIVATE KEY ----"
-	text := body[at:min(len(body), at+window)]
+	text := until(body[at:min(len(body), at+window)], "---- BEGIN SSH2 ")
 	end := bytes.Index(text, []byte(last))
 	if end < 0 || !bytes.HasPrefix(text, []byte("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----")) {
 		return
@@ -139,7 +148,9 @@ func object(body []byte, at int) (from, to int) {
 	const reach = 8 << 10
 	depth := 0
 	for from = at; from > 0 && from > at-reach; from-- {
-		if c := body[from]; c == '}' {
+		if c := body[from]; c == '"' && from < at-4 && bytes.HasPrefix(body[from:], []byte(`"kty`)) {
+			break // that one's object
+		} else if c == '}' {
 			depth++
 		} else if c == '{' {
 			if depth == 0 {
@@ -150,7 +161,9 @@ func object(body []byte, at int) (from, to int) {
 	}
 	depth = 0
 	for to = at; to < len(body) && to < at+reach; to++ {
-		if c := body[to]; c == '{' {
+		if c := body[to]; c == '"' && to > at && bytes.HasPrefix(body[to:], []byte(`"kty`)) {
+			break
+		} else if c == '{' {
 			depth++
 		} else if c == '}' {
 			if depth == 0 {

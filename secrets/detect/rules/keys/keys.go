@@ -51,11 +51,17 @@ type reader struct {
 	rules   []detect.Rule
 }
 
-func (r reader) Rules() []detect.Rule                               { return r.rules }
-func (r reader) Keywords() []string                                 { return []string{r.keyword} }
-func (r reader) Wants(string) bool                                  { return false }
-func (r reader) All(detect.Text, func(detect.Hit))                  {}
-func (r reader) At(t detect.Text, at, _ int, emit func(detect.Hit)) { r.at(t.Body, at, emit) }
+func (r reader) Rules() []detect.Rule              { return r.rules }
+func (r reader) Keywords() []string                { return []string{r.keyword} }
+func (r reader) Wants(string) bool                 { return false }
+func (r reader) All(detect.Text, func(detect.Hit)) {}
+
+// At implements detect.Grammar.
+func (r reader) At(t detect.Text, at, _ int, emit func(detect.Hit)) {
+	if at >= 0 && at < len(t.Body) {
+		r.at(t.Body, at, emit)
+	}
+}
 
 // leastTruncated is how much of a key must be there when its end is not: two
 // lines. Documentation breaks off earlier.

@@ -59,7 +59,13 @@ type find struct {
 }
 
 func scan(text string) []find {
-	low := strings.ToLower(text)
+	low := strings.Map(func(r rune) rune { // of ASCII alone: offsets stay
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	text = strings.ToValidUTF8(text, "?")
 	var finds []find
 	for _, g := range keys.Grammars() {
 		for _, k := range g.Keywords() {
