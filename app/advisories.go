@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -101,11 +103,15 @@ func stateOf(db *advisory.DB) string {
 // inventories that are known: nothing is scanned again.
 func (s *Server) keepAdvisories(ctx context.Context) error {
 	defer s.advisories.close()
-	var told string
-	return s.every(ctx, 30*time.Second, func() {
+	var told, looked string
+	return s.every(ctx, 3*time.Second, func() {
+		files := s.advisories.files()
+		if files == looked {
+			return
+		}
 		err := s.learn(ctx)
 		if err == nil || ctx.Err() != nil {
-			told = ""
+			told, looked = "", files
 			return
 		}
 		if told != err.Error() {
@@ -113,6 +119,22 @@ func (s *Server) keepAdvisories(ctx context.Context) error {
 			told = err.Error()
 		}
 	})
+}
+
+// files names the folder's files as they are: another answer may mean another
+// database.
+func (a *advisories) files() string {
+	list, err := os.ReadDir(a.dir)
+	if err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	for _, e := range list {
+		if info, err := e.Info(); err == nil {
+			_, _ = fmt.Fprintf(&b, "%s %d %d\n", e.Name(), info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return b.String()
 }
 
 func (a *advisories) close() {

@@ -60,10 +60,10 @@ func (s *Store) ImportFor(ctx context.Context, tx *store.Tx, tenant core.TenantI
 	if in.newer, err = b.after(subject, &report); err != nil {
 		return sum, err
 	}
-	if err := in.run(); err != nil {
+	if err := b.inventory(subject, &report); err != nil {
 		return sum, err
 	}
-	if err := b.inventory(subject, &report); err != nil {
+	if err := in.run(); err != nil {
 		return sum, err
 	}
 	if err := b.keep(subject, t, sum, by); err != nil {
@@ -129,7 +129,7 @@ func (in *intake) open(what scanning.Finding, keys []string) error {
 	from := blamed(what)
 	if from.At.IsZero() && what.Package != nil {
 		var err error
-		if from, err = in.firstHeld(in.subject, *what.Package); err != nil {
+		if from, err = in.firstHeld(in.subject, *what.Package, in.report.Started); err != nil {
 			return err
 		}
 	}

@@ -274,8 +274,9 @@ func (b *batch) held(where string, args ...any) (list []held, err error) {
 }
 
 // firstHeld is since when a subject has a package in this version without a
-// break, as far as its inventories say.
-func (b *batch) firstHeld(subject string, p scanning.Package) (Introduction, error) {
+// break, as far as its inventories say. That the first inventory of all, taken
+// now, has it says nothing of since when.
+func (b *batch) firstHeld(subject string, p scanning.Package, now time.Time) (Introduction, error) {
 	times, err := b.held(` AND subject = $2`, subject)
 	if err != nil || len(times) == 0 {
 		return Introduction{}, err
@@ -292,8 +293,8 @@ func (b *batch) firstHeld(subject string, p scanning.Package) (Introduction, err
 		}
 		from = Introduction{At: store.FromMicros(h.since), By: ByInventory}
 	}
-	if from.At.IsZero() {
-		return from, nil
+	if from.At.IsZero() || !from.At.Before(now) && from.At.Equal(store.FromMicros(times[0].since)) {
+		return Introduction{}, nil
 	}
 	err = b.tx.QueryRow(b.ctx, `SELECT d.hash FROM scanning_held h JOIN scanning_documents d ON d.tenant = h.tenant AND d.number = h.document
 		WHERE h.tenant = $1 AND h.subject = $2 AND h.since = $3`, b.tenant, subject, store.Micros(from.At)).Scan(&from.Document)
