@@ -52,7 +52,7 @@ func TestHelpSaysWhatTheGrammarTakes(t *testing.T) {
 // may be a verb alone, without what the verb needs.
 func takes(t *testing.T, c docs.Command) error {
 	t.Helper()
-	parser, err := kong.New(new(grammar), kong.Vars{"data": "", "config": ""}, kong.Exit(func(int) {}), kong.Writers(new(bytes.Buffer), new(bytes.Buffer)))
+	parser, err := kong.New(new(grammar), kong.Vars{"data": "", "config": "", "advisories": ""}, kong.Exit(func(int) {}), kong.Writers(new(bytes.Buffer), new(bytes.Buffer)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func TestHelp(t *testing.T) {
 
 // verbs lists the path of every verb.
 func verbs(t *testing.T) (list [][]string) {
-	parser, err := kong.New(&grammar{}, kong.Vars{"data": "", "config": ""})
+	parser, err := kong.New(&grammar{}, kong.Vars{"data": "", "config": "", "advisories": ""})
 	if err != nil {
 		t.Fatal(err)
 	}
