@@ -58,21 +58,48 @@ func (db *DB) Check(pkgs []scanning.Package, now time.Time, maxAge time.Duration
 		maxAge = DefaultMaxAge
 	}
 	var gaps []scanning.Gap
-	for _, name := range db.asked(pkgs) {
+	for _, full := range db.asked(pkgs) {
+		name, release := split(full)
 		e := db.c.Manifest.Ecosystems[name]
 		switch {
 		case name == "":
 			gaps = append(gaps, scanning.Gap{What: "packages without an ecosystem", Why: "an inventory named packages and not where they come from, so no advisory could be looked up", Reason: scanning.ReasonUnsupported})
-		case e == nil:
-			gaps = append(gaps, scanning.Gap{
-				What: name + " packages", Why: "no advisories for " + name + " in this database; import them with: interlock scan db import FILE",
-				Reason: scanning.ReasonStale,
-			})
+		case e == nil || !e.Whole:
+			gaps = append(gaps, missing(name))
+		case !e.covers(name, release):
+			gaps = append(gaps, missing(full))
 		case now.Sub(e.AsOf) > maxAge:
 			gaps = append(gaps, scanning.Gap{What: name + " advisories", Why: stale(e, now, maxAge), Reason: scanning.ReasonStale})
 		}
 	}
-	return append(gaps, db.incomplete()...)
+	return append(slices.CompactFunc(gaps, func(a, b scanning.Gap) bool { return a == b }), db.incomplete()...)
+}
+
+func missing(ecosystem string) scanning.Gap {
+	return scanning.Gap{
+		What: ecosystem + " packages", Why: "no advisories for " + ecosystem + " in this database; import them with: interlock scan db import FILE",
+		Reason: scanning.ReasonStale,
+	}
+}
+
+// covers says whether the database has advisories of a distribution's release: a
+// new one, of which it knows nothing, is not clean.
+func (e *Ecology) covers(name, release string) bool {
+	if len(e.Releases) == 0 || release == "" {
+		return true
+	}
+	return slices.ContainsFunc(e.Releases, func(r string) bool { return sameRelease(name, r, release) })
+}
+
+// whole lists the ecosystems of which a source of their own was imported.
+func (db *DB) whole() []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(db.c.Manifest.Ecosystems)) {
+		if db.c.Manifest.Ecosystems[name].Whole {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func stale(e *Ecology, now time.Time, maxAge time.Duration) string {
@@ -80,15 +107,15 @@ func stale(e *Ecology, now time.Time, maxAge time.Duration) string {
 		e.AsOf.UTC().Format(time.DateOnly), int(now.Sub(e.AsOf).Hours()/24), int(maxAge.Hours()/24))
 }
 
-// asked are the ecosystems of packages, or all.
+// asked are the ecosystems of packages with their releases, or all that the
+// database is about.
 func (db *DB) asked(pkgs []scanning.Package) []string {
 	if len(pkgs) == 0 {
-		return slices.Sorted(maps.Keys(db.c.Manifest.Ecosystems))
+		return db.whole()
 	}
 	names := map[string]bool{}
 	for i := range pkgs {
-		base, _ := split(pkgs[i].Ecosystem)
-		names[base] = true
+		names[pkgs[i].Ecosystem] = true
 	}
 	return slices.Sorted(maps.Keys(names))
 }

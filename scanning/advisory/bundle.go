@@ -94,6 +94,7 @@ func (im *importer) advisories(db *DB) error {
 	}
 	defer db.zstd.Close()
 	for name, e := range db.c.Manifest.Ecosystems {
+		im.whole[name] = im.whole[name] || e.Whole
 		if e.AsOf.After(im.asOf[name]) {
 			im.asOf[name] = e.AsOf
 		}

@@ -57,7 +57,12 @@ type rustsec struct {
 
 // parseRustSec reads an advisory of RustSec: TOML between fences, then the text.
 // It names what is not affected; the record gets what is left of the line.
-func parseRustSec(data []byte) (*Advisory, error) {
+func parseRustSec(data []byte) (a *Advisory, err error) {
+	defer func() {
+		if recover() != nil {
+			a, err = nil, malformed("", "has front matter that is no TOML")
+		}
+	}()
 	if len(data) > maxForeign {
 		return nil, malformed("", fmt.Sprintf("is %d bytes of Markdown, and the limit is %d", len(data), maxForeign))
 	}

@@ -117,6 +117,7 @@ type importer struct {
 	summary Summary
 	source  string
 	covered map[string]int       // advisories of each ecosystem in the sources
+	whole   map[string]bool      // ecosystems that the sources are about
 	newest  time.Time            // of all of them
 	sources map[string]bool      // labels that were read
 	good    map[string]bool      // entries that were read and had a problem before
@@ -137,7 +138,7 @@ func newImporter(ctx context.Context, dir string, opt Options) (*importer, error
 		return nil, err
 	}
 	return &importer{
-		ctx: ctx, dir: dir, opt: opt, spool: s, covered: map[string]int{}, sources: map[string]bool{},
+		ctx: ctx, dir: dir, opt: opt, spool: s, covered: map[string]int{}, whole: map[string]bool{}, sources: map[string]bool{},
 		good: map[string]bool{}, pending: map[string]bool{}, asOf: map[string]time.Time{},
 	}, nil
 }
@@ -164,7 +165,7 @@ func (im *importer) run(sources []origin) error {
 	for _, s := range sources {
 		im.source = s.label
 		if s.ecosystem != "" {
-			im.asOf[s.ecosystem] = s.asOf
+			im.asOf[s.ecosystem], im.whole[s.ecosystem] = s.asOf, true
 		}
 		if s.path == "" {
 			continue // it has not changed since it was fetched last
@@ -292,13 +293,14 @@ func (im *importer) inherit(m *manifest, old *manifest) {
 // date says of which moment an ecosystem's advisories are. A source from the
 // future is of now: a wrong clock must not keep a database fresh forever.
 func (im *importer) date(name string, e *Ecology, old *Ecology) {
+	e.Whole = im.whole[name] || old != nil && old.Whole
 	now := im.opt.now()
 	switch covered := im.covered[name]; {
 	case !im.asOf[name].IsZero():
 		e.AsOf = im.asOf[name]
-	case covered > 0 && !im.opt.AsOf.IsZero():
+	case im.whole[name] && !im.opt.AsOf.IsZero():
 		e.AsOf = im.opt.AsOf
-	case covered*10 >= e.Advisories*9:
+	case im.whole[name] && covered*10 >= e.Advisories*9:
 		e.AsOf = im.newest
 	case old == nil:
 		e.AsOf = e.Newest
@@ -322,8 +324,12 @@ func (im *importer) advisory(a *Advisory, entry string) error {
 	}
 	im.warn(a, entry)
 	if im.spool.items[a.ID] == nil {
-		for name := range a.ecosystems() {
+		names := a.ecosystems()
+		for name := range names {
 			im.covered[name]++
+			// A source of one ecosystem has advisories that it shares with others,
+			// and none that are of the others alone.
+			im.whole[name] = im.whole[name] || len(names) == 1
 		}
 	}
 	if a.Modified.After(im.newest) {

@@ -351,6 +351,35 @@ func TestAgeIsAGapAndNeverHidden(t *testing.T) {
 	}
 }
 
+func TestAFewSharedAdvisoriesDoNotMakeAnEcosystemKnown(t *testing.T) {
+	shared := record("GHSA-2", nil, pkg("npm", "both", span("SEMVER", "introduced", "0")), pkg("Maven", "org.a:both", span("ECOSYSTEM", "introduced", "0")))
+	dir := t.TempDir()
+	load(t, dir, source(t, leftPad("GHSA-1", "2.0.0", nil), shared))
+	db := open(t, dir)
+	findings, gaps := match(db, installed("Maven", "org.a:other", "1.0"), installed("npm", "left-pad", "2.0.0"))
+	if len(findings) != 0 || len(gaps) != 1 || !strings.Contains(gaps[0].Why, "no advisories for Maven") {
+		t.Errorf("%v %v", findings, gaps)
+	}
+	if findings, gaps = match(db, installed("Maven", "org.a:both", "1.0")); len(findings) != 1 || len(gaps) != 1 {
+		t.Errorf("what is known is found all the same: %v %v", findings, gaps)
+	}
+	load(t, dir, source(t, record("GHSA-3", nil, pkg("Maven", "org.a:third", span("ECOSYSTEM", "introduced", "0")))))
+	if _, gaps = match(open(t, dir), installed("Maven", "org.a:other", "1.0")); len(gaps) != 0 {
+		t.Errorf("%v", gaps)
+	}
+}
+
+func TestAReleaseThatNoAdvisoryNamesIsAGap(t *testing.T) {
+	dir := t.TempDir()
+	load(t, dir, source(t, record("DSA-1", nil, pkg("Debian:12", "bash", span("ECOSYSTEM", "introduced", "0")))))
+	db := open(t, dir)
+	for release, want := range map[string]int{"Debian:12": 0, "Debian:bookworm": 0, "Debian": 0, "Debian:13": 1} {
+		if _, gaps := match(db, installed(release, "zsh", "1")); len(gaps) != want || want == 1 && !strings.Contains(gaps[0].Why, "Debian:13") {
+			t.Errorf("%s: %v", release, gaps)
+		}
+	}
+}
+
 const kev = `{"title": "t", "catalogVersion": "2026.11.20", "dateReleased": "2026-11-20T10:00:00.1234Z", "count": 2, "vulnerabilities": [
 {"cveID": "CVE-2099-0001", "dateAdded": "2026-03-01", "knownRansomwareCampaignUse": "Known"},
 {"cveID": "CVE-2099-0002", "dateAdded": "2026-04-01", "knownRansomwareCampaignUse": "Unknown"}]}`

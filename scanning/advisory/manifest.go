@@ -19,6 +19,12 @@ type manifest struct {
 // Ecology is what the database holds of one ecosystem.
 type Ecology struct {
 	Advisories int `json:"advisories"`
+	// Whole says that a source of this ecosystem's own was imported. Without it
+	// there are only advisories that it shares with others: too few to call
+	// anything clean.
+	Whole bool `json:"whole"`
+	// Releases are those of a distribution that advisories name.
+	Releases []string `json:"releases,omitempty"`
 	// Newest is when the newest of them was modified.
 	Newest time.Time `json:"newest"`
 	// AsOf is the moment of which the data is: when it was fetched, or where

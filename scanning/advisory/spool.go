@@ -121,6 +121,7 @@ type entrySpan struct {
 	at, length int
 	keys       []string
 	ecosystem  string
+	release    string
 }
 
 // heading walks over an advisory without decoding its text.
@@ -160,7 +161,7 @@ func newSpan(b []byte, at int) entrySpan {
 	if !ok {
 		return span
 	}
-	span.ecosystem, _ = split(e.Ecosystem)
+	span.ecosystem, span.release = split(e.Ecosystem)
 	if e.Name != "" {
 		span.keys = append(span.keys, Key(e.Ecosystem, e.Name))
 	}
@@ -184,6 +185,7 @@ type builder struct {
 	sets     sets
 	content  [sha256.Size]byte
 	ecology  map[string]*Ecology
+	releases releases
 	drawn    int
 }
 
@@ -194,6 +196,19 @@ type waiting struct {
 	length  int
 }
 
+// releases collects the releases of each ecosystem that has some.
+type releases map[string]map[string]bool
+
+func (r releases) note(e *entrySpan) {
+	if f := families[e.ecosystem]; f < debian || f > rpm {
+		return
+	}
+	if r[e.ecosystem] == nil {
+		r[e.ecosystem] = map[string]bool{}
+	}
+	r[e.ecosystem][e.release] = true
+}
+
 // pack writes all sections. The manifest's ecosystems and counts are set from
 // what is packed; of which moment they are, and what else it says, is the
 // caller's.
@@ -202,7 +217,7 @@ func (s *spool) pack(path string, m manifest, date func(name string, e *Ecology)
 	if err != nil {
 		return err
 	}
-	b := &builder{spool: s, p: p, ids: slices.Sorted(maps.Keys(s.items)), postings: map[string][]waiting{}, ecology: map[string]*Ecology{}}
+	b := &builder{spool: s, p: p, ids: slices.Sorted(maps.Keys(s.items)), postings: map[string][]waiting{}, ecology: map[string]*Ecology{}, releases: releases{}}
 	for i, id := range b.ids {
 		s.items[id].ordinal = i
 	}
@@ -213,6 +228,7 @@ func (s *spool) pack(path string, m manifest, date func(name string, e *Ecology)
 	}
 	m.Format, m.Advisories, m.Withdrawn, m.Content = 1, len(b.ids), b.drawn, hex.EncodeToString(b.content[:])
 	for name, e := range b.ecology {
+		e.Releases = slices.Sorted(maps.Keys(b.releases[name]))
 		date(name, e)
 	}
 	m.Ecosystems = b.ecology
@@ -313,6 +329,7 @@ func (b *builder) note(i *item, h head) {
 	}
 	b.sets.join(h.id, h.aliases)
 	for _, e := range h.entries {
+		b.releases.note(&e)
 		for _, key := range e.keys {
 			b.postings[key] = append(b.postings[key], waiting{i.ordinal, i.at + int64(e.at), e.length})
 		}

@@ -8,12 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -107,7 +105,7 @@ func (u *updater) fetchAll() error {
 	names := u.opt.Ecosystems
 	if db, err := Open(u.dir); err == nil {
 		if len(names) == 0 {
-			names = slices.Sorted(maps.Keys(db.c.Manifest.Ecosystems))
+			names = db.whole()
 		}
 		_ = db.Close()
 	} else {
