@@ -41,9 +41,9 @@ func wide(s string, big, mark bool) string {
 	var out []byte
 	for _, u := range units {
 		if big {
-			out = append(out, byte(u>>8), byte(u)) //nolint:gosec // halves
+			out = append(out, byte(u>>8), byte(u))
 		} else {
-			out = append(out, byte(u), byte(u>>8)) //nolint:gosec // halves
+			out = append(out, byte(u), byte(u>>8))
 		}
 	}
 	return string(out)

@@ -32,13 +32,13 @@ func (d *Detector) index() {
 		d.asks[id] = append(d.asks[id], a)
 	}
 	for i, r := range d.rules {
-		r.index = int32(i) //nolint:gosec // rules are counted in thousands
+		r.index = int32(i)
 		if r.re == nil {
 			continue
 		}
 		for way := range r.pattern.Plans() {
 			for _, l := range r.pattern.Literals(way) {
-				add(l, ask{rule: r.index, way: int32(way)}) //nolint:gosec // as above
+				add(l, ask{rule: r.index, way: int32(way)})
 			}
 		}
 		if r.pattern.Plans() == 0 {

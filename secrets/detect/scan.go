@@ -34,11 +34,10 @@ type view struct {
 	segments []segment
 }
 
-// find is a candidate that passed its rule. Offsets are of the view it was
-// found in; at and end are the secret's place in the text that was scanned.
+// find is a candidate that passed its rule; at and end are the secret's place in
+// the text that was scanned, or that of what it was decoded from.
 type find struct {
 	rule      *rule
-	view      *view
 	secret    []byte
 	at, end   int
 	matchAt   int

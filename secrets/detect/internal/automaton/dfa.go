@@ -91,7 +91,7 @@ func (d *DFA) start(context uint8) int32 {
 		context = other
 	}
 	if d.starts[context] == 0 {
-		d.starts[context] = d.intern([]uint32{uint32(d.p.prog.Start)}, context) //nolint:gosec // an index
+		d.starts[context] = d.intern([]uint32{uint32(d.p.prog.Start)}, context)
 	}
 	return d.starts[context]
 }
@@ -110,7 +110,7 @@ func (d *DFA) intern(list []uint32, context uint8) int32 {
 	if id, ok := d.index[string(d.key)]; ok {
 		return id
 	}
-	id := int32(len(d.states)) //nolint:gosec // at most maxStates
+	id := int32(len(d.states))
 	d.states = append(d.states, state{slices.Clone(list), context})
 	for range d.width {
 		d.next = append(d.next, 0)
@@ -191,7 +191,7 @@ func (d *DFA) close(list []uint32, flags syntax.EmptyOp) (met bool) {
 			case syntax.InstCapture, syntax.InstNop:
 				d.stack = append(d.stack, in.Out)
 			case syntax.InstEmptyWidth:
-				if syntax.EmptyOp(in.Arg)&^flags == 0 { //nolint:gosec // as package syntax stores it
+				if syntax.EmptyOp(in.Arg)&^flags == 0 {
 					d.stack = append(d.stack, in.Out)
 				}
 			case syntax.InstMatch:

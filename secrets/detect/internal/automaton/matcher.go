@@ -75,7 +75,7 @@ func (m *Matcher) try(b []byte, from, start, end int) bool {
 		m.groups[i] = -1
 	}
 	m.groups[0] = start
-	m.jobs = append(m.jobs[:0], job{uint32(m.prog.Start), start, unset}) //nolint:gosec // an index
+	m.jobs = append(m.jobs[:0], job{uint32(m.prog.Start), start, unset})
 	for len(m.jobs) > 0 {
 		j := m.jobs[len(m.jobs)-1]
 		m.jobs = m.jobs[:len(m.jobs)-1]
@@ -109,7 +109,7 @@ func (m *Matcher) follow(b []byte, pc uint32, at, from, end int) bool {
 				m.groups[in.Arg] = at
 			}
 		case syntax.InstEmptyWidth:
-			if syntax.EmptyOp(in.Arg)&^flagsAt(b, at) != 0 { //nolint:gosec // as package syntax stores it
+			if syntax.EmptyOp(in.Arg)&^flagsAt(b, at) != 0 {
 				return false
 			}
 		case syntax.InstNop:

@@ -104,10 +104,10 @@ func (p *Program) alphabet() {
 		for at+1 < p.classes && p.sample[at+1] <= rune(r) {
 			at++
 		}
-		p.ascii[r] = uint16(at) //nolint:gosec // patterns have few classes
+		p.ascii[r] = uint16(at)
 	}
 	at, _ = slices.BinarySearch(p.sample, utf8.RuneSelf)
-	p.wide0, p.wide = uint16(at), p.sample[at:] //nolint:gosec // as above
+	p.wide0, p.wide = uint16(at), p.sample[at:]
 }
 
 func cutsOf(in *syntax.Inst) []rune {
@@ -115,7 +115,7 @@ func cutsOf(in *syntax.Inst) []rune {
 	if len(in.Rune) == 1 {
 		r := in.Rune[0]
 		cuts = append(cuts, r, r+1)
-		if syntax.Flags(in.Arg)&syntax.FoldCase != 0 { //nolint:gosec // as package syntax stores it
+		if syntax.Flags(in.Arg)&syntax.FoldCase != 0 {
 			for f := simpleFold(r); f != r; f = simpleFold(f) {
 				cuts = append(cuts, f, f+1)
 			}
@@ -137,5 +137,5 @@ func (p *Program) classOf(r rune) uint16 {
 	if !found {
 		i--
 	}
-	return p.wide0 + uint16(i) //nolint:gosec // patterns have few classes
+	return p.wide0 + uint16(i)
 }

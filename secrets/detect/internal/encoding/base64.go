@@ -6,7 +6,7 @@ var sextets = func() (t [256]uint8) {
 		t[c] = 64
 	}
 	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") {
-		t[c] = uint8(i) //nolint:gosec // below 64
+		t[c] = uint8(i)
 	}
 	t['-'], t['_'] = 62, 63
 	return t
@@ -81,7 +81,7 @@ func unpack(letters []byte) []byte {
 		bits = bits<<6 | uint32(sextets[c]&63)
 		if n += 6; n >= 8 {
 			n -= 8
-			out = append(out, byte(bits>>n)) //nolint:gosec // the lowest eight are meant
+			out = append(out, byte(bits>>n))
 		}
 	}
 	return out

@@ -45,7 +45,7 @@ const (
 var classes = func() (t [256]uint8) {
 	for c := range t {
 		switch {
-		case isBase64(byte(c)): //nolint:gosec // below 256
+		case isBase64(byte(c)):
 			t[c] = run
 		case c == '%' || c == '\\' || c == '&':
 			t[c] = escape

@@ -154,10 +154,10 @@ func entity(b []byte) ([]byte, int) {
 		digits, base = digits[1:], 16
 	}
 	v, err := strconv.ParseUint(digits, base, 21)
-	if err != nil || !utf8.ValidRune(rune(v)) { //nolint:gosec // 21 bits
+	if err != nil || !utf8.ValidRune(rune(v)) {
 		return nil, 0
 	}
-	return utf8.AppendRune(nil, rune(v)), end + 1 //nolint:gosec // 21 bits
+	return utf8.AppendRune(nil, rune(v)), end + 1
 }
 
 // lineBreak is the length of a line's end that is escaped, in which case the

@@ -36,7 +36,7 @@ func (s *Set) classes(words []string) {
 		for i := range len(w) {
 			c := fold(w[i])
 			if s.class[c] == 0 {
-				s.class[c] = uint8(s.width) //nolint:gosec // at most 231 classes: no upper case letter has one
+				s.class[c] = uint8(s.width)
 				s.width++
 			}
 		}
@@ -72,7 +72,7 @@ func newTrie(s *Set, words []string) *trie {
 			at = t.next[at][c]
 		}
 		if w != "" {
-			t.out[at] = append(t.out[at], int32(id)) //nolint:gosec // words are counted in thousands
+			t.out[at] = append(t.out[at], int32(id))
 		}
 	}
 	t.fill()
@@ -82,7 +82,7 @@ func newTrie(s *Set, words []string) *trie {
 func (t *trie) node(s *Set) int32 {
 	t.next = append(t.next, make([]int32, s.width))
 	t.out = append(t.out, nil)
-	return int32(len(t.next) - 1) //nolint:gosec // as many as letters in all words
+	return int32(len(t.next) - 1)
 }
 
 // fill sets the transitions that fall back, nearest nodes first.
@@ -114,21 +114,21 @@ func (s *Set) lay(t *trie) {
 	var plain, ends []int32
 	for n := range t.next {
 		if len(t.out[n]) > 0 {
-			ends = append(ends, int32(n)) //nolint:gosec // see node
+			ends = append(ends, int32(n))
 			s.out = append(s.out, t.out[n])
 		} else {
-			plain = append(plain, int32(n)) //nolint:gosec // see node
+			plain = append(plain, int32(n))
 		}
 	}
-	s.first = uint32(len(plain)) * s.width //nolint:gosec // see node
+	s.first = uint32(len(plain)) * s.width
 	row := make([]uint32, len(t.next))
 	for i, n := range slices.Concat(plain, ends) {
-		row[n] = uint32(i) * s.width //nolint:gosec // see node
+		row[n] = uint32(i) * s.width
 	}
-	s.next = make([]uint32, uint32(len(t.next))*s.width) //nolint:gosec // see node
+	s.next = make([]uint32, uint32(len(t.next))*s.width)
 	for n, to := range t.next {
 		for c, m := range to {
-			s.next[row[n]+uint32(c)] = row[m] //nolint:gosec // a class
+			s.next[row[n]+uint32(c)] = row[m]
 		}
 	}
 }

@@ -85,10 +85,7 @@ func generate(rng *rand.Rand, n int) []byte {
 
 func same(t *testing.T, p *Pattern, w *Worker, b []byte) int {
 	t.Helper()
-	var want [][]int
-	for _, loc := range p.re.FindAllSubmatchIndex(b, -1) {
-		want = append(want, loc)
-	}
+	want := p.re.FindAllSubmatchIndex(b, -1)
 	if got := find(p, w, b); !slices.EqualFunc(got, want, slices.Equal) {
 		t.Fatalf("%s\non %q\n got %v\nwant %v", p.re, b, got, want)
 	}
