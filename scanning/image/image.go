@@ -27,7 +27,7 @@ type Limits struct {
 }
 
 // Defaults fit the largest images in use, with room.
-var Defaults = Limits{Bytes: 32 << 30, Ratio: 1100, Free: 64 << 20, Entries: 5_000_000, Layers: 1000, Document: 8 << 20}
+var Defaults = Limits{Bytes: 32 << 30, Ratio: 1100, Free: 64 << 20, Entries: 3_000_000, Layers: 1000, Document: 8 << 20}
 
 // Options say which image of an archive is read, and within which limits.
 type Options struct {

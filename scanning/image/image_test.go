@@ -269,7 +269,7 @@ func TestBudgets(t *testing.T) {
 	for i := range 2000 {
 		many.entries = append(many.entries, reg(fmt.Sprintf("f%d", i), ""))
 	}
-	deep := layer{entries: []entry{reg(strings.Repeat("d/", 1500)+"f", "")}}
+	deep := layer{entries: []entry{reg(strings.Repeat("d/", 300)+"f", ""), reg(strings.Repeat("e/", 300)+"f", "")}}
 	for name, c := range map[string]struct {
 		path   string
 		change func(*image.Limits)
@@ -277,7 +277,7 @@ func TestBudgets(t *testing.T) {
 		"bytes":    {bomb, func(l *image.Limits) { l.Bytes = 1 << 20 }},
 		"ratio":    {bomb, func(l *image.Limits) { l.Ratio, l.Free = 10, 1<<10 }},
 		"entries":  {oci(t, many).tar(t, ""), func(l *image.Limits) { l.Entries = 1000 }},
-		"folders":  {oci(t, deep).tar(t, ""), func(l *image.Limits) { l.Entries = 1000 }},
+		"folders":  {oci(t, deep).tar(t, ""), func(l *image.Limits) { l.Entries = 500 }},
 		"layers":   {oci(t, many, deep).tar(t, ""), func(l *image.Limits) { l.Layers = 1 }},
 		"document": {oci(t, many).tar(t, ""), func(l *image.Limits) { l.Document = 10 }},
 	} {

@@ -49,7 +49,11 @@ const (
 	aufs     = ".wh..wh."
 )
 
-const maxName = 4096
+// maxName is the longest path that Linux has, maxDepth deeper than any in use.
+const (
+	maxName  = 4096
+	maxDepth = 400
+)
 
 // entries reads a layer's archive into its own tree.
 func (img *Image) entries(l *Layer) error {
@@ -79,7 +83,7 @@ func (img *Image) entries(l *Layer) error {
 func (img *Image) entry(l *Layer, h *tar.Header, at int64) error {
 	name, ok := tame(h.Name)
 	if !ok {
-		img.gap(scanning.ReasonMalformed, fmt.Sprintf("%s: %.200q", l.Digest, h.Name), "a name that leads out of the image; no engine would unpack it")
+		img.gap(scanning.ReasonMalformed, fmt.Sprintf("%s: %.200q", l.Digest, h.Name), "a name that leads out of the image, or is longer or deeper than one can be")
 		return nil
 	}
 	if name == "." {
@@ -135,7 +139,7 @@ func (img *Image) regular(l *Layer, h *tar.Header, n *node, name string) error {
 // tame turns a member's name into a path below the root. Bytes that are no text
 // are written as %XX, because a path of a tree is text.
 func tame(name string) (string, bool) {
-	if len(name) > maxName || strings.IndexByte(name, 0) >= 0 {
+	if len(name) > maxName || strings.IndexByte(name, 0) >= 0 || strings.Count(name, "/") > maxDepth {
 		return "", false
 	}
 	for part := range strings.SplitSeq(name, "/") {

@@ -42,6 +42,8 @@ const (
 	defaultMaxFiles    = 10_000_000
 	defaultMaxPackages = 2_000_000
 	progressEvery      = 1024
+	// maxGaps is how many are listed; the others are counted.
+	maxGaps = 100_000
 )
 
 // madeUp are the folders in which a running system shows itself.
@@ -66,6 +68,9 @@ func FS(ctx context.Context, fsys fs.FS, opts Options) ([]scanning.Package, []sc
 	}
 	w.layers()
 	w.gaps = ordered(w.gaps)
+	if w.more > 0 {
+		w.gaps = append(w.gaps, scanning.Gap{What: ".", Reason: scanning.ReasonTooMany, Why: fmt.Sprintf("%d more gaps than are listed", w.more)})
+	}
 	packages := settle(w.packages, w.installed)
 	slices.SortFunc(packages, extract.Compare)
 	return packages, w.gaps, nil
@@ -87,6 +92,7 @@ type walk struct {
 	once       once // reused: a walk meets millions
 	device     uint64
 	rooted     bool
+	more       int // gaps not listed
 }
 
 var errTooMany = errors.New("more than may be looked at")
@@ -137,6 +143,10 @@ func (w *walk) choose() error {
 }
 
 func (w *walk) gap(reason scanning.Reason, what, why string) {
+	if len(w.gaps) >= maxGaps {
+		w.more++
+		return
+	}
 	w.gaps = append(w.gaps, scanning.Gap{What: extract.Printable(what), Why: extract.Printable(why), Reason: reason})
 }
 
@@ -281,7 +291,9 @@ func (w *walk) extract(x *extract.Extractor, file string, d fs.DirEntry) {
 		w.origins(x, in, packages)
 	}
 	w.packages = append(w.packages, packages...)
-	w.gaps = append(w.gaps, gaps...)
+	for _, g := range gaps {
+		w.gap(g.Reason, g.What, g.Why)
+	}
 	if x.Installed && len(packages) > 0 {
 		w.installed[file] = true
 	}

@@ -75,13 +75,17 @@ func readLock(_ context.Context, in *extract.Input, out *extract.Sink) error {
 }
 
 func tell(lock *lockfile, in *extract.Input, out *extract.Sink) {
-	byName := map[string][]*crate{}
+	byName := index{}
 	for i := range lock.Packages {
 		c := &lock.Packages[i]
-		byName[c.Name] = append(byName[c.Name], c)
+		for _, wish := range []string{c.Name, c.Name + " " + c.Version, c.Name + " " + c.Version + " (" + c.Source + ")"} {
+			if byName[wish] == nil {
+				byName[wish] = c
+			}
+		}
 	}
 	direct := directs(lock, byName)
-	devOnly := developed(lock, byName, in)
+	devOnly := developed(byName, in)
 	for i := range lock.Packages {
 		c := &lock.Packages[i]
 		if c.Source == "" {
@@ -91,7 +95,7 @@ func tell(lock *lockfile, in *extract.Input, out *extract.Sink) {
 		p.Direct, p.Dev = direct[c], devOnly[c]
 		p.Hashes = c.sum(lock.Metadata)
 		for _, d := range c.Dependencies {
-			if to := find(byName, d); to != nil {
+			if to := byName[d]; to != nil {
 				p.Requires = append(p.Requires, pkg(to).PURL)
 			}
 		}
@@ -119,22 +123,12 @@ func (c *crate) sum(metadata map[string]string) map[string]string {
 	return extract.Hex("sha256", metadata["checksum "+c.Name+" "+c.Version+" ("+c.Source+")"])
 }
 
-// find reads "name", "name version" or "name version (source)".
-func find(byName map[string][]*crate, wish string) *crate {
-	f := strings.Fields(wish)
-	if len(f) == 0 {
-		return nil
-	}
-	for _, c := range byName[f[0]] {
-		if len(f) == 1 || c.Version == f[1] && (len(f) == 2 || "("+c.Source+")" == f[2]) {
-			return c
-		}
-	}
-	return nil
-}
+// index finds a crate by what others call it: "name", "name version" or "name
+// version (source)".
+type index map[string]*crate
 
 // directs are what the workspace's own crates ask for.
-func directs(lock *lockfile, byName map[string][]*crate) map[*crate]bool {
+func directs(lock *lockfile, byName index) map[*crate]bool {
 	direct := map[*crate]bool{}
 	own := slices.Clone(lock.Packages)
 	if lock.Root != nil {
@@ -145,7 +139,7 @@ func directs(lock *lockfile, byName map[string][]*crate) map[*crate]bool {
 			continue
 		}
 		for _, d := range own[i].Dependencies {
-			direct[find(byName, d)] = true
+			direct[byName[d]] = true
 		}
 	}
 	return direct
@@ -164,20 +158,20 @@ type manifest struct {
 
 // developed are the crates that only testing needs. It is known where the
 // lockfile is of one crate, whose manifest stands beside it.
-func developed(lock *lockfile, byName map[string][]*crate, in *extract.Input) map[*crate]bool {
+func developed(byName index, in *extract.Input) map[*crate]bool {
 	var m manifest
 	data, err := in.Other("Cargo.toml")
 	if err != nil || extract.TOML(in, data, &m) != nil || m.Workspace != nil || len(m.Dev) == 0 || len(m.Target) > 0 {
 		return nil
 	}
 	var runtime, dev []*crate
-	for _, own := range byName[m.Package.Name] {
+	if own := byName[m.Package.Name]; own != nil {
 		for _, d := range own.Dependencies {
 			name, _, _ := strings.Cut(d, " ")
 			if m.onlyDev(name) {
-				dev = append(dev, find(byName, d))
+				dev = append(dev, byName[d])
 			} else {
-				runtime = append(runtime, find(byName, d))
+				runtime = append(runtime, byName[d])
 			}
 		}
 	}
@@ -212,7 +206,7 @@ func crateName(alias string, spec any) string {
 	return alias
 }
 
-func reach(byName map[string][]*crate, roots []*crate) map[*crate]bool {
+func reach(byName index, roots []*crate) map[*crate]bool {
 	seen := map[*crate]bool{}
 	for todo := roots; len(todo) > 0; {
 		c := todo[len(todo)-1]
@@ -222,7 +216,7 @@ func reach(byName map[string][]*crate, roots []*crate) map[*crate]bool {
 		}
 		seen[c] = true
 		for _, d := range c.Dependencies {
-			todo = append(todo, find(byName, d))
+			todo = append(todo, byName[d])
 		}
 	}
 	return seen

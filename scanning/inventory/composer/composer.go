@@ -161,7 +161,11 @@ func readInstalled(_ context.Context, in *extract.Input, out *extract.Sink) erro
 	if err != nil {
 		return err
 	}
-	isDev := func(e entry) bool { return slices.Contains(two.Dev, e.Name) }
+	named := map[string]bool{}
+	for _, name := range two.Dev {
+		named[name] = true
+	}
+	isDev := func(e entry) bool { return named[e.Name] }
 	dev := slices.DeleteFunc(slices.Clone(two.Packages), func(e entry) bool { return !isDev(e) })
 	tell(slices.DeleteFunc(two.Packages, isDev), dev, manifest{}, out)
 	return nil

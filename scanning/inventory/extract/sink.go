@@ -17,6 +17,8 @@ const (
 	maxName    = 1024
 	maxVersion = 512
 	maxGaps    = 1000 // of one file; what follows is counted, not listed
+	// maxLicenses is how many one package keeps.
+	maxLicenses = 50
 )
 
 // Sink is told what stands in a file.
@@ -68,8 +70,6 @@ func tame(p *scanning.Package) error {
 		return fmt.Errorf("package %.80q: %.80q is no version", p.Name, p.Version+p.SourceVersion)
 	}
 	p.Licenses = slices.DeleteFunc(p.Licenses, func(l string) bool { return l == "" || !plain(l, maxName) })
-	slices.Sort(p.Requires)
-	p.Requires = slices.Compact(p.Requires)
 	return nil
 }
 
@@ -80,22 +80,17 @@ func plain(s string, longest int) bool {
 func merge(into, p *scanning.Package) {
 	into.Direct = into.Direct || p.Direct
 	into.Dev = into.Dev && p.Dev
-	into.Requires = union(into.Requires, p.Requires)
-	into.Licenses = union(into.Licenses, p.Licenses)
+	into.Requires = append(into.Requires, p.Requires...)
+	for _, l := range p.Licenses {
+		if len(into.Licenses) < maxLicenses && !slices.Contains(into.Licenses, l) {
+			into.Licenses = append(into.Licenses, l)
+		}
+	}
 	if into.Hashes == nil {
 		into.Hashes = p.Hashes
 		return
 	}
 	maps.Copy(into.Hashes, p.Hashes)
-}
-
-func union(a, b []string) []string {
-	if len(b) == 0 {
-		return a
-	}
-	all := append(slices.Clone(a), b...)
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 // Gap tells of something in the file that was not read.
@@ -136,6 +131,11 @@ func (s *Sink) Told() ([]scanning.Package, []scanning.Gap) {
 			What: Printable(s.file), Reason: scanning.ReasonTooMany,
 			Why: fmt.Sprintf("%d more packages or gaps than one file may hold", s.dropped),
 		})
+	}
+	for i := range s.packages {
+		p := &s.packages[i]
+		slices.Sort(p.Requires)
+		p.Requires = slices.Compact(p.Requires)
 	}
 	slices.SortStableFunc(s.packages, Compare)
 	return s.packages, s.gaps

@@ -21,6 +21,7 @@ const (
 	maxDirectory = 64 << 20  // of the list of members
 	maxInner     = 256 << 20 // of an archive within it that has to be expanded
 	maxNote      = 1 << 20   // of pom.properties and MANIFEST.MF
+	maxArchives  = 20_000
 )
 
 // jars reads one outermost archive; its budget is for all that is in it.
@@ -28,6 +29,9 @@ type jars struct {
 	in   *extract.Input
 	out  *extract.Sink
 	left int64
+	// count is how many archives were opened: members may overlap, so that a small
+	// archive can hold very many large ones.
+	count int
 }
 
 func readJar(_ context.Context, in *extract.Input, out *extract.Sink) error {
@@ -115,9 +119,19 @@ func (j *jars) inner(r io.ReaderAt, f *zip.File, name string, depth int) {
 		j.gap(scanning.ReasonTooDeep, name, fmt.Sprintf("more than %d archives inside each other", j.in.Limits.Nested))
 		return
 	}
+	if j.count++; j.count > maxArchives {
+		if j.count == maxArchives+1 {
+			j.gap(scanning.ReasonTooMany, name, fmt.Sprintf("more than %d archives in one", maxArchives))
+		}
+		return
+	}
 	if f.Method == zip.Store {
 		if at, err := f.DataOffset(); err == nil {
 			size := int64(min(f.CompressedSize64, 1<<62))
+			if j.left -= size; j.left < 0 {
+				j.failed(name, extract.TooLarge(size, max(0, j.left+size)))
+				return
+			}
 			j.failed(name, j.archive(io.NewSectionReader(r, at, size), size, name, depth))
 			return
 		}

@@ -109,6 +109,7 @@ type model struct {
 	lacking []string // BOMs that are not in the tree
 	told    int
 	imports int
+	modules int // looked through for BOMs
 }
 
 // chain takes the parents in, nearest first, so that the nearest wins.
@@ -192,9 +193,9 @@ func (m *model) manage(d dependency) {
 		m.lacking = append(m.lacking, d.key()+":"+d.Version)
 		return
 	}
-	other := &model{in: m.in, out: m.out, self: bom, values: map[string]string{}, managed: m.managed, imports: m.imports}
+	other := &model{in: m.in, out: m.out, self: bom, values: map[string]string{}, managed: m.managed, imports: m.imports, modules: m.modules}
 	other.chain()
-	m.imports, m.lacking = other.imports, append(m.lacking, other.lacking...)
+	m.imports, m.modules, m.lacking = other.imports, other.modules, append(m.lacking, other.lacking...)
 }
 
 // find looks for a pom among the modules of the topmost parent in the tree.
@@ -203,7 +204,6 @@ func (m *model) find(d dependency) *pom {
 	if len(m.parents) > 0 {
 		top = m.parents[len(m.parents)-1]
 	}
-	seen := 0
 	for todo := []*pom{top}; len(todo) > 0; {
 		p := todo[0]
 		todo = todo[1:]
@@ -211,7 +211,7 @@ func (m *model) find(d dependency) *pom {
 			return p
 		}
 		for _, name := range p.Modules {
-			if seen++; seen > maxModules {
+			if m.modules++; m.modules > maxModules {
 				return nil
 			}
 			file := path.Join(path.Dir(p.file), strings.TrimSpace(name))

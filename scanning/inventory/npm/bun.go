@@ -42,6 +42,10 @@ func readBun(_ context.Context, in *extract.Input, out *extract.Sink) error {
 func bun(lock *bunLock, out *extract.Sink) {
 	g := newGraph()
 	for key, entry := range lock.Packages {
+		if len(key) > maxPlace {
+			out.Fail(extract.Malformed(0, "a package at %.80q…, %d bytes deep", key, len(key)))
+			continue
+		}
 		bunEntry(g, lock, key, entry, out)
 	}
 	for _, w := range lock.Workspaces {

@@ -66,9 +66,18 @@ func readLock(_ context.Context, in *extract.Input, out *extract.Sink) error {
 
 const modules = "node_modules/"
 
+// maxPlace is longer than any path in node_modules. A place is walked up name by
+// name for each dependency.
+const maxPlace = 4096
+
 func newLock(entries map[string]*locked, out *extract.Sink) {
 	direct := map[string]bool{}
 	for at, e := range entries {
+		if len(at) > maxPlace {
+			out.Fail(extract.Malformed(0, "a package at %.80q…, %d bytes deep", at, len(at)))
+			delete(entries, at)
+			continue
+		}
 		if e == nil || isInstalled(at) {
 			continue
 		}

@@ -188,12 +188,12 @@ func readDeps(_ context.Context, in *extract.Input, out *extract.Sink) error {
 		return err
 	}
 	direct := map[string]bool{}
-	for key, library := range deps.Libraries {
-		if library.Type != "project" {
-			continue
-		}
-		for _, entries := range deps.Targets {
-			for name := range entries[key].Dependencies {
+	for _, entries := range deps.Targets {
+		for key, e := range entries {
+			if deps.Libraries[key].Type != "project" {
+				continue
+			}
+			for name := range e.Dependencies {
 				direct[strings.ToLower(name)] = true
 			}
 		}

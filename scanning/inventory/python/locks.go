@@ -18,12 +18,17 @@ type entry struct {
 	hashes        map[string]string
 }
 
+// maxVersions is how many versions of one name a need may lead to.
+const maxVersions = 16
+
 // tell adds the entries with their edges. Two versions of one name are told
 // apart by nothing that a need says; it then leads to both.
 func tell(entries []entry, out *extract.Sink) {
 	byName := map[string][]string{}
 	for _, e := range entries {
-		byName[normal(e.name)] = append(byName[normal(e.name)], purl(e.name, e.version))
+		if n := normal(e.name); len(byName[n]) < maxVersions {
+			byName[n] = append(byName[n], purl(e.name, e.version))
+		}
 	}
 	for _, e := range entries {
 		if e.version == "" {
@@ -43,7 +48,9 @@ func tell(entries []entry, out *extract.Sink) {
 func develop(entries []entry, runtime, dev []string) {
 	byName := map[string][]int{}
 	for i, e := range entries {
-		byName[normal(e.name)] = append(byName[normal(e.name)], i)
+		if n := normal(e.name); len(byName[n]) < maxVersions {
+			byName[n] = append(byName[n], i)
+		}
 	}
 	reach := func(todo []string) map[int]bool {
 		seen := map[int]bool{}
@@ -59,9 +66,13 @@ func develop(entries []entry, runtime, dev []string) {
 		}
 		return seen
 	}
+	asked := map[string]bool{}
+	for _, name := range slices.Concat(runtime, dev) {
+		asked[name] = true
+	}
 	used, only := reach(slices.Clone(runtime)), reach(slices.Clone(dev))
 	for i := range entries {
-		entries[i].direct = slices.Contains(runtime, normal(entries[i].name)) || slices.Contains(dev, normal(entries[i].name))
+		entries[i].direct = asked[normal(entries[i].name)]
 		entries[i].dev = only[i] && !used[i]
 	}
 }
