@@ -68,7 +68,7 @@ func New(p Parts) (*Console, error) {
 // sections register their routes; each stands in the file of its pages.
 var sections = []func(*Console){
 	staticRoutes, signinRoutes, liveRoutes, boardRoutes, searchRoutes, peopleRoutes, askRoutes,
-	deviceRoutes, riskRoutes, sealRoutes, alertRoutes, ruleRoutes, incidentRoutes, auditRoutes, approvalRoutes, stopRoutes,
+	deviceRoutes, riskRoutes, sealRoutes, alertRoutes, ruleRoutes, findingRoutes, incidentRoutes, auditRoutes, approvalRoutes, stopRoutes,
 }
 
 // Mux returns the routes with their actions.

@@ -19,7 +19,7 @@ var funcs = template.FuncMap{
 	"when": when, "clock": clock, "ago": ago, "age": age, "seconds": seconds,
 	"severity": severity, "badge": badge, "tone": toneOf, "label": label,
 	"number": number, "unit": unitOf, "riskTone": riskTone, "num": num, "short": short, "plural": plural, "join": strings.Join, "part": PartName, "add": func(a, b int) int { return a + b },
-	"asset": assetPath, "icon": icon, "dict": dict, "lines": lines, "entryPath": entryPath, "spark": sparkline,
+	"asset": assetPath, "icon": icon, "dict": dict, "lines": lines, "entryPath": entryPath, "spark": sparkline, "at": func(of map[core.Severity]int, s string) int { return of[core.Severity(s)] },
 }
 
 // templates returns the pages by name: each file of templates that is no layout

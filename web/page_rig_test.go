@@ -45,6 +45,7 @@ import (
 	"github.com/interlock-security/interlock/response/playbook"
 	"github.com/interlock-security/interlock/response/recovery"
 	"github.com/interlock-security/interlock/safety/stop"
+	"github.com/interlock-security/interlock/scanning/lifecycle"
 	"github.com/interlock-security/interlock/siem/alert"
 	"github.com/interlock-security/interlock/siem/detect"
 	"github.com/interlock-security/interlock/siem/detect/tuning"
@@ -78,6 +79,7 @@ type plant struct {
 	orders    *fleet.Orders
 	seals     *seal.Seals
 	alerts    *alert.Store
+	findings  *lifecycle.Store
 	incidents *incident.Store
 	engine    *playbook.Engine
 	stops     *stop.Service
@@ -91,6 +93,7 @@ var (
 	plantOrders    = journal.NewTopic("orders")
 	plantIncidents = journal.NewTopic("incidents")
 	plantAlerts    = journal.NewTopic("alerts")
+	plantFindings  = journal.NewTopic("findings")
 )
 
 // plantPeople are who may sign in: the cookie is the name.
@@ -130,7 +133,7 @@ func newPlant(t testing.TB) *plant {
 	p.dir = dir
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p.state = storetest.Open(t, storetest.Config(t, "sqlite"), journal.Migrations(), jobs.Migrations(), audit.Migrations(), fleet.Migrations(),
-		alert.Migrations(), detect.Migrations(), tuning.Migrations(), incident.Migrations(), playbook.Migrations())
+		alert.Migrations(), detect.Migrations(), tuning.Migrations(), incident.Migrations(), playbook.Migrations(), lifecycle.Migrations())
 	p.openLog(dir)
 	p.guard = policy.NewGuard(policy.Default(), p, core.SystemClock{})
 	p.openFleet(dir)
@@ -265,6 +268,7 @@ func (p *plant) openResponse() {
 	p.t.Helper()
 	p.alerts = alert.NewStore(plantAlerts)
 	p.incidents = incident.NewStore(plantIncidents, audit.Put)
+	p.findings = lifecycle.NewStore(plantFindings, audit.Put, lifecycle.DefaultRules())
 	p.incidents.Sites = fleet.SiteOf
 	books, err := playbook.Builtin()
 	p.must(err)
@@ -301,7 +305,7 @@ func (p *plant) open() {
 		},
 		Guard: p.guard, State: p.state, Log: p.log, Registry: p.registry, Enrolment: p.enrol, Orders: p.orders, Roots: p.roots, Alerts: p.alerts, Tuning: p.tuning,
 		Seals:     p.seals,
-		Incidents: p.incidents, Playbooks: p.engine, Stops: p.stops, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler),
+		Incidents: p.incidents, Findings: p.findings, Playbooks: p.engine, Stops: p.stops, Clock: core.SystemClock{}, Warn: slog.New(slog.DiscardHandler),
 		Status: func(context.Context) (api.Status, error) {
 			return api.Status{Health: core.HealthDegraded, Mode: p.mode}, nil
 		},
