@@ -41,7 +41,7 @@ func (assignments) Keywords() []string {
 		"losenord", "lösenord", "senha", "contrase", "wachtwoord", "haslo", "hasło", "heslo", "mot_de", "mot de", "motde", "mdp", "parola",
 		"salasana", "jelsz", "lozinka", "adgangskode", "пароль", "Пароль", "ПАРОЛЬ", "密码", "密碼", "パスワード", "비밀번호", "geheimnis",
 		"schluessel", "schlüssel", "bearer", "jwt", "_pat", "-pat", "pincode", "_pin", "-pin", "pin\"", "pin=", "pin:", "clave", "losung", "parole", "sifre", "şifre",
-		"секрет", "ключ", "mima", "pw>", "pw,", "Pw", "pw)",
+		"секрет", "ключ", "mima", "pw>", "pw,", "pw)",
 	}
 }
 

@@ -20,8 +20,14 @@ func (commands) Rules() []detect.Rule {
 
 // Keywords implements [detect.Grammar].
 func (commands) Keywords() []string {
-	list := make([]string, 0, len(programs)+8)
-	for name := range programs {
+	list := make([]string, 0, len(programs))
+	for name, p := range programs {
+		switch {
+		case p.sub != "":
+			name += " " + p.sub
+		case len(name) <= 3 || name == "http":
+			name += " " // short names stand in every text
+		}
 		list = append(list, name)
 	}
 	return list
@@ -79,7 +85,7 @@ type program struct {
 var programs = map[string]*program{
 	"curl":             {flags: []flag{{"-u", afterColon}, {"--user", afterColon}, {"-U", afterColon}, {"--proxy-user", afterColon}}},
 	"wget":             {flags: []flag{{"--http-password", inNext}, {"--ftp-password", inNext}}},
-	"http ":            {flags: []flag{{"-a", afterColon}, {"--auth", afterColon}}},
+	"http":             {flags: []flag{{"-a", afterColon}, {"--auth", afterColon}}},
 	"mysql":            {flags: []flag{{"-p", attached}}},
 	"mysqldump":        {flags: []flag{{"-p", attached}}},
 	"mysqladmin":       {flags: []flag{{"-p", attached}}},
@@ -116,7 +122,7 @@ var programs = map[string]*program{
 	"buildah":          {flags: []flag{{"-p", either}}, sub: "login"},
 	"nerdctl":          {flags: []flag{{"-p", either}}, sub: "login"},
 	"skopeo":           {flags: []flag{{"-p", either}, {"--creds", afterColon}, {"--src-creds", afterColon}, {"--dest-creds", afterColon}}},
-	"helm":             {flags: []flag{{"-p", either}}, sub: "login"},
+	"helm":             {flags: []flag{{"-p", either}}, sub: "registry"},
 	"oc":               {flags: []flag{{"-p", either}}, sub: "login"},
 	"cf":               {flags: []flag{{"-p", either}}, sub: "login"},
 	"az":               {flags: []flag{{"-p", inNext}}, sub: "login"},
@@ -190,6 +196,9 @@ func (commands) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 	b := t.Body
 	if at > 0 && isNameByte(b[at-1]) || at+n >= len(b) {
 		return
+	}
+	if i := bytes.IndexByte(b[at:at+n], ' '); i > 0 {
+		n = i
 	}
 	end := at + n
 	if hasPrefixFold(b[end:], ".exe") {

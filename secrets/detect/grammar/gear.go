@@ -269,7 +269,7 @@ func (l *deviceLine) isSNMP() bool {
 // judgeDevice judges what stands where only a secret can stand, or a word of the
 // directive's own language.
 func judgeDevice(t detect.Text, v []byte) bool {
-	if len(v) < 5 || checksummed(v) {
+	if len(v) < 5 || checksummed(v) || v[0] == '-' && v[1] == '-' {
 		return false
 	}
 	s := measure(v)

@@ -112,6 +112,10 @@ func (p *phrase) judge(user, v []byte, explicit bool) bool {
 func (p *phrase) identified() {
 	b := p.t.Body
 	i := p.end
+	before := b[max(0, p.at-160):p.at]
+	if indexFold(before, "user") < 0 && indexFold(before, "grant") < 0 && indexFold(before, "connect to") < 0 && indexFold(before, "role") < 0 {
+		return // identified by a number
+	}
 	if j := indexFold(b[i:min(len(b), i+48)], "by "); hasPrefixFold(b[p.at:], "identified with") {
 		if j < 0 {
 			return
@@ -126,8 +130,14 @@ func (p *phrase) identified() {
 	if hasPrefixFold(b[i:], "values ") {
 		i = r.skip(i+7, 0)
 	}
+	if i < len(b) && b[i] == '`' {
+		return
+	}
 	if r.literal(i) && p.judge(nil, r.text(), true) {
 		p.found(r.from, r.to)
+		return
+	}
+	if kindOf(p.t.Path) == kindCode && openQuote(b[lineStart(b, p.at):p.at]) == 0 {
 		return
 	}
 	j := i

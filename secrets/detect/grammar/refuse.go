@@ -176,6 +176,12 @@ func isSyntax(v []byte, s *shape) bool {
 	if bytes.Contains(v, []byte(":\"")) || bytes.Contains(v, []byte("</")) || bytes.Contains(v, []byte("/>")) || bytes.Contains(v, []byte("=>")) || bytes.Contains(v, []byte("->")) || bytes.Contains(v, []byte("::")) || bytes.Contains(v, []byte("&&")) || bytes.Contains(v, []byte("||")) {
 		return true
 	}
+	if bytes.HasSuffix(v, []byte("'s")) || v[0] == '(' && bytes.IndexByte(v, ',') > 0 {
+		return true // prose, a tuple
+	}
+	if i := bytes.IndexByte(v, ':'); i > 0 && s.digit == 0 && s.symbol == 1 && s.upper == 0 && readsLikeWord(v[:i]) && readsLikeWord(v[i+1:]) {
+		return true // ftp:host
+	}
 	// f(x), a.b.c, a[b]
 	if i := bytes.IndexByte(v, '('); i > 0 && v[len(v)-1] == ')' && isDotted(v[:i]) {
 		return true
