@@ -33,7 +33,7 @@ func observability() []detect.Rule {
 		token("sentry-user-token", "Sentry user token", high, `sntryu_[a-f0-9]{64}`, "sntryu_"),
 		raw("sentry-org-token", "Sentry organisation token", high, `\b(sntrys_eyJ[A-Za-z0-9+/]{30,400}={0,2}_[A-Za-z0-9+/]{43})`, "sntrys_eyj"),
 		token("sentry-integration-token", "Sentry integration token", high, `sntry[ai]_[a-f0-9]{64}`, "sntrya_", "sntryi_"),
-		raw("sentry-dsn-secret", "Sentry DSN with secret", medium, `https://[a-f0-9]{32}:([a-f0-9]{32})@[\w.\-]{0,60}sentry[\w.\-]{0,40}/[0-9]+`, "sentry"),
+		raw("sentry-dsn-secret", "Sentry DSN with secret", medium, `https?:`+`//[a-f0-9]{32}:`+`([a-f0-9]{32})@[\w.\-]{0,60}sentry[\w.\-]{0,40}/[0-9]+`, "sentry"),
 		token("dynatrace-api-token", "Dynatrace API token", critical, `dt0(?:c01|s01|s02|s03|s08|s16)\.[A-Z0-9]{24}\.[A-Z0-9]{64}`, "dt0c01.", "dt0s01.", "dt0s02.", "dt0s03.", "dt0s16.", "dt0s08."),
 		token("honeycomb-api-key", "Honeycomb API key", high, `hca(?:ik|mk|lk)_[a-z0-9]{50,64}`, "hcaik_", "hcamk_", "hcalk_"),
 		token("rootly-api-key", "Rootly API key", high, `rootly_[a-f0-9]{64}`, "rootly_"),

@@ -54,7 +54,6 @@ func services() []service {
 		{"confluent-secret-key", "Confluent secret", high, `confluent`, `[A-Za-z0-9+/]{64}`, []string{"confluent"}},
 		{"contentful-delivery-api-token", "Contentful token", medium, `contentful`, `[\w=\-]{43}`, []string{"contentful"}},
 		{"datadog-access-token", "Datadog key", high, `datadog|dd_api|dd_app|dd-api|dd-app`, `[a-f0-9]{40}|[a-f0-9]{32}`, []string{"datadog", "dd_api", "dd_app", "dd-api", "dd-app"}},
-		{"discord-api-token", "Discord key", high, `discord`, `[a-f0-9]{64}`, []string{"discord"}},
 		{"discord-client-secret", "Discord client secret", high, `discord`, wordy + `{32}`, []string{"discord"}},
 		{"droneci-access-token", "Drone CI token", high, `drone`, alnum + `{32}`, []string{"drone"}},
 		{"dropbox-api-token", "Dropbox app secret", high, `dropbox`, `[a-z0-9]{15}`, []string{"dropbox"}},

@@ -48,7 +48,7 @@ func currency() []detect.Rule {
 		checked(raw("bitcoin-wif", "Bitcoin private key", critical, `(?i:wif|priv|bitcoin|btc|wallet)[^\n]{0,40}?[^\w]([5KL9c][1-9A-HJ-NP-Za-km-z]{50,51})(?:[^\w]|\z)`, "wif", "priv", "bitcoin", "btc", "wallet"), proven(verify.BitcoinWIF)),
 		checked(raw("bip32-private-key", "extended private key of a wallet", critical, `\b([xyztuv]prv[1-9A-HJ-NP-Za-km-z]{107,108})\b`, "xprv", "yprv", "zprv", "tprv", "uprv", "vprv"), proven(verify.ExtendedPrivateKey)),
 		checked(raw("ethereum-private-key", "Ethereum private key", critical,
-			`(?i:(?:eth_|ethereum|wallet|deployer|signer|relayer)[\w\-]{0,20}(?:key|pk|secret)|private_key|privatekey|private-key|priv_key|privkey|priv-key)`+between+`((?:0x)?[a-fA-F0-9]{64})(?:[^\w]|\z)`,
+			`(?:^|[^:\w])[\w.\-]{0,40}?(?i:(?:eth_|ethereum|wallet|deployer|signer|relayer)[\w\-]{0,20}(?:key|pk|secret)|private_key|privatekey|private-key|priv_key|privkey|priv-key)`+between+`((?:0x)?[a-fA-F0-9]{64})(?:[^\w]|\z)`,
 			"private_key", "privatekey", "private-key", "priv_key", "privkey", "priv-key", "deployer", "wallet", "signer", "eth_", "ethereum", "relayer"), curveKey),
 		checked(raw("wallet-mnemonic", "recovery phrase of a wallet", critical,
 			`(?i:mnemonic|seed[_ \-]?phrase|recovery[_ \-]?phrase|secret[_ \-]?phrase)[\w]{0,10}`+between+`((?:[a-z]{3,8} ){11,23}[a-z]{3,8})(?:["'\x60\r\n,;)]|\z)`, "mnemonic", "phrase"), phrase),

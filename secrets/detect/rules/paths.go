@@ -16,7 +16,7 @@ func paths() []detect.Rule {
 		file("java-keystore-file", "Java key store", `[^/]+\.(?:jks|keystore|jceks|bks)`),
 		file("keepass-database-file", "KeePass database", `[^/]+\.kdbx?`),
 		file("firefox-key-database", "Firefox key database", `key[34]\.db`),
-		file("gnome-keyring-file", "GNOME or macOS keychain", `[^/]+\.(?:keyring|keychain(?:-db)?)`),
+		file("gnome-keyring-file", "GNOME or macOS keychain", `(?:(?:keyrings/[^/]+|login|default)\.keyring|[^/]+\.keychain(?:-db)?)`),
 		file("password-safe-file", "Password Safe or 1Password store", `[^/]+\.(?:psafe3|agilekeychain|opvault|1pif)`),
 		file("kwallet-file", "KDE wallet", `[^/]+\.kwl`),
 		file("bitcoin-wallet-file", "wallet of a Bitcoin node", `wallet\.dat`),

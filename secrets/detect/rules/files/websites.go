@@ -55,7 +55,7 @@ func websites() []format {
 			id: "aspnet-config-secret", title: "secret in .NET settings", kind: detect.KindPassword, severity: critical,
 			names: []string{"web.config", "app.config", "*.exe.config", "web.*.config", "appsettings.json", "appsettings.*.json", "secrets.json", "local.settings.json", "connectionstrings.config", "serviceconfiguration.*.cscfg"},
 			patterns: []string{
-				`(?i)\b(?:validationKey|decryptionKey)="([A-F0-9]{32,128})"`, `(?i)(?:password|pwd)[ \t]*=[ \t]*([^;"'<>{}\r\n]+)`,
+				`(?i)\b(?:validation|decryption)Key="` + aspnetHex + `"`, `(?i)(?:password|pwd)[ \t]*=[ \t]*([^;"'<>{}\r\n]+)`,
 				jsonMember, `(?i)<add[ \t]+key="[\w.:\-]*?` + secretName + `"[ \t]+value="([^"\r\n]+)"`, `(?i)\bpassword="([^"\r\n]+)"`,
 			},
 			keep: notField,
@@ -72,6 +72,9 @@ func websites() []format {
 		},
 	}
 }
+
+// aspnetHex is what ASP.NET signs and encrypts with.
+const aspnetHex = `([A-F0-9]{32,128})`
 
 // notField refuses what code puts where a value goes: a name of a field, a call,
 // a sentence to the user.
