@@ -187,8 +187,8 @@ func (r *run) finish() {
 	p := r.progress
 	counts := map[string]int64{
 		"files": p.Files.Load(), "bytes": p.Bytes.Load(), "commits": p.Commits.Load(), "versions": p.Blobs.Load(), "binary files": p.Binary.Load(),
-		"archives": p.Archives.Load(), "archives left closed": p.Unopened.Load(), "links": p.Links.Load(), "processes": p.Processes.Load(),
-		"files as in history": p.Same.Load(), "known leaks": r.known, "files that vanished": p.Vanished.Load(),
+		"archives": p.Archives.Load(), "closed archives": p.Unopened.Load(), "links": p.Links.Load(), "processes": p.Processes.Load(),
+		"unchanged files": p.Same.Load(), "known leaks": r.known, "vanished files": p.Vanished.Load(),
 	}
 	maps.DeleteFunc(counts, func(unit string, n int64) bool { return n == 0 && unit != "files" && unit != "bytes" })
 	r.report.Scanned = counts
