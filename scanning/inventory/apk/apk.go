@@ -4,8 +4,6 @@ package apk
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 
@@ -53,9 +51,11 @@ func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
 	if err != nil {
 		return err
 	}
-	eco, namespace, distro, err := release(in, out)
-	if err != nil {
-		return err
+	at, _ := root(in.Path)
+	r, eco := osrelease.For(in, at, "Alpine", out)
+	distro, namespace := r.Distro(), r.ID
+	if namespace == "" {
+		namespace = "alpine"
 	}
 	all, err := entries(data)
 	provides := map[string]string{}
@@ -72,23 +72,6 @@ func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
 		e.tell(eco, namespace, distro, provides, out)
 	}
 	return err
-}
-
-func release(in *extract.Input, out *extract.Sink) (eco, namespace, distro string, err error) {
-	at, _ := root(in.Path)
-	r, err := osrelease.Of(in, at)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", "", "", err
-	}
-	if r.ID == "" {
-		out.Gap(scanning.ReasonUnsupported, in.Path, "no etc/os-release: which branch of Alpine it is is unknown, and with it which versions are fixed")
-		return "Alpine", "alpine", "", nil
-	}
-	eco, ok := r.Ecosystem()
-	if !ok {
-		out.Gap(scanning.ReasonUnsupported, in.Path, fmt.Sprintf("os-release says %s: there is no release by which advisories are published", eco))
-	}
-	return eco, r.ID, r.Distro(), nil
 }
 
 func entries(data []byte) ([]entry, error) {

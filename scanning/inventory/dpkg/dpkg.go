@@ -5,8 +5,6 @@ package dpkg
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"strings"
@@ -57,9 +55,11 @@ func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
 	if err != nil {
 		return err
 	}
-	eco, distro, namespace, err := release(in, out)
-	if err != nil {
-		return err
+	root := strings.TrimSuffix(in.Path[:strings.LastIndex("/"+in.Path, "/var/lib/dpkg/")], "/")
+	r, eco := osrelease.For(in, root, "Debian", out)
+	distro, namespace := r.Distro(), r.ID
+	if namespace == "" {
+		namespace = "debian"
 	}
 	all, broken := paragraphs(data, out)
 	versions := map[string]string{}
@@ -74,24 +74,6 @@ func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
 		}
 	}
 	return broken
-}
-
-// release is of the tree in which the database stands.
-func release(in *extract.Input, out *extract.Sink) (eco, distro, namespace string, err error) {
-	root := strings.TrimSuffix(in.Path[:strings.LastIndex("/"+in.Path, "/var/lib/dpkg/")], "/")
-	r, err := osrelease.Of(in, root)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", "", "", err
-	}
-	if r.ID == "" {
-		out.Gap(scanning.ReasonUnsupported, in.Path, "no etc/os-release: which release of Debian it is is unknown, and with it which versions are fixed")
-		return "Debian", "", "debian", nil
-	}
-	eco, ok := r.Ecosystem()
-	if !ok {
-		out.Gap(scanning.ReasonUnsupported, in.Path, fmt.Sprintf("os-release says %s: there is no release by which advisories are published", eco))
-	}
-	return eco, r.Distro(), r.ID, nil
 }
 
 // paragraphs parts the file. A line that is no field is a gap of its paragraph's.

@@ -11,6 +11,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/interlock-security/interlock/scanning"
 	"github.com/interlock-security/interlock/scanning/inventory/extract"
 )
 
@@ -37,6 +38,25 @@ func Of(in *extract.Input, root string) (Release, error) {
 		}
 	}
 	return Release{}, fs.ErrNotExist
+}
+
+// For is the release of a tree in which a package database stands, and its
+// ecosystem. What is unknown about it is told as a gap, and family stands for it:
+// the packages are still worth a list.
+func For(in *extract.Input, root, family string, out *extract.Sink) (Release, string) {
+	r, err := Of(in, root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		out.Gap(extract.AsFault(err).Reason, in.Path, "etc/os-release cannot be read: "+extract.AsFault(err).Msg)
+	}
+	if r.ID == "" {
+		out.Gap(scanning.ReasonUnsupported, in.Path, "no etc/os-release: which release of "+family+" it is is unknown, and with it which versions are fixed")
+		return r, family
+	}
+	eco, ok := r.Ecosystem()
+	if !ok {
+		out.Gap(scanning.ReasonUnsupported, in.Path, "os-release says "+eco+": there is no release by which advisories are published")
+	}
+	return r, eco
 }
 
 // Parse reads an os-release file: shell assignments, one a line.

@@ -7,7 +7,6 @@ package rpm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -64,10 +63,7 @@ func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
 	if waiting(in) {
 		out.Gap(scanning.ReasonUnsupported, in.Path+"-wal", "changes that were not written into the database yet are not read; end what uses it, or run: rpmdb --rebuilddb")
 	}
-	d, err := release(in, out)
-	if err != nil {
-		return err
-	}
+	d := release(in, out)
 	form := map[string]blobs{"rpmdb.sqlite": sqlite, "Packages": berkeley, "Packages.db": slots}[path.Base(in.Path)]
 	return form(r, size, func(blob []byte) error {
 		h, err := parse(blob)
@@ -92,25 +88,14 @@ func waiting(in *extract.Input) bool {
 
 type distribution struct{ ecosystem, namespace, distro string }
 
-func release(in *extract.Input, out *extract.Sink) (distribution, error) {
+func release(in *extract.Input, out *extract.Sink) distribution {
 	at, _ := root(in.Path)
-	r, err := osrelease.Of(in, at)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return distribution{}, err
-	}
-	if r.ID == "" {
-		out.Gap(scanning.ReasonUnsupported, in.Path, "no etc/os-release: which distribution it is is unknown, and with it which versions are fixed")
-		return distribution{ecosystem: "Linux"}, nil
-	}
-	eco, ok := r.Ecosystem()
-	if !ok {
-		out.Gap(scanning.ReasonUnsupported, in.Path, fmt.Sprintf("os-release says %s: there is no release by which advisories are published", eco))
-	}
+	r, eco := osrelease.For(in, at, "Linux", out)
 	namespace := r.ID
 	if known := map[string]string{"rhel": "redhat", "sles": "suse", "sled": "suse", "opensuse-leap": "opensuse", "opensuse-tumbleweed": "opensuse"}[r.ID]; known != "" {
 		namespace = known
 	}
-	return distribution{ecosystem: eco, namespace: namespace, distro: r.Distro()}, nil
+	return distribution{ecosystem: eco, namespace: namespace, distro: r.Distro()}
 }
 
 func (d distribution) tell(h *header, out *extract.Sink) {
