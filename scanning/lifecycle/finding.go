@@ -93,7 +93,9 @@ type Finding struct {
 	// Facts is what is known of its advisory beyond the reports.
 	Facts Exposure `json:"facts,omitzero"`
 	// Priority orders what to fix first, the highest first; Why is a sentence.
+	// Decision is the word of CISA's tree: Track, Track*, Attend, Act.
 	Priority int64  `json:"priority"`
+	Decision string `json:"decision"`
 	Why      string `json:"why,omitempty"`
 }
 

@@ -242,3 +242,37 @@ func TestAValidSecretHasADay(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+// TestWhatToFixFirst: a secret that is valid, what is exploited before what might
+// be, what is reachable before what is not, what is severe before what is not, and
+// each with its reason. The decisions are those of CISA's tree for an asset of
+// which nothing is known.
+func TestWhatToFixFirst(t *testing.T) {
+	w := onSQLite(t)
+	valid := leak("valid/.env")
+	valid.Tags = []string{lifecycle.TagValid}
+	grave := func(f *scanning.Finding) {
+		f.Severity, f.Risk.CVSS = core.SeverityCritical, "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
+	}
+	mild := func(f *scanning.Finding) {
+		f.Severity, f.Risk.CVSS = core.SeverityMedium, "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"
+	}
+	w.take(w.report(nil, vuln("CVE-1", "example.com/mild", mild), vuln("CVE-2", "example.com/grave", grave), vuln("CVE-3", "example.com/unused", func(f *scanning.Finding) {
+		grave(f)
+		f.Reach = scanning.ReachNotImported
+	}), vuln("CVE-4", "example.com/exploited", mild), valid))
+	if n := w.know(lifecycle.Fact{Advisory: "CVE-4", Kind: lifecycle.FactKEV, At: w.now, Source: "CISA KEV"}); n != 1 {
+		t.Errorf("the fact concerns %d findings", n)
+	}
+	var got []string
+	for _, f := range w.list(lifecycle.Filter{OpenOnly: true}) {
+		got = append(got, f.Decision+" "+f.What.Rule)
+		if !strings.HasPrefix(f.Why, f.Decision+": ") {
+			t.Errorf("why %q", f.Why)
+		}
+	}
+	want := []string{"Act github-pat", "Track CVE-4", "Track CVE-2", "Track CVE-1", "Track CVE-3"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -1,61 +1,69 @@
 package lifecycle
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/priority"
 )
 
-// points of a severity.
-var points = map[core.Severity]int64{
-	core.SeverityInfo: 10, core.SeverityLow: 100, core.SeverityMedium: 300, core.SeverityHigh: 600, core.SeverityCritical: 800,
+// rank orders what to fix first, the highest first, and says why in a sentence.
+// The order is that of [priority.Compare]: the tree's decision, which what became
+// known about the advisory is part of, what is exploited, what is reachable, how
+// severe and how likely it is. What is no vulnerability of a package gets a
+// decision of its own, so that there is one list.
+func rank(f *Finding) (score int64, decision, why string) {
+	what := f.What
+	if what.Class == scanning.ClassVulnerability {
+		what.Risk = priority.Assess(&what, priority.Facts{
+			EPSS: f.Facts.EPSS, KEV: f.Facts.KEV, Seen: f.Facts.Exploited, PublicExploit: !f.Facts.PoC.IsZero(),
+		})
+	} else {
+		var d priority.Decision
+		d, why = judged(&what)
+		what.Risk.SSVC = string(d)
+	}
+	why = priority.Why(&what) + why
+	if f.Returns > 0 {
+		why += "; it came back after it had been fixed"
+	}
+	return weigh(f, &what), what.Risk.SSVC, why
 }
 
-// rank orders what to fix first: what is exploited or opens a door now, before
-// what might be; what is reachable before what is not; then by severity. It says
-// why in a sentence.
-func rank(f *Finding) (int64, string) {
-	score := points[f.What.Severity]
-	why := []string{string(f.What.Severity)}
-	add := func(n int64, text string) {
-		score += n
-		why = append(why, text)
+// judged is the decision about what the tree does not speak of.
+func judged(f *scanning.Finding) (priority.Decision, string) {
+	switch valid := slices.Contains(f.Tags, TagValid); {
+	case f.Class == scanning.ClassSecret && valid:
+		return priority.Act, "; it is valid"
+	case f.Class == scanning.ClassSecret && f.Severity.Rank() >= core.SeverityMedium.Rank():
+		return priority.Attend, "; whoever read it has it"
+	case f.Severity == core.SeverityCritical:
+		return priority.Attend, ""
+	case f.Severity == core.SeverityHigh:
+		return priority.TrackStar, ""
 	}
-	if f.exploited() {
-		add(1000, "known to be exploited")
+	return priority.Track, ""
+}
+
+// weigh makes one number of what [priority.Compare] compares, so that the
+// database can sort by it.
+func weigh(f *Finding, what *scanning.Finding) int64 {
+	bit := func(b bool) int64 { return int64(flag(b)) }
+	score := int64(slices.Index(priority.Decisions, priority.Decision(what.Risk.SSVC)) + 1)
+	for _, digit := range []struct{ most, value int64 }{
+		{2, bit(f.exploited())},
+		{2, bit(what.Reach != scanning.ReachNotImported)},
+		{8, int64(what.Severity.Rank() + 1)},
+		{128, int64(min(max(what.Risk.Score, 0), 10) * 10)},
+		{1024, int64(min(max(what.Risk.EPSS, 0), 1) * 1000)},
+		{2, bit(what.Risk.Ransomware)},
+		{2, bit(what.Reach == scanning.ReachImported)},
+		{2, bit(f.Returns > 0)},
+		{2, bit(len(what.Fixed) > 0)},
+		{2, bit(what.Package == nil || what.Package.Direct && !what.Package.Dev)},
+	} {
+		score = score*digit.most + digit.value
 	}
-	if f.What.Risk.Ransomware {
-		add(100, "used by ransomware")
-	}
-	if !f.Facts.PoC.IsZero() {
-		add(150, "an exploit is public")
-	}
-	if p := max(f.Facts.EPSS, f.What.Risk.EPSS); p >= 0.01 {
-		add(int64(p*300), fmt.Sprintf("exploited within 30 days with a probability of %.0f %%", p*100))
-	}
-	switch {
-	case f.What.Class != scanning.ClassSecret:
-	case slices.Contains(f.What.Tags, TagValid):
-		add(900, "the secret is valid")
-	default:
-		add(200, "whoever read it has it")
-	}
-	if f.Returns > 0 {
-		add(100, "it came back after it had been fixed")
-	}
-	if len(f.What.Fixed) > 0 {
-		add(20, "fixed in "+f.What.Fixed[0])
-	}
-	if f.What.Reach == scanning.ReachNotImported {
-		score /= 4
-		why = append(why, "the vulnerable part is not imported")
-	}
-	if f.What.Package != nil && f.What.Package.Dev {
-		score -= score / 4
-		why = append(why, "for building and testing only")
-	}
-	return score, strings.Join(why, "; ")
+	return score
 }

@@ -66,7 +66,7 @@ func (b *batch) end() error { return b.s.topic.Publish(b.ctx, b.tx, b.tenant, b.
 // put writes a finding whose row stood at revision before (0 for none), with the
 // events that brought it here.
 func (b *batch) put(f Finding, before uint64, events ...Event) (Finding, error) {
-	f.Priority, f.Why = rank(&f)
+	f.Priority, f.Decision, f.Why = rank(&f)
 	if err := b.save(f, before); err != nil {
 		return f, err
 	}
