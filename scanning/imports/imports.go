@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/interlock-security/interlock/core"
@@ -95,21 +96,55 @@ var readers = map[Format]func(*importer, []byte) error{
 	FormatNPMAudit: readNPMAudit, FormatGovulncheck: readGovulncheck, FormatGosec: readGosec, FormatCycloneDX: readCycloneDX,
 }
 
-// members tells a format by members of its top level that no other has.
+type top map[string]json.RawMessage
+
+// members tells a format by members of its top level. Where other tools use the
+// same words it takes more to be sure: a report taken for another's could be
+// read as clean.
 var members = []struct {
 	format Format
 	all    []string
+	sure   func(top) bool
 }{
-	{FormatCycloneDX, []string{"bomFormat", "vulnerabilities"}},
-	{FormatSARIF, []string{"runs", "version"}},
-	{FormatTrivy, []string{"SchemaVersion", "ArtifactName"}},
-	{FormatGrype, []string{"matches", "descriptor"}},
-	{FormatGosec, []string{"Issues", "Stats"}},
-	{FormatNPMAudit, []string{"auditReportVersion"}},
-	{FormatNPMAudit, []string{"advisories", "metadata"}},
-	{FormatNPMAudit, []string{"error"}},
-	{FormatOSVScanner, []string{"results"}},
-	{FormatGovulncheck, []string{"config"}},
+	{FormatCycloneDX, []string{"bomFormat", "vulnerabilities"}, nil},
+	{FormatSARIF, []string{"runs", "version"}, nil},
+	{FormatTrivy, []string{"SchemaVersion", "ArtifactName"}, nil},
+	{FormatGrype, []string{"matches", "descriptor"}, nil},
+	{FormatGosec, []string{"Issues", "Stats"}, nil},
+	{FormatNPMAudit, []string{"auditReportVersion"}, nil},
+	{FormatNPMAudit, []string{"advisories", "metadata", "actions"}, nil},
+	{FormatNPMAudit, []string{"error"}, isNPMError},
+	{FormatOSVScanner, []string{"results"}, isOSVScanner},
+	{FormatGovulncheck, []string{"config"}, isGovulncheck},
+}
+
+func isNPMError(t top) bool {
+	var e struct{ Code, Summary string }
+	return json.Unmarshal(t["error"], &e) == nil && e.Code != "" && e.Summary != ""
+}
+
+// isOSVScanner tells it from Semgrep, Bandit and tfsec, which write results too.
+func isOSVScanner(t top) bool {
+	for k := range t {
+		if k != "results" && k != "experimental_config" && k != "image_metadata" && k != "license_summary" {
+			return false
+		}
+	}
+	var results []osvSource
+	err := json.Unmarshal(t["results"], &results)
+	return err == nil && !slices.ContainsFunc(results, func(r osvSource) bool { return r.Source == nil || r.Packages == nil })
+}
+
+type osvSource struct {
+	Source   json.RawMessage `json:"source"`
+	Packages json.RawMessage `json:"packages"`
+}
+
+func isGovulncheck(t top) bool {
+	var c struct {
+		Protocol string `json:"protocol_version"`
+	}
+	return len(t) == 1 && json.Unmarshal(t["config"], &c) == nil && c.Protocol != ""
 }
 
 // others are documents that belong elsewhere.
@@ -130,12 +165,12 @@ func Detect(b []byte) (Format, error) {
 	if first = bytes.TrimSpace(first); len(first) > 0 && first[0] == '[' {
 		return detectList(first)
 	}
-	var top map[string]json.RawMessage
+	var top top
 	if err := json.Unmarshal(first, &top); err != nil || top == nil {
 		return "", unknown("the document is no JSON object or list")
 	}
 	for _, m := range members {
-		if hasAll(top, m.all) {
+		if hasAll(top, m.all) && (m.sure == nil || m.sure(top)) {
 			return m.format, nil
 		}
 	}
@@ -147,7 +182,7 @@ func Detect(b []byte) (Format, error) {
 	return "", unknown("nobody knows this document")
 }
 
-func hasAll(top map[string]json.RawMessage, names []string) bool {
+func hasAll(top top, names []string) bool {
 	for _, n := range names {
 		if _, ok := top[n]; !ok {
 			return false
@@ -161,7 +196,7 @@ func detectList(b []byte) (Format, error) {
 	if err := json.Unmarshal(b, &list); err != nil || len(list) == 0 {
 		return "", unknown("an empty list doesn't say which tool wrote it").WithHint("name the format: an empty list is how gitleaks says that it found nothing")
 	}
-	var item map[string]json.RawMessage
+	var item top
 	if json.Unmarshal(list[0], &item) == nil && hasAll(item, []string{"RuleID", "Secret"}) {
 		return FormatGitleaks, nil
 	}

@@ -195,6 +195,8 @@ func TestSARIF(t *testing.T) {
 func TestUnknownFormats(t *testing.T) {
 	for name, doc := range map[string]string{
 		"nothing": "", "text": "hello", "number": "7", "null": "null", "list": "[]", "other list": `[{"a":1}]`, "object": `{"a":1}`,
+		"Semgrep": `{"version":"1","results":[],"errors":[{"message":"x"}],"paths":{}}`, "tfsec": `{"results":[{"rule_id":"x"}]}`, "no results": `{"results":null,"a":1}`,
+		"some config": `{"config":{"a":1}}`, "some error": `{"error":"x"}`,
 		"bill": `{"bomFormat":"CycloneDX"}`, "vex": `{"@context":"https://openvex.dev/ns/v0.2.0"}`, "csaf": `{"document":{}}`,
 	} {
 		_, _, err := Read(strings.NewReader(doc))

@@ -36,9 +36,9 @@ func class(f *scanning.Finding, toolName string, ru *rule) scanning.Class {
 	return scanning.ClassCode
 }
 
-func hasWord(words string, any ...string) bool {
+func hasWord(words string, wanted ...string) bool {
 	for _, w := range strings.FieldsFunc(words, func(r rune) bool { return (r < 'a' || r > 'z') && r != '-' }) {
-		for _, a := range any {
+		for _, a := range wanted {
 			if w == a {
 				return true
 			}

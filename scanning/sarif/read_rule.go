@@ -16,7 +16,7 @@ type ruleIndex struct {
 func indexRules(t *tool) ruleIndex {
 	x := ruleIndex{tool: t, byGUID: map[string]*rule{}}
 	for i := -1; i < len(t.Extensions); i++ {
-		c, ids := component0(t, i), map[string]*rule{}
+		c, ids := componentAt(t, i), map[string]*rule{}
 		for j := range c.Rules {
 			if j == maxRules {
 				break
@@ -32,8 +32,8 @@ func indexRules(t *tool) ruleIndex {
 	return x
 }
 
-// component0 is the driver for -1 and the extension of that index else.
-func component0(t *tool, i int) *component {
+// componentAt is the driver for -1 and the extension of that index else.
+func componentAt(t *tool, i int) *component {
 	if i < 0 {
 		return &t.Driver
 	}
@@ -54,7 +54,7 @@ func (x ruleIndex) find(res *result) *rule {
 	}
 	id := ruleName(res)
 	if index != nil {
-		rules := component0(x.tool, which).Rules
+		rules := componentAt(x.tool, which).Rules
 		if *index >= 0 && *index < len(rules) && matches(rules[*index].ID, id) {
 			return &rules[*index]
 		}

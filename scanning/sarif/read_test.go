@@ -7,6 +7,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/internal/schematest"
 )
 
 func read(t *testing.T, log string) []scanning.Report {
@@ -189,6 +190,7 @@ func TestVulnerabilitiesOfOtherTools(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add(`{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"o"}},` + bases + `"results":[{"ruleId":"a/b","rule":{"index":0},"message":{"text":"[a](b) {0}","arguments":["{0}"]},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"x","uriBaseId":"A"}}}]}]}]}`)
 	f.Add(`{"version":"2.1.0","runs":[{"invocations":[{"executionSuccessful":false}],"results":null}]}`)
+	valid := compiled(f)
 	f.Fuzz(func(t *testing.T, log string) {
 		reports, err := Read(strings.NewReader(log))
 		if err != nil {
@@ -205,5 +207,6 @@ func FuzzRead(f *testing.F) {
 		if err := Write(&b, reports); err != nil {
 			t.Fatal(err)
 		}
+		schematest.Check(t, valid, []byte(b.String()))
 	})
 }

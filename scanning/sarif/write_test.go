@@ -8,14 +8,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
 	"github.com/interlock-security/interlock/scanning/internal/schematest"
 )
 
-func schema(t testing.TB) func([]byte) {
-	s := schematest.Compile(t, schemaURI, map[string]string{schemaURI: "testdata/sarif-schema-2.1.0.json.gz"})
-	return func(b []byte) { t.Helper(); schematest.Check(t, s, b) }
+func compiled(t testing.TB) *jsonschema.Schema {
+	t.Helper()
+	return schematest.Compile(t, schemaURI, map[string]string{schemaURI: "testdata/sarif-schema-2.1.0.json.gz"})
 }
 
 func at(day int) time.Time { return time.Date(2026, 3, day, 10, 0, 0, 0, time.UTC) }
@@ -62,7 +64,7 @@ func reports() []scanning.Report {
 }
 
 func TestWhatIsWrittenIsValidAndTheSameEachTime(t *testing.T) {
-	check := schema(t)
+	schema := compiled(t)
 	var first, second bytes.Buffer
 	suppressed := Options{Suppressed: func(f *scanning.Finding) []Suppression {
 		if f.Rule == "github-pat" {
@@ -75,7 +77,7 @@ func TestWhatIsWrittenIsValidAndTheSameEachTime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	check(first.Bytes())
+	schematest.Check(t, schema, first.Bytes())
 	if !bytes.Equal(first.Bytes(), second.Bytes()) {
 		t.Error("two writes of the same reports differ")
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,10 +48,11 @@ func EncodeCycloneDX(w io.Writer, d *Document) error {
 	return core.Wrap(core.KindUnavailable, "sbom.EncodeCycloneDX", enc.Encode(bom))
 }
 
+var uuid = regexp.MustCompile(`^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+
 // uuidURN is the serial if CycloneDX can hold it: only a UUID.
 func uuidURN(serial string) string {
-	hex, ok := strings.CutPrefix(serial, "urn:uuid:")
-	if !ok || len(hex) != 36 || strings.Trim(hex, "0123456789abcdef-") != "" || strings.Count(hex, "-") != 4 {
+	if !uuid.MatchString(serial) {
 		return (&Document{Created: time.Unix(0, 0), Subject: Subject{Name: serial}}).serial()
 	}
 	return serial

@@ -5,8 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/internal/schematest"
 )
 
 func decode(t *testing.T, s string) *Document {
@@ -163,13 +166,16 @@ func FuzzDecode(f *testing.F) {
 	for format := range encoders {
 		f.Add(string(encode(f, format, sample())))
 	}
+	schemas := map[string]*jsonschema.Schema{"CycloneDX": cycloneSchema(f), "SPDX": spdxSchema(f)}
 	f.Fuzz(func(t *testing.T, s string) {
 		d, err := Decode(strings.NewReader(s))
 		if err != nil {
 			return
 		}
 		for format := range encoders {
-			again, err := DecodeBytes(encode(t, format, d))
+			b := encode(t, format, d)
+			schematest.Check(t, schemas[format], b)
+			again, err := DecodeBytes(b)
 			if err != nil {
 				t.Fatalf("what we wrote of it isn't read: %v", err)
 			}

@@ -166,9 +166,9 @@ func TestReferencesResolve(t *testing.T) {
 	}
 }
 
-// comparable drops what no format can hold: bytes that aren't UTF-8, edges out
+// holdable drops what no format can hold: bytes that aren't UTF-8, edges out
 // of the document, and the joined licence expression.
-func comparable(d *Document) []string {
+func holdable(d *Document) []string {
 	inside := map[string]bool{}
 	for _, p := range d.Packages {
 		inside[purl.Of(&p)] = true
@@ -194,7 +194,7 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if w, g := comparable(want), comparable(got); !slices.Equal(w, g) {
+		if w, g := holdable(want), holdable(got); !slices.Equal(w, g) {
 			t.Errorf("%s:\n got %s\nwant %s", format, strings.Join(g, "\n     "), strings.Join(w, "\n     "))
 		}
 		if got.Subject != want.Subject || !got.Created.Equal(want.Created) || !reflect.DeepEqual(got.Tools, want.Tools) {
@@ -242,7 +242,7 @@ func compareBills(t *testing.T, format string, want, got *Document) {
 		for i := range c.Packages {
 			c.Packages[i].Requires = nil
 		}
-		return comparable(&c)
+		return holdable(&c)
 	}
 	edges := func(d *Document) []string {
 		var out []string

@@ -111,19 +111,19 @@ func (r *spdxReader) add(p *spdxPackage) {
 	case purpose == "OPERATING_SYSTEM":
 		r.os = append(r.os, strings.ToLower(p.Name)+"-"+p.VersionInfo)
 		return
-	case purpose == "FILE", url == "" && known2(p.VersionInfo) == "" && r.groups[p.SPDXID]:
+	case purpose == "FILE", url == "" && asserted(p.VersionInfo) == "" && r.groups[p.SPDXID]:
 		r.subjects[p.SPDXID] = r.groups[p.SPDXID] // a folder or a lockfile: what it needs is direct
 		return
 	}
-	q := r.doc.identity(url, clip(p.Name), known2(clip(p.VersionInfo)))
+	q := r.doc.identity(url, clip(p.Name), asserted(clip(p.VersionInfo)))
 	q.Hashes, q.Licenses = hashes, spdxLicences(p)
 	r.note(p, &q)
 	r.index[p.SPDXID] = len(r.doc.Packages)
 	r.doc.Packages = append(r.doc.Packages, q)
 }
 
-// known2 drops the words that stand for nothing.
-func known2(s string) string {
+// asserted drops the words that stand for nothing.
+func asserted(s string) string {
 	if s == noAssertion || s == "NONE" {
 		return ""
 	}
@@ -131,7 +131,7 @@ func known2(s string) string {
 }
 
 func (r *spdxReader) subject(p *spdxPackage, url, purpose string, hashes map[string]string) {
-	r.doc.Subject = Subject{Kind: scanning.ScopeFolder, Name: clip(p.Name), Version: known2(clip(p.VersionInfo)), PURL: url, Digest: firstDigest(hashes)}
+	r.doc.Subject = Subject{Kind: scanning.ScopeFolder, Name: clip(p.Name), Version: asserted(clip(p.VersionInfo)), PURL: url, Digest: firstDigest(hashes)}
 	switch {
 	case purpose == "CONTAINER":
 		r.doc.Subject.Kind = scanning.ScopeImage
@@ -144,7 +144,7 @@ func (r *spdxReader) subject(p *spdxPackage, url, purpose string, hashes map[str
 }
 
 func spdxLicences(p *spdxPackage) []string {
-	s := known2(cmp.Or(known2(p.LicenseDeclared), known2(p.LicenseConcluded)))
+	s := asserted(cmp.Or(asserted(p.LicenseDeclared), asserted(p.LicenseConcluded)))
 	if s == "" {
 		return nil
 	}

@@ -164,7 +164,7 @@ func distroType(ecosystem string) (typ, namespace, distro string) {
 		{"Azure Linux", "rpm", "azurelinux", "azurelinux"},
 	} {
 		if d.base == base {
-			return d.typ, d.namespace, join2(d.id, number)
+			return d.typ, d.namespace, distroQualifier(d.id, number)
 		}
 	}
 	return suseType(base, release, number)
@@ -176,16 +176,16 @@ func suseType(base, release, number string) (typ, namespace, distro string) {
 	case base == "openSUSE" && release == "Tumbleweed":
 		return "rpm", "opensuse", "opensuse-tumbleweed"
 	case base == "openSUSE":
-		return "rpm", "opensuse", join2("opensuse-leap", number)
+		return "rpm", "opensuse", distroQualifier("opensuse-leap", number)
 	case base == "SUSE" && strings.Contains(release, "Desktop"):
-		return "rpm", "suse", join2("sled", number)
+		return "rpm", "suse", distroQualifier("sled", number)
 	case base == "SUSE":
-		return "rpm", "suse", join2("sles", number)
+		return "rpm", "suse", distroQualifier("sles", number)
 	}
 	return "", "", ""
 }
 
-func join2(id, release string) string {
+func distroQualifier(id, release string) string {
 	if release == "" {
 		return id
 	}

@@ -7,6 +7,7 @@ package purl
 import (
 	"cmp"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/package-url/packageurl-go"
@@ -172,8 +173,9 @@ func plainType(ecosystem string) string {
 
 // Matches reports whether a package url that speaks of products (a VEX
 // statement's) covers the package: same type and name, the same version if it
-// names one, and every qualifier that both have. A product without a version
-// covers all versions.
+// names one, the same release and architecture if it names them. A product
+// without a version covers all versions; one of architecture src is the source
+// package, and covers all that is built of it.
 func Matches(product string, p *scanning.Package) bool {
 	want, err := Package(product)
 	if err != nil || want.Name == "" {
@@ -184,19 +186,28 @@ func Matches(product string, p *scanning.Package) bool {
 	if err != nil {
 		return false
 	}
-	if w.Type != h.Type || !strings.EqualFold(w.Namespace, h.Namespace) || w.Name != h.Name {
+	q := w.Qualifiers.Map()
+	name, versions := h.Name, []string{p.Version, h.Version}
+	if q["arch"] == "src" || q["arch"] == "source" {
+		name, versions = cmp.Or(p.Source, h.Name), []string{cmp.Or(p.SourceVersion, p.Version)}
+		delete(q, "arch")
+	}
+	switch {
+	case w.Type != h.Type || !strings.EqualFold(w.Namespace, h.Namespace) || w.Name != name:
+		return false
+	case w.Version != "" && !slices.Contains(versions, want.Version) && !slices.Contains(versions, w.Version):
+		return false
+	case q["distro"] != "" && want.Ecosystem != p.Ecosystem:
 		return false
 	}
-	if w.Version != "" && want.Version != cmp.Or(p.Version, h.Version) && w.Version != h.Version {
-		return false
-	}
-	return sameQualifiers(w.Qualifiers.Map(), h.Qualifiers.Map())
+	return sameQualifiers(q, h.Qualifiers.Map())
 }
 
-// sameQualifiers holds the two that decide which build it is; a checksum or a
-// download address says nothing of it.
+// sameQualifiers holds those that decide which build it is; a checksum or a
+// download address says nothing of it. The release is compared as ecosystem,
+// because debian-12 and debian-12.5 are the same to advisories.
 func sameQualifiers(want, have map[string]string) bool {
-	for _, k := range []string{"arch", "distro", "classifier", "repository_url"} {
+	for _, k := range []string{"arch", "classifier", "repository_url"} {
 		if want[k] != "" && have[k] != want[k] {
 			return false
 		}

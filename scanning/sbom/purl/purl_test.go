@@ -66,7 +66,7 @@ func TestOfIsTheWayBack(t *testing.T) {
 }
 
 func TestMatches(t *testing.T) {
-	have := scanning.Package{Ecosystem: "Debian:12", Name: "bash", Version: "5.2", PURL: "pkg:deb/debian/bash@5.2?arch=amd64&distro=debian-12"}
+	have := scanning.Package{Ecosystem: "Debian:12", Name: "bash", Version: "5.2", Source: "bash-src", SourceVersion: "5.0", PURL: "pkg:deb/debian/bash@5.2?arch=amd64&distro=debian-12"}
 	for product, want := range map[string]bool{
 		"pkg:deb/debian/bash":                        true,
 		"pkg:deb/debian/bash@5.2":                    true,
@@ -74,6 +74,11 @@ func TestMatches(t *testing.T) {
 		"pkg:deb/debian/bash@5.2?arch=arm64":         false,
 		"pkg:deb/debian/bash@5.2?distro=debian-12":   true,
 		"pkg:deb/debian/bash@5.2?distro=debian-11":   false,
+		"pkg:deb/debian/bash@5.2?distro=debian-12.5": true,
+		"pkg:deb/debian/bash@5.2?distro=bookworm":    true,
+		"pkg:deb/debian/bash-src@5.0?arch=src":       true,
+		"pkg:deb/debian/bash-src@5.2?arch=source":    false,
+		"pkg:deb/debian/bash?arch=src":               false,
 		"pkg:deb/ubuntu/bash@5.2":                    false,
 		"pkg:deb/debian/dash@5.2":                    false,
 		"not a purl":                                 false,
