@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -45,7 +46,7 @@ func decodeCSAF(b []byte) (*Advisory, error) {
 	if f.Document.Version != "2.0" {
 		return nil, malformed(fmt.Sprintf("the document says CSAF %.20q; 2.0 is read", f.Document.Version))
 	}
-	r := csafReader{file: &f, products: map[string]Product{}, groups: map[string][]string{}}
+	r := csafReader{file: &f, products: map[string]Product{}, releases: map[string]string{}, groups: map[string][]string{}}
 	r.readDocument()
 	if t := f.ProductTree; t != nil {
 		r.branches(t.Branches, 0)
@@ -69,6 +70,7 @@ type csafReader struct {
 	file     *csafFile
 	advisory Advisory
 	products map[string]Product
+	releases map[string]string // of platforms that are a distribution's release: its distro qualifier
 	groups   map[string][]string
 	named    int // how many products flags, threats and remediations have named
 }
@@ -133,20 +135,57 @@ func (r *csafReader) product(p *csafProduct) {
 	q := Product{Name: clip(p.Name)}
 	if p.Helper != nil {
 		q.PURL = clip(p.Helper.PURL)
+		r.releases[p.ID] = release(p.Helper.CPE)
 	}
 	r.products[p.ID] = q
 }
 
+// platforms are the distributions that name their releases by CPE alone.
+var platforms = []struct {
+	cpe    *regexp.Regexp
+	distro string
+}{
+	{regexp.MustCompile(`^cpe:(?:/|2\.3:)[ao]:redhat:enterprise_linux:(\d+)(?:[.:]|$)`), "rhel-"},
+	{regexp.MustCompile(`^cpe:(?:/|2\.3:)o:suse:sles:(\d+)(?::sp(\d+))?(?::|$)`), "sles-"},
+}
+
+// release is the distro qualifier of a platform, "" if it is none that is known.
+func release(cpe string) string {
+	for _, p := range platforms {
+		if m := p.cpe.FindStringSubmatch(cpe); m != nil {
+			return p.distro + strings.Trim(strings.Join(m[1:], "."), ".")
+		}
+	}
+	return ""
+}
+
+// inRelease qualifies a package url that doesn't say its release.
+func inRelease(url, distro string) string {
+	switch {
+	case distro == "" || url == "" || strings.Contains(url, "distro="):
+		return ""
+	case strings.Contains(url, "?"):
+		return url + "&distro=" + distro
+	}
+	return url + "?distro=" + distro
+}
+
 // relationship makes a part in a product of two products. Where only the part
-// has a package url nothing says of which product it is, so it has none.
+// has a package url, and the product is no known release of a distribution,
+// nothing says of which product it is, so it has none.
 func (r *csafReader) relationship(rel *csafRelationship) {
 	r.product(&rel.Product)
 	q := r.products[rel.Product.ID]
 	part, whole := r.products[rel.Reference], r.products[rel.RelatesTo]
-	if q.PURL == "" && whole.PURL != "" && part.PURL != "" {
+	switch {
+	case q.PURL != "" || part.PURL == "":
+		return
+	case whole.PURL != "":
 		q.PURL, q.Parts = whole.PURL, []string{part.PURL}
-		r.products[rel.Product.ID] = q
+	default:
+		q.PURL = inRelease(part.PURL, r.releases[rel.RelatesTo])
 	}
+	r.products[rel.Product.ID] = q
 }
 
 // csafStatuses are the lists of product_status that say something of ours.

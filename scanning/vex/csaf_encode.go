@@ -127,7 +127,7 @@ func (e *csafEncoder) id(purl, part string) string {
 	}
 	if part == "" {
 		id := e.number(key)
-		e.names = append(e.names, csafProduct{Name: purl, ID: id, Helper: &csafHelper{purl}})
+		e.names = append(e.names, csafProduct{Name: purl, ID: id, Helper: &csafHelper{PURL: purl}})
 		return id
 	}
 	whole, inner := e.id(purl, ""), e.id(part, "")

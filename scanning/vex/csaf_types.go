@@ -92,6 +92,7 @@ type csafProduct struct {
 }
 
 type csafHelper struct {
+	CPE  string `json:"cpe,omitempty"`
 	PURL string `json:"purl,omitempty"`
 }
 

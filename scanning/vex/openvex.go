@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,9 +28,18 @@ type openDocument struct {
 	Role        string          `json:"role,omitempty"`
 	Timestamp   string          `json:"timestamp"`
 	LastUpdated string          `json:"last_updated,omitempty"`
-	Version     int             `json:"version"`
+	Version     openVersion     `json:"version"`
 	Tooling     string          `json:"tooling,omitempty"`
 	Statements  []openStatement `json:"statements"`
+}
+
+type openVersion int
+
+// UnmarshalJSON takes the quoted number of versions before 0.2.
+func (v *openVersion) UnmarshalJSON(b []byte) error {
+	n, err := strconv.Atoi(strings.Trim(string(b), `"`))
+	*v = openVersion(n)
+	return err
 }
 
 type openStatement struct {
@@ -98,7 +108,7 @@ func decodeOpenVEX(b []byte) (*Document, error) {
 		return nil, core.E(core.KindTooLarge, op, fmt.Sprintf("the document has more than %d statements", maxStatements)).WithHint("split it")
 	}
 	d := &Document{
-		Format: "OpenVEX", ID: clip(o.ID), Author: clip(o.Author), Role: clip(o.Role), Version: o.Version,
+		Format: "OpenVEX", ID: clip(o.ID), Author: clip(o.Author), Role: clip(o.Role), Version: int(o.Version),
 		Issued: when(o.Timestamp), Updated: when(o.LastUpdated), Tooling: clip(o.Tooling),
 	}
 	for i := range o.Statements {
@@ -155,7 +165,7 @@ func latest(times ...time.Time) time.Time {
 // the schema takes one. A document without id gets one of its content.
 func EncodeOpenVEX(w io.Writer, d *Document) error {
 	o := openDocument{
-		Context: openVEXContext, ID: d.ID, Author: cmp.Or(d.Author, "unknown"), Role: d.Role, Timestamp: stamp(d.Issued), Version: max(d.Version, 1), Tooling: d.Tooling,
+		Context: openVEXContext, ID: d.ID, Author: cmp.Or(d.Author, "unknown"), Role: d.Role, Timestamp: stamp(d.Issued), Version: openVersion(max(d.Version, 1)), Tooling: d.Tooling,
 		Statements: []openStatement{},
 	}
 	if !d.Updated.IsZero() {

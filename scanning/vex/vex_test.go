@@ -148,11 +148,11 @@ func TestOpenVEX(t *testing.T) {
 }
 
 func TestOpenVEXOfOthers(t *testing.T) {
-	d, err := DecodeBytes([]byte(`{"@context":"https://openvex.dev/ns","@id":"x","author":"A","timestamp":"2023-01-16T19:07:16.853479631-06:00","version":"1x"}`))
+	d, err := DecodeBytes([]byte(`{"@context":"https://openvex.dev/ns","@id":"x","author":"A","timestamp":"2023-01-16T19:07:16.853479631-06:00","version":"1x","statements":[]}`))
 	if err == nil {
 		t.Errorf("%+v", d)
 	}
-	d, err = DecodeBytes([]byte(`{"@context":"https://openvex.dev/ns","@id":"x","author":"A","timestamp":"2023-01-16T19:07:16.853479631-06:00","version":1,
+	d, err = DecodeBytes([]byte(`{"@context":"https://openvex.dev/ns","@id":"x","author":"A","timestamp":"2023-01-16T19:07:16.853479631-06:00","version":"1",
 		"statements":[{"vulnerability":"CVE-2023-1","products":["pkg:apk/wolfi/git@2.39.0-r1?arch=x86_64"],"status":"fixed"},
 		{"vulnerability":{"name":"CVE-2023-2"},"products":[{"@id":"https://acme.example/x"},{"@id":"pkg:oci/a","subcomponents":[{"@id":"https://acme.example/y"}]}],"status":"odd"}]}`))
 	if err != nil || d.Statements[0].Vulnerability != "CVE-2023-1" || d.Statements[0].Products[0].PURL == "" || d.Statements[0].At.Hour() != 1 {
@@ -283,8 +283,20 @@ func TestCSAFOfAVendor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Statements) != 1 || d.Statements[0].Justification != "vulnerable_code_not_present" || d.Author != "Red Hat" || len(d.Gaps) != 2 {
+	if len(d.Statements) != 2 || d.Statements[1].Justification != "vulnerable_code_not_present" || d.Author != "Red Hat" || len(d.Gaps) != 1 {
 		t.Errorf("%+v", d)
+	}
+	// The source package in a release that only its CPE names.
+	lib := finding("CVE-2024-1", "pkg:rpm/redhat/openssl-libs@3.0.7?arch=x86_64&distro=rhel-9.4&upstream=openssl-3.0.7.src.rpm")
+	lib.Package.Source, lib.Package.SourceVersion = "openssl", "3.0.7"
+	older := lib
+	older.Package = &scanning.Package{}
+	*older.Package = *lib.Package
+	older.Package.Ecosystem = "Red Hat:enterprise_linux:8"
+	d.Statements[0].Impact = "not built in"
+	out := Apply([]scanning.Finding{lib, older}, d.Statements, Policy{Trusted: []Author{{Name: "Red Hat"}}, Now: day(5)})
+	if !Silenced(&out.Findings[0]) || out.Findings[1].VEX != nil {
+		t.Errorf("%+v", out.Findings)
 	}
 	// Three thousand flags of a group of a thousand products are few bytes.
 	many := strings.Replace(vendorCSAF, `"flags":[`, `"flags":[`+strings.Repeat(`{"label":"component_not_present","group_ids":["g"]},`, 3000), 1)
