@@ -232,8 +232,10 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 		return opAssign, i + 2 // LDIF
 	case c == '=' && c1 == '~', c == ':' && c1 == ':', c == '<' && c1 == '=', c == '&' && c1 == '&':
 		return opNone, 0
-	case c == '=' && c1 == '>', c == '?' && c1 == '=', c == '+' && c1 == '=', c == '<' && c1 == '-' && !quoted:
+	case c == '=' && c1 == '>', c == '?' && c1 == '=', c == '<' && c1 == '-' && !quoted:
 		return opAssign, i + 2
+	case c == '+' && c1 == '=':
+		return opDefault, i + 2
 	case c == '|' && c1 == '|', c == '?' && c1 == '?', c == '?' && c1 == ':', c == '/' && c1 == '/' && c2 != '/' && quoted:
 		return opDefault, i + 2 + b2i(c2 == '=')
 	case c == '=':

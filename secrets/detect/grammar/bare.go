@@ -15,6 +15,8 @@ func (s *sighting) readBare(r *reader, e *evidence, i int) bool {
 		return s.readEnclosed(r, e, i) // a part of a query or of a connection string
 	case s.enclosed != 0:
 		return s.readEnclosed(r, e, i)
+	case s.comment && e.kind == kindCode && e.sense.noun == nounPass:
+		return false
 	case s.comment && (e.kind == kindCode || e.kind == kindUnknown):
 		return s.readWord(r, i)
 	case !e.kind.bare():
@@ -319,7 +321,7 @@ func (s *sighting) readBlank(r *reader, e *evidence) bool {
 		e.explicit = e.sense.noun.password()
 		return s.shellWord(r, i) && r.from < r.to && !isQuote(b[r.to-1])
 	}
-	if s.directive(b, e) {
+	if e.sense.vague == 0 && s.directive(b, e) {
 		if e.kind == kindShell {
 			return s.shellWord(r, i)
 		}

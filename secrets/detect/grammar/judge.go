@@ -370,7 +370,7 @@ func (e *evidence) namesSecret(v []byte) bool {
 		return false
 	}
 	for i := range w.n {
-		if n, ok := nouns[string(w.word(i))]; ok && n != nounPin && n != nounSalt && len(w.word(i)) > 3 || len(w.word(i)) > 6 && glued(w.word(i)) != nounNone {
+		if n, ok := nouns[string(w.word(i))]; ok && n != nounPin && n != nounSalt && (len(w.word(i)) > 3 || n == nounPassword) || len(w.word(i)) > 6 && glued(w.word(i)) != nounNone {
 			return true
 		}
 	}

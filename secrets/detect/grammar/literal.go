@@ -285,6 +285,9 @@ func (r *reader) quotedAt(i int) bool {
 	for j := i + 1; j < limit; j++ {
 		switch b[j] {
 		case q:
+			if q == '`' && bytes.IndexByte(b[i+1:j], ' ') >= 0 {
+				return false // a command
+			}
 			if j+1 < len(b) && b[j+1] == q && q == '\'' && j > i+1 && r.kind == kindData {
 				j++ // SQL doubles quotes
 				continue

@@ -25,7 +25,7 @@ var kinds = func() map[string]kind {
 	for k, list := range map[kind]string{
 		kindCode: `go py rb php js jsx ts tsx mjs cjs java kt kts scala groovy cs vb fs c h cc cpp cxx hpp hh m mm rs swift lua pl pm dart ex exs erl
 			hs clj r jl vue svelte sol proto graphql asm s css scss less st scl awl nim zig d pas cbl ino vbs bas cls gradle sbt elm ml mli inc phtml
-			tcl tm vim awk m4 ac am cmake el lisp lsp scm rkt texi tex_ pyx pxd pyi erb ejs hbs twig cshtml razor jsp asp aspx`,
+			tcl tm vim awk m4 ac am cmake el td def y l idl x in_ lisp lsp scm rkt texi tex_ pyx pxd pyi erb ejs hbs twig cshtml razor jsp asp aspx`,
 		kindConfig: `env ini cfg conf config cnf properties props toml tfvars tf hcl plist_ reg rdp inf desktop service socket netrc pgpass npmrc pypirc rsc uci keyring
 			credentials s3cfg boto curlrc wgetrc my_cnf muttrc gitconfig cf nft rules opts options secrets hosts lst list`,
 		kindShell: `sh bash zsh fish ksh csh bat cmd ps1 psm1 psd1 dockerfile mk history bash_history zsh_history profile bashrc zshrc envrc`,
@@ -47,6 +47,9 @@ func kindOf(path string) kind {
 	base := path[strings.LastIndexByte(path, '/')+1:]
 	for {
 		i := strings.LastIndexByte(base, '.')
+		if i < 0 {
+			return named(base)
+		}
 		ext := base[i+1:]
 		if len(ext) > 20 {
 			return kindUnknown
@@ -82,7 +85,7 @@ func named(base string) kind {
 		return kindShell
 	case "readme", "license", "changelog", "notes", "todo", "install", "news", "authors", "copying":
 		return kindDoc
-	case "running-config", "startup-config", "passwd", "shadow", "credentials", "config":
+	case "hosts", "secrets", "users", "environment", "profile", "bash_history", "running-config", "startup-config", "passwd", "shadow", "credentials", "config":
 		return kindConfig
 	}
 	return kindUnknown
@@ -121,6 +124,9 @@ func demonstrator(part string, last bool) bool {
 	p := buf[:len(part)]
 	if demoParts[string(p)] {
 		return true
+	}
+	if s := string(p); !last && len(s) > 4 && strings.HasSuffix(s, "test") && s != "latest" {
+		return true // httptest, ipmitest
 	}
 	if !last {
 		return false

@@ -11,6 +11,9 @@ func reference(v []byte) bool {
 	if v[0] == '$' && isIdentifier(v[1:]) && (len(v) < 6 || !hasDigitAndUpper(v)) {
 		return true
 	}
+	if v[0] == '$' && isDigit(v[1]) && (len(v) == 2 || v[2] == '$') {
+		return true // $1
+	}
 	if v[0] == '$' && v[1] == '$' && isIdentifier(v[2:]) {
 		return true // as make and compose write $
 	}

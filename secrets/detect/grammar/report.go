@@ -51,6 +51,10 @@ func (s *sighting) report(t detect.Text, emit func(detect.Hit)) {
 	if !r.quoted && callLike(v) {
 		return
 	}
+	var buf [maxJoined]byte
+	if v = unescape(v, &buf); v == nil || s.tuple(r.end, e.kind, b) {
+		return
+	}
 	j := e.judge(v)
 	if j == refused && e.sense.noun.password() && !e.neighbour {
 		if e.neighbour = hasNeighbour(b, s.from); e.neighbour {
@@ -97,9 +101,22 @@ func (s *sighting) alone(b []byte, end int) bool {
 	return end >= len(b) || b[end] == '\n' || b[end] == '\r'
 }
 
+// tuple reports whether several names are assigned several values: a, password =
+// "x", y.
+func (s *sighting) tuple(end int, k kind, b []byte) bool {
+	if k != kindCode || s.op != opAssign || s.colon || end >= len(b) || b[end] != ',' {
+		return false
+	}
+	i := s.from
+	for i > s.line && isBlank(b[i-1]) {
+		i--
+	}
+	return i > s.line && b[i-1] == ','
+}
+
 // callLike finds the call or the index at the start of an expression.
 func callLike(v []byte) bool {
-	i := bytes.IndexAny(v, "([{")
+	i := bytes.IndexAny(v, "([{<")
 	return i > 0 && isDotted(v[:i]) && (!hasDigitAndUpper(v[i:]) || readsLikeWord(v[:i])) || i == 0
 }
 
@@ -335,7 +352,7 @@ func (s *sighting) readDefault(r *reader) bool {
 		return true
 	}
 	// ${NAME:-value}
-	return s.from >= 2 && r.b[s.from-1] == '{' && r.until(s.next, '}')
+	return s.from >= 2 && r.b[s.from-1] == '{' && r.b[s.from-2] == '$' && r.until(s.next, '}')
 }
 
 // readElement reads <password>x</password>, CDATA included.

@@ -21,7 +21,10 @@ func commandWords(b []byte, start, i int) words {
 		line--
 	}
 	w := words{b: b, i: i, limit: min(len(b), i+1024), enclosed: openQuote(b[line:start])}
-	if w.enclosed != 0 && i < len(b) && b[i] == w.enclosed {
+	if w.enclosed != 0 && i+1 < len(b) && b[i] == w.enclosed {
+		if b[i+1] != ',' && !isSpace(b[i+1]) {
+			w.limit = i // a literal that is no argument list
+		}
 		w.listed, w.enclosed = true, 0
 		w.i++
 	}

@@ -98,6 +98,9 @@ func (r *reader) byteList(i int, closer byte) bool {
 	if i >= limit || b[i] != closer || n < 6 || n > 80 {
 		return false
 	}
+	if isRun(r.joined[:n]) {
+		return false // 1, 2, 3 of a test
+	}
 	r.from, r.end, r.quoted = first, i+1, true
 	r.n, r.parts = n, 2
 	return readable || r.fold(n)

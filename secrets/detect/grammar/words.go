@@ -168,7 +168,7 @@ var (
 		valid success failed failure mandatory must should text/plain number uuid email tel search range
 		authorization authentication client server access refresh api session securestring stringdata opaque data writeonly readonly
 		accesstoken refreshtoken idtoken pat csrf redacted stdin keychain keystore provided passw
-		include includes substack requisite sufficient utf-8 utf8 latin1 latin-1 ascii iso-8859-1 utf-16 base64 anonymous
+		define defined undef include includes substack requisite sufficient utf-8 utf8 latin1 latin-1 ascii iso-8859-1 utf-16 base64 anonymous
 		postgres mysql redis mongo mongodb rabbitmq elastic grafana minio sa oracle docker jenkins`)
 	// nameWords tell a name or a label from a password.
 	nameWords = set(`password passwords passwd passphrase pwd secret secrets token tokens key keys apikey credential credentials auth
