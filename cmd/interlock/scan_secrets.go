@@ -12,6 +12,7 @@ import (
 	"github.com/interlock-security/interlock/scanning"
 	"github.com/interlock-security/interlock/scanning/secretscan"
 	"github.com/interlock-security/interlock/secrets/detect/source"
+	"github.com/interlock-security/interlock/secrets/detect/verify/online"
 )
 
 type scanSecretsCmd struct {
@@ -32,6 +33,7 @@ type scanSecretsCmd struct {
 	Decode   bool     `help:"Look into base64, hex and percent encoding." default:"true" negatable:""`
 	Baseline string   `help:"Tell only leaks that are not in this file." type:"path" placeholder:"FILE"`
 	Write    string   `name:"write-baseline" help:"Write what is found to this file, as known from now on." type:"path" placeholder:"FILE"`
+	Online   bool     `help:"Ask GitHub, GitLab, Slack, AWS, Stripe, npm and OpenAI whether what was found still works. It tells them that it was found, and from where."`
 	Workers  int      `help:"Read on this many cores; 0 for all." default:"0" hidden:""`
 }
 
@@ -99,6 +101,9 @@ func (c *scanSecretsCmd) question(e *env) (scanning.Target, secretscan.Options, 
 		if o.Baseline, err = secretscan.ReadBaseline(c.Baseline); err != nil {
 			return scanning.Target{}, o, err
 		}
+	}
+	if c.Online {
+		o.Online = online.New(online.Options{Clock: core.SystemClock{}})
 	}
 	if c.Path == "-" {
 		o.Stdin = e.in

@@ -47,8 +47,11 @@ type Options struct {
 	Alone  bool
 	// Baseline holds leaks that are known and are not told again.
 	Baseline *Baseline
-	Version  string
-	Workers  int
+	// Online, if set, asks providers whether what was found still works. Nobody is
+	// asked without it.
+	Online  Asker
+	Version string
+	Workers int
 }
 
 // Scanner is a [scanning.Scanner] for secrets.
@@ -88,6 +91,7 @@ func (s *Scanner) Scan(ctx context.Context, target scanning.Target, report *scan
 	if err != nil {
 		return err
 	}
+	r.ask(ctx)
 	r.finish()
 	return nil
 }
@@ -105,6 +109,9 @@ type run struct {
 	quiet   map[string]bool
 	// here are the leaks that history has told of and that are still there.
 	here map[string]bool
+	// questions wait until the scan is over; unanswered are those without an answer.
+	questions  []question
+	unanswered int64
 }
 
 func (r *run) config() source.Config {
@@ -173,6 +180,7 @@ func (r *run) leak(f source.Found) {
 		return // its history was told
 	}
 	r.report.Findings = append(r.report.Findings, finding(&f))
+	r.wonder(&f)
 }
 
 func (r *run) gap(g source.Gap) {
@@ -188,7 +196,7 @@ func (r *run) finish() {
 	counts := map[string]int64{
 		"files": p.Files.Load(), "bytes": p.Bytes.Load(), "commits": p.Commits.Load(), "versions": p.Blobs.Load(), "binary files": p.Binary.Load(),
 		"archives": p.Archives.Load(), "closed archives": p.Unopened.Load(), "links": p.Links.Load(), "processes": p.Processes.Load(),
-		"unchanged files": p.Same.Load(), "known leaks": r.known, "vanished files": p.Vanished.Load(),
+		"unchanged files": p.Same.Load(), "known leaks": r.known, "vanished files": p.Vanished.Load(), "unanswered questions": r.unanswered,
 	}
 	maps.DeleteFunc(counts, func(unit string, n int64) bool { return n == 0 && unit != "files" && unit != "bytes" })
 	r.report.Scanned = counts

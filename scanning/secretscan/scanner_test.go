@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,8 +17,10 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
 	"github.com/interlock-security/interlock/secrets/detect"
+	"github.com/interlock-security/interlock/secrets/detect/verify/online"
 )
 
 // leak makes a line with a password that only this test knows.
@@ -297,5 +300,48 @@ func TestHistoryAndTreeAreOneReport(t *testing.T) {
 func TestDescribe(t *testing.T) {
 	if d := New(Options{History: true}).Describe(); d.Tool.Name != Tool || !slices.Contains(d.Needs, "git") {
 		t.Errorf("described as %+v", d)
+	}
+}
+
+// provider is a stand-in that knows one rule.
+type provider struct {
+	rule   string
+	state  online.State
+	asked  int
+	broken bool
+}
+
+func (p *provider) Knows(rule string) bool { return rule == p.rule }
+
+func (p *provider) Ask(_ context.Context, q online.Question) (online.Answer, error) {
+	p.asked++
+	if p.broken || q.Secret.IsZero() {
+		return online.Answer{}, errors.New("not reached")
+	}
+	return online.Answer{State: p.state, Owner: "anna"}, nil
+}
+
+func TestProvidersAreAskedOnceAndOnlyWhenWanted(t *testing.T) {
+	dir := t.TempDir()
+	line, _ := leak("x")
+	write(t, dir, "a.env", line)
+	write(t, dir, "b.env", line)
+	rule := scan(t, Options{}, folder(dir)).Findings[0].Rule
+	p := &provider{rule: rule, state: online.Live}
+	r := scan(t, Options{Online: p}, folder(dir))
+	if f := r.Findings[1]; p.asked != 1 || !slices.Contains(f.Tags, TagLive) || f.Severity != core.SeverityCritical || !strings.HasPrefix(f.Advice, "it works and is of anna, now: ") {
+		t.Errorf("asked %d times, finding %+v", p.asked, f)
+	}
+	p = &provider{rule: rule, state: online.Dead}
+	if r = scan(t, Options{Online: p}, folder(dir)); !slices.Contains(r.Findings[0].Tags, TagDead) {
+		t.Errorf("finding %+v", r.Findings[0])
+	}
+	p = &provider{rule: rule, broken: true}
+	if r = scan(t, Options{Online: p}, folder(dir)); r.Scanned["unanswered questions"] != 2 || len(r.Findings) != 2 || len(r.Gaps) != 0 {
+		t.Errorf("report %+v", r)
+	}
+	p = &provider{rule: "another"}
+	if scan(t, Options{Online: p}, folder(dir)); p.asked != 0 {
+		t.Error("somebody was asked about what they don't know")
 	}
 }
