@@ -114,10 +114,7 @@ func (s *scan) settle() {
 }
 
 func sameSecret(a, b *find) bool {
-	if a.rule.re == nil && len(a.secret) == 0 || len(b.secret) == 0 {
-		return false
-	}
-	if b.at >= a.end {
+	if len(a.secret) == 0 || len(b.secret) == 0 || b.at >= a.end {
 		return false
 	}
 	if len(a.decoded) == 0 || len(b.decoded) == 0 {

@@ -3,6 +3,7 @@ package detect
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/interlock-security/interlock/secrets/detect/internal/search"
 )
@@ -52,25 +53,12 @@ type find struct {
 
 func (s *scan) run(t Text, emit func(*Leak)) []Gap {
 	s.text = t
-	for _, a := range s.d.allow {
-		if s.allowsText(a) {
-			return nil
-		}
+	if slices.ContainsFunc(s.d.allow, s.allowsText) {
+		return nil
 	}
-	if len(t.Body) > s.d.limits.Text {
-		s.gap(fmt.Sprintf("only the first %d of %d bytes were scanned", s.d.limits.Text, len(t.Body)))
-		t.Body = t.Body[:s.d.limits.Text]
-	}
-	s.text = t
-	var alphabet []string
-	if plain, name, ok := fromUTF16(t.Body); ok {
-		s.text.Body = plain
-		alphabet = []string{name}
-	}
-	s.base = &view{Text: s.text}
-	s.budget = search.Budget{Most: leastBudget + budgetPerByte*len(s.text.Body)}
-	s.paths()
+	alphabet := s.prepare()
 	binary := Binary(s.text.Body)
+	s.paths()
 	s.read(s.base, binary)
 	for _, g := range s.d.grammars {
 		if g.Wants(t.Path) {
@@ -85,6 +73,22 @@ func (s *scan) run(t Text, emit func(*Leak)) []Gap {
 	}
 	s.report(alphabet, emit)
 	return s.gaps
+}
+
+// prepare cuts the text to what may be read and turns it into UTF-8; it names
+// what it was before.
+func (s *scan) prepare() (alphabet []string) {
+	if most := s.d.limits.Text; len(s.text.Body) > most {
+		s.gap(fmt.Sprintf("only the first %d of %d bytes were scanned", most, len(s.text.Body)))
+		s.text.Body = s.text.Body[:most]
+	}
+	if plain, name, ok := fromUTF16(s.text.Body); ok {
+		s.text.Body = plain
+		alphabet = []string{name}
+	}
+	s.base = &view{Text: s.text}
+	s.budget = search.Budget{Most: leastBudget + budgetPerByte*len(s.text.Body)}
+	return alphabet
 }
 
 func (s *scan) reset() {
