@@ -72,6 +72,9 @@ func (s *Summary) Incomplete() bool { return len(s.Problems)+s.Unnamed+len(s.Fai
 // database serves until the new one is on disk; when Import returns an error,
 // nothing has changed.
 func Import(ctx context.Context, dir string, opt Options, sources ...string) (Summary, error) {
+	if len(sources) == 0 {
+		return Summary{}, core.E(core.KindInvalid, "advisory.Import", "names no file or folder to import")
+	}
 	if err := atomicfile.MkdirAll(dir, 0o700); err != nil {
 		return Summary{}, core.Wrap(core.KindUnavailable, "advisory.Import", err)
 	}
@@ -376,6 +379,9 @@ func (im *importer) problem(entry, what string) {
 
 // label names a source the same from every folder it is read from: "npm/all.zip".
 func label(path string) string {
-	clean := filepath.Clean(path)
+	clean, err := filepath.Abs(path)
+	if err != nil {
+		clean = filepath.Clean(path)
+	}
 	return filepath.ToSlash(filepath.Join(filepath.Base(filepath.Dir(clean)), filepath.Base(clean)))
 }

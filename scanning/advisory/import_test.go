@@ -415,6 +415,33 @@ func TestKEVAndEPSSRaiseWhatTheyName(t *testing.T) {
 	}
 }
 
+func TestADistributionsAdvisoryHasTheRiskOfWhatIsUpstream(t *testing.T) {
+	dir := t.TempDir()
+	load(t, dir, write(t, filepath.Join(t.TempDir(), "kev.json"), []byte(kev)), source(t, record("DSA-1", object{"upstream": []string{"CVE-2099-0001", "CVE-2099-0009"}},
+		pkg("Debian:12", "bash", span("ECOSYSTEM", "introduced", "0")))))
+	findings, _ := match(open(t, dir), installed("Debian:12", "bash", "1"))
+	f := findings[0]
+	if f.Risk.KEV.IsZero() || f.Risk.SSVC != "Act" || len(f.Aliases) != 0 || f.Detail != "Covers CVE-2099-0001, CVE-2099-0009." {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestTheWorstVectorCountsAndVersion2OnlyAlone(t *testing.T) {
+	v2, v3, v4 := object{"type": "CVSS_V2", "score": "AV:N/AC:L/Au:N/C:C/I:C/A:C"}, object{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:U/C:N/I:L/A:N"}, object{"type": "CVSS_V4", "score": "CVSS:4.0/AV:N/AC:L/AT:N/PR:H/UI:N/VC:L/VI:L/VA:N/SC:N/SI:N/SA:N"}
+	for want, list := range map[float64][]object{10: {v2}, 4.3: {v2, v3}, 5.1: {v2, v3, v4}} {
+		findings, _ := match(database(t, leftPad("GHSA-1", "2.0.0", object{"severity": list})), installed("npm", "left-pad", "1.0.0"))
+		if findings[0].Risk.Score != want {
+			t.Errorf("%v, want %v", findings[0].Risk.Score, want)
+		}
+	}
+	for word, want := range map[string]string{"MODERATE": "medium", "critical": "critical", "odd": "medium"} {
+		findings, _ := match(database(t, leftPad("GHSA-1", "2.0.0", object{"database_specific": object{"severity": word}})), installed("npm", "left-pad", "1.0.0"))
+		if string(findings[0].Severity) != want || slices.Contains(findings[0].Tags, advisory.TagUnrated) != (word == "odd") {
+			t.Errorf("%s: %v %v", word, findings[0].Severity, findings[0].Tags)
+		}
+	}
+}
+
 func TestABundleCarriesEverythingAndItsDates(t *testing.T) {
 	from, to, file := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "advisories.ilkdb")
 	src := source(t, leftPad("GHSA-1", "2.0.0", object{"modified": "2026-11-01T00:00:00Z", "aliases": []string{"CVE-2099-0001"}}))

@@ -270,6 +270,9 @@ func (m *matcher) finding(p *scanning.Package, g *group) scanning.Finding {
 		Aliases: g.aliases(best.record.id), Fixed: g.fixed, Advice: g.sentence(p),
 		Links: []string{"https://osv.dev/vulnerability/" + best.record.id},
 	}
+	if up := g.upstream(); len(up) > 0 {
+		f.Detail = "Covers " + strings.Join(up, ", ") + "."
+	}
 	f.Severity = g.severity(&f)
 	f.Tags = g.tags(p)
 	f.Risk = m.risk(&f, g)
@@ -334,6 +337,17 @@ func (g *group) aliases(own string) []string {
 	}
 	slices.Sort(all)
 	return slices.DeleteFunc(slices.Compact(all), func(s string) bool { return s == own })
+}
+
+// upstream are the vulnerabilities that a distribution's advisory is about. They
+// are no aliases: there may be several, and other packages have them too.
+func (g *group) upstream() []string {
+	var all []string
+	for _, h := range g.hits {
+		all = append(all, h.record.upstream...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // severity takes the worst that any member says, and its vector.
@@ -442,7 +456,7 @@ func (m *matcher) risk(f *scanning.Finding, g *group) scanning.Risk {
 		facts.EPSS = max(facts.EPSS, p)
 	}
 	exploited(f.Rule)
-	for _, name := range f.Aliases {
+	for _, name := range slices.Concat(f.Aliases, g.upstream()) {
 		exploited(name)
 	}
 	return priority.Assess(f, facts)

@@ -25,18 +25,24 @@ type grade struct {
 	known    bool
 }
 
-// gradeOf picks the worst vector that can be read; without one, the database's
-// word; without that, medium and not known.
+// gradeOf picks the worst vector that can be read, one of version 2 only if there
+// is no other; without one, the database's word; without that, medium and not
+// known.
 func gradeOf(all []Severity, word string) grade {
 	g := grade{severity: core.SeverityMedium}
+	old := false // what g holds is of version 2
 	for _, s := range all {
 		if s.Type == "Ubuntu" {
 			word = strings.ToUpper(s.Score)
 			continue
 		}
 		c, err := priority.ParseCVSS(s.Score)
-		if err == nil && (g.vector == "" || c.Score > g.score) {
-			g = grade{c.Vector, c.Score, c.Severity(), true}
+		if err != nil {
+			continue
+		}
+		v2 := c.Version == "2.0"
+		if !g.known || old && !v2 || old == v2 && c.Score > g.score {
+			g, old = grade{c.Vector, c.Score, c.Severity(), true}, v2
 		}
 	}
 	if g.known {
@@ -362,6 +368,7 @@ func packRecord(w *wire, a *Advisory, set int, names []string, i *item) {
 	w.byte(exploited)
 	w.int(set)
 	w.list(names)
+	w.list(a.Upstream)
 	w.int(i.text.block)
 	w.int(i.text.begin)
 	w.int(i.text.length)
@@ -388,6 +395,7 @@ type record struct {
 	evidence                       bool
 	set                            int
 	names                          []string
+	upstream                       []string // what a distribution\'s advisory is about
 	text                           textPlace
 	sum                            string // of the advisory's bytes
 }
@@ -397,7 +405,7 @@ func decodeRecord(b []byte) (r record, ok bool) {
 	r.id, r.modified, r.published, r.withdrawn = s.str(), s.num(), s.num(), s.num()
 	r.title, r.grade = s.str(), decodeGrade(s)
 	r.evidence = s.byte() == 1
-	r.set, r.names = s.index(1<<31), s.list()
+	r.set, r.names, r.upstream = s.index(1<<31), s.list(), s.list()
 	r.text = textPlace{s.index(1 << 31), s.index(1 << 31), s.index(1 << 31)}
 	r.sum = s.str()
 	return r, !s.bad && len(s.b) == 0
