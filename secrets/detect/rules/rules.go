@@ -29,7 +29,7 @@ func All() []detect.Rule {
 	for _, family := range []func() []detect.Rule{
 		aws, gcp, azure, clouds, forges, packages, ci, chat, payment, mail,
 		databases, observability, identity, ai, products, social, vaults,
-		networks, currency, web, named, paths,
+		networks, currency, web, hashes, named, paths,
 	} {
 		all = append(all, family()...)
 	}

@@ -102,6 +102,9 @@ var crafted = map[string]func(*rand.Rand) string{
 	"wireguard-preshared-key": func(rng *rand.Rand) string {
 		return "PresharedKey = " + base64.StdEncoding.EncodeToString(randomBytes(rng, 32))
 	},
+	"account-password-hash": func(rng *rand.Rand) string {
+		return "\nbackup:$" + "6$" + random(rng, base62, 16) + "$" + random(rng, base62, 86) + ":19000:0:99999:7:::\n"
+	},
 	"huggingface-access-token": func(rng *rand.Rand) string { return "h" + "f_" + random(rng, base62[10:], 34) },
 	"ethereum-private-key":     func(rng *rand.Rand) string { return "DEPLOYER_PRIVATE_KEY=0x" + random(rng, "0123456789abcdef", 64) },
 	"age-secret-key":           func(rng *rand.Rand) string { return ageKey(randomBytes(rng, 32)) },

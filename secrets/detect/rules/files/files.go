@@ -55,7 +55,7 @@ func Grammars() []detect.Grammar {
 }
 
 func families() [][]format {
-	return [][]format{shells(), clients(), mailers(), clouds(), builds(), websites(), editors(), databases(), systems(), nets(), manifests()}
+	return [][]format{shells(), clients(), mailers(), clouds(), builds(), websites(), editors(), databases(), systems(), nets(), manifests(), tables()}
 }
 
 type compiled struct {

@@ -1,0 +1,27 @@
+package rules
+
+import (
+	"bytes"
+
+	"github.com/interlock-security/interlock/secrets/detect"
+)
+
+// hashes are passwords of accounts as systems store them, in any file: the
+// account's name before them tells them from what a test has.
+func hashes() []detect.Rule {
+	return ofKind(detect.KindHash,
+		raw("account-password-hash", "password hash of an account", medium,
+			`(?m)^[A-Za-z_][\w.\-]{0,31}\$?:(\$(?:1|2[abxy]|5|6|7|y|gy|apr1|sha1|argon2id|argon2i|P|H)\$[^:\s]{16,200})(?::|\s|\z)`,
+			":$1$", ":$2a$", ":$2b$", ":$2x$", ":$2y$", ":$5$", ":$6$", ":$7$", ":$y$", ":$gy$", ":$apr1$", ":$sha1$", ":$argon2i", ":$p$", ":$h$"),
+		checked(raw("ntlm-hash", "NTLM hash of a Windows account", high,
+			`[\w.\\$\-]{1,80}:[0-9]{1,6}:[A-Fa-f0-9]{32}:([A-Fa-f0-9]{32}):::`, ":::"), ntlm),
+	)
+}
+
+// ntlm refuses the hash of no password.
+func ntlm(hash []byte) detect.Verdict {
+	if bytes.EqualFold(hash, []byte("31d6cfe0d16ae931"+"b73c59d7e0c089c0")) {
+		return detect.Invalid
+	}
+	return genuine(hash)
+}
