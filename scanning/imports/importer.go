@@ -137,9 +137,5 @@ func when(s string) time.Time {
 
 // splitVersions reads "1.2.3, 1.3.0".
 func splitVersions(s string) []string {
-	var out []string
-	for _, v := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '|' }) {
-		out = append(out, v)
-	}
-	return out
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '|' })
 }

