@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -143,4 +144,24 @@ func between(body []byte, p detect.Place) []byte {
 		return nil
 	}
 	return body[from:to]
+}
+
+func TestScanIsSafeForConcurrentUse(t *testing.T) {
+	d, err := detect.New(specimenRules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(specimen[:10], "\n")
+	want := tell(d, text, 0)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 20 {
+				if got := tell(d, text, 0); !slices.Equal(got, want) {
+					t.Errorf("got %q\nwant %q", got, want)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
