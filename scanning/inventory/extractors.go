@@ -9,9 +9,11 @@ import (
 	"github.com/interlock-security/interlock/scanning/inventory/dpkg"
 	"github.com/interlock-security/interlock/scanning/inventory/extract"
 	"github.com/interlock-security/interlock/scanning/inventory/golang"
+	"github.com/interlock-security/interlock/scanning/inventory/hex"
 	"github.com/interlock-security/interlock/scanning/inventory/maven"
 	"github.com/interlock-security/interlock/scanning/inventory/npm"
 	"github.com/interlock-security/interlock/scanning/inventory/nuget"
+	"github.com/interlock-security/interlock/scanning/inventory/pub"
 	"github.com/interlock-security/interlock/scanning/inventory/python"
 	"github.com/interlock-security/interlock/scanning/inventory/rpm"
 	"github.com/interlock-security/interlock/scanning/inventory/rubygems"
@@ -22,6 +24,7 @@ func Extractors() []*extract.Extractor {
 	return slices.Concat(
 		golang.Extractors(), npm.Extractors(), python.Extractors(), maven.Extractors(),
 		cargo.Extractors(), nuget.Extractors(), rubygems.Extractors(), composer.Extractors(),
+		pub.Extractors(), hex.Extractors(),
 		dpkg.Extractors(), apk.Extractors(), rpm.Extractors(),
 	)
 }
