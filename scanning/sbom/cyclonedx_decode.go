@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +43,7 @@ type cycloneReader struct {
 	group map[string]bool // bom-refs that are folders and lockfiles
 	os    []string        // "debian-12", as purls qualify
 	full  bool
+	said  bool // the bill says gap by gap what it lacks
 }
 
 func (r *cycloneReader) read(bom *cdx.BOM) {
@@ -58,11 +58,11 @@ func (r *cycloneReader) read(bom *cdx.BOM) {
 	for _, d := range list(bom.Dependencies) {
 		r.dependency(d, bom)
 	}
-	for _, c := range list(bom.Compositions) {
-		r.composition(c)
-	}
 	for _, p := range list(bom.Properties) {
 		r.ownGap(p)
+	}
+	for _, c := range list(bom.Compositions) {
+		r.composition(c)
 	}
 	finish(r.doc, r.os)
 }
@@ -173,10 +173,7 @@ func (r *cycloneReader) add(c *cdx.Component) {
 func (r *cycloneReader) pack(c *cdx.Component, properties map[string]string) scanning.Package {
 	p := r.doc.identity(clip(c.PackageURL), clip(qualified(c)), clip(c.Version))
 	if e := properties[propEcosystem]; e != "" {
-		p.Ecosystem = e
-	}
-	if r.doc.ours() && c.Group == "" {
-		p.Name = clip(c.Name)
+		p.Ecosystem, p.Name = e, clip(qualified(c)) // an encoder of ours wrote it, which keeps names
 	}
 	p.Source = cmp.Or(properties[propSource], properties["aquasecurity:trivy:SrcName"], p.Source)
 	p.SourceVersion = cmp.Or(properties[propSourceVersion], trivySource(properties), p.SourceVersion)
@@ -257,8 +254,8 @@ func (r *cycloneReader) dependency(d cdx.Dependency, bom *cdx.BOM) {
 // composition takes the document at its word when it says what it lacks. What it
 // doesn't specify is not a gap: most tools never say.
 func (r *cycloneReader) composition(c cdx.Composition) {
-	if r.doc.ours() || !strings.HasPrefix(string(c.Aggregate), "incomplete") {
-		return // ours says it gap by gap
+	if r.said || !strings.HasPrefix(string(c.Aggregate), "incomplete") {
+		return
 	}
 	what := r.doc.Subject.Name
 	if a := append(list(c.Assemblies), list(c.Dependencies)...); len(a) > 0 {
@@ -271,12 +268,8 @@ func (r *cycloneReader) ownGap(p cdx.Property) {
 	var g scanning.Gap
 	if p.Name == propGap && json.Unmarshal([]byte(p.Value), &g) == nil {
 		r.doc.gap(g.What, g.Why, g.Reason)
+		r.said = true
 	}
-}
-
-// ours reports whether a tool of ours wrote it, which decides how names are read.
-func (d *Document) ours() bool {
-	return slices.ContainsFunc(d.Tools, func(t Tool) bool { return strings.HasPrefix(t.Name, "interlock") })
 }
 
 func (d *Document) gap(what, why string, reason scanning.Reason) {

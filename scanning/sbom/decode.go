@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
@@ -142,6 +143,18 @@ func finish(d *Document, os []string) {
 			d.gap(strings.TrimSpace(p.Name+" "+p.Version), why, scanning.ReasonUnsupported)
 		}
 	}
+	d.Gaps = distinct(d.Gaps)
+}
+
+// distinct keeps a bill that is read and written again from saying its gaps
+// twice.
+func distinct(gaps []scanning.Gap) []scanning.Gap {
+	seen := make(map[scanning.Gap]bool, len(gaps))
+	return slices.DeleteFunc(gaps, func(g scanning.Gap) bool {
+		again := seen[g]
+		seen[g] = true
+		return again
+	})
 }
 
 // withRelease takes the release from the operating system that the document

@@ -160,7 +160,7 @@ func TestDuplicatesAreOne(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{trivyBill, xmlBill, tagBill} {
+	for _, s := range []string{trivyBill, xmlBill, tagBill, `{"bomFormat":"CycloneDX","specVersion":"1.2","metadata":{"tools":{"components":[{}]}}}`} {
 		f.Add(s)
 	}
 	for format := range encoders {

@@ -203,6 +203,10 @@ func TestRoundTrip(t *testing.T) {
 		if len(got.Gaps) != 2 || got.Gaps[0] != want.Gaps[0] {
 			t.Errorf("%s: %+v", format, got.Gaps) // its own gap, and the package without anything
 		}
+		again, err := DecodeBytes(encode(t, format, got))
+		if err != nil || !slices.Equal(again.Gaps, got.Gaps) {
+			t.Errorf("%s: read and written again it says %+v, %v", format, again.Gaps, err)
+		}
 	}
 }
 

@@ -105,7 +105,7 @@ func (r *spdxReader) add(p *spdxPackage) {
 	}
 	purpose := strings.ReplaceAll(p.Purpose, "-", "_")
 	switch {
-	case r.subjects[p.SPDXID] && (len(r.from.Packages) > 1 || r.doc.ours()):
+	case r.subjects[p.SPDXID] && (len(r.from.Packages) > 1 || p.SPDXID == spdxSubjectID):
 		r.subject(p, url, purpose, hashes)
 		return
 	case purpose == "OPERATING_SYSTEM":
@@ -160,9 +160,7 @@ func (r *spdxReader) note(p *spdxPackage, q *scanning.Package) {
 			continue
 		}
 		q.Ecosystem = cmp.Or(clip(n.Ecosystem), q.Ecosystem)
-		if r.doc.ours() {
-			q.Name = clip(p.Name)
-		}
+		q.Name = clip(p.Name)
 		q.Source, q.SourceVersion = clip(n.Source), clip(n.SourceVersion)
 		q.File, q.Layer, q.Direct, q.Dev = clip(n.File), clip(n.Layer), n.Direct, n.Dev
 		return

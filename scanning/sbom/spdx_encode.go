@@ -88,7 +88,7 @@ func spdxGaps(d *Document) []spdxAnnotation {
 func spdxSubject(d *Document) spdxPackage {
 	s := d.Subject
 	p := spdxPackage{
-		SPDXID: "SPDXRef-Subject", Name: valid(cmp.Or(s.Name, "unnamed")), VersionInfo: valid(s.Version), Purpose: "APPLICATION",
+		SPDXID: spdxSubjectID, Name: valid(cmp.Or(s.Name, "unnamed")), VersionInfo: valid(s.Version), Purpose: "APPLICATION",
 		DownloadLocation: noAssertion, Supplier: noAssertion, LicenseConcluded: noAssertion, LicenseDeclared: noAssertion, CopyrightText: noAssertion,
 		Checksums: spdxChecksums(digest(s.Digest)), ExternalRefs: purlRef(s.PURL),
 	}

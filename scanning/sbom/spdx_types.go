@@ -65,6 +65,7 @@ type spdxAnnotation struct {
 
 const (
 	spdxDocumentID  = "SPDXRef-DOCUMENT"
+	spdxSubjectID   = "SPDXRef-Subject"
 	noAssertion     = "NOASSERTION"
 	spdxAnnotator   = "Tool: interlock"
 	spdxNotePrefix  = "interlock: "
