@@ -116,7 +116,7 @@ func FuzzObjects(f *testing.F) {
 // every version whole.
 func FuzzLineage(f *testing.F) {
 	f.Add("a\nb\nc\n", "a\nx\nc\n", "x\na\n")
-	f.Add(strings.Repeat("line\n", 600)+"end", strings.Repeat("line\n", 600)+"new\nend", "")
+	f.Add(strings.Repeat("line\n", 4000)+"end", strings.Repeat("line\n", 4000)+"new\nend", "")
 	f.Fuzz(func(t *testing.T, a, b, c string) {
 		g := newLineage()
 		seen := map[string]bool{}

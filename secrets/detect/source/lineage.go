@@ -107,7 +107,7 @@ func sharedTail(a, b []byte) int {
 // Context of what is new in a version.
 const (
 	// wholeText is how short a text is looked at as a whole.
-	wholeText = 2 << 10
+	wholeText = 16 << 10
 	// contextLines are looked at around new lines, since what a value is may stand
 	// above it.
 	contextLines = 12
