@@ -76,10 +76,10 @@ func TestHostileLinesAreLinear(t *testing.T) {
 		`password = ["a","b",`, `login("a",`, `identified by '`, `snmp-server community `, `<password>`, `key = chr(65) . `, `"auth": "QQ`, `\"password\":\"`,
 		`password <<EOF `, `name: PASSWORD, `, `net user a b `, `password = {0x41, `, `$6$a$`, `createUser a SHA b `, "password:\n ", "password = \"a\"\npassword += ",
 	} {
-		short := cpu(t, strings.Repeat(part, 10_000/len(part)))
-		long := cpu(t, strings.Repeat(part, 40_000/len(part)))
+		short := cpu(t, strings.Repeat(part, 4_000/len(part)))
+		long := cpu(t, strings.Repeat(part, 16_000/len(part)))
 		if long > 12*short+20*time.Millisecond {
-			t.Errorf("%q: %v for 10 kB, %v for 40 kB", part, short, long)
+			t.Errorf("%q: %v for 4 kB, %v for 16 kB", part, short, long)
 		}
 	}
 }

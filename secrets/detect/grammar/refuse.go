@@ -14,6 +14,9 @@ func reference(v []byte) bool {
 	if v[0] == '$' && isDigit(v[1]) && (len(v) == 2 || v[2] == '$') {
 		return true // $1
 	}
+	if j := bytes.IndexAny(v[1:], "[-("); v[0] == '$' && j > 0 && isIdentifier(v[1:1+j]) && (v[1+j] != '-' || bytes.HasPrefix(v[1+j:], []byte("->"))) {
+		return true // $_POST['password'], $this->password
+	}
 	if v[0] == '$' && v[1] == '$' && isIdentifier(v[2:]) {
 		return true // as make and compose write $
 	}
@@ -50,7 +53,7 @@ func formatted(v []byte) bool {
 			}
 		case '{':
 			if j := bytes.IndexByte(v[i:], '}'); j > 0 && j < 40 && (isIdentifier(v[i+1:i+j]) || j == 1 || j == 2 && isDigit(v[i+1])) && (j != 2 || isDigit(v[i+1])) {
-				return i == 0 || j > 3 || i+j+1 == len(v)
+				return i == 0 || j >= 3 || i+j+1 == len(v)
 			}
 		}
 	}

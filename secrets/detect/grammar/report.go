@@ -116,6 +116,9 @@ func (s *sighting) tuple(end int, k kind, b []byte) bool {
 
 // callLike finds the call or the index at the start of an expression.
 func callLike(v []byte) bool {
+	if i := bytes.IndexByte(v, '='); i > 2 && len(v)-i < 6 && readsLikeWord(v[:i]) && (count(v[i+1:], "0123456789") == len(v)-i-1 || trivial[string(v[i+1:])]) {
+		return true // another assignment
+	}
 	i := bytes.IndexAny(v, "([{<")
 	return i > 0 && isDotted(v[:i]) && (!hasDigitAndUpper(v[i:]) || readsLikeWord(v[:i])) || i == 0
 }
