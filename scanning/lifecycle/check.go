@@ -13,7 +13,7 @@ import (
 
 // Limits of what is taken in.
 const (
-	MaxFindings = 50_000
+	MaxFindings = 20_000
 	MaxGaps     = 10_000
 	maxName     = 500
 	maxDetail   = 16 << 10

@@ -195,7 +195,7 @@ func (st *Stats) clocks(ctx context.Context, tx *store.Tx, tenant core.TenantID,
 func (st *Stats) fixes(ctx context.Context, tx *store.Tx, tenant core.TenantID, since time.Time) error {
 	var sum float64
 	err := tx.QueryRow(ctx, `SELECT COUNT(*), CAST(COALESCE(SUM(verified - discovered), 0) AS DOUBLE PRECISION), COALESCE(SUM(CASE WHEN verified <= due THEN 1 ELSE 0 END), 0)
-		FROM scanning_findings WHERE tenant = $1 AND verified >= $2 AND state = $3`, tenant, store.Micros(since), string(StateVerified)).Scan(&st.Fixed, &sum, &st.OnTime)
+		FROM scanning_findings WHERE tenant = $1 AND verified >= $2 AND verified > 0 AND state = $3`, tenant, store.Micros(since), string(StateVerified)).Scan(&st.Fixed, &sum, &st.OnTime)
 	if err == nil && st.Fixed > 0 {
 		st.ToFix = sum / float64(st.Fixed) / 1e6
 	}

@@ -272,7 +272,7 @@ func (b *batch) group(id core.UUID) ([]Sighting, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids, err := column[core.UUID](b.ctx, b.tx, `SELECT id FROM scanning_findings WHERE tenant = $1 AND original = $2 AND state = $3 ORDER BY id`,
+	ids, err := column[core.UUID](b.ctx, b.tx, `SELECT id FROM scanning_findings WHERE tenant = $1 AND original = $2 AND original <> '' AND state = $3 ORDER BY id`,
 		b.tenant, id.String(), string(StateDuplicate))
 	if err != nil {
 		return nil, err

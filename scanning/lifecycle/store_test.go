@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -216,4 +217,23 @@ func TestAnEarlierReportThatComesLater(t *testing.T) {
 		t.Errorf("the late report: %+v", sum)
 	}
 	w.state(id, lifecycle.StateVerified)
+}
+
+// TestReadingsUseAnIndex: what is asked once for each finding of a report, or all
+// the time, reads no table whole.
+func TestReadingsUseAnIndex(t *testing.T) {
+	w := onSQLite(t)
+	for _, query := range []string{
+		`SELECT id FROM scanning_findings WHERE tenant = $1 AND original = $2 AND original <> '' AND state = $3 ORDER BY id`,
+		`SELECT finding FROM scanning_keys WHERE tenant = $1 AND subject = $2 AND key = $3`,
+		`SELECT body FROM scanning_sightings WHERE tenant = $1 AND finding = $2 ORDER BY tool, kind, scope`,
+		`SELECT body FROM scanning_findings WHERE tenant = $1 AND wakes > 0 AND wakes <= $2 ORDER BY wakes, id LIMIT $3`,
+		`SELECT body FROM scanning_findings WHERE tenant = $1 AND is_open = 1 ORDER BY priority DESC, id DESC LIMIT 51`,
+		`SELECT body FROM scanning_findings WHERE tenant = $1 AND is_open = 1 ORDER BY due ASC, id ASC LIMIT 51`,
+	} {
+		plan := storetest.Plan(t, w.db, query, []any{"main", "x", "y"}[:strings.Count(query, "$")]...)
+		if !strings.Contains(plan, "USING INDEX") && !strings.Contains(plan, "USING COVERING INDEX") && !strings.Contains(plan, "USING PRIMARY KEY") || strings.Contains(plan, "SCAN scanning") || strings.Contains(plan, "TEMP B-TREE FOR ORDER BY") {
+			t.Errorf("%s\n%s", query, plan)
+		}
+	}
 }
