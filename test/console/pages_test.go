@@ -36,7 +36,7 @@ func (s *story) kinds() []kind {
 		s.t.Fatalf("incident: %+v, %v", in, err)
 	}
 	entry := fmt.Sprintf("/audit/entries/%d?%s", in.Timeline[0].Audit.Index, url.Values{"origin": {in.Timeline[0].Audit.Origin}}.Encode())
-	return []kind{
+	return append([]kind{
 		{"board", "/"},
 		{"live", "/live"},
 		{"search", "/search?q=*"},
@@ -62,7 +62,7 @@ func (s *story) kinds() []kind {
 		{"account", "/account"},
 		{"stop", "/stop"},
 		{"stop-device", "/stop?device=" + pressID},
-	}
+	}, s.inspected()...)
 }
 
 // outside are the pages of somebody who is not signed in, and one that is not

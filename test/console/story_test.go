@@ -22,6 +22,8 @@ const pressID = "press-7"
 // story is a site with two persons in front of their browsers: anna runs it,
 // cara joins her.
 type story struct {
+	// scanned are the pages about what was handed in once.
+	scanned []kind
 	*site
 	t          *testing.T
 	press      *machine
