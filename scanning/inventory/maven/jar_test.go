@@ -126,7 +126,7 @@ func TestJarBombs(t *testing.T) {
 
 func FuzzJar(f *testing.F) {
 	f.Add([]byte(jar(f, properties4("a"), part{"b.jar", jar(f, properties4("b")), true})))
-	extracttest.Fuzz(f, Extractors()[4], "x.jar", nil)
+	extracttest.Fuzz(f, Extractors()[5], "x.jar", nil)
 }
 
 func FuzzPom(f *testing.F) {
@@ -134,6 +134,10 @@ func FuzzPom(f *testing.F) {
 }
 
 func FuzzGradle(f *testing.F) { extracttest.Fuzz(f, Extractors()[1], "gradle.lockfile", nil) }
+
+func FuzzCatalog(f *testing.F) {
+	extracttest.Fuzz(f, Extractors()[4], "gradle/libs.versions.toml", nil)
+}
 
 func FuzzBuild(f *testing.F) { extracttest.Fuzz(f, Extractors()[3], "build.gradle", nil) }
 

@@ -35,6 +35,10 @@ func Extractors() []*extract.Extractor {
 			Reads: "literal coordinates only where there is no lockfile: that is a gap",
 		},
 		{
+			Name: "maven/gradle-catalog", Ecosystem: ecosystem, Suffixes: []string{".versions.toml"}, Read: readCatalog,
+			Reads: "Gradle's version catalogs, where no lockfile stands above",
+		},
+		{
 			Name: "maven/jar", Ecosystem: ecosystem, Suffixes: []string{".jar", ".war", ".ear", ".par", ".sar", ".hpi", ".jpi", ".kar", ".lpkg"}, Wants: isPackage, Read: readJar, Installed: true,
 			Reads: "`META-INF/maven/**/pom.properties`, else `MANIFEST.MF`; jars in jars, bounded in depth, bytes and ratio. A jar that does not say what it is is a gap. Not those that every JDK and Gradle project has (`jrt-fs.jar`, `gradle-wrapper.jar`); what Debian installed is told by dpkg alone",
 		},
