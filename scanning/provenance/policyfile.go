@@ -130,7 +130,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, core.Wrap(core.KindNotFound, opFile, err)
 	}
-	defer f.Close() //nolint:errcheck // it is only read
+	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, core.Wrap(core.KindUnavailable, opFile, err)

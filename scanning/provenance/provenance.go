@@ -245,7 +245,7 @@ func (v *verifier) digest(ctx context.Context) error {
 	if err != nil {
 		return core.Wrap(core.KindUnavailable, op, err)
 	}
-	defer in.Close() //nolint:errcheck // it is only read
+	defer in.Close()
 	prehash := minisign.NewReader(&cancelled{ctx, in})
 	v.size, err = io.Copy(io.MultiWriter(hashes["sha256"], hashes["sha384"], hashes["sha512"]), prehash)
 	if err != nil {
@@ -270,7 +270,7 @@ func (v *verifier) bytes(limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, core.Wrap(core.KindUnavailable, op, err)
 	}
-	defer in.Close() //nolint:errcheck // it is only read
+	defer in.Close()
 	b, err := io.ReadAll(io.LimitReader(in, v.size+1))
 	if err != nil {
 		return nil, core.Wrap(core.KindUnavailable, op, err)

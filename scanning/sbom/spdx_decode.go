@@ -132,10 +132,10 @@ func asserted(s string) string {
 
 func (r *spdxReader) subject(p *spdxPackage, url, purpose string, hashes map[string]string) {
 	r.doc.Subject = Subject{Kind: scanning.ScopeFolder, Name: clip(p.Name), Version: asserted(clip(p.VersionInfo)), PURL: url, Digest: firstDigest(hashes)}
-	switch {
-	case purpose == "CONTAINER":
+	switch purpose {
+	case "CONTAINER":
 		r.doc.Subject.Kind = scanning.ScopeImage
-	case purpose == "OPERATING_SYSTEM":
+	case "OPERATING_SYSTEM":
 		r.doc.Subject.Kind = scanning.ScopeHost
 	}
 	if r.doc.Subject.Digest == "" && strings.HasPrefix(p.VersionInfo, "sha256:") {
