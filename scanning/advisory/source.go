@@ -23,7 +23,7 @@ import (
 const (
 	maxFiles     = 5_000_000
 	maxExpanded  = 64 << 30 // bytes of an archive's files together
-	maxRatio     = 2_000    // of one file in an archive, beyond a megabyte
+	maxRatio     = 300      // of one file in an archive, beyond a megabyte
 	maxFeedBytes = 1 << 30
 )
 
