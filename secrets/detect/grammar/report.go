@@ -14,20 +14,8 @@ func (s *sighting) report(t detect.Text, emit func(detect.Hit)) {
 		return
 	}
 	e := evidence{sense: w.classify(), name: b[s.from:s.to]}
-	if i := bytes.LastIndexByte(e.name, '.'); i >= 0 && kinds[string(e.name[i+1:])] == kindCode && s.op != opCall {
-		return // password.go: the name of a file
-	}
-	if e.sense.noun == nounNone || s.op == opCall && notSetter(&w) {
+	if e.sense.noun == nounNone || s.op == opCall && notSetter(&w) || s.elsewhere(b) {
 		return
-	}
-	if s.from > 1 && b[s.from-1] == ':' && (isAlnum(b[s.from-2]) || b[s.from-2] == ':') && s.colon {
-		return // arn:…:secret:…
-	}
-	if s.from > 1 && b[s.from-1] == '/' && isAlnum(b[s.from-2]) {
-		return // checksum/secret, the last part of a path
-	}
-	if s.from > 1 && b[s.from-1] == '(' && b[s.from-2] == '$' || s.from > 0 && s.to < len(b) && b[s.from-1] == '`' && b[s.to] == '`' && s.to-s.from == 3 {
-		return // $(pwd)
 	}
 	e.kind = kindOf(t.Path)
 	if n := e.sense.noun; n == nounBareKey && !e.sense.qualified && e.sense.vague == 0 && (ciphered(b, s.from) || underSecret(b, s.from)) {
@@ -38,37 +26,75 @@ func (s *sighting) report(t detect.Text, emit func(detect.Hit)) {
 	if !s.read(&r, &e) || r.n == 0 {
 		return
 	}
+	e.demo = demonstrates(t.Path) || s.comment && e.kind == kindCode
+	s.gather(&r, &e)
+	if rule := s.rule(&r, &e); rule != "" {
+		emit(detect.Hit{Rule: rule, Start: r.from, End: r.to, MatchStart: min(s.from, r.from), MatchEnd: max(r.end, r.to, s.to)})
+	}
+}
+
+// elsewhere reports whether the name is a part of a path, of a file's name, of
+// an ARN, or a command, and not what a value is called.
+func (s *sighting) elsewhere(b []byte) bool {
+	name := b[s.from:s.to]
+	if i := bytes.LastIndexByte(name, '.'); i >= 0 && kinds[string(name[i+1:])] == kindCode && s.op != opCall {
+		return true // password.go
+	}
+	if s.from < 2 {
+		return s.from == 1 && b[0] == '`' && s.substituted(b)
+	}
+	switch before := b[s.from-2]; b[s.from-1] {
+	case ':':
+		return s.colon && (isAlnum(before) || before == ':') // arn:…:secret:…
+	case '/':
+		return isAlnum(before) // checksum/secret
+	case '(':
+		return before == '$' // $(pwd)
+	case '`':
+		return s.substituted(b)
+	}
+	return false
+}
+
+// substituted knows `pwd`.
+func (s *sighting) substituted(b []byte) bool {
+	return s.to < len(b) && b[s.to] == '`' && s.to-s.from == 3
+}
+
+// gather adds to the evidence what reading the value showed.
+func (s *sighting) gather(r *reader, e *evidence) {
 	e.quoted = r.quoted
-	e.alone = s.alone(b, r.end)
+	e.alone = s.alone(r.b, r.end)
 	e.equated = r.quoted && (s.op == opAssign && !s.colon || s.op == opCompare)
 	if e.sense.noun == nounSecret && !e.sense.qualified && !r.quoted && e.kind == kindConfig {
 		e.sense.noun = nounPass // as in sip.conf
 	}
 	e.split = r.parts > 1
-	e.explicit = r.parts > 1 && r.n == r.parts || r.parts > 3 // nobody spells out a name
-	e.demo = demonstrates(t.Path) || s.comment && e.kind == kindCode
+	if r.parts > 1 && r.n == r.parts || r.parts > 3 {
+		e.explicit = true // nobody spells out a name
+	}
+}
+
+// rule judges the value and names what it is reported under, "" for nothing.
+func (s *sighting) rule(r *reader, e *evidence) string {
 	v := r.text()
-	if !r.quoted && callLike(v) {
-		return
+	if !r.quoted && callLike(v) || s.tuple(r.end, e.kind, r.b) {
+		return ""
 	}
 	var buf [maxJoined]byte
-	if v = unescape(v, &buf); v == nil || s.tuple(r.end, e.kind, b) {
-		return
+	if v = unescape(v, &buf); v == nil {
+		return ""
 	}
 	j := e.judge(v)
 	if j == refused && e.sense.noun.password() && !e.neighbour {
-		if e.neighbour = hasNeighbour(b, s.from); e.neighbour {
+		if e.neighbour = hasNeighbour(r.b, s.from); e.neighbour {
 			j = e.judge(v)
 		}
 	}
-	rule := ruleOf(e.sense.noun, j)
 	if j == refused && e.sense.noun.password() && isHash(v) && !e.demo && e.kind != kindCode && e.kind != kindDoc {
-		rule = rulePasswordHash
+		return rulePasswordHash
 	}
-	if rule == "" {
-		return
-	}
-	emit(detect.Hit{Rule: rule, Start: r.from, End: r.to, MatchStart: min(s.from, r.from), MatchEnd: max(r.end, r.to, s.to)})
+	return ruleOf(e.sense.noun, j)
 }
 
 func ruleOf(n noun, j judgement) string {
