@@ -45,7 +45,7 @@ func gitlab() []detect.Rule {
 		{"gitlab-workspaces-token", "GitLab workspaces token", "glwt-", `[\w\-]{20,60}`},
 		{"gitlab-scim-token", "GitLab SCIM token", "glsoat-", `[\w\-]{20}`},
 		{"gitlab-feature-flag-client-token", "GitLab feature flags client token", "glffct-", `[\w\-]{20}`},
-		{"gitlab-rrt", "GitLab runner registration token", "GR1348941", `[\w\-]{20}`},
+		{"gitlab-rrt", "GitLab runner token, of the older kind", "GR1348941", `[\w\-]{20}`},
 		{"gitlab-session-cookie", "GitLab session cookie", "_gitlab_session=", `[0-9a-z]{32}`},
 	} {
 		r := raw(g.id, g.title, critical, `(?:\b|_)(`+g.prefix+g.rest+`)`+end, strings.ToLower(g.prefix))
