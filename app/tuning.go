@@ -50,11 +50,11 @@ func placeholders(path string) (map[string][]string, error) {
 	if path == "" {
 		return nil, nil //nolint:nilnil // no file, no values
 	}
-	f, err := os.Open(path) //nolint:gosec // the configuration names it
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("rules_placeholders: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // it is read
+	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxPlaceholders+1))
 	if err == nil && len(text) > maxPlaceholders {
 		err = fmt.Errorf("%s has more than %d bytes", path, maxPlaceholders)

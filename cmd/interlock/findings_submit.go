@@ -139,7 +139,7 @@ func (c *findingsSubmitCmd) submitSBOM(e *env, body []byte) error {
 func readBounded(e *env, path string, most int64) ([]byte, error) {
 	in := e.in
 	if path != "-" {
-		f, err := os.Open(path) //nolint:gosec // the user names it
+		f, err := os.Open(path)
 		if err != nil {
 			return nil, core.Wrap(core.KindNotFound, "findings", err)
 		}

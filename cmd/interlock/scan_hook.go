@@ -51,7 +51,7 @@ exec ` + hookLine + `
 func (c *scanHookInstallCmd) Run(e *env) error {
 	const op = "scan hook install"
 	// This repository is its user's own, whose settings say where hooks are.
-	out, err := exec.CommandContext(e.ctx, "git", "-C", c.Path, "rev-parse", "--path-format=absolute", "--git-path", "hooks").Output() //nolint:gosec // git, on the user's own repository
+	out, err := exec.CommandContext(e.ctx, "git", "-C", c.Path, "rev-parse", "--path-format=absolute", "--git-path", "hooks").Output()
 	if errors.Is(err, exec.ErrNotFound) {
 		return core.E(core.KindUnavailable, op, "git is not installed").WithHint("install git")
 	}
