@@ -128,7 +128,7 @@ func (p *packer) commit(m manifest) error {
 		return p.abort(err)
 	}
 	sum := tableSum(text)
-	tail := binary.BigEndian.AppendUint32(append(text, sum[:]...), uint32(len(text))) //nolint:gosec // a table is small
+	tail := binary.BigEndian.AppendUint32(append(text, sum[:]...), uint32(len(text)))
 	tail = append(tail, magic...)
 	if _, err := p.buf.Write(tail); err != nil {
 		return p.abort(err)
@@ -159,7 +159,7 @@ func (p *packer) abort(err error) error {
 func tableSum(text []byte) [sha256.Size]byte {
 	h := sha256.New()
 	_, _ = h.Write([]byte(magic))
-	_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(text)))) //nolint:gosec // a table is small
+	_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(text))))
 	_, _ = h.Write(text)
 	var sum [sha256.Size]byte
 	h.Sum(sum[:0])

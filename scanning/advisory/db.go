@@ -208,12 +208,12 @@ func (db *DB) block(i int) ([]byte, error) {
 	}
 	e := db.blocks[i*blockEntry:]
 	at, length := binary.LittleEndian.Uint64(e), binary.LittleEndian.Uint32(e[8:])
-	size := uint64(db.c.section(partText).Length) //nolint:gosec // a length
+	size := uint64(db.c.section(partText).Length)
 	if at > size || uint64(length) > size-at {
 		return nil, damaged(db.c.name, fmt.Sprintf("block %d is outside of the file", i))
 	}
 	packed := make([]byte, length)
-	if err := db.c.readAt(packed, db.text+int64(at)); err != nil { //nolint:gosec // below a length
+	if err := db.c.readAt(packed, db.text+int64(at)); err != nil {
 		return nil, err
 	}
 	if !equalSum(packed, e[16:blockEntry]) {

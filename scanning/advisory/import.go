@@ -104,7 +104,7 @@ func lock(dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, core.Wrap(core.KindUnavailable, "advisory.Import", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { //nolint:gosec // a descriptor is small
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
 		return nil, core.E(core.KindConflict, "advisory.Import", "another import into "+dir+" is running").WithHint("wait until it is done")
 	}
@@ -243,8 +243,7 @@ func (im *importer) merge(old *DB) error {
 		if err := im.ctx.Err(); err != nil {
 			return err
 		}
-		id := string(recordID(raw))
-		incoming := s.items[id]
+		incoming := s.items[string(recordID(raw))]
 		if incoming != nil {
 			im.summary.Added--
 		}

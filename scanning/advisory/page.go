@@ -144,7 +144,7 @@ func (g *page) readRanges(s *slit) {
 		limit := (len(g.lines[r.line].versions) + 1) << 2
 		for range s.count() {
 			n := s.index(limit)
-			r.events = append(r.events, placed{EventKind(n & 3), n >> 2}) //nolint:gosec // two bits
+			r.events = append(r.events, placed{EventKind(n & 3), n >> 2})
 		}
 		all = append(all, r)
 	}

@@ -295,8 +295,8 @@ func (t *texts) flush() error {
 	t.out = t.enc.EncodeAll(t.raw, t.out[:0])
 	sum := sha256.Sum256(t.out)
 	t.table = binary.LittleEndian.AppendUint64(t.table, t.at)
-	t.table = binary.LittleEndian.AppendUint32(t.table, uint32(len(t.out))) //nolint:gosec // a block is small
-	t.table = binary.LittleEndian.AppendUint32(t.table, uint32(len(t.raw))) //nolint:gosec // a block is small
+	t.table = binary.LittleEndian.AppendUint32(t.table, uint32(len(t.out)))
+	t.table = binary.LittleEndian.AppendUint32(t.table, uint32(len(t.raw)))
 	t.table = append(t.table, sum[:16]...)
 	t.at += uint64(len(t.out))
 	t.raw = t.raw[:0]
@@ -383,7 +383,7 @@ func (l *lists) add(b []byte) error {
 	if uint64(l.at)+uint64(len(b)) > 1<<32-1 {
 		return errTooLarge
 	}
-	l.at += uint32(len(b)) //nolint:gosec // checked above
+	l.at += uint32(len(b))
 	_, err := l.p.Write(b)
 	return err
 }

@@ -57,7 +57,7 @@ func parseVersion(f family, s string) (v version, err error) {
 	}
 	v.v, err = semantic.Parse(plain, semantics[f])
 	if err != nil {
-		return version{}, fmt.Errorf("%.100q %w of %s: %v", s, errNoVersion, semantics[f], err)
+		return version{}, fmt.Errorf("%.100q %w of %s: %w", s, errNoVersion, semantics[f], err)
 	}
 	return v, nil
 }

@@ -9,7 +9,7 @@ import (
 type wire struct{ b []byte }
 
 func (w *wire) num(n uint64)     { w.b = binary.AppendUvarint(w.b, n) }
-func (w *wire) int(n int)        { w.num(uint64(n)) } //nolint:gosec // counts are never negative
+func (w *wire) int(n int)        { w.num(uint64(n)) }
 func (w *wire) byte(c byte)      { w.b = append(w.b, c) }
 func (w *wire) str(s string)     { w.int(len(s)); w.b = append(w.b, s...) }
 func (w *wire) time(t time.Time) { w.num(nanos(t)) }
@@ -63,17 +63,17 @@ func (s *slit) count() int {
 		s.fail()
 		return 0
 	}
-	return int(n) //nolint:gosec // bounded by a length
+	return int(n)
 }
 
 // index reads a number below n.
 func (s *slit) index(n int) int {
 	i := s.num()
-	if i >= uint64(n) { //nolint:gosec // lengths are never negative
+	if i >= uint64(n) {
 		s.fail()
 		return 0
 	}
-	return int(i) //nolint:gosec // bounded by n
+	return int(i)
 }
 
 func (s *slit) byte() byte {

@@ -318,12 +318,13 @@ func (in *intake) settle(f Finding) error {
 	if err != nil {
 		return err
 	}
-	before, events := root.Revision, []Event{}
 	if slices.ContainsFunc(group, func(s Sighting) bool { return s.Present }) {
 		in.sum.Silent++
 		return nil
 	}
-	if root, events, err = in.s.rules.gone(root, in.told); err != nil {
+	before := root.Revision
+	root, events, err := in.s.rules.gone(root, in.told)
+	if err != nil {
 		return err
 	}
 	if len(events) == 0 {

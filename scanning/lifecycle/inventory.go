@@ -219,7 +219,7 @@ func packed(numbers []int64) []byte {
 	out := make([]byte, 0, 2*len(numbers))
 	last := int64(0)
 	for _, n := range numbers {
-		out = binary.AppendUvarint(out, uint64(n-last)) //nolint:gosec // ascending
+		out = binary.AppendUvarint(out, uint64(n-last))
 		last = n
 	}
 	return out
@@ -233,7 +233,7 @@ func unpacked(body []byte) (numbers []int64, err error) {
 		if n <= 0 {
 			return nil, core.E(core.KindDamaged, "lifecycle.inventory", "a document's components are damaged")
 		}
-		at, body = at+int64(d), body[n:] //nolint:gosec // a sum of what packed wrote
+		at, body = at+int64(d), body[n:]
 		numbers = append(numbers, at)
 	}
 	return numbers, nil

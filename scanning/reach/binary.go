@@ -79,7 +79,7 @@ func section(s io.ReaderAt, size uint64) ([]byte, error) {
 	if size > maxTable {
 		return nil, errors.New("the program's function table is larger than allowed")
 	}
-	return io.ReadAll(io.NewSectionReader(s, 0, int64(size))) //nolint:gosec // bounded
+	return io.ReadAll(io.NewSectionReader(s, 0, int64(size)))
 }
 
 // searchPE looks for the table in the read-only data: Windows programs give it
