@@ -64,7 +64,7 @@ func (r *repository) command(ctx context.Context, args ...string) *exec.Cmd {
 	for _, s := range gitSettings {
 		full = append(full, "-c", s)
 	}
-	cmd := exec.CommandContext(ctx, "git", append(full, args...)...) //nolint:gosec // git, with our own words
+	cmd := exec.CommandContext(ctx, "git", append(full, args...)...)
 	cmd.Env = slices.Concat([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}, gitEnvironment, r.hook)
 	return cmd
 }

@@ -169,15 +169,15 @@ func (c *chronicle) raw(head string, r *bufio.Reader, scratch *[]byte) error {
 		return err
 	}
 	mode, id := fields[parents], fields[2*parents+1]
-	switch {
-	case mode == "000000":
+	switch mode {
+	case "000000":
 		return nil
-	case mode == "160000":
+	case "160000":
 		if len(c.submodules) < mostModuless {
 			c.submodules[string(path)] = true
 		}
 		return nil
-	case mode == "120000":
+	case "120000":
 		c.links++
 		return nil
 	}

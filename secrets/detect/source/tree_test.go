@@ -194,8 +194,8 @@ func TestALongFileIsReadInChunks(t *testing.T) {
 	var b bytes.Buffer
 	var want []string
 	for line := 1; b.Len() < 3*chunkSize; line++ {
-		switch {
-		case line%2500 == 0:
+		switch line % 2500 {
+		case 0:
 			fmt.Fprintf(&b, "padding and %s here\n", secret(fmt.Sprint(line)))
 			want = append(want, fmt.Sprintf("long:%d", line))
 		default:
