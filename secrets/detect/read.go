@@ -99,7 +99,7 @@ func (s *scan) read(v *view, binary bool) {
 			case a.rule >= 0:
 				s.window(v, a, start)
 			case a.grammar != nil && !binary:
-				a.grammar.At(v.Text, start, end-start, func(h Hit) { s.hit(a.grammar, v, h) })
+				s.at(v, a.grammar, start, end)
 			}
 		}
 	})
@@ -113,6 +113,7 @@ func (s *scan) read(v *view, binary bool) {
 			s.worker(r.index).All(v.Body, func(loc []int) { s.match(r, v, loc) })
 		}
 	}
+	s.places.before += len(v.Body)
 }
 
 func (s *scan) fresh() {

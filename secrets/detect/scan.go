@@ -26,6 +26,7 @@ type scan struct {
 	permissions []permission
 	named       *search.Asker
 	budget      search.Budget
+	places      places
 }
 
 // view is a text as it is, or with a layer of encoding taken off.
@@ -71,6 +72,7 @@ func (s *scan) run(t Text, emit func(*Leak)) []Gap {
 	if s.budget.Over() {
 		s.gap("patterns took too long on it; a part of the text was not searched")
 	}
+	s.placesLeftOut()
 	s.report(alphabet, emit)
 	return s.gaps
 }

@@ -110,7 +110,7 @@ func (s *sighting) readWord(r *reader, i int) bool {
 		k += b2i(b[i] == '*') // markdown
 	}
 	j := i
-	for j < len(b) && j-i < maxSecret && !isSpace(b[j]) && b[j] != '`' && b[j] != '<' && b[j] != '"' && b[j] != '|' {
+	for limit := min(len(b), i+maxSecret); j < limit && !endsWord[b[j]]; {
 		j++
 	}
 	end := j
@@ -124,6 +124,9 @@ func (s *sighting) readWord(r *reader, i int) bool {
 	r.quoted = false
 	return true
 }
+
+// endsWord is what no word of prose goes on behind.
+var endsWord = [256]bool{' ': true, '\t': true, '\n': true, '\r': true, '\f': true, '\v': true, '`': true, '<': true, '"': true, '|': true}
 
 // moreWords reports whether the line goes on in prose.
 func moreWords(b []byte, i int) bool {

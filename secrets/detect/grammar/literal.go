@@ -3,6 +3,7 @@ package grammar
 import "bytes"
 
 const (
+	maxBehind = 512  // bytes of the line before a name that are looked at
 	maxLook   = 4096 // bytes after a keyword that are looked at
 	maxJoined = 512
 	maxParts  = 64

@@ -168,7 +168,7 @@ func notSetter(w *name) bool {
 // place learns where the name stands: in a literal, in a comment, behind dashes.
 func (s *sighting) place(b []byte, e *evidence) {
 	i := s.from
-	for i > 0 && s.from-i < 2048 && b[i-1] != '\n' {
+	for i > 0 && s.from-i < maxBehind && b[i-1] != '\n' {
 		i--
 	}
 	s.line = i
@@ -475,10 +475,20 @@ func (s *sighting) readNextElement(r *reader, e *evidence, i int) bool {
 // hasNeighbour looks for what stands near real credentials: who logs in, where.
 func hasNeighbour(b []byte, at int) bool {
 	near := b[max(0, at-240):min(len(b), at+240)]
-	for _, w := range [...]string{"user", "login", "host", "server", "database", "smtp", "ssid", "uid", "mail", "account", "dsn", "jdbc", "benutzer"} {
-		if indexFold(near, w) >= 0 {
-			return true
+	for i, c := range near {
+		for _, w := range neighbours[lower(c)] {
+			if hasPrefixFold(near[i:], w) {
+				return true
+			}
 		}
 	}
 	return false
 }
+
+// neighbours are its words by their first letter: the text is read once.
+var neighbours = func() (by [256][]string) {
+	for _, w := range [...]string{"user", "login", "host", "server", "database", "smtp", "ssid", "uid", "mail", "account", "dsn", "jdbc", "benutzer"} {
+		by[w[0]] = append(by[w[0]], w)
+	}
+	return by
+}()
