@@ -18,7 +18,7 @@ type Asker interface {
 
 // Tags of what a provider said.
 const (
-	TagLive = "live"
+	TagLive = "valid"
 	TagDead = "dead"
 )
 
