@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -156,7 +157,7 @@ func (img *Image) choose() (*candidate, error) {
 	if len(all) == 0 {
 		return nil, errors.New("an archive without an image")
 	}
-	at := slices.IndexFunc(all, func(c *candidate) bool { return c.platform.answers(first(img.opts.Platform, "linux/amd64")) })
+	at := slices.IndexFunc(all, func(c *candidate) bool { return c.platform.answers(cmp.Or(img.opts.Platform, "linux/amd64")) })
 	if at < 0 {
 		if img.opts.Platform != "" {
 			return nil, core.E(core.KindNotFound, "image.Open", fmt.Sprintf("no image for %s in the archive, but for %s", img.opts.Platform, platforms(all)))
@@ -182,15 +183,6 @@ func platforms(all []*candidate) string {
 	}
 	slices.Sort(names)
 	return strings.Join(slices.Compact(names), ", ")
-}
-
-func first(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 func (img *Image) candidates() ([]*candidate, error) {
@@ -227,7 +219,7 @@ func (c *collector) collect(d descriptor, names []string, depth int) error {
 	if c.seen++; c.seen > maxManifests || depth > maxIndexDepth {
 		return tooLarge("an index of more manifests than an image has")
 	}
-	if n := first(d.Annotations["io.containerd.image.name"], d.Annotations["org.opencontainers.image.ref.name"]); n != "" {
+	if n := cmp.Or(d.Annotations["io.containerd.image.name"], d.Annotations["org.opencontainers.image.ref.name"]); n != "" {
 		names = append(slices.Clone(names), n)
 	}
 	if d.Annotations["vnd.docker.reference.type"] == "attestation-manifest" {

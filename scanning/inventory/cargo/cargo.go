@@ -56,12 +56,8 @@ type crate struct {
 }
 
 func readLock(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	data, err := in.Text()
-	if err != nil {
-		return err
-	}
 	var lock lockfile
-	if err := extract.TOML(in, data, &lock); err != nil {
+	if err := in.TOML(&lock); err != nil {
 		return err
 	}
 	if lock.Version > 4 {
@@ -223,12 +219,8 @@ func reach(byName index, roots []*crate) map[*crate]bool {
 }
 
 func readManifest(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	data, err := in.Text()
-	if err != nil {
-		return err
-	}
 	var m manifest
-	if err := extract.TOML(in, data, &m); err != nil {
+	if err := in.TOML(&m); err != nil {
 		return err
 	}
 	if len(m.Dependencies)+len(m.Build)+len(m.Dev) > 0 && !in.Above("Cargo.lock") {

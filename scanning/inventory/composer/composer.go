@@ -172,12 +172,8 @@ func readInstalled(_ context.Context, in *extract.Input, out *extract.Sink) erro
 }
 
 func readManifest(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	data, err := in.Text()
-	if err != nil {
-		return err
-	}
 	var m manifest
-	if err := extract.JSON(in, data, &m); err != nil {
+	if err := in.JSON(&m); err != nil {
 		return err
 	}
 	for _, list := range []wishes{m.Require, m.Dev} {

@@ -65,6 +65,23 @@ func Line(data []byte, offset int64) int {
 	return 1 + bytes.Count(data[:offset], []byte{'\n'})
 }
 
+// JSON decodes the file as [JSON] does.
+func (in *Input) JSON(v any) error { return in.decode(JSON, v) }
+
+// TOML decodes the file as [TOML] does.
+func (in *Input) TOML(v any) error { return in.decode(TOML, v) }
+
+// XML decodes the file as [XML] does.
+func (in *Input) XML(v any) error { return in.decode(XML, v) }
+
+func (in *Input) decode(as func(*Input, []byte, any) error, v any) error {
+	data, err := in.Text()
+	if err != nil {
+		return err
+	}
+	return as(in, data, v)
+}
+
 // JSON decodes a bounded file and finds the line of what is wrong.
 func JSON(in *Input, data []byte, v any) error {
 	if err := in.count(data, "{"); err != nil {

@@ -1,6 +1,7 @@
 package maven
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -20,12 +21,8 @@ func readCatalog(_ context.Context, in *extract.Input, out *extract.Sink) error 
 	if in.Above("gradle.lockfile", "gradle/verification-metadata.xml") || in.Exists("verification-metadata.xml") {
 		return nil
 	}
-	data, err := in.Text()
-	if err != nil {
-		return err
-	}
 	var c catalog
-	if err := extract.TOML(in, data, &c); err != nil {
+	if err := in.TOML(&c); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Libraries)) {
@@ -73,7 +70,7 @@ func chosen(v any) string {
 	if !ok {
 		return word(v)
 	}
-	return first(word(table["strictly"]), word(table["require"]), word(table["prefer"]))
+	return cmp.Or(word(table["strictly"]), word(table["require"]), word(table["prefer"]))
 }
 
 func word(v any) string {

@@ -52,10 +52,6 @@ func readVerification(_ context.Context, in *extract.Input, out *extract.Sink) e
 	if in.Exists("../gradle.lockfile") {
 		return nil
 	}
-	data, err := in.Text()
-	if err != nil {
-		return err
-	}
 	var list struct {
 		Components []struct {
 			Group     string `xml:"group,attr"`
@@ -69,7 +65,7 @@ func readVerification(_ context.Context, in *extract.Input, out *extract.Sink) e
 			} `xml:"artifact"`
 		} `xml:"components>component"`
 	}
-	if err := extract.XML(in, data, &list); err != nil {
+	if err := in.XML(&list); err != nil {
 		return err
 	}
 	for _, c := range list.Components {

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -221,7 +222,7 @@ func (n *notes) guess(base string) (group, artifact, version string) {
 		symbolic = n.manifest["Automatic-Module-Name"]
 	}
 	if version == "" {
-		version = first(n.manifest["Implementation-Version"], n.manifest["Bundle-Version"])
+		version = cmp.Or(n.manifest["Implementation-Version"], n.manifest["Bundle-Version"])
 	}
 	if artifact == "" {
 		artifact = strings.TrimSuffix(base, path.Ext(base))
@@ -231,15 +232,6 @@ func (n *notes) guess(base string) (group, artifact, version string) {
 		group = strings.TrimSuffix(symbolic, "."+artifact)
 	}
 	return group, artifact, version
-}
-
-func first(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // fields reads "key=value" lines.

@@ -42,12 +42,8 @@ type older struct {
 }
 
 func readLock(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	data, err := in.Text()
-	if err != nil {
-		return err
-	}
 	var lock lockfile
-	if err := extract.JSON(in, data, &lock); err != nil {
+	if err := in.JSON(&lock); err != nil {
 		return err
 	}
 	switch {

@@ -96,11 +96,7 @@ func readInstalled(_ context.Context, in *extract.Input, out *extract.Sink) erro
 		return nil // which tells of all that is below
 	}
 	var m manifest
-	data, err := in.Text()
-	if err == nil {
-		err = extract.JSON(in, data, &m)
-	}
-	if err != nil {
+	if err := in.JSON(&m); err != nil {
 		return err
 	}
 	if m.Name == "" || m.Version == "" {
@@ -114,12 +110,8 @@ func readInstalled(_ context.Context, in *extract.Input, out *extract.Sink) erro
 }
 
 func readManifest(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	data, err := in.Text()
-	if err != nil {
-		return err
-	}
 	var m manifest
-	if err := extract.JSON(in, data, &m); err != nil {
+	if err := in.JSON(&m); err != nil {
 		return err
 	}
 	if len(m.Runtime)+len(m.Dev)+len(m.Optional) == 0 || in.Above(locks...) {

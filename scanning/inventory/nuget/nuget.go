@@ -61,12 +61,8 @@ type locked struct {
 }
 
 func readLock(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	data, err := in.Text()
-	if err != nil {
-		return err
-	}
 	var lock lockfile
-	if err := extract.JSON(in, data, &lock); err != nil {
+	if err := in.JSON(&lock); err != nil {
 		return err
 	}
 	if lock.Version < 1 || lock.Version > 2 {
@@ -146,17 +142,13 @@ func resolved(entries, libraries map[string]target, direct map[string]bool, out 
 }
 
 func readAssets(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	data, err := in.Text()
-	if err != nil {
-		return err
-	}
 	var assets struct {
 		Version   int                          `json:"version"`
 		Targets   map[string]map[string]target `json:"targets"`
 		Libraries map[string]target            `json:"libraries"`
 		Groups    map[string][]string          `json:"projectFileDependencyGroups"`
 	}
-	if err := extract.JSON(in, data, &assets); err != nil {
+	if err := in.JSON(&assets); err != nil {
 		return err
 	}
 	if assets.Targets == nil {
@@ -176,15 +168,11 @@ func readAssets(_ context.Context, in *extract.Input, out *extract.Sink) error {
 }
 
 func readDeps(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	data, err := in.Text()
-	if err != nil {
-		return err
-	}
 	var deps struct {
 		Targets   map[string]map[string]target `json:"targets"`
 		Libraries map[string]target            `json:"libraries"`
 	}
-	if err := extract.JSON(in, data, &deps); err != nil {
+	if err := in.JSON(&deps); err != nil {
 		return err
 	}
 	direct := map[string]bool{}
@@ -205,10 +193,6 @@ func readDeps(_ context.Context, in *extract.Input, out *extract.Sink) error {
 }
 
 func readConfig(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	data, err := in.Text()
-	if err != nil {
-		return err
-	}
 	var list struct {
 		Packages []struct {
 			ID      string `xml:"id,attr"`
@@ -216,7 +200,7 @@ func readConfig(_ context.Context, in *extract.Input, out *extract.Sink) error {
 			Dev     bool   `xml:"developmentDependency,attr"`
 		} `xml:"package"`
 	}
-	if err := extract.XML(in, data, &list); err != nil {
+	if err := in.XML(&list); err != nil {
 		return err
 	}
 	for _, e := range list.Packages {
@@ -264,12 +248,8 @@ func readProject(_ context.Context, in *extract.Input, out *extract.Sink) error 
 	if in.Exists("packages.lock.json") || in.Exists("obj/project.assets.json") {
 		return nil
 	}
-	data, err := in.Text()
-	if err != nil {
-		return err
-	}
 	var p project
-	if err := extract.XML(in, data, &p); err != nil {
+	if err := in.XML(&p); err != nil {
 		return err
 	}
 	central := versions(in)

@@ -100,10 +100,6 @@ func hash(text string) map[string]string {
 }
 
 func readPipfile(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	data, err := in.Text()
-	if err != nil {
-		return err
-	}
 	type locked struct {
 		Version  string   `json:"version"`
 		Hashes   []string `json:"hashes"`
@@ -114,7 +110,7 @@ func readPipfile(_ context.Context, in *extract.Input, out *extract.Sink) error 
 		Default map[string]locked `json:"default"`
 		Develop map[string]locked `json:"develop"`
 	}
-	if err := extract.JSON(in, data, &lock); err != nil {
+	if err := in.JSON(&lock); err != nil {
 		return err
 	}
 	if lock.Default == nil && lock.Develop == nil {
