@@ -98,18 +98,35 @@ func (r Release) Distro() string {
 // said or where no advisories are published in OSV's form: the name is then the
 // best there is, and a gap.
 func (r Release) Ecosystem() (name string, ok bool) {
-	major, minor := r.parts()
+	switch name = r.Listed(); name {
+	case "":
+		return r.unlisted(), false
+	case "Wolfi", "Chainguard":
+		return name, true
+	case edge:
+		return name, false
+	}
+	return name, strings.Contains(name, ":")
+}
+
+// edge is Alpine's branch of what comes next, of which no advisories are published.
+const edge = "Alpine:edge"
+
+// Listed is OSV's word for the release, without its number where r does not say
+// it, and empty for a distribution that OSV does not list.
+func (r Release) Listed() string {
+	major, rest, _ := strings.Cut(r.VersionID, ".")
 	switch r.ID {
 	case "debian":
 		return with("Debian", major)
 	case "ubuntu":
 		return r.ubuntu()
 	case "alpine":
-		return r.alpine()
+		return alpine(major, rest)
 	case "wolfi":
-		return "Wolfi", true
+		return "Wolfi"
 	case "chainguard":
-		return "Chainguard", true
+		return "Chainguard"
 	case "rhel":
 		return with("Red Hat", prefixed("enterprise_linux:", major))
 	case "rocky":
@@ -119,9 +136,9 @@ func (r Release) Ecosystem() (name string, ok bool) {
 	case "opensuse-leap":
 		return with("openSUSE", prefixed("Leap ", r.VersionID))
 	case "opensuse-tumbleweed":
-		return "openSUSE:Tumbleweed", true
+		return "openSUSE:Tumbleweed"
 	case "sles", "sled":
-		return with("SUSE", suse(r.ID, major, minor))
+		return with("SUSE", suse(r.ID, major, rest))
 	case "mageia":
 		return with("Mageia", major)
 	case "photon":
@@ -131,19 +148,14 @@ func (r Release) Ecosystem() (name string, ok bool) {
 	case "azurelinux":
 		return with("Azure Linux", major)
 	}
-	return r.unlisted(), false
+	return ""
 }
 
-func (r Release) parts() (major, minor string) {
-	major, minor, _ = strings.Cut(r.VersionID, ".")
-	return major, minor
-}
-
-func with(name, release string) (string, bool) {
+func with(name, release string) string {
 	if release == "" {
-		return name, false
+		return name
 	}
-	return name + ":" + release, true
+	return name + ":" + release
 }
 
 func prefixed(prefix, s string) string {
@@ -153,22 +165,24 @@ func prefixed(prefix, s string) string {
 	return prefix + s
 }
 
-func (r Release) ubuntu() (string, bool) {
-	name, ok := with("Ubuntu", r.VersionID)
-	if ok && r.LTS {
+func (r Release) ubuntu() string {
+	name := with("Ubuntu", r.VersionID)
+	if r.LTS && r.VersionID != "" {
 		name += ":LTS"
 	}
-	return name, ok
+	return name
 }
 
 // alpine's advisories are by branch; edge says so with a date in its version.
-func (r Release) alpine() (string, bool) {
-	major, rest := r.parts()
+func alpine(major, rest string) string {
 	minor, _, _ := strings.Cut(rest, ".")
-	if major == "" || minor == "" || strings.Contains(rest, "_") {
-		return "Alpine:edge", false
+	switch {
+	case major == "":
+		return "Alpine"
+	case minor == "" || strings.Contains(rest, "_"):
+		return edge
 	}
-	return "Alpine:v" + major + "." + minor, true
+	return "Alpine:v" + major + "." + minor
 }
 
 func suse(id, major, minor string) string {
@@ -193,6 +207,5 @@ func (r Release) unlisted() string {
 	if name == "" {
 		return "Linux"
 	}
-	full, _ := with(name, r.VersionID)
-	return full
+	return with(name, r.VersionID)
 }

@@ -1,6 +1,10 @@
 package purl
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/interlock-security/interlock/scanning/inventory/osrelease"
+)
 
 // needsRelease are the ecosystems whose advisories are by release.
 var needsRelease = map[string]bool{
@@ -15,58 +19,19 @@ var codenames = map[string]string{
 	"plucky": "25.04", "questing": "25.10", "resolute": "26.04",
 }
 
+// otherIDs are what the makers of package urls call a distribution beside its own
+// ID in os-release.
+var otherIDs = map[string]string{"redhat": "rhel", "alma": "almalinux", "opensuse": "opensuse-leap"}
+
 // distribution is OSV's word for a distribution's release, without the release
 // where the qualifier doesn't say it.
 func distribution(typ, namespace, distro string) string {
 	id, release := splitDistro(distro)
 	id = canonical(id, namespace, typ)
-	major, rest, _ := strings.Cut(release, ".")
-	switch id {
-	case "debian":
-		return with("Debian", major)
-	case "ubuntu":
-		return ubuntu(release)
-	case "alpine":
-		return alpine(release, major, rest)
-	case "wolfi":
-		return "Wolfi"
-	case "chainguard":
-		return "Chainguard"
-	case "rhel", "redhat":
-		return with("Red Hat", prefixed("enterprise_linux:", major))
-	case "rocky":
-		return with("Rocky Linux", major)
-	case "almalinux", "alma":
-		return with("AlmaLinux", major)
-	case "mageia":
-		return with("Mageia", major)
-	case "photon":
-		return with("Photon OS", release)
-	case "openeuler":
-		return with("openEuler", release)
-	case "azurelinux":
-		return with("Azure Linux", major)
+	if own, ok := otherIDs[id]; ok {
+		id = own
 	}
-	return suse(id, release, major, rest)
-}
-
-func suse(id, release, major, minor string) string {
-	switch id {
-	case "opensuse-tumbleweed":
-		return "openSUSE:Tumbleweed"
-	case "opensuse-leap", "opensuse":
-		return with("openSUSE", prefixed("Leap ", release))
-	case "sles", "sled":
-		if major == "" {
-			return "SUSE"
-		}
-		name := map[string]string{"sles": "Server ", "sled": "Desktop "}[id] + major
-		if minor != "" && minor != "0" {
-			name += " SP" + minor
-		}
-		return "SUSE:Linux Enterprise " + name
-	}
-	return ""
+	return osrelease.Release{ID: id, VersionID: release, LTS: isLTS(release)}.Listed()
 }
 
 // splitDistro reads "debian-12", "debian-12.5", "bookworm", "ubuntu-22.04",
@@ -108,40 +73,11 @@ func canonical(id, namespace, typ string) string {
 	return ""
 }
 
-func ubuntu(release string) string {
-	if release == "" {
-		return "Ubuntu"
-	}
+// isLTS tells Ubuntu's long-supported releases by their number: April of an even
+// year.
+func isLTS(release string) bool {
 	year, month, _ := strings.Cut(release, ".")
-	if month == "04" && len(year) == 2 && (year[1]-'0')%2 == 0 {
-		return "Ubuntu:" + release + ":LTS"
-	}
-	return "Ubuntu:" + release
-}
-
-func alpine(release, major, rest string) string {
-	minor, patch, _ := strings.Cut(rest, ".")
-	switch {
-	case release == "":
-		return "Alpine"
-	case minor == "" || strings.Contains(patch, "_"):
-		return "Alpine:edge"
-	}
-	return "Alpine:v" + major + "." + minor
-}
-
-func with(name, release string) string {
-	if release == "" {
-		return name
-	}
-	return name + ":" + release
-}
-
-func prefixed(prefix, s string) string {
-	if s == "" {
-		return ""
-	}
-	return prefix + s
+	return month == "04" && len(year) == 2 && (year[1]-'0')%2 == 0
 }
 
 // distroType is the way back: type, namespace and distro qualifier.

@@ -18,6 +18,7 @@ func TestPackage(t *testing.T) {
 		{"pkg:deb/debian/glibc@2.36-9?upstream=glibc", "Debian", "glibc", "2.36-9", "", ""},
 		{"pkg:deb/ubuntu/bash@5?distro=ubuntu-22.04", "Ubuntu:22.04:LTS", "bash", "5", "", ""},
 		{"pkg:deb/ubuntu/bash@5?distro=ubuntu-25.10", "Ubuntu:25.10", "bash", "5", "", ""},
+		{"pkg:apk/alpine/musl@1.2?distro=alpine-3.22_alpha20250108", "Alpine:edge", "musl", "1.2", "", ""},
 		{"pkg:apk/alpine/musl@1.2?distro=alpine-3.19.1", "Alpine:v3.19", "musl", "1.2", "", ""},
 		{"pkg:apk/wolfi/musl@1.2?distro=wolfi-20230201", "Wolfi", "musl", "1.2", "", ""},
 		{"pkg:rpm/redhat/bash@5.1-2.el9?distro=rhel-9.4&epoch=1&upstream=bash-5.1-2.el9.src.rpm", "Red Hat:enterprise_linux:9", "bash", "1:5.1-2.el9", "bash", "5.1-2.el9"},
