@@ -241,14 +241,7 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 	case c == '=':
 		return opAssign, i + 1
 	case c == ':':
-		s.colon = c1 != '='
-		if c1 == '?' {
-			return opNone, 0 // ${NAME:?why}
-		}
-		if c1 == '-' {
-			return opDefault, i + 2 // ${NAME:-value}
-		}
-		return opAssign, i + 1 + b2i(c1 == '=')
+		return s.afterColon(c1, i)
 	case c == ',' && !quoted && s.compared(b):
 		return opCompare, i + 1
 	case c == ',' && !quoted && s.from > 0 && b[s.from-1] == '{' && i+2 < len(b) && (isQuote(c1) || isQuote(c2)):
@@ -269,6 +262,18 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 		return opValue, i
 	}
 	return opNone, 0
+}
+
+// afterColon reads the operator that begins with the colon at i.
+func (s *sighting) afterColon(next byte, i int) (operator, int) {
+	s.colon = next != '='
+	switch next {
+	case '?':
+		return opNone, 0 // ${NAME:?why}
+	case '-':
+		return opDefault, i + 2 // ${NAME:-value}
+	}
+	return opAssign, i + 1 + b2i(next == '=')
 }
 
 // comparers are functions that compare their two arguments.

@@ -341,5 +341,5 @@ func judgeCommunity(v []byte) bool {
 		return false
 	}
 	s := measure(v)
-	return s.space == 0 && !placeheld(v, &s) && !isPlace(v, &s) && (!s.wordlike() || s.digit > 0 || s.n >= 6)
+	return s.space == 0 && !isPlaceholder(v, &s) && !isPlace(v, &s) && (!s.wordlike() || s.digit > 0 || s.n >= 6)
 }

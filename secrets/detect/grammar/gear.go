@@ -62,7 +62,7 @@ func (g gear) All(t detect.Text, emit func(detect.Hit)) {
 			mailLogin(t, &w, emit)
 			continue
 		}
-		if w.next() && w.next() && judgeDevice(t, b[w.from:w.to]) {
+		if w.skip(1) && w.next() && judgeDevice(t, b[w.from:w.to]) {
 			emit(detect.Hit{Rule: ruleDevice, Start: w.from, End: w.to, MatchStart: w.from, MatchEnd: w.to})
 		}
 	}
@@ -172,7 +172,7 @@ func (l *deviceLine) read() {
 		l.createUser()
 		return
 	}
-	if l.named() && !(l.words.next() && l.words.next()) {
+	if l.named() && !l.words.skip(2) {
 		return
 	}
 	for n := 0; n < 6 && l.words.next(); n++ {
@@ -240,7 +240,7 @@ func (l *deviceLine) judge(w []byte) {
 		l.enc = true
 	}
 	if l.enc {
-		if s := measure(w); s.n >= 8 && s.digit > 0 && s.classes() >= 2 && !placeheld(w, &s) && w[0] != '<' && w[0] != '$' && s.distinct > 5 {
+		if s := measure(w); s.n >= 8 && s.digit > 0 && s.classes() >= 2 && !isPlaceholder(w, &s) && w[0] != '<' && w[0] != '$' && s.distinct > 5 {
 			l.found(ruleDeviceHash, detect.Unknown)
 		}
 		return

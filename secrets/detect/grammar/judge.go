@@ -55,7 +55,7 @@ func (e *evidence) judge(v []byte) judgement {
 	if s.symbol == s.plain && s.upper > 2 && s.upper == s.letters() && s.runs > 1 && s.n < 48 && isDotted(v) && bytes.IndexByte(v, '_') > 0 && !e.explicit {
 		return refused // the name of a constant
 	}
-	if s.space == s.n || notSecret(v, &s) || placeheld(v, &s) || e.repeatsName(v) || s.letters()+s.digit+s.other == 0 {
+	if s.space == s.n || notSecret(v, &s) || isPlaceholder(v, &s) || e.repeatsName(v) || s.letters()+s.digit+s.other == 0 {
 		return refused
 	}
 	switch e.sense.noun {

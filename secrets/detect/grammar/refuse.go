@@ -226,8 +226,8 @@ func isIdentifier(v []byte) bool {
 	return len(v) > 0
 }
 
-// placeheld reports whether v says that the real value goes here.
-func placeheld(v []byte, s *shape) bool {
+// isPlaceholder reports whether v says that the real value goes here.
+func isPlaceholder(v []byte, s *shape) bool {
 	if s.distinct <= 2 && s.n > 3 && (s.digit < s.n || s.distinct == 1) || bytes.Contains(v, []byte("...")) || bytes.Contains(v, []byte("***")) || bytes.Contains(v, []byte("••")) || bytes.Contains(v, []byte("…")) {
 		return true
 	}

@@ -8,7 +8,7 @@ type shape struct {
 	lower, upper, digit, space, other, symbol int
 	plain                                     int // of the symbols: those that stand in names (_ - .)
 	hex, base64                               bool
-	wordy, wordLetters                        int // letters in runs that read like words, and in how many
+	wordy                                     int // letters in runs that read like words
 	words                                     int // runs of letters that read like words
 	runs                                      int // runs of letters
 	switches                                  int // changes between letters and digits

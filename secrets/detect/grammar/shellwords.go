@@ -53,6 +53,16 @@ func (w *words) next() bool {
 	return w.read()
 }
 
+// skip reads n words that say nothing of a secret.
+func (w *words) skip(n int) bool {
+	for range n {
+		if !w.next() {
+			return false
+		}
+	}
+	return true
+}
+
 func (w *words) ends(i int) bool {
 	switch c := w.b[i]; c {
 	case '\n', '\r', '|', ';', ')', ']', '}', '<', '`':

@@ -19,7 +19,7 @@ func (r *reader) list(i, depth int) bool {
 // stringList joins the literals of a list. More than one are a value only where
 // they are characters, or where join follows.
 func (r *reader) stringList(i int, closer byte) bool {
-	b, single, before := r.b, true, r.parts
+	b, before := r.b, r.parts
 	for r.parts-before < maxParts {
 		if parts := r.parts - before; parts > 0 && terminated(b, i) {
 			if i = bytes.IndexByte(b[i:], closer) + i; i < r.end {
@@ -48,7 +48,7 @@ func (r *reader) stringList(i int, closer byte) bool {
 		return false
 	}
 	parts := r.parts - before
-	single = r.n == parts
+	single := r.n == parts
 	r.end = i + 1
 	if parts < 2 {
 		return false

@@ -104,7 +104,7 @@ func userToken(t detect.Text, start, from, to int, emit func(detect.Hit)) {
 	if len(v) < 20 || checksummed(v) || reference(v) {
 		return
 	}
-	if s := measure(v); s.random(20) && s.symbol == s.plain && !placeheld(v, &s) && !demonstrates(t.Path) {
+	if s := measure(v); s.random(20) && s.symbol == s.plain && !isPlaceholder(v, &s) && !demonstrates(t.Path) {
 		emit(detect.Hit{Rule: ruleURLToken, Start: from, End: to, MatchStart: start, MatchEnd: to})
 	}
 }

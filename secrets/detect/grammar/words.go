@@ -16,7 +16,7 @@ func set(lists ...string) map[string]bool {
 // nouns are the words that name a secret, in the languages it is named in.
 var nouns = func() map[string]noun {
 	m := map[string]noun{}
-	for n, list := range map[noun]string{
+	for n, list := range map[noun]string{ //nolint:gosec // names of secrets, and no secrets
 		nounPassword: `password passwords passwd passphrase passphrases passcode pwd passwrd psswd passwort passworte kennwort losung
 			losenord lösenord senha contraseña contrasena contrasenya wachtwoord hasło haslo heslo motdepasse mdp parola parole salasana jelszo jelszó
 			lozinka adgangskode passord пароль Пароль ПАРОЛЬ 密码 密碼 パスワード 비밀번호 psk presharedkey wpapassphrase
