@@ -37,6 +37,12 @@ func builds() []format {
 			id: "jenkins-master-key", title: "Jenkins' own key", kind: detect.KindKey, severity: critical,
 			names: []string{"master.key", "hudson.util.secret"}, in: "secrets/", patterns: []string{`\A([a-f0-9]{64,256})\s*\z`},
 		},
+	}
+}
+
+// frameworks are settings of frameworks and of package managers.
+func frameworks() []format {
+	return []format{
 		{
 			id: "rails-master-key", title: "Rails master key", kind: detect.KindKey, severity: critical,
 			names: []string{"master.key", "production.key", "staging.key", "development.key", "test.key", "credentials.key"}, patterns: []string{`\A([a-f0-9]{32,64})\s*\z`},
@@ -64,6 +70,12 @@ func builds() []format {
 			id: "condarc-token", title: "password in settings of Python tools", kind: detect.KindPassword, severity: high,
 			names: []string{"auth.toml", ".condarc", "pip.conf", "pip.ini"}, patterns: []string{`(?m)^[ \t]*(?:password|pypi-token\.\w+)[ \t]*=[ \t]*` + toEnd, `(?m)//[^:/\s]+:([^@\s/]+)@`},
 		},
+	}
+}
+
+// automation are what deployments, tests and CI services are told.
+func automation() []format {
+	return []format{
 		{
 			id: "ansible-vault-password", title: "password of Ansible's vault", kind: detect.KindPassword, severity: critical,
 			names: []string{".vault_pass", ".vault_pass.txt", "vault_pass", "vault_pass.txt", ".vault-password", "vault-password", ".vault_password", "vault_password_file", ".vaultpass", "vault.pass", ".ansible_vault_pass"}, patterns: []string{`\A([^\s#!][^\r\n]{2,200})\s*\z`},

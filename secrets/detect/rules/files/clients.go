@@ -62,6 +62,12 @@ func clients() []format {
 			names: []string{"auth.json"}, needs: `-`,
 			patterns: []string{`"password"[ \t]*:[ \t]*"([^"\n]+)"`, `"(?:github-oauth|gitlab-token|bearer)"[ \t]*:[ \t\n]*\{[ \t\r\n]*"[^"\n]+"[ \t]*:[ \t]*"([^"\n]+)"`},
 		},
+	}
+}
+
+// transfers are settings of programs that fetch, send and talk.
+func transfers() []format {
+	return []format{
 		{
 			id: "curlrc-password", title: "password in a download tool's settings", kind: detect.KindPassword, severity: high,
 			names:    []string{".curlrc", "_curlrc", ".wgetrc", "wgetrc", "aria2.conf", ".lftprc"},

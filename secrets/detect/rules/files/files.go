@@ -55,7 +55,7 @@ func Grammars() []detect.Grammar {
 }
 
 func families() [][]format {
-	return [][]format{shells(), clients(), mailers(), clouds(), builds(), websites(), editors(), databases(), systems(), nets(), manifests(), tables()}
+	return [][]format{shells(), clients(), transfers(), mailers(), clouds(), builds(), frameworks(), automation(), websites(), editors(), databases(), systems(), nets(), manifests(), tables()}
 }
 
 type compiled struct {
@@ -241,13 +241,10 @@ func closing(b []byte, q byte) int {
 }
 
 // secretName is what the name of a setting that keeps a secret holds.
-const secretName = `(?:pass(?:w(?:or)?d|phrase|_?code)?|pwd|secret|token|api_?key|apikey|app_?key|access_?key|auth_?key|private_?key|priv_?key|signing_?key|encryption_?key|master_?key|credentials?|cred)`
+const secretName = `(?:pass(?:w(?:or)?d|phrase|_?code)?|pwd|secret|token|api_?key|apikey|app_?key|access_?key|auth_?key|private_?key|priv_?key|signing_?key|encryption_?key|master_?key|credentials?|cred)` //nolint:gosec // names of secrets, and no secret
 
 // toEnd takes a value up to the end of its line.
 const toEnd = `([^\r\n]+)`
-
-// envLine is NAME=value with a name that says it is a secret.
-const envLine = `(?mi)^[ \t]*(?:export[ \t]+|set(?:env)?[ \t]+|declare -x[ \t]+)?["']?(?:[\w.\-]*?(?:_|\b|[a-z]))?` + secretName + `(?:_?[a-z0-9]{0,12})??["']?[ \t]*=[ \t]*` + toEnd
 
 // jsonMember is a string member of a JSON object whose name says it is a secret.
 const jsonMember = `(?i)"[\w.\- ]{0,40}?` + secretName + `"[ \t]*:[ \t]*"((?:[^"\\\n]|\\.)+)"`
