@@ -51,13 +51,28 @@ func kubernetesSecret(body []byte, emit func(start, end int)) {
 		if i := bytes.Index(body[at:], []byte("\n---")); i >= 0 {
 			end = at + i + 1
 		}
-		if doc := body[at:end]; secretKind.Match(doc) {
+		if doc := body[at:end]; couldBeSecret(doc) && secretKind.Match(doc) {
 			for _, m := range dataBlock.FindAllSubmatchIndex(doc, -1) {
 				entries(body, at+m[1], end, m[3]-m[2], string(doc[m[4]:m[5]]) == "data", emit)
 			}
 			jsonSecret(doc, at, emit)
 		}
 		at = end + 4
+	}
+}
+
+// couldBeSecret looks for what every match of secretKind has, as most manifests
+// only refer to secrets, and the pattern is slow on large ones.
+func couldBeSecret(doc []byte) bool {
+	for {
+		i := bytes.Index(doc, []byte("Secret"))
+		if i < 0 {
+			return false
+		}
+		if before := bytes.TrimRight(doc[:i], "\"': \t"); len(before) < i && bytes.HasSuffix(before, []byte("kind")) {
+			return true
+		}
+		doc = doc[i+len("Secret"):]
 	}
 }
 
