@@ -166,7 +166,7 @@ func FuzzDecode(f *testing.F) {
 	for format := range encoders {
 		f.Add(string(encode(f, format, sample())))
 	}
-	schemas := map[string]*jsonschema.Schema{"CycloneDX": cycloneSchema(f), "SPDX": spdxSchema(f)}
+	schemas := map[string]*jsonschema.Schema{"CycloneDX": schematest.CycloneDX(f), "SPDX": spdxSchema(f)}
 	f.Fuzz(func(t *testing.T, s string) {
 		d, err := Decode(strings.NewReader(s))
 		if err != nil {

@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os/exec"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,26 +20,6 @@ import (
 	"github.com/interlock-security/interlock/scanning/internal/schematest"
 	"github.com/interlock-security/interlock/scanning/sbom/purl"
 )
-
-var cycloneSchemas = sync.OnceValues(func() (string, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go").Output()
-	return filepath.Join(strings.TrimSpace(string(out)), "schema"), err
-})
-
-func cycloneSchema(t testing.TB) *jsonschema.Schema {
-	t.Helper()
-	dir, err := cycloneSchemas()
-	if err != nil {
-		t.Fatal(err)
-	}
-	base := "http://cyclonedx.org/schema/"
-	return schematest.Compile(t, cycloneDXSchema, map[string]string{
-		cycloneDXSchema:                filepath.Join(dir, "bom-1.6.schema.json"),
-		base + "spdx.schema.json":      filepath.Join(dir, "spdx.schema.json"),
-		base + "jsf-0.82.schema.json":  filepath.Join(dir, "jsf-0.82.schemax.json"),
-		base + "jsf-0.82.schemax.json": filepath.Join(dir, "jsf-0.82.schemax.json"),
-	})
-}
 
 func spdxSchema(t testing.TB) *jsonschema.Schema {
 	t.Helper()
@@ -94,7 +71,7 @@ func encode(t testing.TB, format string, d *Document) []byte {
 }
 
 func TestWhatIsWrittenIsValidAndTheSameEachTime(t *testing.T) {
-	schemas := map[string]*jsonschema.Schema{"CycloneDX": cycloneSchema(t), "SPDX": spdxSchema(t)}
+	schemas := map[string]*jsonschema.Schema{"CycloneDX": schematest.CycloneDX(t), "SPDX": spdxSchema(t)}
 	withFindings := sample()
 	withFindings.Findings = []scanning.Finding{{
 		Rule: "GO-2024-1", Class: scanning.ClassVulnerability, Title: "x", Severity: core.SeverityHigh, Package: &withFindings.Packages[0],

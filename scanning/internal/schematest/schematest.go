@@ -8,6 +8,8 @@ import (
 	"compress/gzip"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -45,6 +47,23 @@ func Check(t testing.TB, s *jsonschema.Schema, document []byte) {
 	if err := s.Validate(v); err != nil {
 		t.Fatalf("%v\n%.4000s", err, document)
 	}
+}
+
+// CycloneDX compiles CycloneDX 1.6, whose schemas come with the module that we
+// write it with.
+func CycloneDX(t testing.TB) *jsonschema.Schema {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, base := filepath.Join(strings.TrimSpace(string(out)), "schema"), "http://cyclonedx.org/schema/"
+	return Compile(t, base+"bom-1.6.schema.json", map[string]string{
+		base + "bom-1.6.schema.json":   filepath.Join(dir, "bom-1.6.schema.json"),
+		base + "spdx.schema.json":      filepath.Join(dir, "spdx.schema.json"),
+		base + "jsf-0.82.schema.json":  filepath.Join(dir, "jsf-0.82.schemax.json"),
+		base + "jsf-0.82.schemax.json": filepath.Join(dir, "jsf-0.82.schemax.json"),
+	})
 }
 
 func load(t testing.TB, file string) []byte {
