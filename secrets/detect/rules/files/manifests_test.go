@@ -13,10 +13,10 @@ func TestNoSecretIsPassedOver(t *testing.T) {
 		`{"kind" : "Secret"}`:                          true,
 		"a: SecretSecret\nkind: Secret\n":              true,
 		"kind: Pod\nimagePullSecrets:\n- name: Secret": false,
-		"Secret":                                       false,
-		"":                                             false,
-		"kindSecret":                                   false,
-		"kind: SealedSecret":                           false,
+		"Secret":             false,
+		"":                   false,
+		"kindSecret":         false,
+		"kind: SealedSecret": false,
 	} {
 		if got := couldBeSecret([]byte(doc)); got != want || secretKind.MatchString(doc) && !got {
 			t.Errorf("%q: %v", doc, got)
