@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"sync/atomic"
 	"time"
 
@@ -12,42 +11,27 @@ import (
 
 // huntBar shows on a terminal how far a hunt is.
 type huntBar struct {
-	w     io.Writer
 	p     *hunt.Progress
 	total atomic.Int64
 	began time.Time
-	stop  context.CancelFunc
-	ended chan struct{}
+	// done takes the bar away.
+	done func()
 }
 
 // drawHunt begins to show progress where somebody sees it.
 func drawHunt(e *env, paths []string, config *hunt.Config) *huntBar {
-	b := &huntBar{w: e.err, p: config.Progress, began: time.Now(), stop: func() {}, ended: make(chan struct{})}
-	width, _ := screen(e.err)
-	if width == 0 {
-		close(b.ended)
+	b := &huntBar{p: config.Progress, began: time.Now(), done: func() {}}
+	if width, _ := screen(e.err); width == 0 {
 		return b
 	}
 	ctx, stop := context.WithCancel(e.ctx)
-	b.stop = stop
 	go func() { b.total.Store(hunt.Size(ctx, paths)) }()
-	go b.draw(ctx, width)
-	return b
-}
-
-func (b *huntBar) draw(ctx context.Context, width int) {
-	defer close(b.ended)
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			_, _ = io.WriteString(b.w, "\r\x1b[K")
-			return
-		case now := <-tick.C:
-			_, _ = io.WriteString(b.w, "\r\x1b[K"+fit(b.line(now), width-1))
-		}
+	gone := drawLine(e, b.line)
+	b.done = func() {
+		stop()
+		gone()
 	}
+	return b
 }
 
 // line is one state of the bar.
@@ -62,10 +46,4 @@ func (b *huntBar) line(now time.Time) string {
 		left = fmt.Sprintf(", %s left", eta.Round(time.Second))
 	}
 	return fmt.Sprintf("%s  %s events, %s/s, %s matches%s", done, grouped(events), grouped(int(rate)), grouped(int(b.p.Matches.Load())), left)
-}
-
-// done takes the bar away.
-func (b *huntBar) done() {
-	b.stop()
-	<-b.ended
 }
