@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/scanning/internal/untrusted"
 )
 
 const (
@@ -44,7 +45,7 @@ type policyFile struct {
 // ReadPolicy reads an operator's policy file. A word that it doesn't know is an
 // error: a misspelled demand must not be none.
 func ReadPolicy(path string) (Policy, error) {
-	b, err := readFile(path, maxPolicy)
+	b, err := untrusted.File(path, maxPolicy)
 	if err != nil {
 		return Policy{}, err
 	}
@@ -69,7 +70,7 @@ func (f *policyFile) policy(dir string) (Policy, error) {
 	}
 	for _, k := range f.Minisign {
 		if !strings.HasPrefix(k, "RW") {
-			b, err := readFile(filepath.Join(dir, k), maxPolicy)
+			b, err := untrusted.File(filepath.Join(dir, k), maxPolicy)
 			if err != nil {
 				return p, err
 			}
@@ -78,7 +79,7 @@ func (f *policyFile) policy(dir string) (Policy, error) {
 		p.MinisignKeys = append(p.MinisignKeys, k)
 	}
 	for _, name := range f.Keys {
-		b, err := readFile(filepath.Join(dir, name), maxPolicy)
+		b, err := untrusted.File(filepath.Join(dir, name), maxPolicy)
 		if err != nil {
 			return p, err
 		}
@@ -92,7 +93,7 @@ func (f *policyFile) policy(dir string) (Policy, error) {
 		return p, nil
 	}
 	var err error
-	p.TrustedRoot, err = readFile(filepath.Join(dir, f.Sigstore.TrustedRoot), maxEvidenceSize)
+	p.TrustedRoot, err = untrusted.File(filepath.Join(dir, f.Sigstore.TrustedRoot), maxEvidenceSize)
 	return p, err
 }
 
@@ -116,27 +117,11 @@ func File(path string, evidence ...string) (Artifact, error) {
 		}
 	}
 	for _, e := range evidence {
-		b, err := readFile(e, maxEvidenceSize)
+		b, err := untrusted.File(e, maxEvidenceSize)
 		if err != nil {
 			return a, err
 		}
 		a.Evidence = append(a.Evidence, Evidence{Name: filepath.Base(e), Data: b})
 	}
 	return a, nil
-}
-
-func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(filepath.Clean(path))
-	if err != nil {
-		return nil, core.Wrap(core.KindNotFound, opFile, err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, core.Wrap(core.KindUnavailable, opFile, err)
-	}
-	if int64(len(b)) > limit {
-		return nil, core.E(core.KindTooLarge, opFile, fmt.Sprintf("%s is over %d MB", path, limit>>20))
-	}
-	return b, nil
 }

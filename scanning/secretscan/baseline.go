@@ -3,15 +3,13 @@ package secretscan
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/platform/atomicfile"
 	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/internal/untrusted"
 )
 
 // Baseline is leaks that are known: those of an earlier report. It holds fingerprints
@@ -39,18 +37,9 @@ func (b *Baseline) Has(fingerprint string) bool { return b != nil && b.has[finge
 
 // ReadBaseline reads a baseline file.
 func ReadBaseline(path string) (*Baseline, error) {
-	const op = "secretscan.ReadBaseline"
-	f, err := os.Open(filepath.Clean(path))
+	text, err := untrusted.File(path, maxBaseline)
 	if err != nil {
-		return nil, core.Wrap(core.KindNotFound, op, err)
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxBaseline+1))
-	if err != nil {
-		return nil, core.Wrap(core.KindUnavailable, op, err)
-	}
-	if len(text) > maxBaseline {
-		return nil, core.E(core.KindTooLarge, op, fmt.Sprintf("%s is larger than %d MiB", path, maxBaseline>>20))
+		return nil, err
 	}
 	return parseBaseline(path, text)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/internal/untrusted"
 	"github.com/interlock-security/interlock/secrets/detect"
 	"github.com/interlock-security/interlock/secrets/detect/gitleaks"
 	"github.com/interlock-security/interlock/secrets/detect/source"
@@ -129,14 +129,9 @@ func projectIgnore(dir string) (*gitleaks.Ignore, error) {
 	if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() {
 		return nil, nil //nolint:nilerr // a project without one
 	}
-	f, err := os.Open(filepath.Clean(name))
+	text, err := untrusted.File(name, maxBaseline)
 	if err != nil {
-		return nil, core.Wrap(core.KindUnavailable, "secretscan: "+ignoreName, err)
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxBaseline))
-	if err != nil {
-		return nil, core.Wrap(core.KindUnavailable, "secretscan: "+ignoreName, err)
+		return nil, err
 	}
 	return gitleaks.ParseIgnore(ignoreName, text)
 }

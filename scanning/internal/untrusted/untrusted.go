@@ -12,6 +12,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -56,15 +58,32 @@ func (l Limits) withDefaults() Limits {
 // an error of kind [core.KindTooLarge]: half a document says nothing.
 func Read(r io.Reader, limits Limits) ([]byte, error) {
 	limits = limits.withDefaults()
-	b, err := io.ReadAll(io.LimitReader(r, limits.Bytes+1))
+	b, err := Bytes(r, limits.Bytes, "the document")
+	return toUTF8(b), err
+}
+
+// Bytes takes all of r as it is; what is called so in the error that says that it
+// has more than most bytes.
+func Bytes(r io.Reader, most int64, what string) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err != nil {
-		return nil, core.Wrap(core.KindUnavailable, "untrusted.Read", err)
+		return nil, core.Wrap(core.KindUnavailable, "untrusted.Bytes", err)
 	}
-	if int64(len(b)) > limits.Bytes {
-		return nil, core.E(core.KindTooLarge, "untrusted.Read", fmt.Sprintf("the document is over the limit of %d MB", limits.Bytes>>20)).
+	if int64(len(b)) > most {
+		return nil, core.E(core.KindTooLarge, "untrusted.Bytes", fmt.Sprintf("%s is over the limit of %d MB", what, most>>20)).
 			WithHint("split it, or give the part that is needed")
 	}
-	return toUTF8(b), nil
+	return b, nil
+}
+
+// File takes all of a file, as [Bytes] does.
+func File(path string, most int64) ([]byte, error) {
+	f, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return nil, core.Wrap(core.KindNotFound, "untrusted.File", err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	return Bytes(f, most, path)
 }
 
 // toUTF8 undoes what PowerShell's redirection and some Windows tools do.

@@ -1,6 +1,8 @@
 package untrusted
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -47,5 +49,22 @@ func TestClip(t *testing.T) {
 	}
 	if got := Clip("a\xff", 9); !utf8.ValidString(got) {
 		t.Errorf("%q", got)
+	}
+}
+
+// A file is whole or refused: what is cut off would be taken for all there is.
+func TestFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "rules")
+	if err := os.WriteFile(name, []byte("1234"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := File(name, 4); err != nil || string(b) != "1234" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if b, err := File(name, 3); core.KindOf(err) != core.KindTooLarge || b != nil {
+		t.Errorf("over the limit: %q, %v", b, err)
+	}
+	if _, err := File(name+"2", 4); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("a file that is not there: %v", err)
 	}
 }
