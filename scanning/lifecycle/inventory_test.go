@@ -186,3 +186,28 @@ func BenchmarkWho(b *testing.B) {
 		}
 	}
 }
+
+// TestAnInventoryWithGapsTakesNothingAway: what could not be read is not gone, and
+// a package that it does speak of is as it says.
+func TestAnInventoryWithGapsTakesNothingAway(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.has("device/press-1", start, pkg(log4j, "2.14.1"), pkg("junit:junit", "4.13"))
+		var list []scanning.Package
+		w.must(w.tx(func(tx *store.Tx) (err error) {
+			if list, err = w.store.Keeping(t.Context(), tx, tenant, "device/press-1", []scanning.Package{pkg("junit:junit", "4.14")}); err != nil {
+				return err
+			}
+			_, err = w.store.TakeInventory(t.Context(), tx, tenant, "device/press-1", list, start.Add(day))
+			return err
+		}))
+		if len(list) != 2 {
+			t.Errorf("kept: %+v", list)
+		}
+		if hits := w.who(lifecycle.Campaign{Ecosystem: "Maven", Package: log4j, Below: "2.17.1"}); len(hits) != 1 || !hits[0].Ended.IsZero() {
+			t.Errorf("a gap took it away: %+v", hits)
+		}
+		if hits := w.who(lifecycle.Campaign{Ecosystem: "Maven", Package: "junit:junit", Below: "4.14"}); len(hits) != 1 || hits[0].Ended.IsZero() {
+			t.Errorf("what was read counts: %+v", hits)
+		}
+	})
+}

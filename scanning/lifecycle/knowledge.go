@@ -71,3 +71,26 @@ func (s *Store) SetMark(ctx context.Context, tx *store.Tx, tenant core.TenantID,
 	_, err := tx.Exec(ctx, `INSERT INTO scanning_marks (tenant, name, value) VALUES ($1, $2, $3) ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value`, tenant, work, value)
 	return err
 }
+
+// Keeping adds to the packages of an inventory with gaps what the subject had
+// and the inventory does not speak of: what could not be read is not gone.
+func (s *Store) Keeping(ctx context.Context, tx *store.Tx, tenant core.TenantID, subject string, packages []scanning.Package) ([]scanning.Package, error) {
+	held, err := s.begin(ctx, tx, tenant).held(" AND ended = 0 AND subject = $2", subject)
+	if err != nil || len(held) == 0 {
+		return packages, err
+	}
+	before, err := s.Packages(ctx, tx, tenant, held[0].document)
+	if err != nil {
+		return nil, err
+	}
+	named := map[[2]string]bool{}
+	for _, p := range packages {
+		named[[2]string{p.Ecosystem, p.Name}] = true
+	}
+	for _, p := range before {
+		if !named[[2]string{p.Ecosystem, p.Name}] {
+			packages = append(packages, p)
+		}
+	}
+	return packages, nil
+}
