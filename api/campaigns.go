@@ -124,11 +124,7 @@ type CampaignsList struct {
 
 // Campaigns lists campaigns.
 func (a *API) Campaigns(ctx context.Context, _ *None) (*Out[CampaignsList], error) {
-	who, err := a.see(ctx, policy.CampaignRead, "*")
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.findings()
+	s, who, err := a.seeFindings(ctx, policy.CampaignRead, "*")
 	if err != nil {
 		return nil, err
 	}
@@ -164,11 +160,7 @@ const maxHits = 20_000
 
 // Campaign shows one campaign.
 func (a *API) Campaign(ctx context.Context, in *IDInput) (*Out[CampaignState], error) {
-	who, err := a.see(ctx, policy.CampaignRead, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.findings()
+	s, who, err := a.seeFindings(ctx, policy.CampaignRead, in.ID)
 	if err != nil {
 		return nil, err
 	}

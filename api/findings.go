@@ -40,6 +40,16 @@ func (a *API) findings() (*lifecycle.Store, error) {
 	return a.Parts.Findings, nil
 }
 
+// seeFindings asks whether the caller may see them.
+func (a *API) seeFindings(ctx context.Context, action core.Action, id string) (*lifecycle.Store, core.Principal, error) {
+	who, err := a.see(ctx, action, id)
+	if err != nil {
+		return nil, who, err
+	}
+	s, err := a.findings()
+	return s, who, err
+}
+
 // FindingsInput selects findings.
 type FindingsInput struct {
 	After    string `query:"after" doc:"Cursor: the field next of the page before"`
@@ -111,11 +121,7 @@ func findingPlace(by lifecycle.Sort, cursor string) (*lifecycle.Place, error) {
 
 // Findings lists findings.
 func (a *API) Findings(ctx context.Context, in *FindingsInput) (*Out[Page[lifecycle.Finding]], error) {
-	who, err := a.see(ctx, policy.FindingRead, "*")
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.findings()
+	s, who, err := a.seeFindings(ctx, policy.FindingRead, "*")
 	if err != nil {
 		return nil, err
 	}
@@ -155,11 +161,7 @@ type FindingDetail struct {
 
 // Finding shows one finding.
 func (a *API) Finding(ctx context.Context, in *IDInput) (*Out[FindingDetail], error) {
-	who, err := a.see(ctx, policy.FindingRead, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.findings()
+	s, who, err := a.seeFindings(ctx, policy.FindingRead, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -26,11 +26,7 @@ type FindingStatsInput struct {
 
 // FindingStats are the figures of findings.
 func (a *API) FindingStats(ctx context.Context, in *FindingStatsInput) (*Out[lifecycle.Stats], error) {
-	who, err := a.see(ctx, policy.FindingRead, "*")
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.findings()
+	s, who, err := a.seeFindings(ctx, policy.FindingRead, "*")
 	if err != nil {
 		return nil, err
 	}
@@ -70,11 +66,7 @@ const maxScans = 1000
 
 // Freshness tells how old what is known is.
 func (a *API) Freshness(ctx context.Context, _ *None) (*Out[Freshness], error) {
-	who, err := a.see(ctx, policy.FindingRead, "*")
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.findings()
+	s, who, err := a.seeFindings(ctx, policy.FindingRead, "*")
 	if err != nil {
 		return nil, err
 	}
@@ -108,11 +100,7 @@ type AdvisoryFacts struct {
 
 // AdvisoryFacts shows what became known about an advisory.
 func (a *API) AdvisoryFacts(ctx context.Context, in *AdvisoryInput) (*Out[AdvisoryFacts], error) {
-	who, err := a.see(ctx, policy.FindingRead, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.findings()
+	s, who, err := a.seeFindings(ctx, policy.FindingRead, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -188,11 +176,7 @@ func (a *API) AddAdvisoryFact(ctx context.Context, in *AddAdvisoryFactInput) (*O
 
 // FindingOwners shows who looks after what.
 func (a *API) FindingOwners(ctx context.Context, _ *None) (*Out[lifecycle.Owners], error) {
-	who, err := a.see(ctx, policy.FindingRead, "*")
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.findings()
+	s, who, err := a.seeFindings(ctx, policy.FindingRead, "*")
 	if err != nil {
 		return nil, err
 	}
