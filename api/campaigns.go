@@ -41,7 +41,8 @@ type InventorySubmission struct {
 	Packages []scanning.Package `json:"packages"`
 	// Created is when the inventory was taken; zero means now.
 	Created time.Time `json:"created,omitzero"`
-	// Gaps are what the inventory lacks: nothing is verified there.
+	// Gaps are what the inventory lacks: nothing is verified by it, and what the
+	// subject had and it does not speak of stays.
 	Gaps []scanning.Gap `json:"gaps,omitempty"`
 }
 
@@ -107,7 +108,13 @@ func (a *API) SubmitInventory(ctx context.Context, in InventorySubmission) (Inve
 	}
 	err = a.State.Tx(ctx, func(tx *store.Tx) (err error) {
 		taken = InventoryTaken{}
-		if taken.Inventory, err = s.TakeInventory(ctx, tx, who.Tenant, in.Subject, in.Packages, at); err != nil || report == nil {
+		packages := in.Packages
+		if len(in.Gaps) > 0 {
+			if packages, err = s.Keeping(ctx, tx, who.Tenant, in.Subject, packages); err != nil {
+				return err
+			}
+		}
+		if taken.Inventory, err = s.TakeInventory(ctx, tx, who.Tenant, in.Subject, packages, at); err != nil || report == nil {
 			return err
 		}
 		sum, err := s.ImportFor(ctx, tx, who.Tenant, in.Subject, report, who.String(), now)
