@@ -439,7 +439,7 @@ func shown(p *scanning.Package, version string) string {
 func (m *matcher) risk(f *scanning.Finding, g *group) scanning.Risk {
 	facts := priority.Facts{Asset: m.opt.Asset, EPSSThreshold: m.opt.EPSSThreshold}
 	for _, h := range g.hits {
-		f.Risk.Published = earliest(f.Risk.Published, unixNano(h.record.published))
+		f.Risk.Published = priority.Earliest(f.Risk.Published, unixNano(h.record.published))
 		if t := unixNano(h.record.modified); t.After(f.Risk.Modified) {
 			f.Risk.Modified = t
 		}
@@ -450,7 +450,7 @@ func (m *matcher) risk(f *scanning.Finding, g *group) scanning.Risk {
 			return
 		}
 		since, ransomware := m.db.Exploited(name)
-		facts.KEV = earliest(facts.KEV, since)
+		facts.KEV = priority.Earliest(facts.KEV, since)
 		facts.Ransomware = facts.Ransomware || ransomware
 		p, _ := m.db.Likelihood(name)
 		facts.EPSS = max(facts.EPSS, p)
@@ -460,13 +460,6 @@ func (m *matcher) risk(f *scanning.Finding, g *group) scanning.Risk {
 		exploited(name)
 	}
 	return priority.Assess(f, facts)
-}
-
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }
 
 func unixNano(n uint64) time.Time {

@@ -11,30 +11,24 @@ import (
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/platform/store"
+	"github.com/interlock-security/interlock/scanning/priority"
 )
 
 // with returns an exposure to which a fact has been added.
 func (e Exposure) with(f Fact) Exposure {
 	switch f.Kind {
 	case FactPublished:
-		e.Published = earliest(e.Published, f.At)
+		e.Published = priority.Earliest(e.Published, f.At)
 	case FactPoC:
-		e.PoC = earliest(e.PoC, f.At)
+		e.PoC = priority.Earliest(e.PoC, f.At)
 	case FactKEV:
-		e.KEV, e.KEVDue = earliest(e.KEV, f.At), earliest(e.KEVDue, f.Due)
+		e.KEV, e.KEVDue = priority.Earliest(e.KEV, f.At), priority.Earliest(e.KEVDue, f.Due)
 	case FactExploited:
-		e.Exploited = earliest(e.Exploited, f.At)
+		e.Exploited = priority.Earliest(e.Exploited, f.At)
 	case FactEPSS:
 		e.EPSS = f.Value
 	}
 	return e
-}
-
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // check says what is wrong with a fact.

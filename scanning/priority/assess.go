@@ -50,7 +50,7 @@ func (a Asset) Mission() Mission {
 func Assess(f *scanning.Finding, facts Facts) scanning.Risk {
 	r := f.Risk
 	r.EPSS = max(r.EPSS, facts.EPSS)
-	r.KEV = earliest(r.KEV, facts.KEV, facts.Seen)
+	r.KEV = Earliest(r.KEV, facts.KEV, facts.Seen)
 	r.Ransomware = r.Ransomware || facts.Ransomware
 	automatable, impact := AutomatableYes, ImpactTotal
 	if c, err := ParseCVSS(r.CVSS); err == nil && r.CVSS != "" {
@@ -70,7 +70,8 @@ func exploitation(r scanning.Risk, facts Facts) Exploitation {
 	return ExploitationNone
 }
 
-func earliest(times ...time.Time) time.Time {
+// Earliest is the first of the times that are known, and zero if none is.
+func Earliest(times ...time.Time) time.Time {
 	var first time.Time
 	for _, t := range times {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
