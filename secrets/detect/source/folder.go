@@ -47,12 +47,7 @@ func (f rootFolder) open(name string) (io.ReadCloser, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := file.Stat()
-	if err != nil {
-		_ = file.Close()
-		return nil, nil, err
-	}
-	return file, info, nil
+	return opened(file)
 }
 
 func (f rootFolder) close() { _ = f.root.Close() }
@@ -73,6 +68,16 @@ func (f rootFolder) pseudo() bool {
 	defer func() { _ = d.Close() }()
 	var s syscall.Statfs_t
 	return syscall.Fstatfs(int(d.Fd()), &s) == nil && pseudoMagic[int64(s.Type)]
+}
+
+// opened says what was opened, and closes what can't be asked.
+func opened(file fs.File) (io.ReadCloser, fs.FileInfo, error) {
+	info, err := file.Stat()
+	if err != nil {
+		_ = file.Close()
+		return nil, nil, err
+	}
+	return file, info, nil
 }
 
 // fsFolder is a folder of an [fs.FS].
@@ -100,12 +105,7 @@ func (f fsFolder) open(name string) (io.ReadCloser, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := file.Stat()
-	if err != nil {
-		_ = file.Close()
-		return nil, nil, err
-	}
-	return file, info, nil
+	return opened(file)
 }
 
 func (fsFolder) pseudo() bool { return false }

@@ -188,6 +188,9 @@ func (a *Armor) decode(base string) {
 
 var openSSHMagic = []byte("openssh-key-v1\x00")
 
+// leastOpenSSH is shorter than any key in OpenSSH's format with its public half.
+const leastOpenSSH = 64
+
 // openSSHEncrypted reads the cipher's name: everything but "none" asks for a
 // password.
 func openSSHEncrypted(der []byte) bool {
@@ -200,7 +203,7 @@ func openSSHEncrypted(der []byte) bool {
 func (a Armor) Plausible() bool {
 	switch {
 	case a.Type == "OPENSSH PRIVATE KEY":
-		return bytes.HasPrefix(a.DER, openSSHMagic)
+		return bytes.HasPrefix(a.DER, openSSHMagic) && len(a.DER) >= leastOpenSSH
 	case strings.HasPrefix(a.Type, "PGP"):
 		return len(a.DER) > 32 && a.DER[0]&0x80 != 0
 	case strings.HasPrefix(a.Type, "SSH2"), strings.HasPrefix(a.Type, "NEBULA"), a.Encrypted && strings.Contains(a.Headers, "DEK-Info"):
@@ -250,19 +253,6 @@ func ParsePrivateKey(label string, der []byte) (crypto.Signer, error) {
 		return k, nil
 	}
 	return nil, errors.New("no private key that can be read")
-}
-
-// KeyOf parses the first private key of a text in PEM.
-func KeyOf(text []byte) (crypto.Signer, error) {
-	at := bytes.Index(text, []byte("-----BEGIN "))
-	if at < 0 {
-		return nil, errors.New("no PEM block")
-	}
-	a, n := ReadArmor(text[at:])
-	if n == 0 {
-		return nil, errors.New("an empty PEM block")
-	}
-	return a.Key()
 }
 
 // Matches reports whether a certificate, a public key in PEM, or a line of

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -64,7 +65,7 @@ func TestKeyPairs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		parsed, err := verify.KeyOf(append([]byte("some text\n"), encode("PRIVATE KEY", der)...))
+		parsed, err := keyOf(append([]byte("some text\n"), encode("PRIVATE KEY", der)...))
 		if err != nil {
 			t.Fatal(name, err)
 		}
@@ -112,7 +113,7 @@ func TestOpenSSHKeys(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			key, err := verify.KeyOf(text)
+			key, err := keyOf(text)
 			if password != "" {
 				if !errors.Is(err, verify.ErrEncrypted) {
 					t.Errorf("%s under a password: %v", kind, err)
@@ -134,7 +135,7 @@ func TestKeysThatAreNone(t *testing.T) {
 		dashes + "BEGIN PRIVATE KEY" + dashes + "\nAAAA\n" + dashes + "END PRIVATE KEY" + dashes,
 		dashes + "BEGIN OPENSSH PRIVATE KEY" + dashes + "\nb3BlbnNzaC1rZXktdjEA\n" + dashes + "END OPENSSH PRIVATE KEY" + dashes,
 	} {
-		if _, err := verify.KeyOf([]byte(text)); err == nil {
+		if _, err := keyOf([]byte(text)); err == nil {
 			t.Errorf("%q is a key", text)
 		}
 	}
@@ -153,4 +154,17 @@ func FuzzArmor(f *testing.F) {
 			_ = a.Plausible()
 		}
 	})
+}
+
+// keyOf parses the first private key of a text in PEM.
+func keyOf(text []byte) (crypto.Signer, error) {
+	at := bytes.Index(text, []byte("-----BEGIN "))
+	if at < 0 {
+		return nil, errors.New("no PEM block")
+	}
+	a, n := verify.ReadArmor(text[at:])
+	if n == 0 {
+		return nil, errors.New("an empty PEM block")
+	}
+	return a.Key()
 }
