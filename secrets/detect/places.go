@@ -9,8 +9,10 @@ import (
 // may see and how often they are asked is bounded here, so that a text of nothing
 // but keywords costs no more than its length is worth.
 const (
-	// sight is how much of a text a grammar sees on both sides of a keyword.
+	// sight is how much of a text a grammar sees before a keyword, and ahead how
+	// much behind it: an armored key is no longer.
 	sight = 8 << 10
+	ahead = 64 << 10
 	// Ordinary texts, tables of keys and values among them, have fewer keywords
 	// than one in so many bytes, and are forgiven the first ones.
 	bytesPerPlace = 12
@@ -49,7 +51,7 @@ func (s *scan) at(v *view, g *grammar, start, end int) {
 		}
 		return
 	}
-	from, to := max(0, start-sight), min(len(v.Body), end+sight)
+	from, to := max(0, start-sight), min(len(v.Body), end+ahead)
 	near := v.Text
 	near.Body = v.Body[from:to:to]
 	g.At(near, start-from, end-start, func(h Hit) {

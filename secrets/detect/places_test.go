@@ -38,9 +38,9 @@ func count(t *testing.T, body string) (calls, most int, leaks []*Leak, gaps []Ga
 // text, whatever part of it they saw.
 func TestGrammarsSeeANeighbourhood(t *testing.T) {
 	for _, before := range []int{0, 1, sight - 1, sight, sight + 1, 5 * sight} {
-		body := strings.Repeat(".", before) + "\nkey=abcd\n" + strings.Repeat(".", 3*sight)
+		body := strings.Repeat(".", before) + "\nkey=abcd\n" + strings.Repeat(".", 2*ahead)
 		_, most, leaks, gaps := count(t, body)
-		if len(leaks) != 1 || len(gaps) != 0 || most > 2*sight+len("key=") {
+		if len(leaks) != 1 || len(gaps) != 0 || most > sight+ahead+len("key=") {
 			t.Fatalf("%d before it: %d leaks, gaps %v, %d bytes seen", before, len(leaks), gaps, most)
 		}
 		if leaks[0].Line != 2 || leaks[0].Column != 5 {
