@@ -114,7 +114,7 @@ func credentials(t detect.Text, start int, user, pass, host []byte) bool {
 	if len(user) > 128 || len(pass) < minSecret-1 || bytes.ContainsAny(pass, "/ ") || bytes.HasPrefix(pass, []byte("//")) || checksummed(pass) {
 		return false
 	}
-	if samePassword(user, pass) || len(user) > 0 && reference(user) && len(pass) < 8 {
+	if pattern(user) || pattern(pass) || samePassword(user, pass) || len(user) > 0 && reference(user) && len(pass) < 8 {
 		return false
 	}
 	e := evidence{sense: sense{noun: nounPassword, qualified: true}, quoted: true, explicit: true, neighbour: true, name: user}
@@ -129,6 +129,17 @@ func credentials(t detect.Text, start int, user, pass, host []byte) bool {
 		return false
 	}
 	return e.judge(pass) != refused
+}
+
+// pattern knows the class of characters with its count, as in the regular
+// expression that finds such a URL: [a-f0-9]{32}.
+func pattern(v []byte) bool {
+	open := bytes.IndexByte(v, '[')
+	if open < 0 {
+		return false
+	}
+	i := bytes.IndexByte(v[open:], ']') + open
+	return i > open+2 && i+1 < len(v) && (v[i+1] == '{' || v[i+1] == '+' || v[i+1] == '*') && (v[open+1] == '^' || v[open+1] == '\\' || v[open+2] == '-')
 }
 
 func commented(b []byte, at int) bool {
