@@ -124,12 +124,24 @@ func readLimited(path string, limit int64) ([]byte, error) {
 		return nil, core.Wrap(core.KindNotFound, "read", err)
 	}
 	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	return readWhole(f, path, limit)
+}
+
+// readLimitedOrInput reads standard input where the path is "-".
+func readLimitedOrInput(e *env, path string, limit int64) ([]byte, error) {
+	if path == "-" {
+		return readWhole(e.in, "standard input", limit)
+	}
+	return readLimited(path, limit)
+}
+
+func readWhole(r io.Reader, name string, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, core.Wrap(core.KindUnavailable, "read", err)
 	}
 	if int64(len(b)) > limit {
-		return nil, core.E(core.KindTooLarge, "read", fmt.Sprintf("%s is over %d bytes", path, limit))
+		return nil, core.E(core.KindTooLarge, "read", fmt.Sprintf("%s is over %d bytes", name, limit))
 	}
 	return b, nil
 }

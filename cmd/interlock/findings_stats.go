@@ -197,7 +197,7 @@ func (c *findingsOwnersCmd) Run(e *env) error {
 		}
 		return e.show(o, func(w io.Writer) { _, _ = io.WriteString(w, printable(o.Text)) })
 	}
-	text, err := readBounded(e, c.Set, maxOwnersFile)
+	text, err := readLimitedOrInput(e, c.Set, maxOwnersFile)
 	if err != nil {
 		return err
 	}

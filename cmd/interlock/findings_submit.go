@@ -42,7 +42,7 @@ const maxReportFile = 128 << 20
 
 // Run hands reports in.
 func (c *findingsSubmitCmd) Run(e *env) error {
-	body, err := readBounded(e, c.File, maxReportFile)
+	body, err := readLimitedOrInput(e, c.File, maxReportFile)
 	if err != nil {
 		return err
 	}
@@ -133,24 +133,6 @@ func (c *findingsSubmitCmd) submitSBOM(e *env, body []byte) error {
 		return core.E(core.KindUnavailable, "findings submit", "the inventory was kept and not looked at").WithHint("give the server advisories: interlock scan db update")
 	}
 	return submittedOutcome(*taken.Report)
-}
-
-// readBounded reads a file, or standard input for "-".
-func readBounded(e *env, path string, most int64) ([]byte, error) {
-	in := e.in
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, core.Wrap(core.KindNotFound, "findings", err)
-		}
-		defer func() { _ = f.Close() }()
-		in = f
-	}
-	body, err := io.ReadAll(io.LimitReader(in, most+1))
-	if err == nil && int64(len(body)) > most {
-		err = core.E(core.KindTooLarge, "findings", fmt.Sprintf("%s has more than %d MiB", path, most>>20))
-	}
-	return body, err
 }
 
 // readReports reads a row of reports.
