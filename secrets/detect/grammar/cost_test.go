@@ -11,27 +11,6 @@ import (
 	"github.com/interlock-security/interlock/secrets/detect/grammar"
 )
 
-// ask calls every grammar at each of its keywords, as the scanner does.
-func ask(text detect.Text, emit func(detect.Hit)) int {
-	calls := 0
-	low := bytes.ToLower(text.Body)
-	for _, g := range grammar.All() {
-		for _, k := range g.Keywords() {
-			k := strings.ToLower(k)
-			for at := 0; ; at++ {
-				i := bytes.Index(low[at:], []byte(k))
-				if i < 0 {
-					break
-				}
-				at += i
-				calls++
-				g.At(text, at, len(k), emit)
-			}
-		}
-	}
-	return calls
-}
-
 // TestRefusalsDoNotAllocate: most keywords stand in ordinary code.
 func TestRefusalsDoNotAllocate(t *testing.T) {
 	code := []byte(`package main
