@@ -137,7 +137,16 @@ func (s *sighting) tuple(end int, k kind, b []byte) bool {
 	for i > s.line && isBlank(b[i-1]) {
 		i--
 	}
-	return i > s.line && b[i-1] == ','
+	if i == s.line || b[i-1] != ',' {
+		return false
+	}
+	// connect(user="x", password="y", db="z") has names of arguments, not of a tuple.
+	for i--; i > s.line && b[i-1] != '{' && b[i-1] != ';'; i-- {
+		if b[i-1] == '(' || b[i-1] == '=' {
+			return false
+		}
+	}
+	return true
 }
 
 // callLike finds the call or the index at the start of an expression.

@@ -20,7 +20,7 @@ var nouns = func() map[string]noun {
 		nounPassword: `password passwords passwd passphrase passphrases passcode pwd passwrd psswd passwort passworte kennwort losung
 			losenord lösenord senha contraseña contrasena contrasenya wachtwoord hasło haslo heslo motdepasse mdp parola parole salasana jelszo jelszó
 			lozinka adgangskode passord пароль Пароль ПАРОЛЬ 密码 密碼 パスワード 비밀번호 psk presharedkey wpapassphrase
-			dbpass dbpw userpw rootpw bindpw storepass keypass cpassword CONTRASEÑA Contraseña parool kodeord şifre sifre пароля кодовое
+			dbpass dbpw userpw rootpw bindpw dnpass bindpass ldappass smtppass imappass authpass storepass keypass cpassword CONTRASEÑA Contraseña parool kodeord şifre sifre пароля кодовое
 			pword adminpw rootpass ftppass mailpass sqlpass mypass mysqlpass pgpass`,
 		nounPass:      `pass pw pswd psw pwrd clave mima passe`,
 		nounSecret:    `secret secrets geheimnis secretkey clientsecret appsecret apisecret секрет`,
