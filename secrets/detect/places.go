@@ -27,7 +27,6 @@ type places struct {
 	before  int // bytes of the views that were read
 	asked   int
 	skipped int
-	first   int // where the first one was skipped, in the text that was scanned
 }
 
 // take reports whether a grammar may be asked at a place of b. A part that is too
@@ -46,9 +45,7 @@ func (p *places) take(b []byte, at int) bool {
 // at asks a grammar at a keyword, showing it the neighbourhood.
 func (s *scan) at(v *view, g *grammar, start, end int) {
 	if !s.places.take(v.Body, start) {
-		if s.places.skipped++; s.places.skipped == 1 {
-			s.places.first, _ = v.spot(start)
-		}
+		s.places.skipped++
 		return
 	}
 	from, to := max(0, start-sight), min(len(v.Body), end+ahead)
@@ -67,6 +64,6 @@ func (s *scan) at(v *view, g *grammar, start, end int) {
 // placesLeftOut tells what was skipped.
 func (s *scan) placesLeftOut() {
 	if p := s.places; p.skipped > 0 {
-		s.gap(fmt.Sprintf("it has more words that name secrets than its length is worth; from byte %d on, %d of them were not looked at", p.first, p.skipped))
+		s.gap(fmt.Sprintf("it has more words that name secrets than its length is worth; %d of them were not looked at", p.skipped))
 	}
 }
