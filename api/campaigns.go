@@ -10,7 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/interlock-security/interlock/core"
-	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/platform/store"
 	"github.com/interlock-security/interlock/policy"
 	"github.com/interlock-security/interlock/scanning"
@@ -61,15 +60,7 @@ func sbomOperation() huma.Operation {
 }
 
 func (a *API) serveInventory(w http.ResponseWriter, r *http.Request, _ url.Values) error {
-	var in InventorySubmission
-	if err := readUpload(w, r, &in); err != nil {
-		return err
-	}
-	taken, err := a.SubmitInventory(r.Context(), in)
-	if err != nil {
-		return err
-	}
-	return httpd.WriteJSON(w, taken)
+	return takeUpload(w, r, a.SubmitInventory)
 }
 
 // SubmitInventory keeps an inventory and matches it with the advisories.

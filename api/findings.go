@@ -261,16 +261,21 @@ func readUpload(w http.ResponseWriter, r *http.Request, v any) error {
 	return nil
 }
 
-func (a *API) serveSubmit(w http.ResponseWriter, r *http.Request, _ url.Values) error {
-	var sub Submission
-	if err := readUpload(w, r, &sub); err != nil {
+// takeUpload reads a body, has it taken in and answers what became of it.
+func takeUpload[In, Taken any](w http.ResponseWriter, r *http.Request, take func(context.Context, In) (Taken, error)) error {
+	var in In
+	if err := readUpload(w, r, &in); err != nil {
 		return err
 	}
-	list, err := a.Submit(r.Context(), sub)
+	taken, err := take(r.Context(), in)
 	if err != nil {
 		return err
 	}
-	return httpd.WriteJSON(w, list)
+	return httpd.WriteJSON(w, taken)
+}
+
+func (a *API) serveSubmit(w http.ResponseWriter, r *http.Request, _ url.Values) error {
+	return takeUpload(w, r, a.Submit)
 }
 
 // Submitted is what became of a submission.
