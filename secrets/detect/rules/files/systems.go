@@ -7,7 +7,7 @@ func systems() []format {
 	return []format{
 		{
 			id: "shadow-hash", title: "password hash of an account", kind: detect.KindHash, severity: high,
-			names:    []string{"shadow", "shadow-", "shadow.bak", "*.shadow", "gshadow", "passwd", "passwd-", "master.passwd", "*passwd", "opasswd", "userdb", "dovecot.users", "users.db"},
+			names:    []string{"shadow", "shadow-", "shadow.bak", "*.shadow", "gshadow", "passwd", "passwd-", "master.passwd", "*passwd", "opasswd", "userdb", "dovecot.users", "users.db", "users", "passwd-file"},
 			patterns: []string{`(?m)^[^:#\s]+:((?:\$[0-9a-z]{1,6}\$|\{[A-Z0-9\-]+\}|_[./0-9A-Za-z]{8})[^:\s]+)(?::|\s*$)`, `(?m)^[^:#\s]+:([./0-9A-Za-z]{13}):[0-9]*:`},
 		},
 		{
@@ -37,6 +37,21 @@ func systems() []format {
 			keep: notDaemonSetting,
 		},
 		{
+			id: "service-account-line", title: "password in a line of a daemon's own grammar", kind: detect.KindPassword, severity: high,
+			names: []string{"exim*.conf", "exim*.conf.*", "proftpd*.conf", "upsmon.conf", "redis*.conf", "users.acl", "*.acl", "turnserver.conf", "coturn.conf"}, patterns: []string{
+				`(?m)^[ \t]*(?:client_send|client_secret)[ \t]*=[ \t]*(?::[^:\r\n]*:[ \t]*|\^[^^\r\n]*\^|[^:^\r\n]+:[ \t]*)([^\s:^]+)[ \t]*$`,
+				`(?mi)^[ \t]*SQLConnectInfo[ \t]+\S+[ \t]+\S+[ \t]+(\S+)`,
+				`(?m)^[ \t]*MONITOR[ \t]+\S+[ \t]+[0-9]+[ \t]+\S+[ \t]+(\S+)[ \t]+(?:master|slave|primary|secondary)\b`,
+				`(?m)^[ \t]*user[ \t]+\S+[ \t][^\r\n]*?>([^\s>]+)`,
+				`(?m)^[ \t]*user=[^:\s]+:([^\s:]+)[ \t]*$`,
+			},
+			keep: notDaemonSetting,
+		},
+		{
+			id: "preshared-key-file", title: "pre-shared key kept in a file", kind: detect.KindKey, severity: high,
+			names: []string{"*.psk", "zabbix*.psk"}, patterns: []string{`\A([0-9A-Fa-f]{32,512})\s*\z`},
+		},
+		{
 			id: "game-server-password", title: "password of a voice or game server", kind: detect.KindPassword, severity: high,
 			names: []string{"ventrilo_srv.ini", "*ventrilo*.ini", "murmur.ini", "mumble-server.ini", "ts3server.ini", "teamspeak*.ini", "server.properties", "server.cfg", "shoutcast.conf", "sc_serv.conf", "icecast.xml", "autoexec.cfg", "rcon.txt"}, patterns: []string{
 				`(?mi)^[ \t]*(?:set[as]?[ \t]+)?(?:(?:admin|server|user|sv_|rcon_|rcon[.\-]|stream|dj|source|relay|register|query|serveradmin_|dbsql|icesecret)[ \t_]*)*(?:password|passwd|icesecretwrite|icesecretread|rcon_password)[ \t]*[= \t][ \t]*` + toEnd, `(?i)<(?:source|relay|admin)-password>([^<\r\n]+)</`,
@@ -50,7 +65,9 @@ func systems() []format {
 		},
 		{
 			id: "remote-config-token", title: "token of an agent", kind: detect.KindToken, severity: high,
-			names: []string{"datadog.yaml", "newrelic.ini", "newrelic.yml", "newrelic-infra.yml", ".sentryclirc", "sentry.properties", "consul.hcl", "vault.hcl", "nomad.hcl", ".vault-token", "ngrok.yml", "telegraf.conf", "promtail.yml", "gitlab.rb", "config.toml"}, patterns: []string{
+			names: []string{"datadog.yaml", "newrelic.ini", "newrelic.yml", "newrelic-infra.yml", ".sentryclirc", "sentry.properties", "consul.hcl", "vault.hcl", "nomad.hcl", ".vault-token", "ngrok.yml", "telegraf.conf", "promtail.yml", "gitlab.rb", "config.toml", "consul*.json", "consul*.hcl", "prometheus*.yml", "prometheus*.yaml", "alertmanager*.yml", "vmagent*.yml"}, patterns: []string{
+				`(?m)^[ \t\-]+credentials:[ \t]*` + toEnd,
+				`"?\b(?:initial_management|master|agent|agent_recovery|default|replication|config_file_service_registration)"?[ \t]*[=:][ \t]*"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"`,
 				`(?mi)^[ \t]*(?:api_key|app_key|license_key|token|auth\.token|auth[_.]token|authtoken|encrypt|master|agent|password|gitlab_rails\['[\w]*(?:password|secret)[\w]*'\]|[\w]*_password)["']?[ \t]*[=:][ \t]*` + toEnd,
 			},
 			keep: notSetting,
