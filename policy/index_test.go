@@ -5,11 +5,10 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/core/clocktest"
 )
 
 // randomPolicy writes a policy whose scopes, conditions and faults are drawn.
@@ -137,26 +136,17 @@ func TestAThousandPoliciesLeaveFifteen(t *testing.T) {
 	}
 }
 
-// cpu returns the processor time that this process has used.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 func BenchmarkEvaluate1000(b *testing.B) {
 	set, who, on := thousand(b), person("otto", core.RoleOperator), zoned()
 	b.ReportAllocs()
 	b.ResetTimer()
-	start := cpu()
+	start := clocktest.CPU(b)
 	for range b.N {
 		if !set.Evaluate(who, DeviceQuarantine, on).Allowed {
 			b.Fatal("refused")
 		}
 	}
-	b.ReportMetric(float64((cpu()-start).Nanoseconds())/1000/float64(b.N), "cpu-µs/op")
+	b.ReportMetric(float64((clocktest.CPU(b)-start).Nanoseconds())/1000/float64(b.N), "cpu-µs/op")
 }
 
 // BenchmarkEvaluate1000Unsliced is what the index is compared with.
@@ -164,12 +154,12 @@ func BenchmarkEvaluate1000Unsliced(b *testing.B) {
 	set, who, on := thousand(b), person("otto", core.RoleOperator), zoned()
 	b.ReportAllocs()
 	b.ResetTimer()
-	start := cpu()
+	start := clocktest.CPU(b)
 	for range b.N {
 		e, request, err := newRequest(who, DeviceQuarantine, on)
 		if err != nil || !set.decide(slice{set.all}, e, request).Allowed {
 			b.Fatal("refused")
 		}
 	}
-	b.ReportMetric(float64((cpu()-start).Nanoseconds())/1000/float64(b.N), "cpu-µs/op")
+	b.ReportMetric(float64((clocktest.CPU(b)-start).Nanoseconds())/1000/float64(b.N), "cpu-µs/op")
 }

@@ -1,4 +1,5 @@
-// Package clocktest gives tests a clock that moves only when told.
+// Package clocktest gives tests a clock that moves only when told, and what the
+// processor has spent.
 package clocktest
 
 import (

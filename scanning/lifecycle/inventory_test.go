@@ -3,14 +3,13 @@ package lifecycle_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/platform/store"
 	"github.com/interlock-security/interlock/scanning"
 	"github.com/interlock-security/interlock/scanning/lifecycle"
@@ -151,9 +150,9 @@ func TestTenThousandDevicesAreAskedInSeconds(t *testing.T) {
 			devices/taken-1)
 		return err
 	}))
-	began := cpu()
+	began := clocktest.CPU(t)
 	hits := w.who(lifecycle.Campaign{Ecosystem: "Maven", Package: log4j, Below: "2.17.1"})
-	took := cpu() - began
+	took := clocktest.CPU(t) - began
 	now := 0
 	for _, h := range hits {
 		if h.Ended.IsZero() {
@@ -164,15 +163,6 @@ func TestTenThousandDevicesAreAskedInSeconds(t *testing.T) {
 	if now < devices/20 || len(hits) == now || took > 5*time.Second {
 		t.Errorf("%d have it, %d in all, in %v", now, len(hits), took)
 	}
-}
-
-// cpu is the time that this process has used.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkWho asks fleets of 10 000 devices with 300 packages each.

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/platform/journal"
 	"github.com/interlock-security/interlock/platform/store"
 	"github.com/interlock-security/interlock/scanning"
@@ -172,15 +172,13 @@ func BenchmarkEvents(b *testing.B) {
 		records = append(records, fmt.Appendf(nil, `{"time":"2026-03-01T12:%02d:00Z","host":"web%d","program":"sshd","pid":%d,"message":"Accepted publickey for deploy from 10.1.2.%d port %d ssh2: ED25519 SHA256:abc"}`, n%60, n%7, n, n%255, 40000+n))
 	}
 	r.frame.Records = records
-	var before, after syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+	before := clocktest.CPU(b)
 	b.ResetTimer()
 	for range b.N {
 		if err := r.stage.Handle(context.Background(), nil, r.frame); err != nil {
 			b.Fatal(err)
 		}
 	}
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
-	cpu := time.Duration(after.Utime.Nano() - before.Utime.Nano() + after.Stime.Nano() - before.Stime.Nano())
+	cpu := clocktest.CPU(b) - before
 	b.ReportMetric(float64(cpu.Nanoseconds())/float64(b.N*len(records)), "cpu-ns/event")
 }

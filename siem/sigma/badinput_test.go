@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/siem/sigma"
 )
 
@@ -135,16 +135,6 @@ func TestHugeEvents(t *testing.T) {
 	}
 }
 
-// cpu is the time that this process has spent.
-func cpu(t *testing.T) time.Duration {
-	t.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // TestWorkGrowsWithSizeAlone: no pattern and no event makes matching cost more
 // than in proportion to the bytes. Four times the size may take ten times the
 // time, which leaves room for a busy machine; quadratic work takes sixteen.
@@ -178,7 +168,7 @@ func TestWorkGrowsWithSizeAlone(t *testing.T) {
 				event := []byte(`{"a":"` + row.event(n) + `"}`)
 				best := time.Hour
 				for range 3 {
-					start := cpu(t)
+					start := clocktest.CPU(t)
 					for range 4 {
 						v.Reset()
 						if err := v.Load(event); err != nil {
@@ -186,7 +176,7 @@ func TestWorkGrowsWithSizeAlone(t *testing.T) {
 						}
 						asked(v, e, linux)
 					}
-					best = min(best, cpu(t)-start)
+					best = min(best, clocktest.CPU(t)-start)
 				}
 				return best
 			}

@@ -3,10 +3,10 @@ package grammar_test
 import (
 	"bytes"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/secrets/detect"
 	"github.com/interlock-security/interlock/secrets/detect/grammar"
 )
@@ -55,31 +55,13 @@ func TestHostileLinesAreLinear(t *testing.T) {
 		`password = ["a","b",`, `login("a",`, `identified by '`, `snmp-server community `, `<password>`, `key = chr(65) . `, `"auth": "QQ`, `\"password\":\"`,
 		`password <<EOF `, `name: PASSWORD, `, `net user a b `, `password = {0x41, `, `$6$a$`, `createUser a SHA b `, "password:\n ", "password = \"a\"\npassword += ",
 	} {
-		short := cpu(t, strings.Repeat(part, 4_000/len(part)))
-		long := cpu(t, strings.Repeat(part, 16_000/len(part)))
+		cost := func(bytes int) time.Duration {
+			text := detect.Text{Path: "x", Body: []byte(strings.Repeat(part, bytes/len(part)))}
+			return clocktest.Cost(t, func() { ask(text, func(detect.Hit) {}) })
+		}
+		short, long := cost(4_000), cost(16_000)
 		if long > 12*short+20*time.Millisecond {
 			t.Errorf("%q: %v for 4 kB, %v for 16 kB", part, short, long)
 		}
 	}
-}
-
-// cpu is the processor's time for one text, in this process.
-func cpu(t *testing.T, body string) time.Duration {
-	t.Helper()
-	best := time.Hour
-	for range 2 {
-		from := spent(t)
-		ask(detect.Text{Path: "x", Body: []byte(body)}, func(detect.Hit) {})
-		best = min(best, spent(t)-from)
-	}
-	return best
-}
-
-func spent(t *testing.T) time.Duration {
-	t.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

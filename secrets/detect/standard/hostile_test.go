@@ -2,10 +2,10 @@ package standard_test
 
 import (
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/interlock-security/interlock/core/clocktest"
 	"github.com/interlock-security/interlock/secrets/detect"
 	"github.com/interlock-security/interlock/secrets/detect/standard"
 )
@@ -30,23 +30,8 @@ func TestLinesOfKeywordsAreLinear(t *testing.T) {
 	}
 }
 
-// cost is the processor's time for one text, the better of two.
+// cost is the processor's time for one text.
 func cost(t *testing.T, d *detect.Detector, body string) time.Duration {
 	t.Helper()
-	best := time.Hour
-	for range 2 {
-		from := processor(t)
-		d.Scan(detect.Text{Path: "x.txt", Body: []byte(body)}, func(*detect.Leak) {})
-		best = min(best, processor(t)-from)
-	}
-	return best
-}
-
-func processor(t *testing.T) time.Duration {
-	t.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	return clocktest.Cost(t, func() { d.Scan(detect.Text{Path: "x.txt", Body: []byte(body)}, func(*detect.Leak) {}) })
 }
