@@ -379,11 +379,14 @@ func fallback(r *reader, i int) bool {
 	if i >= limit || !isLetter(b[i]) && b[i] != '$' && b[i] != '_' && b[i] != '@' {
 		return false
 	}
-	depth := 0
+	depth, braces := 0, 0
 	for ; i+3 < limit && b[i] != '\n'; i++ {
 		depth += b2i(b[i] == '(') - b2i(b[i] == ')')
+		braces += b2i(b[i] == '{') - b2i(b[i] == '}')
 		switch {
 		case depth > 0 && b[i] != '(':
+		case braces < 0, braces == 0 && (b[i] == ';' || b[i] == ','):
+			return false // where another value or statement begins, its literals do
 		case b[i] == '|' && b[i+1] == '|', b[i] == '?' && b[i+1] == '?', b[i] == '?' && b[i+1] == ':', b[i] == '/' && b[i+1] == '/' && b[i-1] == ' ' && quoteAt(b, r.skip(i+2, 0)):
 			return r.literal(i + 2)
 		case b[i] == ' ' && b[i+1] == 'o' && b[i+2] == 'r' && b[i+3] == ' ':
