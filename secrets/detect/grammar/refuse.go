@@ -17,8 +17,8 @@ func reference(v []byte) bool {
 	if j := bytes.IndexAny(v[1:], "[-("); v[0] == '$' && j > 0 && isIdentifier(v[1:1+j]) && (v[1+j] != '-' || bytes.HasPrefix(v[1+j:], []byte("->"))) {
 		return true // $_POST['password'], $this->password
 	}
-	if j := bytes.IndexByte(v, '{'); bytes.HasPrefix(v, []byte("$__")) && j > 0 && v[len(v)-1] == '}' {
-		return true // $__file{/run/secrets/x}, as Grafana writes
+	if j := bytes.IndexByte(v, '{'); bytes.HasPrefix(v, []byte("$__")) && j > 0 && isIdentifier(v[1:j]) {
+		return true // $__file{/run/secrets/x}, as Grafana writes; in a text its end may be cut off
 	}
 	if v[0] == '$' && v[1] == '$' && isIdentifier(v[2:]) {
 		return true // as make and compose write $
