@@ -175,7 +175,7 @@ func (s *Store) SetOwners(ctx context.Context, tx *store.Tx, tenant core.TenantI
 }
 
 func (b *batch) adopt(f Finding, rules []OwnerRule, c Change) error {
-	owner := OwnerOf(rules, &f)
+	owner := ownerOf(rules, &f)
 	if owner == "" {
 		return nil
 	}
@@ -211,5 +211,5 @@ func (b *batch) ownerOf(f *Finding) (string, error) {
 		}
 		b.ownersRead = true
 	}
-	return OwnerOf(b.owners, f), nil
+	return ownerOf(b.owners, f), nil
 }

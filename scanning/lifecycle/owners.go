@@ -64,8 +64,8 @@ func ParseOwners(text string) ([]OwnerRule, error) {
 	return rules, nil
 }
 
-// OwnerOf is the owner of a finding, "" for nobody.
-func OwnerOf(rules []OwnerRule, f *Finding) (owner string) {
+// ownerOf is the owner of a finding, "" for nobody.
+func ownerOf(rules []OwnerRule, f *Finding) (owner string) {
 	pkg := ""
 	if f.What.Package != nil {
 		pkg = family(f.What.Package.Ecosystem) + "/" + f.What.Package.Name

@@ -79,11 +79,11 @@ func getter(get func(string) (string, error)) func(string) string {
 }
 
 // Severity is the qualitative rating of the score.
-func (c CVSS) Severity() core.Severity { return SeverityOf(c.Score) }
+func (c CVSS) Severity() core.Severity { return severityOf(c.Score) }
 
-// SeverityOf is the rating scale of CVSS 3 and 4; version 2 had a coarser one,
+// severityOf is the rating scale of CVSS 3 and 4; version 2 had a coarser one,
 // and its scores are read on the same scale so that findings can be compared.
-func SeverityOf(score float64) core.Severity {
+func severityOf(score float64) core.Severity {
 	switch {
 	case math.IsNaN(score) || score <= 0:
 		return core.SeverityInfo
