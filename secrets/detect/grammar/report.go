@@ -295,6 +295,9 @@ func (s *sighting) readAssigned(r *reader, e *evidence) bool {
 // that it must stand at the start of an argument list.
 func (s *sighting) readPair(r *reader, e *evidence) bool {
 	b := r.b
+	if s.argument(b) && r.literal(s.next) && r.n > 0 && b[r.from] != '-' {
+		return true
+	}
 	i := s.from - 1
 	if i > 0 && isQuote(b[i]) {
 		i--
@@ -309,6 +312,18 @@ func (s *sighting) readPair(r *reader, e *evidence) bool {
 		return s.readNamed(r, s.next)
 	}
 	return b[i] == '(' || r.skip(r.end, 0) < len(b) && b[r.skip(r.end, 0)] == closing(b[i])
+}
+
+// argument reports whether the name is a flag among the words of a command, each
+// a literal: its value is the next, "--password", "…".
+func (s *sighting) argument(b []byte) bool {
+	i := s.from
+	if i < 4 || b[i-1] != '-' || b[i-2] != '-' || !isQuote(b[i-3]) {
+		return false
+	}
+	for i -= 3; i > 0 && isSpace(b[i-1]); i-- {
+	}
+	return i > 1 && b[i-1] == ',' && isQuote(b[i-2])
 }
 
 // readNamed reads value: x, "value": x and value="x" behind a name that stood as
