@@ -55,7 +55,7 @@ func Grammars() []detect.Grammar {
 }
 
 func families() [][]format {
-	return [][]format{shells(), clients(), transfers(), mailers(), clouds(), builds(), frameworks(), automation(), websites(), editors(), databases(), systems(), nets(), manifests(), tables()}
+	return [][]format{shells(), clients(), transfers(), mailers(), clouds(), builds(), frameworks(), automation(), websites(), editors(), databases(), systems(), daemons(), nets(), manifests(), tables()}
 }
 
 type compiled struct {

@@ -2,7 +2,7 @@ package files
 
 import "github.com/interlock-security/interlock/secrets/detect"
 
-// systems are account files and daemons of Unix.
+// systems are accounts, shares and tunnels of Unix.
 func systems() []format {
 	return []format{
 		{
@@ -26,6 +26,12 @@ func systems() []format {
 			id: "directory-password", title: "password of a directory service", kind: detect.KindPassword, severity: high,
 			names: []string{"slapd.conf", "ldap.conf", "nslcd.conf", "sssd.conf", "ldap.secret", "pam_ldap.conf", "*.ldif", "nslcd.conf.*", "libnss-ldap.conf", "ldap.toml", "krb5.keytab.conf"}, patterns: []string{`(?mi)^[ \t]*(?:rootpw|bindpw|rootbindpw|credentials|bind_password|ldap_default_authtok)[ \t=]+` + toEnd, `(?mi)^(?:userPassword|olcRootPW|sambaNTPassword|unicodePwd)::?[ \t]*` + toEnd},
 		},
+	}
+}
+
+// daemons are settings of servers and agents, and of a machine's first start.
+func daemons() []format {
+	return []format{
 		{
 			id: "daemon-password", title: "password in a daemon's settings", kind: detect.KindPassword, severity: high,
 			names: []string{"redis.conf", "redis-*.conf", "sentinel.conf", "rabbitmq.conf", "grafana.ini", "ddclient.conf", "clients.conf", "odbc.ini", ".odbc.ini", "freetds.conf", "supervisord.conf", "zabbix_*.conf", "zabbix_server.conf", "bacula-*.conf", "bareos-*.conf", "hostapd.conf", "hostapd-*.conf", "munin.conf", "nagios.cfg", "icinga*.conf", "monit.conf", "monitrc", "influxdb.conf", "elasticsearch.yml", "kibana.yml", "proxysql.cnf", "pgbouncer.ini", "openfortivpn.conf", "config.ini", "settings.ini", "odoo.conf", "openerp.conf", "app.ini", "gitea.ini", "mosquitto.conf", "asterisk.conf", "sip.conf", "pjsip.conf", "iax.conf", "manager.conf", "voicemail.conf", "snmpd.conf", "snmptrapd.conf", "radiusd.conf", "turnserver.conf", "prosody.cfg.lua", "ejabberd.yml", "homeserver.yaml", "unrealircd.conf", "inspircd.conf", "ircd.conf", "*.ini"},
