@@ -165,13 +165,24 @@ func (a *API) AddAdvisoryFact(ctx context.Context, in *AddAdvisoryFactInput) (*O
 	}
 	var noted FactNoted
 	err = a.State.Tx(ctx, func(tx *store.Tx) (err error) {
-		noted.Findings, err = s.AddFact(ctx, tx, who.Tenant, fact, d.Intent)
+		if noted.Findings, err = s.AddFact(ctx, tx, who.Tenant, fact, d.Intent); err == nil && noted.Findings == 0 && !a.knowsAdvisory(in.ID) {
+			err = core.E(core.KindNotFound, "api.AddAdvisoryFact", "no finding has this name and the advisories don't know it").WithHint("a name is such as CVE-2021-44228")
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out(noted), nil
+}
+
+// knowsAdvisory reports whether the advisory database has the name.
+func (a *API) knowsAdvisory(name string) bool {
+	if a.Advisories == nil {
+		return false
+	}
+	list, err := a.Advisories.Affected(name)
+	return err == nil && len(list) > 0
 }
 
 // FindingOwners shows who looks after what.

@@ -11,7 +11,7 @@ import (
 type scanAllCmd struct {
 	scanOutput
 	scanAdvisories
-	Path    string   `arg:"" optional:"" default:"." help:"A folder." type:"existingdir" placeholder:"DIR"`
+	Path    string   `arg:"" optional:"" default:"." help:"A folder." type:"path" placeholder:"DIR"`
 	Name    string   `help:"What the reports call it; without it, the folder's name." placeholder:"NAME"`
 	Exclude []string `help:"Leave out paths: testdata, third_party/**. Repeatable." sep:"none" placeholder:"PATTERN"`
 }

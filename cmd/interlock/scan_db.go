@@ -69,7 +69,7 @@ func tellDB(w io.Writer, s *advisory.Status) {
 
 type scanDBImportCmd struct {
 	scanAdvisories
-	Files []string  `arg:"" name:"file" help:"OSV records, all.zip of an ecosystem, folders of them, KEV, EPSS, or an exported database (.ilkdb)." type:"existingpath" placeholder:"FILE|DIR"`
+	Files []string  `arg:"" name:"file" help:"OSV records, all.zip of an ecosystem, folders of them, KEV, EPSS, or an exported database (.ilkdb)." type:"path" placeholder:"FILE|DIR"`
 	AsOf  time.Time `help:"Of which moment the files are; without it, the data says." format:"2006-01-02" placeholder:"DAY"`
 }
 

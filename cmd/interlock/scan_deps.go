@@ -18,7 +18,7 @@ type scanDepsCmd struct {
 	Name    string   `help:"What the report calls it; without it, the folder's name." placeholder:"NAME"`
 	Host    bool     `help:"PATH is the root of a running machine: leave out /proc, /sys and the like."`
 	Exclude []string `help:"Leave out paths: testdata, third_party/**. Repeatable." sep:"none" placeholder:"PATTERN"`
-	VEX     []string `name:"vex" help:"What others say of vulnerabilities here: OpenVEX, CSAF, CycloneDX. Repeatable." sep:"none" type:"existingfile" placeholder:"FILE"`
+	VEX     []string `name:"vex" help:"What others say of vulnerabilities here: OpenVEX, CSAF, CycloneDX. Repeatable." sep:"none" type:"path" placeholder:"FILE"`
 	Authors []string `name:"vex-author" help:"Whose statements count, as the documents write it. Repeatable." sep:"none" placeholder:"AUTHOR"`
 }
 

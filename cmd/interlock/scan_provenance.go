@@ -11,9 +11,9 @@ import (
 
 type scanProvenanceCmd struct {
 	scanOutput
-	Path     string   `arg:"" help:"The artifact." type:"existingfile" placeholder:"FILE"`
-	Evidence []string `help:"A signature, bundle or attestation; without it, those beside the artifact (.minisig, .sigstore.json, .intoto.jsonl ...). Repeatable." sep:"none" type:"existingfile" placeholder:"FILE"`
-	Policy   string   `help:"Whom you trust for it (docs/howto/verify-provenance.md)." required:"" type:"existingfile" placeholder:"FILE"`
+	Path     string   `arg:"" help:"The artifact." type:"path" placeholder:"FILE"`
+	Evidence []string `help:"A signature, bundle or attestation; without it, those beside the artifact (.minisig, .sigstore.json, .intoto.jsonl ...). Repeatable." sep:"none" type:"path" placeholder:"FILE"`
+	Policy   string   `help:"Whom you trust for it (docs/howto/verify-provenance.md)." required:"" type:"path" placeholder:"FILE"`
 }
 
 // Help implements kong's long help.

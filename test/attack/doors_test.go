@@ -47,6 +47,8 @@ type doors struct {
 	fresh *scripted // waits for approval
 	order core.UUID // awaits approvals
 	inc   core.UUID
+	// finding was handed in by a scanner.
+	finding core.UUID
 }
 
 func openDoors(t *testing.T) *doors {
@@ -101,6 +103,11 @@ func (d *doors) populate() {
 		}
 		return len(found) > 0
 	})
+	var handed api.Submitted
+	if err := d.api.Post(d.t.Context(), "/v1/findings/reports", scanned(time.Now().Add(-time.Hour)), &handed); err != nil || len(handed.Reports) != 1 || len(handed.Reports[0].New) != 1 {
+		d.t.Fatalf("a finding: %+v, %v", handed, err)
+	}
+	d.finding = handed.Reports[0].New[0]
 	d.site.order(press, "the playbook's quarantine", func(o api.Order) bool { return o.Type == string(link.OrderQuarantine) && o.State == "queued" })
 }
 
@@ -190,6 +197,7 @@ func (d *doors) calls() map[string][]call {
 		"POST /v1/stops": {{"", `{"scope":{"kind":"site","site":"hall-z"},"reason":"test"}`}},
 	}
 	maps.Copy(all, peopleCalls())
+	maps.Copy(all, findingCalls(d.finding.String()))
 	more := map[link.OrderType]string{
 		link.OrderDisarm:   `"arming":"disarmed","until":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"`,
 		link.OrderBypass:   `"sensor":"lid","until":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"`,
