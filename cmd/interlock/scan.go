@@ -58,6 +58,9 @@ func flat(reports []*scanning.Report) []scanning.Report {
 // deliver writes the reports and says how the scan ended: clean, with findings,
 // or incomplete, which wins over both.
 func (o scanOutput) deliver(e *env, reports ...*scanning.Report) error {
+	if f := o.format(e); o.Least.Rank() > 0 && (f == "report" || f == "sarif") {
+		return core.E(core.KindInvalid, "scan", "--min-severity with --format "+f+": whoever reads it would take what is left out for fixed").WithHint("filter where it is read")
+	}
 	for _, r := range reports {
 		r.Findings = slices.DeleteFunc(r.Findings, func(f scanning.Finding) bool { return f.Severity.Rank() < o.Least.Rank() })
 	}
