@@ -14,12 +14,14 @@ func (h *history) versionsOf(w *worker, part []version) {
 		names[i] = h.name(part[i].id)
 	}
 	var g *lineage
+	last := -1 // git may have died of those between
 	w.objects(h.repo, names, func(i int, o object) error {
 		v := &part[i]
-		if i == 0 || part[i-1].path != v.path {
+		if last < 0 || part[last].path != v.path {
 			h.close(w, g)
 			g = newLineage()
 		}
+		last = i
 		path := h.paths.all[v.path]
 		at := h.place(path, v.commit)
 		w.Progress.Blobs.Add(1)
@@ -48,7 +50,7 @@ func (w *worker) version(g *lineage, at *where, id [32]byte, o object, more bool
 	}
 	w.Progress.Bytes.Add(o.size)
 	if !more && g.last == nil {
-		w.look(g, at, id, body, []span{{0, int(^uint(0) >> 1)}})
+		w.look(g, at, id, body, []span{{1, int(^uint(0) >> 1)}})
 		return nil
 	}
 	w.look(g, at, id, body, g.fresh(body))
@@ -168,11 +170,11 @@ func (h *history) pairsOf(w *worker, part []pair) {
 		}
 		names, steps = append(names, p.new), append(steps, step{i, false})
 	}
-	g := newLineage()
+	g, last := newLineage(), 0 // of the pair at hand
 	w.objects(h.repo, names, func(i int, o object) error {
 		s := steps[i]
-		if i > 0 && steps[i-1].pair != s.pair {
-			g = newLineage()
+		if s.pair != last {
+			g, last = newLineage(), s.pair
 		}
 		if s.old {
 			return w.learn(g, o)

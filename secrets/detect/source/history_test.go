@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -257,6 +258,32 @@ func TestADamagedObjectHidesOnlyItself(t *testing.T) {
 	if len(got.gaps) == 0 {
 		t.Error("a damaged object is no gap")
 	}
+}
+
+// A git that dies at the first version of a file hides that one alone.
+func TestGitThatDiesHidesOneVersion(t *testing.T) {
+	g := newGit(t)
+	g.commit("a", "the first\n")
+	c := g.commit("a", "the second\n"+secret("a")+"\n")
+	real, err := exec.LookPath("git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\ncase \"$*\" in *'cat-file --batch') mkdir '%s/died' 2>/dev/null && exit 1;; esac\nexec '%s' \"$@\"\n", bin, real)
+	if err := os.WriteFile(filepath.Join(bin, "git"), []byte(script), 0o700); err != nil { //nolint:gosec // it is run
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	got := historyOf(t, g.dir, HistoryOptions{}, Config{Workers: 1})
+	got.byCommit(t, secret("a"), c)
+	got.wantGap(t, "object ", Unreadable)
+}
+
+func TestALongFileOfOneVersionHasItsLines(t *testing.T) {
+	g := newGit(t)
+	g.commit("a", secret("first")+"\n"+strings.Repeat("nothing on this line\n", wholeText/16)+secret("last")+"\n")
+	historyOf(t, g.dir, HistoryOptions{}, Config{}).wantPlaces(t, "a:1", fmt.Sprintf("a:%d", wholeText/16+2))
 }
 
 // Many versions of a long file give each leak once, with its line, as if every
