@@ -150,6 +150,7 @@ func (w *worker) chunks(rd *reading, r io.Reader, buf []byte, filled int) error 
 		n, err := io.ReadFull(r, buf[filled:])
 		filled += n
 		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		blank(buf[:filled])
 		if err != nil {
 			if !w.scan(rd.at, stretch{buf[:filled], from, filled, rd.lines, rd.columns}) {
 				return errTooManyLeaks
@@ -170,6 +171,16 @@ func (w *worker) chunks(rd *reading, r io.Reader, buf []byte, filled int) error 
 		keep := cut(buf[:filled], to-overlap)
 		rd.advance(buf[:keep])
 		filled, from = copy(buf, buf[keep:filled]), to-keep
+	}
+}
+
+// blank makes spaces of the NULs by which the detector, which is asked of each piece
+// anew, would take a piece of a text for a binary file and read less of it.
+func blank(b []byte) {
+	for i, c := range b[:min(len(b), sniffed)] {
+		if c == 0 {
+			b[i] = ' '
+		}
 	}
 }
 

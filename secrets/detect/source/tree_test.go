@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"unicode/utf16"
+
+	"github.com/interlock-security/interlock/secrets/detect"
 )
 
 func TestAFolderIsReadInOrder(t *testing.T) {
@@ -188,6 +190,28 @@ func TestASparseFileIsReadWhereItHasData(t *testing.T) {
 	if n := got.Bytes.Load(); n > 1<<20 {
 		t.Errorf("%d bytes were read of two lines", n)
 	}
+}
+
+// asText is a detector that tells of each text that it would not read as one.
+type asText struct{ t *testing.T }
+
+func (d asText) Scan(t detect.Text, _ func(*detect.Leak)) []detect.Gap {
+	if detect.Binary(t.Body) {
+		d.t.Errorf("a piece of %s is taken for a binary file", t.Path)
+	}
+	return nil
+}
+
+// What is a text stays one where NULs stand in it: in the rest of a block of a sparse
+// file, behind the first piece of a long one.
+func TestAPieceOfATextIsText(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "sparse", "DB_HOST=db1\n")
+	if err := os.Truncate(filepath.Join(dir, "sparse"), 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "long", strings.Repeat("0123456789abcde\n", chunkSize/16)+"\x00\x00\x00\nDB_HOST=db1\n"+strings.Repeat("\x00", 2*overlap))
+	folderOf(t, dir, Config{Detector: asText{t}}).wantNoGaps(t)
 }
 
 func TestALongFileIsReadInChunks(t *testing.T) {
