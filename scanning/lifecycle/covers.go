@@ -115,13 +115,23 @@ func hides(g scanning.Gap, scope scanning.Scope, s Sighting, f *scanning.Finding
 		return true
 	}
 	what, _, _ := strings.Cut(g.What, "!")
-	return within(s.File, what) || within(what, s.File)
+	file, _, _ := strings.Cut(s.File, "!")
+	return within(file, what) || within(what, file) || within(file, withoutLine(what))
+}
+
+// withoutLine is a place without the line that readers of lock files add.
+func withoutLine(what string) string {
+	if i := strings.LastIndexByte(what, ':'); i > 0 && i+1 < len(what) && strings.Trim(what[i+1:], "0123456789") == "" {
+		return what[:i]
+	}
+	return what
 }
 
 // isPath reports whether a gap's name is that of a file: it has a folder or an
-// ending.
+// ending. One with a space or a quote may be a sentence ("npm a 1.0 in web/x"), or
+// a name that was quoted or cut, and is of no place.
 func isPath(what string) bool {
-	return strings.Contains(what, "/") || strings.Contains(strings.TrimLeft(what, "."), ".")
+	return !strings.ContainsAny(what, " \"…") && (strings.Contains(what, "/") || strings.Contains(strings.TrimLeft(what, "."), "."))
 }
 
 // ecosystems are OSV's words.
