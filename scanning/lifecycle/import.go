@@ -109,7 +109,9 @@ func (in *intake) take(what scanning.Finding) error {
 	if err != nil {
 		return err
 	}
-	in.touched[f.ID] = true
+	for _, id := range ids { // the report has what goes by any of its names
+		in.touched[id] = true
+	}
 	sights, err := in.s.Sightings(in.ctx, in.tx, in.tenant, f.ID)
 	if err != nil {
 		return err

@@ -206,6 +206,23 @@ func TestWhatTurnsOutToBeTheSameBecomesOne(t *testing.T) {
 	w.state(first, lifecycle.StateAffected)
 }
 
+// TestOneOfTheSameThatWasJudgedClosesNoOther: a report that has what two findings are
+// called is no silence about the one that nobody has judged.
+func TestOneOfTheSameThatWasJudgedClosesNoOther(t *testing.T) {
+	w := onSQLite(t)
+	a, b := vuln("CVE-2026-1", "example.com/a", nil), vuln("GO-2026-1", "example.com/a", nil)
+	ids := w.take(w.report(nil, a, b)).New
+	_, err := w.move(ids[0], lifecycle.StateFalsePositive, func(c *lifecycle.Change) { c.Reason = "not ours" })
+	w.must(err)
+	both := vuln("CVE-2026-1", "example.com/a", func(f *scanning.Finding) { f.Aliases = []string{"GO-2026-1"} })
+	if sum := w.take(w.report(nil, both)); len(sum.Verified) != 0 {
+		t.Errorf("verified by a report that has it: %+v", sum)
+	}
+	w.state(ids[1], lifecycle.StateDiscovered)
+	w.take(w.report(nil))
+	w.state(ids[1], lifecycle.StateVerified)
+}
+
 // TestAnEarlierReportThatComesLater tells of what nobody knew, and nothing of what
 // has been proven gone since.
 func TestAnEarlierReportThatComesLater(t *testing.T) {
