@@ -86,12 +86,13 @@ func excludes(pattern, file string) bool {
 	if pattern == "" || within(file, pattern) {
 		return pattern != ""
 	}
-	elements := strings.Split(file, "/")
-	for i := range elements {
-		for j := i + 1; j <= len(elements); j++ {
-			if match, err := path.Match(pattern, strings.Join(elements[i:j], "/")); match || err != nil {
-				return true
-			}
+	if _, err := path.Match(pattern, ""); err != nil {
+		return true
+	}
+	elements, n := strings.Split(file, "/"), strings.Count(pattern, "/")+1
+	for i := range len(elements) - n + 1 { // a star stands for no slash
+		if match, _ := path.Match(pattern, strings.Join(elements[i:i+n], "/")); match {
+			return true
 		}
 	}
 	// "a/**/z" stands for any depth, which path.Match does not know.

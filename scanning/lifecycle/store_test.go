@@ -115,6 +115,20 @@ func gap(what string, why scanning.Reason) []scanning.Gap {
 	return []scanning.Gap{{What: what, Why: "it was so", Reason: why}}
 }
 
+// TestADeepPathIsHeldAgainstPatternsAtOnce: what is handed in decides on paths and
+// patterns, and a transaction waits for it.
+func TestADeepPathIsHeldAgainstPatternsAtOnce(t *testing.T) {
+	deep := strings.Repeat("a/", 8000)
+	s := lifecycle.Sighting{Tool: "deps", Scope: "shop", At: start, File: deep + "go.mod"}
+	r := &scanning.Report{Tool: scanning.Tool{Name: "deps"}, Scope: scanning.Scope{Name: "shop"}, Started: start.Add(day)}
+	for pattern, covers := range map[string]bool{"*.sum": true, "a/*.mod": false, "b/*/go.mod": true, "a/a/go.mod": false, "[b]": true, "[": false} {
+		r.Scope.Excluded = []string{pattern}
+		if lifecycle.Covers(r, s, &scanning.Finding{}) != covers { // with every row of folders against each, this takes minutes
+			t.Errorf("%s: want %v", pattern, covers)
+		}
+	}
+}
+
 // TestSilenceThatProves: none of these differences hides the finding.
 func TestSilenceThatProves(t *testing.T) {
 	w := onSQLite(t)
