@@ -156,7 +156,15 @@ func Repository(ctx context.Context, dir string) (top string, ok bool, err error
 		return gitDir, true, nil
 	}
 	top, err = r.ask(ctx, "rev-parse", "--show-toplevel")
-	return top, err == nil && top != "", nil
+	if err != nil || top == "" {
+		return "", false, nil //nolint:nilerr // as above
+	}
+	// Its own settings may name any folder as its work tree: another one's, to be scanned in its place.
+	if there, err := (&repository{dir: top}).ask(ctx, "rev-parse", "--absolute-git-dir"); err != nil || there != gitDir {
+		return "", false, core.E(core.KindInvalid, "source.Repository", Shown(dir)+" says that its files are in "+Shown(top)+", which is not its own folder").
+			WithHint("look at core.worktree in its settings, or scan without --history")
+	}
+	return top, true, nil
 }
 
 // partial reports whether objects may be missing because the repository was cloned

@@ -216,6 +216,22 @@ func TestAHostileRepositoryRunsNothing(t *testing.T) {
 	}
 }
 
+func TestARepositoryIsWhereItIs(t *testing.T) {
+	g, other := newGit(t), newGit(t)
+	g.commit("sub/a", "a\n")
+	linked := filepath.Join(t.TempDir(), "linked")
+	g.run("worktree", "add", "-q", linked)
+	for dir, want := range map[string]string{g.dir: g.dir, filepath.Join(g.dir, "sub"): g.dir, linked: linked} {
+		if top, ok, err := Repository(t.Context(), dir); top != want || !ok || err != nil {
+			t.Errorf("the top of %s is %s, %t, %v", dir, top, ok, err)
+		}
+	}
+	g.run("config", "core.worktree", other.dir)
+	if top, ok, err := Repository(t.Context(), g.dir); ok || err == nil {
+		t.Errorf("another repository, %s, is scanned in place of this one", top)
+	}
+}
+
 func TestStagedChanges(t *testing.T) {
 	g := newGit(t)
 	write(t, g.dir, "new.txt", "a\n"+secret("first commit")+"\n")
