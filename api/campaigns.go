@@ -81,6 +81,9 @@ func (a *API) SubmitInventory(ctx context.Context, in InventorySubmission) (Inve
 	if len(in.Packages) == 0 {
 		return taken, core.E(core.KindInvalid, "api.SubmitInventory", "an inventory names packages").WithHint("a machine without any has been read wrongly")
 	}
+	if len(in.Packages) > lifecycle.MaxPackages {
+		return taken, core.E(core.KindTooLarge, "api.SubmitInventory", fmt.Sprintf("an inventory has at most %d packages", lifecycle.MaxPackages))
+	}
 	if err := lifecycle.CheckSubject(in.Subject); err != nil {
 		return taken, err
 	}

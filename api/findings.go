@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -208,6 +209,8 @@ const (
 	maxSubmission      = 16 << 20
 	maxSubmissionPlain = 128 << 20
 	maxReports         = 100
+	maxElements        = 1_000_000 // of all lists
+	maxDepth           = 64        // below it, lists and objects are not told apart
 )
 
 func submitOperation() huma.Operation {
@@ -244,9 +247,15 @@ func readUpload(w http.ResponseWriter, r *http.Request, v any) error {
 		plain = z
 	}
 	limited := &io.LimitedReader{R: plain, N: maxSubmissionPlain + 1}
-	d := json.NewDecoder(limited)
+	text, err := io.ReadAll(limited)
+	if err == nil && limited.N > 0 && elements(text) > maxElements {
+		return core.E(core.KindTooLarge, op, fmt.Sprintf("the document has more than %d elements in its lists", maxElements)).WithHint("hand it in in parts")
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	err = d.Decode(v)
+	if err == nil && limited.N > 0 {
+		err = d.Decode(v)
+	}
 	if err == nil {
 		if _, more := d.Token(); !errors.Is(more, io.EOF) {
 			err = errors.New("bytes follow the document")
@@ -259,6 +268,33 @@ func readUpload(w http.ResponseWriter, r *http.Request, v any) error {
 		return core.E(core.KindInvalid, op, "the body is no such document: "+strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return nil
+}
+
+// elements counts, before anything is decoded, the elements that the lists of a
+// document could have at most: a few bytes of an element are hundreds of a
+// finding.
+func elements(text []byte) (n int) {
+	var lists [1 + maxDepth]bool
+	depth, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			depth++
+			if lists[min(depth, maxDepth)] = c == '['; c == '[' {
+				n++
+			}
+		case c == ']' || c == '}':
+			depth = max(0, depth-1)
+		case c == ',' && lists[min(depth, maxDepth)]:
+			n++
+		}
+	}
+	return n
 }
 
 // takeUpload reads a body, has it taken in and answers what became of it.

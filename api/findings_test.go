@@ -144,3 +144,20 @@ func TestSubmissionsAreBounded(t *testing.T) {
 		t.Errorf("%d findings", len(list))
 	}
 }
+
+// TestAListOfNothingIsNotRead: a few bytes an element would be hundreds each, so
+// lists are counted before they are decoded, wherever they stand and whatever
+// text stands in them.
+func TestAListOfNothingIsNotRead(t *testing.T) {
+	r := newRig(t)
+	var body bytes.Buffer
+	z := gzip.NewWriter(&body)
+	_, _ = z.Write([]byte(`{"reports":[{"findings":[` + strings.Repeat("0,", 1_100_000) + `0]}]}`))
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.refused("anna", "POST", "/v1/findings/reports", body.String(), core.KindTooLarge, "elements")
+	text := vulnerable("GO-2026-1", core.SeverityHigh)
+	text.Detail = strings.Repeat(`[",\"`, 3_000)
+	r.submit("", scanned(time.Now().UTC().Add(-time.Hour), text))
+}

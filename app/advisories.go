@@ -83,6 +83,13 @@ func matched(db *advisory.DB, subject string, packages []scanning.Package, now t
 		Started: now, Scanned: map[string]int64{"packages": int64(len(packages))},
 	}
 	r.Findings, r.Gaps = db.Match(packages, advisory.MatchOptions{Now: now})
+	if len(r.Findings) > lifecycle.MaxFindings || len(r.Gaps) >= lifecycle.MaxGaps {
+		// They are in the order of what to fix first, so the least of them go.
+		r.Findings = r.Findings[:min(len(r.Findings), lifecycle.MaxFindings)]
+		r.Gaps = append(r.Gaps[:min(len(r.Gaps), lifecycle.MaxGaps-1)], scanning.Gap{
+			What: "vulnerabilities", Why: "there are more than one report may hold", Reason: scanning.ReasonTooMany,
+		})
+	}
 	r.Finished = now
 	return r
 }
@@ -230,6 +237,9 @@ func (s *Server) takeInNews(ctx context.Context, old, fresh *advisory.DB) error 
 		}
 		r := matched(fresh, h.Subject, h.Packages, s.clock.Now())
 		r.Tool.Detectors = ids
+		// Only what the changed records hit was asked, and another record may
+		// still have it: this finds and proves nothing gone.
+		r.Scope.Parts = []string{"(what changed advisories hit)"}
 		r.Findings = slices.DeleteFunc(r.Findings, func(f scanning.Finding) bool {
 			return !slices.Contains(ids, f.Rule) && !slices.ContainsFunc(f.Aliases, func(n string) bool { return slices.Contains(ids, n) })
 		})

@@ -12,7 +12,7 @@ type scanAllCmd struct {
 	scanOutput
 	scanAdvisories
 	Path    string   `arg:"" optional:"" default:"." help:"A folder." type:"path" placeholder:"DIR"`
-	Name    string   `help:"What the reports call it; without it, the folder's name." placeholder:"NAME"`
+	Name    string   `help:"What the reports call it; without it, where the repository comes from, or the folder's name." placeholder:"NAME"`
 	Exclude []string `help:"Leave out paths: testdata, third_party/**. Repeatable." sep:"none" placeholder:"PATTERN"`
 }
 

@@ -15,7 +15,7 @@ type scanDepsCmd struct {
 	scanOutput
 	scanAdvisories
 	Path    string   `arg:"" optional:"" default:"." help:"A folder, or an SBOM." placeholder:"PATH"`
-	Name    string   `help:"What the report calls it; without it, the folder's name." placeholder:"NAME"`
+	Name    string   `help:"What the report calls it; without it, where the repository comes from, or the folder's name." placeholder:"NAME"`
 	Host    bool     `help:"PATH is the root of a running machine: leave out /proc, /sys and the like."`
 	Exclude []string `help:"Leave out paths: testdata, third_party/**. Repeatable." sep:"none" placeholder:"PATTERN"`
 	VEX     []string `name:"vex" help:"What others say of vulnerabilities here: OpenVEX, CSAF, CycloneDX. Repeatable." sep:"none" type:"path" placeholder:"FILE"`

@@ -18,6 +18,7 @@ import (
 type scanSecretsCmd struct {
 	scanOutput
 	Path     string   `arg:"" optional:"" default:"." help:"A folder, a file, an archive or an image's tarball; - is the standard input." placeholder:"PATH"`
+	Name     string   `help:"What the report calls it; without it, where the repository comes from, or the folder's name." placeholder:"NAME"`
 	History  bool     `help:"Every version of every file of the git repository too, with the commit that brought it." xor:"what"`
 	Staged   bool     `help:"Only what is staged for the next commit." xor:"what"`
 	Running  bool     `help:"What this machine runs with: environments and command lines of processes, units, crontabs. No PATH." xor:"what"`
@@ -141,7 +142,7 @@ func (c *scanSecretsCmd) target(e *env) (scanning.Target, error) {
 	if err != nil {
 		return scanning.Target{}, err
 	}
-	t := scanning.Target{Scope: scanning.Scope{Kind: scanning.ScopeFolder, Name: filepath.Base(dir)}, Dir: dir}
+	t := scanning.Target{Scope: scanning.Scope{Kind: scanning.ScopeFolder, Name: cmp.Or(c.Name, nameOf(dir))}, Dir: dir}
 	if !c.History && !c.Staged {
 		return t, nil
 	}
@@ -153,7 +154,7 @@ func (c *scanSecretsCmd) target(e *env) (scanning.Target, error) {
 	if !ok {
 		return t, core.E(core.KindNotFound, "scan secrets", c.Path+" is in no git repository").WithHint("scan it without --history and --staged")
 	}
-	t.Dir, t.Scope.Name = top, filepath.Base(top)
+	t.Dir, t.Scope.Name = top, cmp.Or(c.Name, nameOf(top))
 	return t, nil
 }
 

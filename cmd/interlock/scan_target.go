@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -35,7 +37,7 @@ func openScan(path, name string) (*scanned, error) {
 		return nil, core.Wrap(core.KindNotFound, "scan", err)
 	}
 	s := &scanned{close: func() error { return nil }}
-	s.target = scanning.Target{Scope: scanning.Scope{Kind: scanning.ScopeFolder, Name: cmp.Or(name, filepath.Base(real))}, Dir: real}
+	s.target = scanning.Target{Scope: scanning.Scope{Kind: scanning.ScopeFolder, Name: cmp.Or(name, nameOf(real))}, Dir: real}
 	if !info.IsDir() {
 		return s, s.readBill(real, name)
 	}
@@ -45,6 +47,38 @@ func openScan(path, name string) (*scanned, error) {
 	}
 	s.target.FS, s.close = root.FS(), root.Close
 	return s, nil
+}
+
+// origin matches the address of a repository's remote in its configuration.
+var origin = regexp.MustCompile(`(?m)^\[remote "origin"\]\n(?:[ \t]+[^\n]*\n)*?[ \t]+url *= *(\S+)$`)
+
+// nameOf is under what name a folder is known from scan to scan: where its
+// repository comes from, or else how it is called. Pipelines give every
+// repository the same folder. No program of the repository is run.
+func nameOf(dir string) string {
+	path := filepath.Join(dir, ".git", "config")
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		return filepath.Base(dir)
+	}
+	text, err := readLimited(path, 1<<20)
+	if m := origin.FindSubmatch(text); err == nil && m != nil {
+		return remoteName(string(m[1]))
+	}
+	return filepath.Base(dir)
+}
+
+// remoteName is an address without scheme, user and suffix:
+// "git@github.com:acme/shop.git" is "github.com/acme/shop".
+func remoteName(address string) string {
+	if _, rest, ok := strings.Cut(address, "://"); ok {
+		address = rest
+	} else if host, path, ok := strings.Cut(address, ":"); ok && !strings.Contains(host, "/") {
+		address = host + "/" + path
+	}
+	if user, rest, ok := strings.Cut(address, "@"); ok && !strings.Contains(user, "/") {
+		address = rest
+	}
+	return strings.Trim(strings.TrimSuffix(strings.TrimSuffix(address, "/"), ".git"), "/")
 }
 
 func (s *scanned) readBill(path, name string) error {

@@ -13,9 +13,10 @@ import (
 // the same tool, with the rule that found it among those that it asked and not
 // older than it was; the same scope, whole where it was; begun later.
 //
-// Not older means: by the same rules (their hash is equal), or of the same or a
-// higher version with a database that is not older. A version that can't be
-// compared is higher than none.
+// Not older means: by the same rules (their hash is equal), or of a higher version,
+// with a database that is not older. A version that can't be compared is higher
+// than none. Where rules are no database, one version with other rules proves
+// nothing: it was configured to look for something else.
 func Covers(r *scanning.Report, s Sighting, f *scanning.Finding) bool {
 	return r.Tool.Name == s.Tool && r.Scope.Kind == s.Kind && r.Scope.Name == s.Scope && r.Started.After(s.At) &&
 		asked(r.Tool.Detectors, s, f) && notOlder(r.Tool, s) && wholeAt(r, s, f)
@@ -37,6 +38,11 @@ func family(ecosystem string) string {
 func notOlder(t scanning.Tool, s Sighting) bool {
 	if t.Database.Before(s.Database) {
 		return false
+	}
+	// One version with other rules has been configured otherwise: what it was told
+	// not to look for, it does not find.
+	if t.Version == s.Version && t.Rules != "" && s.Rules != "" && t.Database.IsZero() {
+		return t.Rules == s.Rules
 	}
 	return t.Rules != "" && t.Rules == s.Rules || t.Version == s.Version || higher(t.Version, s.Version)
 }
@@ -109,7 +115,7 @@ var byPlace = []scanning.Reason{
 // hides reports whether a gap may hide the finding: it is at its place, above it,
 // within the archive it is in, or of no place at all.
 func hides(g scanning.Gap, scope scanning.Scope, s Sighting, f *scanning.Finding) bool {
-	if otherEcosystem(g.What, f) {
+	if (g.Reason == scanning.ReasonStale || g.Reason == scanning.ReasonMissingTool) && otherEcosystem(g.What, f) {
 		return false
 	}
 	if !slices.Contains(byPlace, g.Reason) || !isPath(g.What) || g.What == scope.Name {

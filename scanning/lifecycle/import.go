@@ -173,6 +173,14 @@ func (in *intake) outdated(sights []Sighting, what scanning.Finding, f *Finding)
 // see takes a known finding in.
 func (in *intake) see(f Finding, sights []Sighting, what scanning.Finding, keys []string) error {
 	before := f.Revision
+	if names := namesOf(f.Names, what); len(names) > len(f.Names) {
+		// What is known of the names that it had not had yet counts from now on.
+		facts, err := in.exposure(names)
+		if err != nil {
+			return err
+		}
+		f.Facts = facts
+	}
 	f, events := in.s.rules.seen(f, sights, what, in.told)
 	if f.State != StateDuplicate {
 		back, more, err := in.back(f)
@@ -239,6 +247,9 @@ func (in *intake) join(id core.UUID, others []core.UUID) error {
 		}
 		if b.Discovered.Before(a.Discovered) || b.Discovered.Equal(a.Discovered) && b.ID.String() < a.ID.String() {
 			a, b = b, a
+		}
+		if slices.Contains([]State{StateFalsePositive, StateNotAffected, StateAccepted}, a.State) {
+			continue // what somebody said of one closes no other
 		}
 		c := Change{To: StateDuplicate, Who: WhoScan, At: in.at, Reason: "the same advisory, package and place", Of: a.ID, OfState: a.State, OfSubject: a.Subject, Refs: []string{"finding/" + a.ID.String()}}
 		before := b.Revision
@@ -343,10 +354,16 @@ func (in *intake) settle(f Finding) error {
 // inventory keeps the packages of a report that names all that there are. One
 // with gaps or of a part would look as if the rest were gone.
 func (b *batch) inventory(subject string, r *scanning.Report) error {
-	if len(r.Packages) == 0 || len(r.Gaps) > 0 || r.Scope.Parts != nil {
+	if len(r.Packages) == 0 || r.Scope.Parts != nil {
 		return nil
 	}
-	_, err := b.s.TakeInventory(b.ctx, b.tx, b.tenant, subject, r.Packages, r.Started)
+	packages, err := r.Packages, error(nil)
+	if len(r.Gaps) > 0 || len(r.Scope.Excluded) > 0 {
+		if packages, err = b.s.Keeping(b.ctx, b.tx, b.tenant, subject, packages); err != nil {
+			return err
+		}
+	}
+	_, err = b.s.TakeInventory(b.ctx, b.tx, b.tenant, subject, packages, r.Started)
 	if core.KindOf(err) == core.KindConflict {
 		return nil // a later one is known
 	}

@@ -83,12 +83,12 @@ func (s *Store) Keeping(ctx context.Context, tx *store.Tx, tenant core.TenantID,
 	if err != nil {
 		return nil, err
 	}
-	named := map[[2]string]bool{}
+	named := map[[3]string]bool{}
 	for _, p := range packages {
-		named[[2]string{p.Ecosystem, p.Name}] = true
+		named[[3]string{p.Ecosystem, p.Name, p.File}] = true
 	}
 	for _, p := range before {
-		if !named[[2]string{p.Ecosystem, p.Name}] {
+		if !named[[3]string{p.Ecosystem, p.Name, p.File}] {
 			packages = append(packages, p)
 		}
 	}

@@ -140,8 +140,14 @@ func projectIgnore(dir string) (*gitleaks.Ignore, error) {
 // same.
 func digest(c *detect.Config) string {
 	h := sha256.New()
+	allow := func(a detect.Allow) {
+		_, _ = fmt.Fprintf(h, "%v %q %v %q %q %v\n", a.Paths, a.Commits, a.Patterns, a.StopWords, a.Target, a.All)
+	}
 	put := func(r *detect.Rule) {
-		_, _ = fmt.Fprintf(h, "%q %q %q %v %q %d\n", r.ID, r.Regex, r.Path, r.Entropy, r.Keywords, len(r.Allow))
+		_, _ = fmt.Fprintf(h, "%q %q %q %v %q\n", r.ID, r.Regex, r.Path, r.Entropy, r.Keywords)
+		for _, a := range r.Allow {
+			allow(a)
+		}
 	}
 	for i := range c.Rules {
 		put(&c.Rules[i])
@@ -154,7 +160,7 @@ func digest(c *detect.Config) string {
 		_, _ = fmt.Fprintf(h, "%q\n", g.Keywords())
 	}
 	for _, a := range c.Allow {
-		_, _ = fmt.Fprintf(h, "%v %q %v %q %q\n", a.Paths, a.Commits, a.Patterns, a.StopWords, a.Target)
+		allow(a)
 	}
 	_, _ = fmt.Fprintf(h, "%d %q\n", c.Decode, c.Inline)
 	return hex.EncodeToString(h.Sum(nil)[:16])
@@ -234,4 +240,14 @@ func CheckPatterns(patterns []string) error {
 		}
 	}
 	return nil
+}
+
+// looked names the rules together with what they were asked of: silence of a scan
+// that opened no archives is none about what is in them.
+func (o *Options) looked(digest string) string {
+	if !o.Archives && !o.Binary && !o.Commits.Dangling {
+		return digest
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %t %t %t", digest, o.Archives, o.Binary, o.Commits.Dangling))
+	return hex.EncodeToString(sum[:16])
 }

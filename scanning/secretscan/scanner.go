@@ -81,7 +81,7 @@ func (s *Scanner) Scan(ctx context.Context, target scanning.Target, report *scan
 	if err != nil {
 		return err
 	}
-	report.Tool = scanning.Tool{Name: Tool, Version: s.o.Version, Rules: rules.digest}
+	report.Tool = scanning.Tool{Name: Tool, Version: s.o.Version, Rules: s.o.looked(rules.digest)}
 	report.Scope = target.Scope
 	report.Scope.Excluded = append(slices.Clone(target.Scope.Excluded), s.o.Exclude...)
 	r := &run{Options: &s.o, target: target, report: report, rules: rules, progress: new(source.Progress), quiet: map[string]bool{}, here: map[string]bool{}}
