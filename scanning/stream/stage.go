@@ -115,6 +115,10 @@ func (s *stage) join(records [][]byte) {
 	line := 1
 	for _, rec := range records {
 		s.lines = append(s.lines, line)
+		// A NUL would make all of the frame count as binary, which is read less.
+		if bytes.IndexByte(rec, 0) >= 0 {
+			rec = bytes.ReplaceAll(rec, []byte{0}, nil)
+		}
 		s.text.Write(rec)
 		s.text.WriteByte('\n')
 		line += 1 + bytes.Count(rec, []byte{'\n'})

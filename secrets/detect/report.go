@@ -190,6 +190,10 @@ func (s *scan) leak(f *find, masks []mask, ordinals map[string]int, alphabet []s
 	} else {
 		l.Redacted = Redact(f.secret)
 		l.Secret = core.NewSecret(bytes.Clone(f.secret))
+		// What was dropped at a limit has no mask, and may stand on this line.
+		if s.full || s.budget.Over() {
+			l.Excerpt = l.Redacted
+		}
 	}
 	l.Fingerprint = s.fingerprint(f, masks, ordinals)
 	return l

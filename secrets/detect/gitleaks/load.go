@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/zricethezav/gitleaks/v8/config"
 
@@ -49,11 +50,15 @@ func unreadable(path string, err error) error {
 
 // readFile reads no more than a configuration can have.
 func readFile(path string) ([]byte, error) {
-	f, err := os.Open(filepath.Clean(path))
+	// A project may name a pipe, whose opening would wait for ever.
+	f, err := os.OpenFile(filepath.Clean(path), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fmt.Errorf("%s is not a file", path))
+	}
 	return io.ReadAll(io.LimitReader(f, maxFile+1))
 }
 

@@ -136,3 +136,19 @@ func (c Config) filled() Config {
 	}
 	return c
 }
+
+// excluder is Exclude for the whole path of a file, as git names it, whose folders
+// nobody has walked through.
+func (c *Config) excluder() func(path string) bool {
+	if c.Exclude == nil {
+		return nil
+	}
+	return func(path string) bool {
+		for i := range len(path) {
+			if path[i] == '/' && c.Exclude(path[:i], true) {
+				return true
+			}
+		}
+		return c.Exclude(path, false)
+	}
+}

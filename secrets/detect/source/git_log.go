@@ -42,6 +42,8 @@ type chronicle struct {
 	submodules map[string]bool
 	links      int64
 	most       int
+	// excluded, if set, leaves out paths on purpose.
+	excluded func(path string) bool
 	// message, if set, is given each commit's message.
 	message func(c *chronicle, commit uint32, text []byte) error
 }
@@ -213,6 +215,9 @@ func noEOF(b []byte, err error) ([]byte, error) {
 // version notes a blob under a name. The log goes from the newest commit to the
 // oldest, so the last one to be read is the one that brought it.
 func (c *chronicle) version(id string, path []byte) error {
+	if c.excluded != nil && c.excluded(string(path)) {
+		return nil
+	}
 	v := version{path: c.paths.number(path), commit: uint32(len(c.commits) - 1)}
 	if n, err := hex.Decode(v.id[:], []byte(id[:min(len(id), 64)])); err != nil || n != c.idLen {
 		return errLog

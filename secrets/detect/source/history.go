@@ -33,6 +33,7 @@ type HistoryOptions struct {
 func History(ctx context.Context, dir string, o HistoryOptions, c Config, sink Sink) error {
 	c = c.filled()
 	h := &history{Config: &c, repo: &repository{dir: dir}, o: o, chronicle: newChronicle(c.Limits.Blobs)}
+	h.excluded = c.excluder()
 	if _, err := h.repo.ask(ctx, "rev-parse", "--git-dir"); err != nil {
 		if errors.Is(err, errNoGit) {
 			sink.Gap(gitGap("history", err))
@@ -285,6 +286,7 @@ func (h *history) addStrays() {
 func Staged(ctx context.Context, dir string, hook []string, c Config, sink Sink) error {
 	c = c.filled()
 	h := &history{Config: &c, repo: &repository{dir: dir, hook: indexOf(hook)}, chronicle: newChronicle(c.Limits.Blobs)}
+	h.excluded = c.excluder()
 	if _, err := h.repo.ask(ctx, "rev-parse", "--git-dir"); err != nil {
 		if errors.Is(err, errNoGit) {
 			sink.Gap(gitGap("staged changes", err))
@@ -322,6 +324,9 @@ func (h *history) staged(ctx context.Context, put submit) error {
 	})
 	if err != nil {
 		return h.gap(gitGap("staged changes", err))
+	}
+	if h.excluded != nil {
+		pairs = slices.DeleteFunc(pairs, func(p pair) bool { return h.excluded(p.path) })
 	}
 	for part := range slices.Chunk(pairs, perGit) {
 		if err := put(func(w *worker) { h.pairsOf(w, part) }); err != nil {

@@ -343,3 +343,32 @@ func TestFilesAsInHistoryAreReadOnce(t *testing.T) {
 		t.Errorf("%d files are as in history, want 1", got.Same.Load())
 	}
 }
+
+// TestExcludedPathsAreOutOfHistoryToo: a folder with all below it, and nothing
+// else that holds the same.
+func TestExcludedPathsAreOutOfHistoryToo(t *testing.T) {
+	g := newGit(t)
+	text := "password=" + secret("kept") + "\n"
+	g.commit("third/party/app.ini", text, "app.ini", text)
+	c := Config{Exclude: func(path string, folder bool) bool { return folder && path == "third" }}
+	got := historyOf(t, g.dir, HistoryOptions{}, c)
+	got.wantNoGaps(t)
+	if len(got.leaks) != 1 || got.leaks[0].Path != "app.ini" {
+		t.Errorf("leaks %q", got.places())
+	}
+}
+
+// TestGraftsHideNoHistory: a file of the repository's own that says where its
+// history begins is not believed.
+func TestGraftsHideNoHistory(t *testing.T) {
+	g := newGit(t)
+	first := secret("first")
+	g.commit("app.ini", "password="+first+"\n")
+	head := g.commit("app.ini", "clean\n")
+	if err := os.WriteFile(filepath.Join(g.dir, ".git", "info", "grafts"), []byte(head+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := historyOf(t, g.dir, HistoryOptions{}, Config{}); len(got.leaks) != 1 {
+		t.Errorf("leaks %q", got.places())
+	}
+}
