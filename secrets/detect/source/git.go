@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/interlock-security/interlock/core"
 )
@@ -72,14 +72,24 @@ func (r *repository) command(ctx context.Context, args ...string) *exec.Cmd {
 // longestComplaint is how much of what git says is kept.
 const longestComplaint = 4096
 
-// complaint collects the first of what git says.
-type complaint struct{ bytes.Buffer }
+// complaint collects the first of what git says. It is read while git may still be
+// speaking.
+type complaint struct {
+	mu   sync.Mutex
+	text []byte
+}
 
 func (c *complaint) Write(p []byte) (int, error) {
-	if room := longestComplaint - c.Len(); room > 0 {
-		_, _ = c.Buffer.Write(p[:min(room, len(p))])
-	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.text = append(c.text, p[:min(longestComplaint-len(c.text), len(p))]...)
 	return len(p), nil
+}
+
+func (c *complaint) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return string(c.text)
 }
 
 // explain joins an error of git with the last line that it said.
