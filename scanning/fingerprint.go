@@ -2,6 +2,7 @@ package scanning
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"strings"
 )
@@ -52,17 +53,9 @@ func normaliseContext(s string) string { return strings.Join(strings.Fields(s), 
 
 func digest(parts []string) string {
 	h := sha256.New()
-	var n [8]byte
 	for _, p := range parts {
-		putLength(&n, len(p))
-		_, _ = h.Write(n[:])
+		_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(p))))
 		_, _ = h.Write([]byte(p))
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
-}
-
-func putLength(b *[8]byte, n int) {
-	for i := range b {
-		b[i] = byte(n >> (8 * i))
-	}
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"time"
-
 	"github.com/interlock-security/interlock/scanning"
 	"github.com/interlock-security/interlock/scanning/secretscan"
 	"github.com/interlock-security/interlock/secrets/detect/source"
@@ -51,10 +49,7 @@ func (c *scanAllCmd) secrets(e *env) (*scanning.Report, error) {
 	if top, ok, err := source.Repository(e.ctx, s.target.Dir); err == nil && ok && top == s.target.Dir {
 		o.History, s.target.Scope.Kind = true, scanning.ScopeGit
 	}
-	report := &scanning.Report{Started: time.Now().UTC(), Findings: []scanning.Finding{}}
-	err = runScan(e, secretscan.New(o), s.target, report)
-	report.Finished = time.Now().UTC()
-	return report, err
+	return scanForSecrets(e, o, s.target)
 }
 
 func (c *scanAllCmd) deps(e *env) (*scanning.Report, error) {

@@ -68,11 +68,8 @@ func (c *scanImageCmd) scope(img *image.Image) scanning.Scope {
 
 // secrets looks into the archive, so that deleted files are seen.
 func (c *scanImageCmd) secrets(e *env, target scanning.Target) (*scanning.Report, error) {
-	report := &scanning.Report{Started: time.Now().UTC(), Findings: []scanning.Finding{}}
 	target.FS = nil
-	err := runScan(e, secretscan.New(secretscan.Options{Version: buildVersion(), MaxSize: 1 << 30}), target, report)
-	report.Finished = time.Now().UTC()
-	return report, err
+	return scanForSecrets(e, secretscan.Options{Version: buildVersion(), MaxSize: 1 << 30}, target)
 }
 
 func (c *scanImageCmd) bill(target scanning.Target, img *image.Image, deps *scanning.Report) error {

@@ -69,15 +69,10 @@ func (c *scanSecretsCmd) Run(e *env) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(leanGC)
 	}
-	bar := drawScan(e)
-	target.Progress = bar.report
-	report := &scanning.Report{Started: time.Now().UTC()}
-	err = secretscan.New(o).Scan(e.ctx, target, report)
-	bar.finish()
+	report, err := scanForSecrets(e, o, target)
 	if err != nil {
 		return err
 	}
-	report.Finished = time.Now().UTC()
 	if c.Write != "" {
 		return c.writeBaseline(e, o.Baseline, report)
 	}
@@ -188,4 +183,12 @@ func buildVersion() string {
 		return info.Main.Version
 	}
 	return "unreleased"
+}
+
+// scanForSecrets looks for secrets with a progress bar.
+func scanForSecrets(e *env, o secretscan.Options, target scanning.Target) (*scanning.Report, error) {
+	report := &scanning.Report{Started: time.Now().UTC(), Findings: []scanning.Finding{}}
+	err := runScan(e, secretscan.New(o), target, report)
+	report.Finished = time.Now().UTC()
+	return report, err
 }

@@ -11,7 +11,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -103,11 +102,7 @@ func (d *doors) populate() {
 		}
 		return len(found) > 0
 	})
-	var handed api.Submitted
-	if err := d.api.Post(d.t.Context(), "/v1/findings/reports", scanned(time.Now().Add(-time.Hour)), &handed); err != nil || len(handed.Reports) != 1 || len(handed.Reports[0].New) != 1 {
-		d.t.Fatalf("a finding: %+v, %v", handed, err)
-	}
-	d.finding = handed.Reports[0].New[0]
+	d.handIn()
 	d.site.order(press, "the playbook's quarantine", func(o api.Order) bool { return o.Type == string(link.OrderQuarantine) && o.State == "queued" })
 }
 
@@ -142,9 +137,6 @@ func as(path string, uid int) *http.Client {
 		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return dialAs(path, uid) }},
 	}
 }
-
-// call is a request that the route's handler would take from somebody who may.
-type call struct{ id, body string }
 
 // calls has a row for each route with an effect. A new route has to be given
 // one, and with it is tried by everybody who may not.
@@ -212,16 +204,6 @@ func (d *doors) calls() map[string][]call {
 	}
 	return all
 }
-
-// path fills a route's pattern in.
-func (c call) path(pattern string) string {
-	_, path, _ := strings.Cut(pattern, " ")
-	return strings.ReplaceAll(path, "{id}", url.PathEscape(c.id))
-}
-
-func method(pattern string) string { m, _, _ := strings.Cut(pattern, " "); return m }
-
-func effect(r httpd.Route) bool { return method(r.Pattern) != http.MethodGet }
 
 // size is how many entries the audit log holds.
 func (d *doors) size() uint64 { return d.server.Audit.Size() }

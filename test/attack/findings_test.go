@@ -22,6 +22,16 @@ func scanned(at time.Time) api.Submission {
 	}}}
 }
 
+// handIn makes a finding.
+func (d *doors) handIn() {
+	d.t.Helper()
+	var handed api.Submitted
+	if err := d.api.Post(d.t.Context(), "/v1/findings/reports", scanned(time.Now().Add(-time.Hour)), &handed); err != nil || len(handed.Reports) != 1 || len(handed.Reports[0].New) != 1 {
+		d.t.Fatalf("a finding: %+v, %v", handed, err)
+	}
+	d.finding = handed.Reports[0].New[0]
+}
+
 // findingCalls are the routes of findings and campaigns that have an effect.
 func findingCalls(id string) map[string][]call {
 	const nobody = "01932d3f-9b9e-7c2a-8f00-3b1f0c9a7e55"
