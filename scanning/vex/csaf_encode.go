@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/scanning/priority"
 )
 
 const opCSAF = "vex.EncodeCSAF"
@@ -31,11 +33,16 @@ func EncodeCSAF(w io.Writer, a *Advisory, now time.Time) error {
 	}
 	e := csafEncoder{ids: map[string]string{}}
 	f := csafFile{Document: csafHead(a)}
+	cves := map[string]bool{}
 	for i := range a.Vulnerabilities {
 		v, err := e.vulnerability(a, &a.Vulnerabilities[i])
 		if err != nil {
 			return err
 		}
+		if v.CVE != "" && cves[v.CVE] {
+			return core.E(core.KindInvalid, opCSAF, v.CVE+" is the name of two vulnerabilities of the advisory").WithHint("make them one")
+		}
+		cves[v.CVE] = true
 		f.Vulnerabilities = append(f.Vulnerabilities, v)
 	}
 	f.ProductTree = &csafTree{Names: e.names, Relationships: e.relationships}
@@ -101,13 +108,23 @@ func csafHead(a *Advisory) csafDocument {
 	return d
 }
 
+// csafHistory is in the order of its dates. The standard wants numbers without a
+// gap, and none below 1 of what is released; others are counted anew.
 func csafHistory(a *Advisory) []csafRevision {
-	var out []csafRevision
-	for i, r := range a.Revisions {
-		out = append(out, csafRevision{Date: stamp(latest(r.At, a.Published)), Number: cmp.Or(r.Number, strconv.Itoa(i+1)), Summary: cmp.Or(r.Summary, "Revised")})
+	if len(a.Revisions) == 0 {
+		return []csafRevision{{Date: stamp(a.Published), Number: "1", Summary: "First version"}}
 	}
-	if out == nil {
-		out = []csafRevision{{Date: stamp(a.Published), Number: "1", Summary: "First version"}}
+	list := slices.Clone(a.Revisions)
+	slices.SortStableFunc(list, func(x, y Revision) int {
+		return latest(x.At, a.Published).Compare(latest(y.At, a.Published))
+	})
+	first := 1
+	if list[0].Number == "0" && a.State == "draft" {
+		first = 0
+	}
+	out := make([]csafRevision, 0, len(list))
+	for i, r := range list {
+		out = append(out, csafRevision{Date: stamp(latest(r.At, a.Published)), Number: strconv.Itoa(first + i), Summary: cmp.Or(r.Summary, "Revised")})
 	}
 	return out
 }
@@ -155,11 +172,16 @@ func (e *csafEncoder) products(s *Statement) []string {
 	return unique(out)
 }
 
+// others are names without the main one, each once.
+func others(name string, names []string) []string {
+	return slices.DeleteFunc(unique(names), func(n string) bool { return n == name })
+}
+
 var cveID = regexp.MustCompile(`^CVE-\d{4}-\d{4,}$`)
 
 func (e *csafEncoder) vulnerability(a *Advisory, v *Vulnerability) (csafVulnerability, error) {
-	out := csafVulnerability{Title: v.Title, Notes: []csafNote{{"description", cmp.Or(v.Description, v.Title, v.ID)}}, ProductStatus: map[string][]string{}}
-	for _, id := range append([]string{v.ID}, unique(v.Aliases)...) {
+	out := csafVulnerability{Title: v.Title, Notes: []csafNote{{"description", cmp.Or(v.Description, v.Title, v.ID, strings.Join(v.Aliases, " "), "No description")}}, ProductStatus: map[string][]string{}}
+	for _, id := range append([]string{v.ID}, others(v.ID, v.Aliases)...) {
 		if out.CVE == "" && cveID.MatchString(id) {
 			out.CVE = id
 		} else if id != "" {
@@ -177,17 +199,66 @@ func (e *csafEncoder) vulnerability(a *Advisory, v *Vulnerability) (csafVulnerab
 			return out, err
 		}
 	}
-	if len(out.ProductStatus) == 0 {
+	switch {
+	case len(out.ProductStatus) == 0:
 		return out, core.E(core.KindInvalid, opCSAF, v.ID+" speaks of no product")
+	case out.CVE == "" && len(out.IDs) == 0:
+		return out, core.E(core.KindInvalid, opCSAF, "a vulnerability has no name").WithHint("give it a CVE or a name of your own")
 	}
-	out.Scores = csafScores(v, out.ProductStatus["known_affected"])
-	for _, c := range v.Contacts {
-		out.Involvements = append(out.Involvements, csafInvolvement{Date: stamp(c.At), Party: cmp.Or(c.Party, "other"), Status: cmp.Or(c.Status, "open"), Summary: c.Summary})
+	if err := e.undisputed(out.ProductStatus); err != nil {
+		return out, err
 	}
+	out.Scores, out.Involvements = csafScores(v, out.ProductStatus["known_affected"]), csafInvolvements(v.Contacts)
 	for _, c := range v.Credits {
 		out.Acknowledgments = append(out.Acknowledgments, csafCredit{Names: []string{c}})
 	}
 	return out, nil
+}
+
+// undisputed refuses a product that stands in two lists: whoever reads that can
+// take the one he likes.
+func (e *csafEncoder) undisputed(lists map[string][]string) error {
+	at := map[string]string{}
+	for _, list := range slices.Sorted(maps.Keys(lists)) {
+		for _, id := range lists[list] {
+			if other := at[id]; other != "" {
+				return core.E(core.KindInvalid, opCSAF, fmt.Sprintf("%s is said to be %s and %s", quote(e.name(id)), other, list)).WithHint("say one of it")
+			}
+			at[id] = list
+		}
+	}
+	return nil
+}
+
+func (e *csafEncoder) name(id string) string {
+	for _, p := range e.names {
+		if p.ID == id {
+			return p.Name
+		}
+	}
+	for _, r := range e.relationships {
+		if r.Product.ID == id {
+			return r.Product.Name
+		}
+	}
+	return id
+}
+
+// csafInvolvements are one for each party and moment, as the standard wants; of
+// several the last status counts.
+func csafInvolvements(contacts []Contact) []csafInvolvement {
+	var out []csafInvolvement
+	at := map[string]int{}
+	for _, c := range contacts {
+		n := csafInvolvement{Date: stamp(c.At), Party: cmp.Or(c.Party, "other"), Status: cmp.Or(c.Status, "open"), Summary: c.Summary}
+		if i, ok := at[n.Party+n.Date]; ok {
+			out[i].Status, out[i].Summary = n.Status, strings.TrimSpace(out[i].Summary+"\n"+n.Summary)
+			continue
+		}
+		at[n.Party+n.Date] = len(out)
+		out = append(out, n)
+	}
+	return out
 }
 
 // statement puts the products into the list of their status, with what the
@@ -220,8 +291,8 @@ func (v *csafVulnerability) justify(s *Statement, ids []string) error {
 	if !known && s.Impact == "" {
 		return core.E(core.KindInvalid, opCSAF, "a product is said not to be affected without saying why").WithHint("give a justification or an impact statement")
 	}
-	if known {
-		v.Flags = append(v.Flags, csafFlag{Label: s.Justification, Products: ids})
+	if fresh := v.unflagged(ids); known && len(fresh) > 0 {
+		v.Flags = append(v.Flags, csafFlag{Label: s.Justification, Products: fresh})
 	}
 	if s.Impact != "" {
 		v.Threats = append(v.Threats, csafThreat{"impact", s.Impact, ids, nil})
@@ -229,19 +300,23 @@ func (v *csafVulnerability) justify(s *Statement, ids []string) error {
 	return nil
 }
 
+// unflagged are those that have no justification yet: a product has one.
+func (v *csafVulnerability) unflagged(ids []string) []string {
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		return slices.ContainsFunc(v.Flags, func(f csafFlag) bool { return slices.Contains(f.Products, id) })
+	})
+}
+
+// csafScores computes the score anew: one that differs from its vector makes the
+// document invalid. CSAF 2.0 knows no CVSS 4.
 func csafScores(v *Vulnerability, affected []string) []csafScore {
-	if len(affected) == 0 || !strings.HasPrefix(v.CVSS, "CVSS:3.1/") {
+	c, err := priority.ParseCVSS(v.CVSS)
+	if err != nil || len(affected) == 0 || c.Version != "3.1" && c.Version != "3.0" {
 		return nil
 	}
-	word := "NONE"
-	for _, b := range []struct {
-		from float64
-		word string
-	}{{9, "CRITICAL"}, {7, "HIGH"}, {4, "MEDIUM"}, {.1, "LOW"}} {
-		if v.Score >= b.from {
-			word = b.word
-			break
-		}
+	word := strings.ToUpper(string(c.Severity()))
+	if c.Score == 0 {
+		word = "NONE"
 	}
-	return []csafScore{{Products: affected, CVSS3: &csafCVSS{"3.1", v.CVSS, v.Score, word}}}
+	return []csafScore{{Products: affected, CVSS3: &csafCVSS{c.Version, c.Vector, c.Score, word}}}
 }
