@@ -242,6 +242,7 @@ func tries(e *env, a *agent.Status) []string {
 		self + " device quarantine " + device + " --reason 'trying it out'",
 		self + " audit verify",
 		self + " doctor",
+		self + " scan all .",
 		self + " demo",
 	}
 }
