@@ -61,7 +61,7 @@ func publish(t *testing.T, db *store.DB) {
 // after moves the clock on by steps until the channel speaks.
 func after[T any](t *testing.T, clock *clocktest.Clock, step time.Duration, c <-chan T) (v T) {
 	t.Helper()
-	limit := time.NewTimer(20 * time.Second)
+	limit := time.NewTimer(3 * time.Minute)
 	defer limit.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

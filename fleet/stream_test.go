@@ -69,7 +69,7 @@ func (s *stream) next(t *testing.T) (fleet.Line, bool) {
 				continue
 			}
 			return line, ok
-		case <-time.After(20 * time.Second): // only a hang gets here
+		case <-time.After(3 * time.Minute): // only a hang gets here
 			t.Fatal("the stream says nothing")
 		}
 	}

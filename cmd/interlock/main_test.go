@@ -76,7 +76,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 // await waits until a command succeeds: "await COMMAND ARGS...".
 func await(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.After(time.Minute); ts.Exec(args[0], args[1:]...) != nil; {
+	for deadline := time.After(3 * time.Minute); ts.Exec(args[0], args[1:]...) != nil; {
 		select {
 		case <-deadline:
 			ts.Fatalf("it never succeeds")

@@ -118,7 +118,7 @@ func (s *server) note(fn func()) {
 // a failure.
 func (s *server) await(what string, fn func() bool) {
 	s.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for {
 		s.mu.Lock()
 		ok, changed := fn(), s.changed
@@ -535,7 +535,7 @@ func (m *machine) stop() {
 		if err != nil {
 			m.t.Errorf("agent: %v", err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(3 * time.Minute):
 		m.t.Error("the agent goes on")
 	}
 }
@@ -550,7 +550,7 @@ func (m *machine) senseAt(socket, step string) {
 	m.t.Helper()
 	var c net.Conn
 	var err error
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(3 * time.Minute); ; {
 		if c, err = net.Dial("unix", socket); err == nil {
 			break
 		}

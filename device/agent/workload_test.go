@@ -209,7 +209,7 @@ func (h *heard) Handle(_ context.Context, r slog.Record) error {
 
 func (h *heard) await(t *testing.T, words string) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for {
 		select {
 		case got := <-h.words:

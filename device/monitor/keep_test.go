@@ -59,7 +59,7 @@ func TestMemoryIsKeptWhenItChangesBySchedulesOrdersAndAtTheEnd(t *testing.T) {
 	go func() { done <- mon.Run(ctx) }()
 	await := func(want string, n int) {
 		t.Helper()
-		deadline := time.After(20 * time.Second)
+		deadline := time.After(3 * time.Minute)
 		for !k.is(want, n) {
 			select {
 			case <-deadline:

@@ -87,7 +87,7 @@ func (f *floor) count(name, kind string) int {
 // only bounds a failure.
 func (f *floor) await(what string, ok func() bool) {
 	f.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for !ok() {
 		select {
 		case <-f.more:

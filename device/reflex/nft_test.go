@@ -172,7 +172,7 @@ func (w *world) reaches(ns netns.NsHandle, addr string, wait time.Duration) erro
 // How long a packet that should arrive may take, and how long it takes to
 // believe that one does not.
 const (
-	long  = 10 * time.Second
+	long  = time.Minute
 	short = 400 * time.Millisecond
 )
 

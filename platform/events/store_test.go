@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait; the machine may be busy with others.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // await polls until ok.
 func await(t *testing.T, what string, ok func() bool) {

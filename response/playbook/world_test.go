@@ -427,7 +427,7 @@ func (w *world) ended(err error) {
 // waits for it.
 func (w *world) until(what string, pass time.Duration, ok func() bool) {
 	w.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for !ok() {
 		if w.t.Failed() {
 			w.t.FailNow()

@@ -188,7 +188,7 @@ func (r *rig) settled() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	for end := time.Now().Add(time.Minute); r.index.State().Cursor < next; {
+	for end := time.Now().Add(3 * time.Minute); r.index.State().Cursor < next; {
 		if time.Now().After(end) {
 			r.t.Fatalf("the index did not settle: %+v of %d", r.index.State(), next)
 		}
@@ -450,14 +450,14 @@ func TestOneIndexAtATime(t *testing.T) {
 		if err == nil {
 			t.Error("it went without a word")
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		t.Error("it goes on without its lease")
 	}
 }
 
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); {
+	for end := time.Now().Add(3 * time.Minute); !ok(); {
 		if time.Now().After(end) {
 			t.Fatalf("%s did not come", what)
 		}

@@ -268,7 +268,7 @@ func runCLI(t *testing.T, args ...string) (string, int) {
 
 func runProgram(t *testing.T, name string, args ...string) (string, int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, program(t, name), args...).CombinedOutput()
 	var exit *exec.ExitError
@@ -425,7 +425,7 @@ func (m *machine) sense(point string, active bool) {
 	var c net.Conn
 	await(m.t, "the sensor's socket", m.log.String, func() (ok bool) { // the agent answers before its sensors run
 		var err error
-		c, err = net.DialTimeout("unix", m.cfg.Sensors[0].Socket(), 5*time.Second)
+		c, err = net.DialTimeout("unix", m.cfg.Sensors[0].Socket(), patience)
 		return err == nil
 	})
 	defer func() { _ = c.Close() }()
@@ -553,8 +553,9 @@ var _ io.Writer = (*output)(nil)
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
 
-// patience bounds every wait; the machine may be busy with others.
-const patience = 45 * time.Second
+// patience bounds every wait: only what never comes needs it. The machine may be
+// busy with others.
+const patience = 4 * time.Minute
 
 // await polls until ok; past its patience it fails and shows what diagnose has
 // to say.

@@ -100,7 +100,7 @@ console %s
 // open opens the case as the controller sees it, or closes it.
 func (b *bmc) open(opened bool) error {
 	command := fmt.Sprintf("sensor_set_bit 0x20 0 %d 0 %d 1\r\n", bmcSensor, map[bool]int{true: 1}[opened])
-	if err := b.console.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := b.console.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(b.console, command); err != nil {

@@ -91,7 +91,7 @@ func (m *machine) listen(t *testing.T, name string) *net.UnixListener {
 func (m *machine) accept(t *testing.T, l *net.UnixListener, said fmt.Stringer) *line {
 	t.Helper()
 	defer func() { _ = l.Close() }()
-	if err := l.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := l.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	c, err := l.Accept()
@@ -174,7 +174,7 @@ func (m *machine) devices(w wiring) []string {
 
 // up waits until the guest has booted.
 func (m *machine) up(ctx context.Context) error {
-	a, err := m.ctl.answer(ctx, 3*time.Minute)
+	a, err := m.ctl.answer(ctx, 2*patience)
 	if err != nil {
 		return fmt.Errorf("the guest did not come up: %w", err)
 	}
@@ -214,7 +214,7 @@ func (m *machine) do(ctx context.Context, verb string, args, result any) error {
 	if err := m.ctl.write(control.Request{ID: id, Do: verb, Args: raw}); err != nil {
 		return err
 	}
-	a, err := m.ctl.answer(ctx, 5*time.Minute)
+	a, err := m.ctl.answer(ctx, 2*patience)
 	switch {
 	case err != nil:
 		return fmt.Errorf("guest %s: %w", verb, err)

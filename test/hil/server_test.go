@@ -93,7 +93,7 @@ func (s *server) start() {
 
 // run runs a verb and returns what it prints.
 func (s *server) run(ctx context.Context, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.program, append([]string{"--data", s.data(), "--keys", s.keys()}, args...)...)
 	var out, errOut bytes.Buffer
@@ -177,7 +177,7 @@ func freePort(t *testing.T) string {
 
 // patience bounds how long a check waits for what must come. It is no promise
 // of speed: the machine is emulated and shares two processors with others.
-const patience = 60 * time.Second
+const patience = 4 * time.Minute
 
 // await asks again and again until fn is content; then it tells what fn said
 // last.

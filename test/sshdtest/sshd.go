@@ -77,7 +77,7 @@ func (s *Server) write(t *testing.T, name, text string, mode os.FileMode) {
 }
 
 func (s *Server) dial() error {
-	c, err := net.DialTimeout("tcp", "127.0.0.1:"+strconv.Itoa(s.Port), time.Second)
+	c, err := net.DialTimeout("tcp", "127.0.0.1:"+strconv.Itoa(s.Port), time.Minute)
 	if err != nil {
 		return err
 	}
@@ -139,10 +139,10 @@ func daemon(t *testing.T, name string, args ...string) {
 	})
 }
 
-// await polls until ok or 20 seconds have gone.
+// await polls until ok or four minutes have gone: only what never comes needs them.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -49,7 +49,7 @@ func (r *rig) start() (stop func(), wait func() error) {
 				r.t.Errorf("%d descriptors stay open", left)
 			}
 			return err
-		case <-time.After(20 * time.Second):
+		case <-time.After(3 * time.Minute):
 			r.t.Fatal("the driver goes on")
 			return nil
 		}
@@ -59,7 +59,7 @@ func (r *rig) start() (stop func(), wait func() error) {
 // await returns the next reading that fits; the deadline only bounds a failure.
 func (r *rig) await(what string, fits func(sensor.Reading) bool) sensor.Reading {
 	r.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for {
 		select {
 		case x := <-r.readings:
@@ -266,7 +266,7 @@ func TestAChipWithoutInterruptsIsReadAgainAndAgain(t *testing.T) {
 // poll lets time pass and yields what is read.
 func (r *rig) poll(step time.Duration) func(func(sensor.Reading) bool) {
 	return func(yield func(sensor.Reading) bool) {
-		deadline := time.After(20 * time.Second)
+		deadline := time.After(3 * time.Minute)
 		for {
 			select {
 			case x := <-r.readings:

@@ -21,7 +21,7 @@ func (r *rig) selfTest(ctx context.Context) []sensor.Finding {
 	r.t.Helper()
 	found := make(chan []sensor.Finding, 1)
 	go func() { found <- r.sensor.SelfTest(ctx) }()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for {
 		select {
 		case f := <-found:

@@ -12,7 +12,7 @@ import (
 // as is a session of an administrator, who may do what the driver never does.
 func as(t *testing.T, address, user, password string, do func(ctx context.Context, l *lan) error) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer stop()
 	l, err := dialLAN(ctx, address, credential.Credential{User: user, Password: core.NewSecret([]byte(password))}, suites[3], 4)
 	if err != nil {

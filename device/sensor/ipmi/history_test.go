@@ -17,7 +17,7 @@ func TestWhatWasLoggedWhileTheAgentWasOffIsSighted(t *testing.T) {
 	b := ipmitest.Start(t)
 	b.Lid(true)
 	b.Lid(false)
-	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer stop()
 	l, err := dialLAN(ctx, b.Address, account(), suites[3], roleUser)
 	if err != nil {

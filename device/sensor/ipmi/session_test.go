@@ -51,7 +51,7 @@ func otherController(t *testing.T) string {
 
 func TestTheStrongerSuiteIsSpoken(t *testing.T) {
 	address := otherController(t)
-	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer stop()
 	l, err := dialLAN(ctx, address, account(), suites[17], roleUser)
 	if err != nil {
@@ -130,7 +130,7 @@ func lies(truth, before []byte) [][]byte {
 func TestLiesBesideTheAnswersChangeNothing(t *testing.T) {
 	b := ipmitest.Start(t)
 	address := liar(t, b.Address)
-	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer stop()
 	l, err := dialLAN(ctx, address, account(), suites[3], roleUser)
 	if err != nil {

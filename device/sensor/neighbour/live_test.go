@@ -362,8 +362,6 @@ func TestTheSelfTestHearsAndSaysWhereItHeardNothing(t *testing.T) {
 	devicetest.NeedsRoot(t, "a network namespace")
 	l := &lab{Rig: sensortest.New(t), t: t}
 	ready, found := make(chan error, 1), make(chan []sensor.Finding, 1)
-	ctx, stop := context.WithTimeout(context.Background(), time.Second)
-	defer stop()
 	sensortest.OnThread(func() {
 		err := l.build()
 		ready <- err
@@ -375,8 +373,10 @@ func TestTheSelfTestHearsAndSaysWhereItHeardNothing(t *testing.T) {
 			found <- nil
 			return
 		}
+		ctx, end := context.WithTimeout(context.Background(), time.Second)
+		defer end()
 		quiet := s.SelfTest(ctx)
-		again, stop := context.WithTimeout(context.Background(), 20*time.Second)
+		again, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 		defer stop()
 		done := make(chan struct{})
 		go l.speak(done)

@@ -62,7 +62,7 @@ func (l *lab) house(memory map[string][]byte) *house {
 func (h *house) event(kind string) (monitor.Event, []string) {
 	h.t.Helper()
 	var others []string
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for {
 		select {
 		case e := <-h.events:

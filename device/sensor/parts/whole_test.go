@@ -69,7 +69,7 @@ func (h *house) must(err error) {
 func (h *house) event(kind string) (map[string]any, string) {
 	h.t.Helper()
 	var others []string
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for {
 		select {
 		case e := <-h.events:

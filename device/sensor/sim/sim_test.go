@@ -109,7 +109,7 @@ func (r *rig) next() sensor.Reading {
 			r.t.Errorf("a reading without the mark: %+v", x)
 		}
 		return x
-	case <-time.After(20 * time.Second):
+	case <-time.After(3 * time.Minute):
 		r.t.Fatal("no reading")
 		return sensor.Reading{}
 	}
@@ -120,7 +120,7 @@ func (r *rig) end() error {
 	select {
 	case err := <-r.ended:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(3 * time.Minute):
 		r.t.Fatal("the driver goes on")
 		return nil
 	}

@@ -49,7 +49,7 @@ func (c *chip) power() {
 	if err := c.cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(3 * time.Minute)
 	for _, err := os.Stat(c.socket); err != nil; _, err = os.Stat(c.socket) {
 		if time.Now().After(deadline) {
 			c.t.Fatal("swtpm did not open its socket")

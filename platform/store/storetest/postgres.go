@@ -97,7 +97,7 @@ func (s *server) launch(bin string, cred *syscall.Credential) error {
 
 // waitReady asks until the server answers. Real time: it is a real server.
 func (s *server) waitReady() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	db, err := sql.Open("pgx", s.dsn("postgres"))
 	if err != nil {

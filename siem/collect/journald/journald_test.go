@@ -183,7 +183,7 @@ func (w *world) end() {
 // await waits until the last message is there.
 func (w *world) await(last string) {
 	w.t.Helper()
-	limit := time.After(30 * time.Second)
+	limit := time.After(3 * time.Minute)
 	for !slices.Contains(w.sink.messages(), last) {
 		select {
 		case <-w.sink.came:

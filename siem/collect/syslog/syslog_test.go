@@ -87,7 +87,7 @@ func (s *server) next() (core.Event, collect.Line) {
 			s.t.Fatal(err)
 		}
 		return e, l
-	case <-time.After(20 * time.Second):
+	case <-time.After(3 * time.Minute):
 		s.t.Fatal("no event")
 	}
 	panic("unreachable")

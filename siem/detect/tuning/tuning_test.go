@@ -191,7 +191,7 @@ func (r *rig) try(a tuning.Attempt) tuning.Trial {
 	r.t.Helper()
 	one, err := r.tuning.StartTrial(r.t.Context(), officer, a)
 	r.must(err)
-	deadline := time.After(time.Minute)
+	deadline := time.After(3 * time.Minute)
 	for one.State == tuning.TrialRunning {
 		select {
 		case <-deadline:

@@ -219,8 +219,9 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// patience is how long the guest waits for its own kernel.
-const patience = 20 * time.Second
+// patience is how long the guest waits for its own kernel, on a host that may be
+// busy with others.
+const patience = 2 * time.Minute
 
 // wait looks again and again until ok.
 func wait(what string, ok func() bool) error {

@@ -128,7 +128,7 @@ func freePort(t testing.TB) string {
 // begins when somebody asks.
 func awaitListener(t testing.TB, address string) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(3 * time.Minute)
 	for time.Now().Before(deadline) {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {

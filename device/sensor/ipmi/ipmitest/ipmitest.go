@@ -152,7 +152,7 @@ func freePort(t testing.TB, network string) string {
 // connect opens the console, which is there once the emulation is read.
 func (b *BMC) connect(address string) {
 	b.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(3 * time.Minute)
 	for time.Now().Before(deadline) {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
@@ -169,7 +169,7 @@ func (b *BMC) connect(address string) {
 // prompt reads until the console waits for a command.
 func (b *BMC) prompt() string {
 	b.t.Helper()
-	if err := b.console.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := b.console.SetReadDeadline(time.Now().Add(3 * time.Minute)); err != nil {
 		b.t.Fatal(err)
 	}
 	var all []byte
