@@ -1,5 +1,5 @@
 // Package vex reads and writes statements about whether a vulnerability matters
-// in a product: OpenVEX, CSAF 2.0 and CycloneDX in, OpenVEX and CSAF out. It
+// in a product: OpenVEX, CSAF 2.0 and CycloneDX, in and out. It
 // stands after the scanners and before the lifecycle.
 //
 //	doc, err := vex.Decode(file)

@@ -339,13 +339,19 @@ func FuzzDecode(f *testing.F) {
 	found := []scanning.Finding{finding("CVE-2024-1", "pkg:npm/a@1.0.0")}
 	f.Fuzz(func(t *testing.T, doc string) {
 		if a, err := DecodeAdvisory(strings.NewReader(doc)); err == nil {
-			_ = EncodeCSAF(&bytes.Buffer{}, a, day(1))
+			var b bytes.Buffer
+			if EncodeCSAF(&b, a, day(1)) == nil {
+				if wrong := mandatory(b.Bytes()); len(wrong) > 0 {
+					t.Fatal(wrong)
+				}
+			}
 		}
 		d, err := Decode(strings.NewReader(doc))
 		if err != nil {
 			return
 		}
 		_ = EncodeOpenVEX(&bytes.Buffer{}, d)
+		_ = EncodeCycloneDX(&bytes.Buffer{}, d)
 		if out := Apply(found, d.Statements, Policy{Now: day(5)}); out.Findings[0].VEX != nil {
 			t.Fatal("somebody whom nobody trusts silenced a finding")
 		}
