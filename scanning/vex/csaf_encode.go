@@ -177,6 +177,9 @@ func others(name string, names []string) []string {
 	return slices.DeleteFunc(unique(names), func(n string) bool { return n == name })
 }
 
+// packageURL is what CSAF's schema takes for one.
+var packageURL = regexp.MustCompile(`^pkg:[A-Za-z.\-+][A-Za-z0-9.\-+]*/.+`)
+
 var cveID = regexp.MustCompile(`^CVE-\d{4}-\d{4,}$`)
 
 func (e *csafEncoder) vulnerability(a *Advisory, v *Vulnerability) (csafVulnerability, error) {
@@ -267,6 +270,13 @@ func (e *csafEncoder) statement(out *csafVulnerability, s *Statement) error {
 	ids := e.products(s)
 	if len(ids) == 0 {
 		return core.E(core.KindInvalid, opCSAF, "a statement has no product")
+	}
+	for _, p := range s.Products {
+		for _, u := range append([]string{p.PURL}, p.Parts...) {
+			if !packageURL.MatchString(u) {
+				return core.E(core.KindInvalid, opCSAF, quote(u)+" is no package url")
+			}
+		}
 	}
 	list, ok := map[Status]string{NotAffected: "known_not_affected", Affected: "known_affected", Fixed: "fixed", UnderInvestigation: "under_investigation"}[s.Status]
 	if !ok {

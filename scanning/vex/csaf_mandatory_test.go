@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,8 +51,6 @@ func (m *mandatoryTests) check(test string, ok bool, what string) {
 	}
 }
 
-var purlForm = regexp.MustCompile(`^pkg:[A-Za-z.\-+][A-Za-z0-9.\-+]*/.+`)
-
 func (m *mandatoryTests) productTree() {
 	t := m.file.ProductTree
 	m.check("6.1.27.4", t != nil, "no product tree")
@@ -62,7 +59,7 @@ func (m *mandatoryTests) productTree() {
 	}
 	for _, p := range t.Names {
 		m.defined[p.ID]++
-		m.check("6.1.13", p.Helper == nil || purlForm.MatchString(p.Helper.PURL), "invalid purl "+p.Helper.PURL)
+		m.check("6.1.13", p.Helper == nil || packageURL.MatchString(p.Helper.PURL), "invalid purl "+p.Helper.PURL)
 	}
 	for _, r := range t.Relationships {
 		m.check("6.1.3", r.Product.ID != r.Reference && r.Product.ID != r.RelatesTo, "circular "+r.Product.ID)
