@@ -188,6 +188,8 @@ func sameRelease(base, advisory, pkg string) bool {
 		return codename(nil, advisory, 1) == codename(nil, pkg, 1)
 	case "Red Hat":
 		return sameRedHat(advisory, pkg)
+	case "SUSE":
+		return sameSUSE(advisory, pkg)
 	case "Maven", "Packagist", "VSCode":
 		return strings.TrimSuffix(advisory, "/") == strings.TrimSuffix(pkg, "/")
 	}
@@ -222,26 +224,4 @@ func sameUbuntu(advisory, pkg string) bool {
 		return strings.TrimPrefix(s, "Pro:")
 	}
 	return trim(advisory) == trim(pkg)
-}
-
-// sameRedHat compares product and version of the two CPEs and not the
-// repository: a package is in one repository only. A plain number is a release
-// of Enterprise Linux.
-func sameRedHat(advisory, pkg string) bool {
-	a, b := cpe(advisory), cpe(pkg)
-	if a[0] != b[0] {
-		return false
-	}
-	if a[0] == "enterprise_linux" || a[0] == "rhel" {
-		return codename(nil, a[1], 1) == codename(nil, b[1], 1)
-	}
-	return a[1] == b[1] || a[1] == "" || b[1] == ""
-}
-
-func cpe(s string) [2]string {
-	parts := append(strings.Split(s, ":"), "")
-	if s != "" && s[0] >= '0' && s[0] <= '9' {
-		return [2]string{"enterprise_linux", parts[0]}
-	}
-	return [2]string{parts[0], parts[1]}
 }

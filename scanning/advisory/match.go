@@ -59,7 +59,7 @@ type matcher struct {
 	page     page
 }
 
-type question struct{ key, ecosystem, version string }
+type question struct{ key, ecosystem, version, module, stream string }
 
 // answer is what the database says of one version of one package: it is the same
 // in every lockfile that names it.
@@ -80,13 +80,15 @@ type hit struct {
 	grade  grade
 	pro    bool
 	entry  packed
+	onTop  bool // of a product that the package may not be from
 }
 
 func (m *matcher) one(p *scanning.Package) {
 	seen := map[int]bool{}
 	var own *scanning.Package // the findings' copy
 	for _, s := range subjects(p) {
-		q := question{s.key, p.Ecosystem, s.version}
+		q := question{key: s.key, ecosystem: p.Ecosystem, version: s.version}
+		q.module, q.stream = moduleOf(p.PURL)
 		a, ok := m.cache[q]
 		if !ok {
 			a = m.ask(q)
@@ -133,13 +135,19 @@ func (m *matcher) ask(q question) answer {
 	at := g.stand(q.version)
 	var a answer
 	var hits []hit
+	own := false // the release itself has the package, and not only what is on top
 	for g.next() {
 		if !sameRelease(base, string(g.releases[g.entry.release]), release) {
 			continue
 		}
-		v := g.verdict(at)
-		if v == affected {
-			hits = append(hits, hit{record: m.record(g.entry.ordinal), grade: g.entry.grade, entry: g.entry.clone(), pro: base == "Ubuntu" && onlyPro(g.releases[g.entry.release], release)})
+		onTop := g.f == rpm && g.onTop(&g.entry)
+		own = own || !onTop
+		if v := g.verdict(at); v == affected {
+			h := m.hit(base, release)
+			h.onTop = onTop && len(buildMark([]byte(q.version))) == 0
+			if g.f != rpm || !otherStream(h.record.title, q.module, q.stream) {
+				hits = append(hits, h)
+			}
 		} else if v > affected {
 			a.doubts = m.doubt(a.doubts, v, q, at)
 		}
@@ -147,8 +155,20 @@ func (m *matcher) ask(q question) answer {
 	if g.s.bad {
 		a.doubts = append(a.doubts, "what the database has of it can't be read; import the advisories again")
 	}
+	if own {
+		hits = slices.DeleteFunc(hits, func(h hit) bool { return h.onTop })
+	}
 	a.groups = m.group(hits, at)
 	return a
+}
+
+// hit is the entry that was read last.
+func (m *matcher) hit(base, release string) hit {
+	e := &m.page.entry
+	return hit{
+		record: m.record(e.ordinal), grade: e.grade, entry: e.clone(),
+		pro: base == "Ubuntu" && onlyPro(m.page.releases[e.release], release),
+	}
 }
 
 func onlyPro(advisory []byte, pkg string) bool {
@@ -364,75 +384,13 @@ func (g *group) severity(f *scanning.Finding) core.Severity {
 		}
 	}
 	f.Risk.CVSS, f.Risk.Score = worst.vector, worst.score
+	if g.all(flagUnimportant) {
+		return core.SeverityInfo
+	}
 	if !worst.known {
 		return core.SeverityMedium
 	}
 	return worst.severity
-}
-
-// The tags that a finding may have.
-const (
-	TagUnrated        = "severity-unknown"
-	TagMalicious      = "malicious"
-	TagNoFix          = "no-fix"
-	TagUbuntuPro      = "fix-needs-ubuntu-pro"
-	TagReleaseUnknown = "release-unknown"
-)
-
-func (g *group) tags(p *scanning.Package) []string {
-	var tags []string
-	rated, pro := false, len(g.hits) > 0
-	for _, h := range g.hits {
-		rated = rated || h.record.grade.known || h.grade.known
-		pro = pro && h.pro
-		if strings.HasPrefix(h.record.id, "MAL-") {
-			rated = true
-			if !slices.Contains(tags, TagMalicious) {
-				tags = append(tags, TagMalicious)
-			}
-		}
-	}
-	if !rated {
-		tags = append(tags, TagUnrated)
-	}
-	if g.advice == "" {
-		tags = append(tags, TagNoFix)
-	}
-	if pro {
-		tags = append(tags, TagUbuntuPro)
-	}
-	if base, release := split(p.Ecosystem); release == "" && families[base] >= debian && families[base] <= rpm && base != "Wolfi" && base != "Chainguard" && base != "MinimOS" {
-		tags = append(tags, TagReleaseUnknown)
-	}
-	return tags
-}
-
-// sentence is the advice.
-func (g *group) sentence(p *scanning.Package) string {
-	for _, h := range g.hits {
-		if strings.HasPrefix(h.record.id, "MAL-") {
-			return "Remove " + p.Name + ": it is malicious, and treat what it could reach as stolen."
-		}
-	}
-	name := p.Name
-	if base, _ := split(p.Ecosystem); families[base] == debian && p.Source != "" {
-		name = p.Source
-	}
-	switch {
-	case g.advice != "":
-		return "Update " + name + " to " + shown(p, g.advice) + "."
-	case len(g.fixed) > 0:
-		return "No fix yet for this version: the fixed ones (" + strings.Join(g.fixed, ", ") + ") are older or affected again."
-	}
-	return "No fix yet."
-}
-
-// shown is a version as its users write it.
-func shown(p *scanning.Package, version string) string {
-	if p.Ecosystem == "Go" && p.Name != "stdlib" && p.Name != "toolchain" && !strings.HasPrefix(version, "v") {
-		return "v" + version
-	}
-	return version
 }
 
 // risk adds what is known of exploitation, of any of the names.

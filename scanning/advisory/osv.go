@@ -27,7 +27,7 @@ type osvRecord struct {
 	Published        string          `json:"published"`
 	Withdrawn        string          `json:"withdrawn"`
 	Aliases          []string        `json:"aliases"`
-	Related          []string        `json:"related"`
+	Related          relatives       `json:"related"`
 	Upstream         []string        `json:"upstream"`
 	Summary          string          `json:"summary"`
 	Details          string          `json:"details"`
@@ -35,6 +35,28 @@ type osvRecord struct {
 	Affected         []osvAffected   `json:"affected"`
 	References       []osvReference  `json:"references"`
 	DatabaseSpecific json.RawMessage `json:"database_specific"`
+}
+
+// relatives are ids, or objects that also say how they are related.
+type relatives []string
+
+// UnmarshalJSON reads either form.
+func (r *relatives) UnmarshalJSON(data []byte) error {
+	var plain []string
+	if json.Unmarshal(data, &plain) == nil {
+		*r = plain
+		return nil
+	}
+	var typed []struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(data, &typed); err != nil {
+		return err
+	}
+	for _, t := range typed {
+		*r = append(*r, t.ID)
+	}
+	return nil
 }
 
 type osvSeverity struct {
@@ -230,18 +252,25 @@ func severities(in []osvSeverity) []Severity {
 }
 
 // rating is the word that databases without vectors give.
-func rating(raw json.RawMessage) string {
-	if !bytes.Contains(raw, []byte(`"severity"`)) {
+func rating(raw json.RawMessage) string { return wordOf(raw, "severity") }
+
+// urgency is Debian's word for what a vulnerability means in its package, and
+// empty for the one that says that nobody has looked yet.
+func urgency(raw json.RawMessage) string {
+	word := wordOf(raw, "urgency")
+	if known(word) || ratingFlags[word] != 0 {
+		return word
+	}
+	return ""
+}
+
+func wordOf(raw json.RawMessage, key string) string {
+	if !bytes.Contains(raw, []byte(`"`+key+`"`)) {
 		return ""
 	}
-	var s struct {
-		Severity any `json:"severity"`
-	}
-	if json.Unmarshal(raw, &s) != nil {
-		return ""
-	}
-	word, _ := s.Severity.(string)
-	if len(word) > maxName {
+	var s map[string]json.RawMessage
+	var word string
+	if json.Unmarshal(raw, &s) != nil || json.Unmarshal(s[key], &word) != nil || len(word) > maxName {
 		return ""
 	}
 	return strings.ToUpper(word)
@@ -254,6 +283,11 @@ func (o *osvAffected) entry() (Entry, error) {
 	}
 	if e.Rating == "" {
 		e.Rating = rating(o.EcosystemSpecific)
+	}
+	if strings.HasPrefix(e.Ecosystem, "Debian") {
+		if u := urgency(o.EcosystemSpecific); u != "" {
+			e.Rating = u
+		}
 	}
 	for _, r := range o.Ranges {
 		if err := r.read(&e); err != nil {

@@ -12,9 +12,11 @@ import (
 
 // The flags of a packed entry.
 const (
-	flagBroken   = 1 << iota // a range of it can't be ordered
-	flagGitOnly              // commits are all it says
-	flagSeverity             // has a severity of its own
+	flagBroken      = 1 << iota // a range of it can't be ordered
+	flagGitOnly                 // commits are all it says
+	flagSeverity                // has a severity of its own
+	flagUnimportant             // no security problem, its distribution says
+	flagEndOfLife               // its release has no support any more
 )
 
 // grade is the severity that was computed when it was packed.
@@ -32,8 +34,8 @@ func gradeOf(all []Severity, word string) grade {
 	g := grade{severity: core.SeverityMedium}
 	old := false // what g holds is of version 2
 	for _, s := range all {
-		if s.Type == "Ubuntu" {
-			word = strings.ToUpper(s.Score)
+		if w := strings.ToUpper(s.Score); known(w) { // Ubuntu's and Red Hat's own
+			word = w
 			continue
 		}
 		c, err := priority.ParseCVSS(s.Score)
@@ -53,6 +55,13 @@ func gradeOf(all []Severity, word string) grade {
 	}
 	return g
 }
+
+func known(word string) bool { _, ok := words[word]; return ok }
+
+// ratingFlags are the words that say more than a severity.
+var ratingFlags = map[string]byte{ratingUnimportant: flagUnimportant, ratingEndOfLife: flagEndOfLife}
+
+const ratingUnimportant, ratingEndOfLife = "UNIMPORTANT", "END-OF-LIFE"
 
 var words = map[string]core.Severity{
 	"CRITICAL": core.SeverityCritical, "HIGH": core.SeverityHigh, "IMPORTANT": core.SeverityHigh, "MODERATE": core.SeverityMedium,
@@ -251,6 +260,7 @@ func packEntry(w *wire, f family, p posting, lines [2]axis, versions, releases [
 	if f != git && len(e.Versions) == 0 && len(e.Ranges) > 0 && !slices.ContainsFunc(e.Ranges, func(r Range) bool { return r.Type != RangeGit }) {
 		flags |= flagGitOnly
 	}
+	flags |= ratingFlags[e.Rating]
 	own := len(e.Severity) > 0 || e.Rating != ""
 	if own {
 		flags |= flagSeverity

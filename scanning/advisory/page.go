@@ -248,6 +248,9 @@ func (g *page) judge(e *packed, at stand) verdict {
 	if g.f == git {
 		return g.judgeCommit(e, at)
 	}
+	if g.f == rpm && (g.otherModule(e, at) || g.onTop(e) && g.elsewhere(e, at)) {
+		return clean
+	}
 	if at.err != nil {
 		return e.blind(at.version)
 	}
@@ -263,6 +266,11 @@ func (g *page) judge(e *packed, at stand) verdict {
 		return commitsOnly
 	}
 	return clean
+}
+
+// onTop reports whether an entry is of a product on top of Enterprise Linux.
+func (g *page) onTop(e *packed) bool {
+	return e.release < len(g.releases) && layered(string(g.releases[e.release])) != ""
 }
 
 // blind judges a version that can't be ordered: it is affected if every version

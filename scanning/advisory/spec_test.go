@@ -175,6 +175,30 @@ func TestReleasesMeet(t *testing.T) {
 		{"Maven:https://maven.google.com", "Maven:https://example.com/", false},
 		{"SUSE:Linux Enterprise Server 15 SP5", "SUSE:Linux Enterprise Server 15 SP5", true},
 		{"SUSE:Linux Enterprise Server 15 SP5", "SUSE:Linux Enterprise Server 15 SP6", false},
+		{"SUSE:Linux Enterprise Module for Basesystem 15 SP5", "SUSE:Linux Enterprise Server 15 SP5", true},
+		{"SUSE:Linux Enterprise Module for Basesystem 15 SP4", "SUSE:Linux Enterprise Server 15 SP5", false},
+		{"SUSE:Linux Enterprise Server for SAP Applications 15 SP5", "SUSE:Linux Enterprise Server 15 SP5", true},
+		{"SUSE:Linux Enterprise High Performance Computing 15 SP4-ESPOS", "SUSE:Linux Enterprise Server 15 SP4", true},
+		{"SUSE:Linux Enterprise Server 12 SP5-LTSS", "SUSE:Linux Enterprise Server 12 SP5", true},
+		{"SUSE:Linux Enterprise Module for Containers 12", "SUSE:Linux Enterprise Server 12 SP5", true},
+		{"SUSE:Linux Enterprise Server 12", "SUSE:Linux Enterprise Server 12 SP5", false},
+		{"SUSE:Linux Enterprise Server 15", "SUSE:Linux Enterprise Server 15", true},
+		{"SUSE:Package Hub 15 SP5", "SUSE:Linux Enterprise Server 15 SP5", true},
+		{"SUSE:Linux Enterprise Micro 5.3", "SUSE:Linux Enterprise Micro 5.3", true},
+		{"SUSE:Linux Enterprise Micro 5.3", "SUSE:Linux Enterprise Micro 5.4", false},
+		{"SUSE:Linux Enterprise Micro 5.3", "SUSE:Linux Enterprise Server 15 SP4", false},
+		{"SUSE:Linux Enterprise Server 15 SP4", "SUSE:Linux Enterprise Micro 5.3", false},
+		{"SUSE:Linux Micro 6.0", "SUSE:Linux Micro 6.0", true},
+		{"SUSE:Manager Server 4.3", "SUSE:Linux Enterprise Server 15 SP4", false},
+		{"Red Hat:rhel_els:7", "Red Hat:enterprise_linux:7", true},
+		{"Red Hat:rhel_extras:7", "Red Hat:enterprise_linux:7", true},
+		{"Red Hat:rhel_els:6", "Red Hat:enterprise_linux:7", false},
+		{"Red Hat:rhel_e4s:9.2::baseos", "Red Hat:enterprise_linux:9", false},
+		{"Red Hat:openshift:4.13::el9", "Red Hat:enterprise_linux:9", true},
+		{"Red Hat:openshift:4.13::el8", "Red Hat:enterprise_linux:9", false},
+		{"Red Hat:rhel_software_collections:3::el7", "Red Hat:enterprise_linux:7", true},
+		{"Alpaquita:23", "Alpaquita:stream", false},
+		{"openEuler:22.03-LTS-SP3", "openEuler:22.03-LTS-SP3", true},
 	} {
 		if got := advisory.SameRelease(row.advisory, row.installed); got != row.same {
 			t.Errorf("%s and %s: %v", row.advisory, row.installed, got)
@@ -273,5 +297,23 @@ func TestRustSecsLineIsTurnedAround(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What the schema allows beside the usual is no reason to lose a record.
+func TestFormsThatTheSchemaAllows(t *testing.T) {
+	db := database(t, record("TEST-1", object{
+		"related": []object{{"type": "CAUSED_BY", "id": "CVE-2099-9"}}, "aliases": nil, "severity": nil, "references": nil,
+		"severity_source": "x", "credits": []object{{"name": "a", "type": "FINDER"}},
+	}, pkg("npm", "thing", object{
+		"severity": []object{{"type": "CVSS_V4", "score": "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"}, {"type": "Red Hat", "score": "low"}},
+		"ranges":   span("SEMVER", "introduced", "0")["ranges"],
+	})))
+	findings, gaps := match(db, installed("npm", "thing", "1.0.0"))
+	if len(findings) != 1 || len(gaps) != 0 || findings[0].Risk.Score != 9.3 {
+		t.Fatalf("%+v %v", findings, gaps)
+	}
+	if a, err := db.Get("TEST-1"); err != nil || !slices.Equal(a.Related, []string{"CVE-2099-9"}) {
+		t.Errorf("%+v, %v", a, err)
 	}
 }

@@ -18,7 +18,9 @@ import (
 // Release is what os-release says.
 type Release struct {
 	ID, VersionID, Name, Codename string
-	Like                          []string
+	// Version is the release for people, with what VersionID leaves out.
+	Version string
+	Like    []string
 	// CPE is the name that some distributions give themselves.
 	CPE string
 	// LTS is Ubuntu's word for a release with long support.
@@ -72,7 +74,8 @@ func Parse(data []byte) Release {
 	return Release{
 		ID: strings.ToLower(values["ID"]), VersionID: values["VERSION_ID"],
 		Name: values["NAME"], Codename: values["VERSION_CODENAME"],
-		Like: strings.Fields(strings.ToLower(values["ID_LIKE"])), CPE: values["CPE_NAME"],
+		Version: values["VERSION"],
+		Like:    strings.Fields(strings.ToLower(values["ID_LIKE"])), CPE: values["CPE_NAME"],
 		LTS: strings.Contains(values["VERSION"]+values["PRETTY_NAME"], "LTS"),
 	}
 }
@@ -101,7 +104,7 @@ func (r Release) Ecosystem() (name string, ok bool) {
 	switch name = r.Listed(); name {
 	case "":
 		return r.unlisted(), false
-	case "Wolfi", "Chainguard":
+	case "Wolfi", "Chainguard", "MinimOS", "Echo":
 		return name, true
 	case edge:
 		return name, false
@@ -127,8 +130,16 @@ func (r Release) Listed() string {
 		return "Wolfi"
 	case "chainguard":
 		return "Chainguard"
+	case "minimos":
+		return "MinimOS"
+	case "echo":
+		return "Echo"
+	case "alpaquita":
+		return with("Alpaquita", major)
 	case "rhel":
 		return with("Red Hat", prefixed("enterprise_linux:", major))
+	case "centos":
+		return r.centos(major)
 	case "rocky":
 		return with("Rocky Linux", major)
 	case "almalinux":
@@ -137,18 +148,43 @@ func (r Release) Listed() string {
 		return with("openSUSE", prefixed("Leap ", r.VersionID))
 	case "opensuse-tumbleweed":
 		return "openSUSE:Tumbleweed"
-	case "sles", "sled":
+	case "opensuse-leap-micro":
+		return with("openSUSE", prefixed("Leap Micro ", r.VersionID))
+	case "sles", "sled", "sle_hpc", "sles_sap":
 		return with("SUSE", suse(r.ID, major, rest))
+	case "sle-micro", "sle-micro-rancher", "suse-microos":
+		return with("SUSE", prefixed("Linux Enterprise Micro ", r.VersionID))
+	case "sl-micro":
+		return with("SUSE", prefixed("Linux Micro ", r.VersionID))
 	case "mageia":
 		return with("Mageia", major)
 	case "photon":
 		return with("Photon OS", r.VersionID)
 	case "openeuler":
-		return with("openEuler", r.VersionID)
-	case "azurelinux":
+		return with("openEuler", r.openEuler())
+	case "azurelinux", "mariner":
 		return with("Azure Linux", major)
 	}
 	return ""
+}
+
+// centos is what it was built from: the packages of CentOS Linux are those of Red
+// Hat Enterprise Linux, and have no advisories of their own. Stream is not, and
+// since 9 there is only Stream.
+func (r Release) centos(major string) string {
+	if strings.Contains(r.Name, "Stream") || len(major) > 1 || major > "8" {
+		return ""
+	}
+	return with("Red Hat", prefixed("enterprise_linux:", major))
+}
+
+// openEuler names its service packs only in the text for people: 22.03 (LTS-SP3).
+func (r Release) openEuler() string {
+	_, pack, ok := strings.Cut(r.Version, " (")
+	if pack = strings.TrimSuffix(pack, ")"); !ok || !strings.HasPrefix(pack, "LTS") {
+		return r.VersionID
+	}
+	return r.VersionID + "-" + pack
 }
 
 func with(name, release string) string {
@@ -189,10 +225,11 @@ func suse(id, major, minor string) string {
 	if major == "" {
 		return ""
 	}
-	name := "Linux Enterprise Server " + major
-	if id == "sled" {
-		name = "Linux Enterprise Desktop " + major
+	product := map[string]string{"sled": "Desktop", "sle_hpc": "High Performance Computing", "sles_sap": "Server for SAP Applications"}[id]
+	if product == "" {
+		product = "Server"
 	}
+	name := "Linux Enterprise " + product + " " + major
 	if minor != "" && minor != "0" {
 		name += " SP" + minor
 	}

@@ -123,7 +123,7 @@ func TestRealDatabases(t *testing.T) {
 		some          string
 	}{
 		{"fedora35/rpmdb.sqlite", "ID=fedora\nNAME=Fedora Linux\nVERSION_ID=35\n", "Fedora Linux:35 bash "},
-		{"cbl-mariner-2.0/rpmdb.sqlite", "ID=mariner\nNAME=Mariner\nVERSION_ID=2.0\n", "Mariner:2.0 bash "},
+		{"cbl-mariner-2.0/rpmdb.sqlite", "ID=mariner\nNAME=Mariner\nVERSION_ID=2.0\n", "Azure Linux:2 bash "},
 		{"centos7-plain/Packages", "ID=rhel\nVERSION_ID=7.9\n", "Red Hat:enterprise_linux:7 openssl-libs 1:1.0."},
 		{"centos8-modularitylabel/Packages", "ID=almalinux\nVERSION_ID=8.9\n", "rpmmod="},
 		{"sle15-bci/Packages.db", "ID=sles\nVERSION_ID=15.3\n", "SUSE:Linux Enterprise Server 15 SP3 bash "},
