@@ -23,6 +23,9 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 	// Gaps is what was not scanned, and why.
 	Gaps []Gap `json:"gaps,omitempty"`
+	// Suppressed is what the scanner found and was told not to tell. It counts
+	// for nothing, but that silence about it proves nothing either.
+	Suppressed []Suppressed `json:"suppressed,omitempty"`
 	// Packages is the inventory, where the scanner takes one.
 	Packages []Package `json:"packages,omitempty"`
 	// Scanned counts what was read: files, bytes, packages, commits.
@@ -39,6 +42,15 @@ func (r *Report) Outcome() Outcome {
 		return OutcomeFindings
 	}
 	return OutcomeClean
+}
+
+// Suppressed is a finding that somebody keeps out of the report.
+type Suppressed struct {
+	Finding Finding `json:"finding"`
+	// By says who, in words for a list: "in the line", ".gitleaksignore", "baseline".
+	By string `json:"by"`
+	// InSource is a mark in the text itself; else it is kept elsewhere.
+	InSource bool `json:"in_source,omitempty"`
 }
 
 // Tool is what scanned, exactly enough to say that a later scan ran the same

@@ -63,7 +63,11 @@ func WriteWith(w io.Writer, reports []scanning.Report, o Options) error {
 }
 
 func encodeRun(rep *scanning.Report, o Options) (run, error) {
-	rules, index := encodeRules(rep.Findings)
+	findings := slices.Clone(rep.Findings)
+	for i := range rep.Suppressed {
+		findings = append(findings, rep.Suppressed[i].Finding)
+	}
+	rules, index := encodeRules(findings)
 	r := run{
 		Tool:                     tool{Driver: encodeDriver(rep.Tool, rules)},
 		Invocations:              []invocation{encodeInvocation(rep)},
@@ -75,9 +79,14 @@ func encodeRun(rep *scanning.Report, o Options) (run, error) {
 		Results:    make([]json.RawMessage, 0, len(rep.Findings)),
 		Properties: encodeRunProperties(rep),
 	}
-	for i := range rep.Findings {
-		f := &rep.Findings[i]
-		b, err := marshal(encodeResult(f, index[ruleID(f)], o))
+	for i := range findings {
+		f := &findings[i]
+		res := encodeResult(f, index[ruleID(f)], o)
+		if n := i - len(rep.Findings); n >= 0 {
+			s := &rep.Suppressed[n]
+			res.Suppressions = append(res.Suppressions, Suppression{InSource: s.InSource, Justification: "allowed: " + s.By}.encode())
+		}
+		b, err := marshal(res)
 		if err != nil {
 			return run{}, err
 		}
@@ -271,18 +280,22 @@ func encodeRegion(l scanning.Location) *region {
 	return r
 }
 
+func (s Suppression) encode() suppression {
+	e := suppression{Kind: "external", Status: "accepted", Justification: clean(s.Justification)}
+	if s.InSource {
+		e.Kind = "inSource"
+	}
+	if s.UnderReview {
+		e.Status = "underReview"
+	}
+	return e
+}
+
 func encodeSuppressions(f *scanning.Finding, o Options) []suppression {
 	var out []suppression
 	if o.Suppressed != nil {
 		for _, s := range o.Suppressed(f) {
-			e := suppression{Kind: "external", Status: "accepted", Justification: clean(s.Justification)}
-			if s.InSource {
-				e.Kind = "inSource"
-			}
-			if s.UnderReview {
-				e.Status = "underReview"
-			}
-			out = append(out, e)
+			out = append(out, s.encode())
 		}
 	}
 	if v := f.VEX; v != nil && (v.Status == "not_affected" || v.Status == "fixed") {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -33,12 +34,15 @@ type ruleset struct {
 	detector *detect.Detector
 	ignore   *gitleaks.Ignore
 	digest   string
+	// asked are the rules that are asked, where that is not all of ours as they are.
+	asked []string
 }
 
 // ours are our own rules, made once: that takes longer than many a scan.
 var ours = sync.OnceValues(func() (ruleset, error) { return compile(standard.Config()) })
 
 func compile(c detect.Config) (ruleset, error) {
+	c.Tell = true
 	d, err := detect.New(c)
 	if err != nil {
 		return ruleset{}, err
@@ -60,6 +64,9 @@ func (s *Scanner) rules(target scanning.Target) (*ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.asked, err = s.asked(theirs, found); err != nil {
+		return nil, err
+	}
 	r.ignore, err = projectIgnore(top(target))
 	return &r, err
 }
@@ -77,6 +84,50 @@ func (s *Scanner) joined(theirs detect.Config, found bool) detect.Config {
 		c.Decode = 0
 	}
 	return c
+}
+
+// asked are the rules that are asked where others are at work than ours: those of ours
+// in whose place nobody put what finds less, and theirs with names of their own.
+func (s *Scanner) asked(theirs detect.Config, found bool) ([]string, error) {
+	if !found {
+		return nil, nil
+	}
+	known, err := gitleaks.Default()
+	if err != nil {
+		return nil, err
+	}
+	ours, own, names := rulesOf(standard.Config()), rulesOf(known), rulesOf(theirs)
+	for id, r := range names {
+		if base, gitleaksHas := own[id]; gitleaksHas && weaker(r, base) || !gitleaksHas && ours[id] != nil {
+			delete(ours, id)
+			delete(names, id)
+		}
+	}
+	if !s.o.Alone {
+		maps.Copy(names, ours)
+	}
+	return slices.Sorted(maps.Keys(names)), nil
+}
+
+func rulesOf(c detect.Config) map[string]*detect.Rule {
+	all := map[string]*detect.Rule{}
+	for i := range c.Rules {
+		all[c.Rules[i].ID] = &c.Rules[i]
+	}
+	for _, g := range c.Grammars {
+		rules := g.Rules()
+		for i := range rules {
+			all[rules[i].ID] = &rules[i]
+		}
+	}
+	return all
+}
+
+// weaker reports whether a rule may find less than another one of its name: in doubt
+// yes. What its allowlists hide is told.
+func weaker(r, base *detect.Rule) bool {
+	return r.Regex != base.Regex || r.Path != base.Path || r.Group != base.Group || r.Entropy > base.Entropy || r.Silent != base.Silent ||
+		len(r.Requires) > len(base.Requires) || slices.ContainsFunc(base.Keywords, func(k string) bool { return !slices.Contains(r.Keywords, k) })
 }
 
 // top is the folder whose project files hold.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
-	"github.com/interlock-security/interlock/secrets/detect"
 	"github.com/interlock-security/interlock/secrets/detect/source"
 )
 
@@ -81,10 +80,10 @@ func (s *Scanner) Scan(ctx context.Context, target scanning.Target, report *scan
 	if err != nil {
 		return err
 	}
-	report.Tool = scanning.Tool{Name: Tool, Version: s.o.Version, Rules: s.o.looked(rules.digest)}
+	report.Tool = scanning.Tool{Name: Tool, Version: s.o.Version, Rules: s.o.looked(rules.digest), Detectors: rules.asked}
 	report.Scope = target.Scope
 	report.Scope.Excluded = append(slices.Clone(target.Scope.Excluded), s.o.Exclude...)
-	r := &run{Options: &s.o, target: target, report: report, rules: rules, progress: new(source.Progress), quiet: map[string]bool{}, here: map[string]bool{}}
+	r := &run{Options: &s.o, target: target, report: report, rules: rules, progress: new(source.Progress), hidden: newHidden(), here: map[string]bool{}}
 	stop := r.showProgress(ctx)
 	err = r.scan(ctx)
 	stop()
@@ -103,10 +102,7 @@ type run struct {
 	report   *scanning.Report
 	rules    *ruleset
 	progress *source.Progress
-	known    int64
-	// quiet are the files in which a known or listed leak was passed over.
-	quietMu sync.Mutex
-	quiet   map[string]bool
+	hidden   *hidden
 	// here are the leaks that history has told of and that are still there.
 	here map[string]bool
 	// questions wait until the scan is over; unanswered are those without an answer.
@@ -160,18 +156,6 @@ func (r *run) files(ctx context.Context, c source.Config, sink source.Sink) erro
 	return source.Folder(ctx, r.target.Dir, c, sink)
 }
 
-// keep passes over what is listed or known. It is called from many goroutines.
-func (r *run) keep(l *detect.Leak) bool {
-	if !r.rules.ignore.Has(l) && !r.Baseline.Has(l.Fingerprint) {
-		return true
-	}
-	r.quietMu.Lock()
-	defer r.quietMu.Unlock()
-	r.known++
-	r.quiet[l.Path] = true
-	return false
-}
-
 func (r *run) leak(f source.Found) {
 	if f.Commit != "" && !f.Gone {
 		r.here[f.Fingerprint] = true
@@ -187,26 +171,24 @@ func (r *run) gap(g source.Gap) {
 	r.report.Gaps = append(r.report.Gaps, scanning.Gap{What: g.What, Why: g.Why, Reason: scanning.Reason(g.Reason)})
 }
 
-// mostQuiet is how many files are named as left out; beyond, all are.
-const mostQuiet = 200
-
 // finish writes what was read, and what was not meant to be told.
 func (r *run) finish() {
 	p := r.progress
 	counts := map[string]int64{
 		"files": p.Files.Load(), "bytes": p.Bytes.Load(), "commits": p.Commits.Load(), "versions": p.Blobs.Load(), "binary files": p.Binary.Load(),
 		"archives": p.Archives.Load(), "closed archives": p.Unopened.Load(), "links": p.Links.Load(), "processes": p.Processes.Load(),
-		"unchanged files": p.Same.Load(), "known leaks": r.known, "vanished files": p.Vanished.Load(), "unanswered questions": r.unanswered,
+		"unchanged files": p.Same.Load(), "vanished files": p.Vanished.Load(), "unanswered questions": r.unanswered,
 	}
+	maps.Copy(counts, r.hidden.counts)
 	maps.DeleteFunc(counts, func(unit string, n int64) bool { return n == 0 && unit != "files" && unit != "bytes" })
 	r.report.Scanned = counts
 	scope := &r.report.Scope
-	switch {
-	case r.Staged, r.Commits != (source.HistoryOptions{Dangling: r.Commits.Dangling}), len(r.quiet) > mostQuiet:
+	if r.Staged || r.Commits != (source.HistoryOptions{Dangling: r.Commits.Dangling}) {
 		scope.Excluded = append(scope.Excluded, "*")
-	default:
-		scope.Excluded = append(scope.Excluded, slices.Sorted(maps.Keys(r.quiet))...)
+	} else {
+		scope.Excluded = append(scope.Excluded, r.hidden.where()...)
 	}
+	r.report.Suppressed = r.hidden.told()
 }
 
 // showProgress tells the target's owner how far it is, now and then.

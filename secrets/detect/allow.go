@@ -52,6 +52,39 @@ func (s *scan) allowsText(a *allow) bool {
 	return s.allowsPlace(a)
 }
 
+// excusing is the first of the lists that allows all of the text.
+func (s *scan) excusing(lists []*allow) *allow {
+	for _, a := range lists {
+		if s.allowsText(a) {
+			return a
+		}
+	}
+	return nil
+}
+
+// allowedText reports whether a rule is not asked of this text. It is, where who says
+// so has to be told of what that hides.
+func (s *scan) allowedText(r *rule) bool {
+	a := s.excusing(r.allow)
+	return a != nil && s.told(a.Source) == ""
+}
+
+// sparedBy names who allows all of the text to a rule that is asked all the same.
+func (s *scan) sparedBy(r *rule) string {
+	if a := s.excusing(r.allow); a != nil {
+		return s.told(a.Source)
+	}
+	return ""
+}
+
+// told is who excuses, where that is told.
+func (s *scan) told(source string) string {
+	if !s.d.tell {
+		return ""
+	}
+	return source
+}
+
 // allowsPlace asks the criteria of a text that an allowlist has, all of them.
 func (s *scan) allowsPlace(a *allow) bool {
 	return (len(a.Commits) == 0 || s.allowsCommit(a)) && (len(a.Paths) == 0 || s.allowsPath(a))

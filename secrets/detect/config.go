@@ -20,14 +20,34 @@ type Config struct {
 	// Inline lists the words that excuse a leak when they stand in its line, as
 	// "gitleaks:allow" does.
 	Inline []string
+	// Tell hands over what words in the line and allowlists with a Source excuse,
+	// too, with Leak.Allowed set. A text that such a list leaves out as a whole is
+	// one Leak without a rule.
+	Tell bool
 	// Decode is how many layers of encoding are taken off; 0 reads texts as they
 	// are. UTF-16 is a text's own alphabet and is always read.
 	Decode int
 	// Every reports each rule for itself where several see the same secret, but
 	// for generic ones beside a specific one. Without it the most specific one
 	// reports.
-	Every  bool
+	Every bool
+	// Sample, if set, tells leaks that were made up to show or to test something.
+	// They are handed over all the same, marked and of the lowest severity; it is
+	// the caller who passes over them, and says how many they were.
+	Sample func(*Suspect) bool
 	Limits Limits
+}
+
+// Suspect is a leak that may be a sample, and where it stands.
+type Suspect struct {
+	*Rule
+	Path string
+	// Body is the text, and At where in it the leak begins; a secret that was encoded
+	// stands there as it was.
+	Body    []byte
+	At      int
+	Secret  []byte
+	Verdict Verdict
 }
 
 // Limits bound what one text may cost. Zero fields take the defaults.
@@ -47,6 +67,9 @@ const (
 	defaultSecret = 64 << 10
 	defaultLeaks  = 10_000
 )
+
+// AllowedInLine is Leak.Allowed of what a word in its own line excuses.
+const AllowedInLine = "in the line"
 
 // InlineWords are the words that excuse a leak in its line.
 func InlineWords() []string { return []string{"interlock:allow", "gitleaks:allow"} }

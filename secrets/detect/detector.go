@@ -24,6 +24,8 @@ type Detector struct {
 	inline    [][]byte
 	decode    int
 	every     bool
+	sample    func(*Suspect) bool
+	tell      bool
 	limits    Limits
 	words     *literal.Set
 	asks      [][]ask     // by word
@@ -43,6 +45,8 @@ func New(c Config) (*Detector, error) {
 		byID:   map[string]*rule{},
 		decode: c.Decode,
 		every:  c.Every,
+		sample: c.Sample,
+		tell:   c.Tell,
 		limits: c.Limits.withDefaults(),
 	}
 	for i := range c.Allow {

@@ -23,6 +23,12 @@ type Leak struct {
 	Decoded []string `json:"decoded,omitempty"`
 	Verdict Verdict  `json:"verdict"`
 	Tags    []string `json:"tags,omitempty"`
+	// Allowed says who excuses it: [AllowedInLine], or the Source of an allowlist.
+	// It is "" unless the configuration tells of those.
+	Allowed string `json:"allowed,omitempty"`
+	// Sample is set where it was made up to show or to test something: it says who is
+	// likely not concerned, and is no proof.
+	Sample bool `json:"sample,omitempty"`
 	// Fingerprint is of rule kind, path and the line without its secret: it
 	// stays the same when lines move and when the secret is changed in place,
 	// and nobody can guess a short password from it.

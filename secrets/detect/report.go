@@ -17,9 +17,7 @@ func (s *scan) report(alphabet []string, emit func(*Leak)) {
 	if len(s.finds) == 0 {
 		return
 	}
-	slices.SortStableFunc(s.finds, func(a, b find) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.end, b.end))
-	})
+	s.sort()
 	s.locate()
 	s.require()
 	if s.d.every {
@@ -34,6 +32,37 @@ func (s *scan) report(alphabet []string, emit func(*Leak)) {
 			emit(s.leak(f, masks, ordinals, alphabet))
 		}
 	}
+}
+
+// tellSpared hands over what somebody excuses. Its secrets are masked beside the
+// others, and nothing of the others changes by it.
+func (s *scan) tellSpared(alphabet []string, emit func(*Leak)) {
+	if len(s.spared) == 0 {
+		return
+	}
+	reported := s.finds
+	s.finds = slices.DeleteFunc(s.spared, func(f find) bool { return f.rule.Silent })
+	s.sort()
+	s.locate()
+	s.settle()
+	spared := s.finds
+	s.finds = slices.Concat(spared, reported)
+	s.sort()
+	masks := s.masks()
+	ordinals := map[string]int{}
+	for i := range spared {
+		if f := &spared[i]; !f.lost {
+			l := s.leak(f, masks, ordinals, alphabet)
+			l.Allowed = f.allowed
+			emit(l)
+		}
+	}
+}
+
+func (s *scan) sort() {
+	slices.SortStableFunc(s.finds, func(a, b find) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.end, b.end))
+	})
 }
 
 func (s *scan) locate() {
@@ -196,6 +225,9 @@ func (s *scan) leak(f *find, masks []mask, ordinals map[string]int, alphabet []s
 		}
 	}
 	l.Fingerprint = s.fingerprint(f, masks, ordinals)
+	if s.d.sample != nil && s.d.sample(&Suspect{f.rule.Rule, s.text.Path, s.base.Body, f.at, f.secret, f.verdict}) {
+		l.Sample, l.Severity = true, core.SeverityInfo
+	}
 	return l
 }
 

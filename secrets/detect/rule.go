@@ -78,6 +78,9 @@ const (
 // Allow is one exception of a rule, or of all of them.
 type Allow struct {
 	Description string
+	// Source names whose exception it is, where that has to be told: see
+	// [Config].Tell. "" is what a rule knows of its own secrets.
+	Source string
 	// All asks that every criterion holds; else one is enough.
 	All       bool
 	Paths     []*regexp.Regexp

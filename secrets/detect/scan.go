@@ -3,7 +3,6 @@ package detect
 import (
 	"bytes"
 	"fmt"
-	"slices"
 
 	"github.com/interlock-security/interlock/secrets/detect/internal/search"
 )
@@ -14,9 +13,11 @@ type scan struct {
 	text  Text
 	base  *view
 	finds []find
-	gaps  []Gap
-	full  bool
-	lines lineIndex
+	// spared are finds that somebody excuses, where that is told.
+	spared []find
+	gaps   []Gap
+	full   bool
+	lines  lineIndex
 	// What this worker has learned of the patterns, by rule.
 	workers  []*search.Worker
 	windows  search.Windows
@@ -46,6 +47,7 @@ type find struct {
 	verdict   Verdict
 	entropy   float64
 	decoded   []string
+	allowed   string
 	lost      bool // another rule reports it, or what it requires is missing
 	line, col int
 	matchLine int
@@ -54,7 +56,10 @@ type find struct {
 
 func (s *scan) run(t Text, emit func(*Leak)) []Gap {
 	s.text = t
-	if slices.ContainsFunc(s.d.allow, s.allowsText) {
+	if a := s.excusing(s.d.allow); a != nil {
+		if s.d.tell && a.Source != "" && len(t.Body) > 0 {
+			emit(&Leak{Allowed: a.Source, Place: Place{Path: t.Path, Commit: t.Commit}})
+		}
 		return nil
 	}
 	alphabet := s.prepare()
@@ -74,6 +79,7 @@ func (s *scan) run(t Text, emit func(*Leak)) []Gap {
 	}
 	s.placesLeftOut()
 	s.report(alphabet, emit)
+	s.tellSpared(alphabet, emit)
 	return s.gaps
 }
 
@@ -95,12 +101,13 @@ func (s *scan) prepare() (alphabet []string) {
 
 func (s *scan) reset() {
 	clear(s.finds)
+	clear(s.spared)
 	clear(s.concerns)
 	for i := range s.permissions {
 		s.permissions[i].known = false
 	}
 	*s = scan{
-		d: s.d, finds: s.finds[:0], workers: s.workers, windows: s.windows,
+		d: s.d, finds: s.finds[:0], spared: s.spared[:0], workers: s.workers, windows: s.windows,
 		seen: s.seen, concerns: s.concerns, permissions: s.permissions, named: s.named,
 	}
 }
@@ -129,18 +136,9 @@ func (s *scan) paths() {
 	}
 	for _, r := range s.d.rules {
 		if r.re == nil && r.path.MatchString(s.text.Path) && !s.allowedText(r) {
-			s.add(find{rule: r})
+			s.add(find{rule: r, allowed: s.sparedBy(r)})
 		}
 	}
-}
-
-func (s *scan) allowedText(r *rule) bool {
-	for _, a := range r.allow {
-		if s.allowsText(a) {
-			return true
-		}
-	}
-	return false
 }
 
 // secretOf picks the group that is the secret; where none is, the match without
@@ -193,7 +191,7 @@ func (s *scan) consider(r *rule, v *view, h Hit) {
 		return
 	}
 	f.entropy = Entropy(f.secret)
-	if r.Entropy > 0 && f.entropy <= r.Entropy || s.excused(&f, v, h) {
+	if r.Entropy > 0 && f.entropy <= r.Entropy || s.excused(&f, v, h) && f.allowed == "" {
 		return
 	}
 	if r.Check != nil && f.verdict == Unknown {
@@ -208,7 +206,8 @@ func (s *scan) consider(r *rule, v *view, h Hit) {
 	s.add(f)
 }
 
-// excused asks the allowlists and the words in the line.
+// excused asks the allowlists and the words in the line, and notes who excuses it
+// where that is told.
 func (s *scan) excused(f *find, v *view, h Hit) bool {
 	line := lineAround(v.Body, h.MatchStart, h.MatchEnd)
 	original := line
@@ -217,6 +216,7 @@ func (s *scan) excused(f *find, v *view, h Hit) bool {
 	}
 	for _, w := range s.d.inline {
 		if bytes.Contains(original, w) {
+			f.allowed = s.told(AllowedInLine)
 			return true
 		}
 	}
@@ -224,14 +224,22 @@ func (s *scan) excused(f *find, v *view, h Hit) bool {
 	for _, list := range [2][]*allow{s.d.allow, f.rule.allow} {
 		for _, a := range list {
 			if s.allows(a, f.secret, match, line) {
+				f.allowed = s.told(a.Source)
 				return true
 			}
 		}
 	}
-	return false
+	f.allowed = s.sparedBy(f.rule)
+	return f.allowed != ""
 }
 
 func (s *scan) add(f find) {
+	if f.allowed != "" {
+		if len(s.spared) < s.d.limits.Leaks { // the first of them says that some are
+			s.spared = append(s.spared, f)
+		}
+		return
+	}
 	if len(s.finds) >= s.d.limits.Leaks {
 		if !s.full {
 			s.gap(fmt.Sprintf("more than %d candidates; the rest were not reported", s.d.limits.Leaks))

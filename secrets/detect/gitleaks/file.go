@@ -3,6 +3,7 @@ package gitleaks
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -19,8 +20,11 @@ type file struct {
 	Allowlist   *allowTable  `toml:"allowlist"`
 	Allowlists  []allowTable `toml:"allowlists"`
 
-	name  string
-	lines lines
+	name string
+	// source is who is told to excuse what its allowlists hide; "" of gitleaks' own,
+	// which know their own rules' secrets.
+	source string
+	lines  lines
 }
 
 type extend struct {
@@ -70,7 +74,7 @@ func decode(name string, data []byte) (*file, error) {
 		return nil, core.E(core.KindTooLarge, "gitleaks.Parse", fmt.Sprintf("%s has more than %d bytes", name, maxFile)).
 			WithHint("this is no configuration; name the .gitleaks.toml")
 	}
-	f := &file{name: name}
+	f := &file{name: name, source: filepath.Base(name)}
 	if err := unmarshal(data, f); err != nil {
 		return nil, decodeError(name, err)
 	}

@@ -20,7 +20,7 @@ func TestDefaultIsWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Rules) < 200 || len(c.Allow) != 1 || len(c.Allow[0].Paths) < 20 {
+	if len(c.Rules) < 200 || len(c.Allow) != 2 || len(c.Allow[0].Paths) < 20 {
 		t.Errorf("%d rules, %d allowlists", len(c.Rules), len(c.Allow))
 	}
 	if _, err := detect.New(c); err != nil {

@@ -19,7 +19,21 @@ import (
 
 // Default is what gitleaks looks for where nothing is configured.
 func Default() (detect.Config, error) {
-	return Parse("gitleaks' own rules", []byte(config.DefaultConfig), noFiles)
+	f, err := own()
+	if err != nil {
+		return detect.Config{}, err
+	}
+	return loader{read: noFiles}.config(f)
+}
+
+// own is the file that gitleaks comes with. A project can give a file of its own any
+// name, and not this mark.
+func own() (*file, error) {
+	f, err := decode("gitleaks' own rules", []byte(config.DefaultConfig))
+	if err == nil {
+		f.source = ""
+	}
+	return f, err
 }
 
 func noFiles(string) ([]byte, error) { return nil, fs.ErrNotExist }
@@ -68,7 +82,10 @@ func Parse(name string, data []byte, read func(path string) ([]byte, error)) (de
 	if err != nil {
 		return detect.Config{}, err
 	}
-	l := loader{read: read}
+	return loader{read: read}.config(f)
+}
+
+func (l loader) config(f *file) (detect.Config, error) {
 	made, err := l.translate(f, 0)
 	if err != nil {
 		return detect.Config{}, err
@@ -129,21 +146,10 @@ func (l loader) extend(s *set, f *file, depth int) error {
 	if e.Path != "" && e.UseDefault {
 		return f.fault("extend.path", "[extend] has both path and useDefault", "keep one of them; the file that is named may itself extend the default")
 	}
-	var data []byte
-	name := "gitleaks' own rules"
-	switch {
-	case e.UseDefault:
-		data = []byte(config.DefaultConfig)
-	case e.Path != "":
-		read, err := l.read(e.Path)
-		if err != nil {
-			return f.fault("extend.path", fmt.Sprintf("%s can't be read: %v", e.Path, err), "name a file relative to this one")
-		}
-		data, name = read, e.Path
-	default:
+	if e.Path == "" && !e.UseDefault {
 		return nil
 	}
-	below, err := decode(name, data)
+	below, err := l.below(f)
 	if err != nil {
 		return err
 	}
@@ -153,6 +159,19 @@ func (l loader) extend(s *set, f *file, depth int) error {
 	}
 	s.over(base, e.DisabledRules)
 	return nil
+}
+
+// below is the file that another one extends.
+func (l loader) below(f *file) (*file, error) {
+	e := f.Extend
+	if e.UseDefault {
+		return own()
+	}
+	data, err := l.read(e.Path)
+	if err != nil {
+		return nil, f.fault("extend.path", fmt.Sprintf("%s can't be read: %v", e.Path, err), "name a file relative to this one")
+	}
+	return decode(e.Path, data)
 }
 
 // over lays s over the configuration that it extends: a rule of the same name

@@ -103,14 +103,27 @@ func (s *set) addAllowlists(f *file) error {
 		if rules := tables[i].TargetRules; len(rules) > 0 {
 			s.targeted = append(s.targeted, targeted{rules: rules, allow: a, file: f, at: at})
 		} else {
-			s.allow = append(s.allow, a)
+			s.allow = append(s.allow, f.paths(a)...)
 		}
 	}
 	return nil
 }
 
+// paths parts the paths of gitleaks' own list for all rules from what it knows of
+// secrets: they keep whole texts from other rules than its own.
+func (f *file) paths(a detect.Allow) []detect.Allow {
+	if f.source != "" || a.All || len(a.Paths)+len(a.Commits) == 0 {
+		return []detect.Allow{a}
+	}
+	whole := detect.Allow{Source: "gitleaks' own rules", Description: a.Description, Paths: a.Paths, Commits: a.Commits}
+	if a.Paths, a.Commits = nil, nil; len(a.Patterns)+len(a.StopWords) == 0 {
+		return []detect.Allow{whole}
+	}
+	return []detect.Allow{whole, a}
+}
+
 func (f *file) allow(t *allowTable, at string) (detect.Allow, error) {
-	a := detect.Allow{Description: t.Description, Commits: t.Commits, StopWords: t.StopWords}
+	a := detect.Allow{Source: f.source, Description: t.Description, Commits: t.Commits, StopWords: t.StopWords}
 	if len(t.Commits)+len(t.Paths)+len(t.Regexes)+len(t.StopWords) == 0 {
 		return a, f.fault(at, "an allowlist allows nothing", "give it commits, paths, regexes or stopwords, or remove it")
 	}

@@ -1,0 +1,113 @@
+package secretscan
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/lifecycle"
+	"github.com/interlock-security/interlock/scanning/sarif"
+)
+
+// whoHid names what the report says of who hid something in a file.
+func whoHid(r *scanning.Report, file string) string {
+	for _, s := range r.Suppressed {
+		if s.Finding.Location.File == file {
+			return fmt.Sprint(s.By, " ", s.InSource)
+		}
+	}
+	return ""
+}
+
+// TestWhatHidesALeakIsNamed has every way in which who writes to a repository can keep
+// a leak out of its report. None of them may look like a leak that was mended.
+func TestWhatHidesALeakIsNamed(t *testing.T) {
+	line, value := leak("hidden")
+	marked := strings.TrimSuffix(line, "\n") + " # gitleaks" + ":allow\n"
+	rule := scan(t, Options{}, folder(func() string {
+		dir := t.TempDir()
+		write(t, dir, "app.env", line)
+		return dir
+	}())).Findings[0].Rule
+	own, acme := "[[rules]]\nid = \"acme\"\nregex = '''ACME-[0-9]{8}'''\nkeywords = [\"acme-\"]\n", "ACME"+"-00112233\n"
+	for name, c := range map[string]struct {
+		files map[string]string
+		by    string // "" where no leak is named, but the file
+		count string
+	}{
+		"in the line":      {map[string]string{"app.env": marked}, "in the line true", "allowed in the line"},
+		"a value":          {map[string]string{"app.env": line, ".gitleaks.toml": "[allowlist]\nregexes = ['''vQ7''']\n"}, ".gitleaks.toml false", "allowed by .gitleaks.toml"},
+		"a stop word":      {map[string]string{"app.env": line, ".gitleaks.toml": "[[allowlists]]\nstopwords = [\"zx9k\"]\n"}, ".gitleaks.toml false", "allowed by .gitleaks.toml"},
+		"a path":           {map[string]string{"app.env": line, ".gitleaks.toml": "[allowlist]\npaths = ['''app''']\n"}, "", "texts left out by .gitleaks.toml"},
+		"its rule's path":  {map[string]string{"app.env": acme, ".gitleaks.toml": own + "[[rules.allowlists]]\npaths = ['''app''']\n"}, ".gitleaks.toml false", "allowed by .gitleaks.toml"},
+		"its rule's value": {map[string]string{"app.env": acme, ".gitleaks.toml": own + "[[rules.allowlists]]\nregexes = ['''0011''']\n"}, ".gitleaks.toml false", "allowed by .gitleaks.toml"},
+		"an ignore file":   {map[string]string{"app.env": line, ".gitleaksignore": "app.env:" + rule + ":1\n"}, ".gitleaksignore false", "listed in .gitleaksignore"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for file, text := range c.files {
+				write(t, dir, file, text)
+			}
+			r := scan(t, Options{}, folder(dir))
+			wantFiles(t, r)
+			if got := whoHid(r, "app.env"); got != c.by {
+				t.Errorf("hidden by %q, want %q: %+v", got, c.by, r.Suppressed)
+			}
+			if r.Scanned[c.count] != 1 || !slices.Contains(r.Scope.Excluded, "app.env") {
+				t.Errorf("counts %v, excluded %v", r.Scanned, r.Scope.Excluded)
+			}
+			if text, err := json.Marshal(r); err != nil || strings.Contains(string(text), value) {
+				t.Errorf("the report holds the secret, or %v", err)
+			}
+			wantSuppression(t, r, c.by)
+			seen := lifecycle.Sighting{Tool: Tool, Kind: scanning.ScopeFolder, Scope: "test", Present: true, Version: "1.0.0", Rule: rule, File: "app.env"}
+			r.Tool.Version, r.Started = "1.1.0", time.Now() // a later version counts whatever its rules
+			f := scanning.Finding{Rule: rule, Class: scanning.ClassSecret, Location: scanning.Location{File: "app.env"}}
+			if lifecycle.Covers(r, seen, &f) {
+				t.Error("its silence proves that the leak is gone")
+			}
+		})
+	}
+}
+
+// wantSuppression wants what is hidden in the SARIF log, as results that count for
+// nothing.
+func wantSuppression(t *testing.T, r *scanning.Report, by string) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := sarif.Write(&b, []scanning.Report{*r}); err != nil {
+		t.Fatal(err)
+	}
+	want := by != ""
+	if got := strings.Contains(b.String(), `"suppressions"`); got != want {
+		t.Errorf("suppressed in SARIF: %v, want %v", got, want)
+	}
+	if got := strings.Contains(b.String(), `"inSource"`); got != strings.HasSuffix(by, "true") {
+		t.Errorf("suppressed in the source: %v, and hidden by %s", got, by)
+	}
+}
+
+// TestARuleThatAProjectReplacedIsNotAsked has a rule of ours that a scanned folder says
+// it knows better.
+func TestARuleThatAProjectReplacedIsNotAsked(t *testing.T) {
+	dir := t.TempDir()
+	line, _ := leak("replaced")
+	write(t, dir, "app.env", line)
+	r := scan(t, Options{}, folder(dir))
+	rule := r.Findings[0].Rule
+	if r.Tool.Detectors != nil {
+		t.Errorf("all rules were asked, and the report names %d", len(r.Tool.Detectors))
+	}
+	write(t, dir, ".gitleaks.toml", "[[rules]]\nid = \"acme\"\nregex = '''ACME-[0-9]{8}'''\nkeywords = [\"acme-\"]\n[[rules]]\nid = \"github-pat\"\nregex = '''nothing has this'''\n")
+	r = scan(t, Options{}, folder(dir))
+	for name, want := range map[string]bool{"github-pat": false, "acme": true, rule: true} {
+		if got := slices.Contains(r.Tool.Detectors, name); got != want {
+			t.Errorf("%s was asked: %v, want %v", name, got, want)
+		}
+	}
+}
