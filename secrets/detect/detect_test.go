@@ -54,3 +54,18 @@ func TestExcerptShowsNoOtherSecret(t *testing.T) {
 		}
 	}
 }
+
+func TestASampleIsMarkedAndStaysALeak(t *testing.T) {
+	body := "tok_0123456789abcdef\nshown: tok_fedcba9876543210\n"
+	var asked []string
+	leaks := scanAll(t, detect.Config{Rules: []detect.Rule{token}, Sample: func(s *detect.Suspect) bool {
+		asked = append(asked, s.Path+" "+string(s.Secret)+" "+string(s.Body[s.At:s.At+4]))
+		return strings.HasPrefix(string(s.Body[:s.At]), "tok_0123456789abcdef\nshown")
+	}}, "a.md", body)
+	if len(leaks) != 2 || leaks[0].Sample || leaks[0].Severity != "high" || !leaks[1].Sample || leaks[1].Severity != "info" {
+		t.Fatalf("leaks are %+v", leaks)
+	}
+	if got := strings.Join(asked, ", "); got != "a.md 0123456789abcdef 0123, a.md fedcba9876543210 fedc" {
+		t.Errorf("asked of %s", got)
+	}
+}

@@ -322,7 +322,7 @@ func (s *sighting) readBlank(r *reader, e *evidence) bool {
 	}
 	if s.flag && e.kind != kindCode && b[i] != '-' || s.flag && s.enclosed != 0 {
 		e.explicit = e.sense.noun.password()
-		return s.shellWord(r, i) && r.from < r.to && !isQuote(b[r.to-1])
+		return s.shellWord(r, i) && r.from < r.to && !isQuote(b[r.to-1]) && !ofFlags[string(b[r.from:r.to])]
 	}
 	if e.sense.vague == 0 && s.directive(b, e) {
 		if e.kind == kindShell {
@@ -332,6 +332,10 @@ func (s *sighting) readBlank(r *reader, e *evidence) bool {
 	}
 	return false
 }
+
+// ofFlags are words behind a flag where a text speaks of the flag itself.
+var ofFlags = set(`flag flags option options argument arguments parameter parameters switch switches command and or is was are were to for in on with
+	when if as from now can may must should will has have that which instead`)
 
 func lettersOnly(v []byte) bool {
 	for _, c := range v {

@@ -8,7 +8,7 @@ func reference(v []byte) bool {
 	if len(v) < 2 {
 		return false
 	}
-	if v[0] == '$' && isIdentifier(v[1:]) && (len(v) < 6 || !hasDigitAndUpper(v)) {
+	if v[0] == '$' && isIdentifier(v[1:]) && (len(v) < 6 || !hasDigitAndUpper(v) || isLetter(v[len(v)-1]) && camel(v[1:])) {
 		return true
 	}
 	if v[0] == '$' && isDigit(v[1]) && (len(v) == 2 || v[2] == '$') {
@@ -35,6 +35,12 @@ func reference(v []byte) bool {
 	return formatted(v) || vaulted(v)
 }
 
+// camel reports words in mixed case, as variables have them: base32String.
+func camel(v []byte) bool {
+	s := measure(v)
+	return s.wordlike() && s.words > 1 && s.digit <= 2 && s.switches <= 2
+}
+
 func hasDigitAndUpper(v []byte) bool {
 	d, u, l := false, false, false
 	for _, c := range v {
@@ -48,7 +54,7 @@ func formatted(v []byte) bool {
 	for i := 0; i+1 < len(v); i++ {
 		switch v[i] {
 		case '%':
-			if v[i+1] == '0' && i+3 < len(v) && isDigit(v[i+2]) && isLetter(v[i+3]) && (i == 0 || !isAlnum(v[i-1])) {
+			if padded(v[i+1:]) && (i == 0 || !isAlnum(v[i-1])) {
 				return true // %016x
 			}
 			if c := v[i+1]; (c == 's' || c == 'v' || c == 'd' || c == '@' || c == 'q' || c == 'w') && (i+2 == len(v) || !isAlnum(v[i+2])) && (i == 0 || !isAlnum(v[i-1]) || i+2 == len(v)) {
@@ -61,6 +67,15 @@ func formatted(v []byte) bool {
 		}
 	}
 	return false
+}
+
+// padded reports the width and the letter of a printf's verb that pads with zeros.
+func padded(v []byte) bool {
+	i := 0
+	for i < len(v) && isDigit(v[i]) {
+		i++
+	}
+	return i > 1 && i < 4 && v[0] == '0' && i < len(v) && isLetter(v[i])
 }
 
 // vaulted knows the notations by which configurations refer to stores.
@@ -99,6 +114,7 @@ func isPlace(v []byte, s *shape) bool {
 	if len(v) > 3 && v[1] == ':' && (v[2] == '\\' || v[2] == '/') && isLetter(v[0]) {
 		return true
 	}
+	v = bytes.TrimSuffix(v, []byte("/")) // www.corp.com/
 	i := bytes.LastIndexByte(v, '.')
 	if i > 0 && s.space == 0 && (fileExts[string(v[i+1:])] || s.digit == 0 && kinds[string(v[i+1:])] == kindCode) {
 		return true
@@ -178,7 +194,7 @@ func isSyntax(v []byte, s *shape) bool {
 	if i := bytes.IndexAny(v, "|:"); i > 0 && s.wordlike() && s.symbol > s.plain && trivial[string(v[:i])] || v[len(v)-1] == ':' && s.wordlike() && s.digit == 0 {
 		return true
 	}
-	if v[0] == '^' && (v[len(v)-1] == '$' || bytes.IndexByte(v, '[') >= 0) || bytes.Contains(v, []byte("[a-z")) || bytes.Contains(v, []byte("[^")) || bytes.Contains(v, []byte("A-Z")) || bytes.Contains(v, []byte("[0-9")) || bytes.Contains(v, []byte("\\x1b")) || bytes.Contains(v, []byte("\\033[")) || bytes.Contains(v, []byte("\\e[")) ||
+	if v[0] == '^' && (v[len(v)-1] == '$' || bytes.IndexByte(v, '[') >= 0) || bytes.Contains(v, []byte("[a-z")) || bytes.Contains(v, []byte("[^")) || bytes.Contains(v, []byte("A-Z")) || bytes.Contains(v, []byte("[0-9")) || bytes.Contains(v, []byte("\\x1b")) || bytes.Contains(v, []byte("\x1b[")) || bytes.Contains(v, []byte("\\033[")) || bytes.Contains(v, []byte("\\e[")) ||
 		bytes.Contains(v, []byte(".*")) || bytes.Contains(v, []byte("\\d")) || bytes.Contains(v, []byte("\\w")) || bytes.Contains(v, []byte("(?")) || bytes.Contains(v, []byte("\\s")) {
 		return true
 	}

@@ -71,7 +71,11 @@ func TestTheTreeIsFound(t *testing.T) {
 				}
 			}
 			got := map[int]bool{}
-			d.Scan(detect.Text{Path: path, Body: []byte(strings.ReplaceAll(text, " §", ""))}, func(l *detect.Leak) { got[l.Line] = true })
+			d.Scan(detect.Text{Path: path, Body: []byte(strings.ReplaceAll(text, " §", ""))}, func(l *detect.Leak) {
+				if !l.Sample {
+					got[l.Line] = true
+				}
+			})
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("%s: found in lines %v, want %v, of\n%s", path, got, want, text)
 			}

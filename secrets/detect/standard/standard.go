@@ -10,6 +10,7 @@ import (
 	"github.com/interlock-security/interlock/secrets/detect"
 	"github.com/interlock-security/interlock/secrets/detect/grammar"
 	"github.com/interlock-security/interlock/secrets/detect/rules"
+	"github.com/interlock-security/interlock/secrets/detect/samples"
 )
 
 // Config is the whole pack, with decoding.
@@ -19,6 +20,7 @@ func Config() detect.Config {
 		// The readers of known formats come first: they know more.
 		Grammars: slices.Concat(rules.Grammars(), rules.Judged(grammar.All())),
 		Inline:   detect.InlineWords(),
+		Sample:   samples.Judge,
 		Decode:   detect.DefaultDecode,
 	}
 }

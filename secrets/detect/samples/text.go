@@ -1,0 +1,129 @@
+package samples
+
+import (
+	"bytes"
+
+	"github.com/interlock-security/interlock/secrets/detect"
+)
+
+// How far around a leak is read.
+const (
+	nameReach = 160
+	upReach   = 8 << 10
+)
+
+// saysTest reports whether what stands before a key in code calls it a test's.
+func saysTest(body []byte, at int) bool {
+	before := bytes.ToLower(body[max(0, at-nameReach):at])
+	if i := bytes.LastIndexByte(before, '\n'); i >= 0 {
+		if j := bytes.LastIndexByte(before[:i], '\n'); j >= 0 {
+			before = before[j:] // the line itself and the one above
+		}
+	}
+	for _, w := range [...]string{"test", "example", "fake", "dummy", "mock", "sample", "bogus", "insecure"} {
+		if bytes.Contains(before, []byte(w)) {
+			return true
+		}
+	}
+	return false
+}
+
+// testAccount reports whether a password belongs to an account named for tests:
+// testuser:…, test:…@host.
+func testAccount(body []byte, at int) bool {
+	before, ok := bytes.CutSuffix(body[max(0, at-32):at], []byte(":"))
+	if !ok {
+		return false
+	}
+	i := bytes.LastIndexFunc(before, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' })
+	user := before[i+1:]
+	return bytes.Equal(user, []byte("test")) || bytes.Equal(user, []byte("testuser")) || bytes.Equal(user, []byte("test_user")) || bytes.Equal(user, []byte("test-user")) || bytes.Equal(user, []byte("tester"))
+}
+
+// shown reports whether the text itself presents what was found as an example.
+func shown(s *detect.Suspect, p *place) bool {
+	from := bytes.LastIndexByte(s.Body[:min(s.At, len(s.Body))], '\n') + 1
+	line := s.Body[from:s.At]
+	if p.code && comment(line) {
+		return p.goDoc || introduces(line) || introduces(lineBefore(s.Body, from))
+	}
+	return underExample(s.Body, from)
+}
+
+func comment(line []byte) bool {
+	line = bytes.TrimLeft(line, " \t")
+	for _, mark := range [...]string{"//", "#", "* ", "/*", "--"} {
+		if bytes.HasPrefix(line, []byte(mark)) {
+			return true
+		}
+	}
+	return false
+}
+
+func lineBefore(body []byte, from int) []byte {
+	if from == 0 {
+		return nil
+	}
+	i := max(from-1-nameReach, bytes.LastIndexByte(body[:from-1], '\n')+1)
+	if line := body[i : from-1]; comment(line) {
+		return line
+	}
+	return nil
+}
+
+// introduces reports words by which a comment begins an example.
+func introduces(line []byte) bool {
+	line = bytes.ToLower(line)
+	for _, w := range [...]string{"e.g.", "example", "ex:", "such as", "for instance", "looks like"} {
+		if bytes.Contains(line, []byte(w)) {
+			return true
+		}
+	}
+	return false
+}
+
+// underExample reports whether the line that begins at from stands below a key
+// "example" or "examples" in an indented text, as descriptions of interfaces have them.
+func underExample(body []byte, from int) bool {
+	depth := indent(body[from:])
+	if exampleKey(body[from:]) {
+		return true
+	}
+	for least := max(0, from-upReach); from > least && depth > 0; {
+		from = bytes.LastIndexByte(body[:from-1], '\n') + 1
+		line := body[from:]
+		if n := indent(line); n < depth && !blank(line) {
+			depth = n
+			if exampleKey(line[n:]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func blank(line []byte) bool {
+	line = bytes.TrimLeft(line, " \t\r")
+	return len(line) == 0 || line[0] == '\n'
+}
+
+func indent(line []byte) int {
+	for i, c := range line {
+		if c != ' ' && c != '\t' {
+			return i
+		}
+	}
+	return len(line)
+}
+
+// exampleKey reports example:, "examples": and their like.
+func exampleKey(line []byte) bool {
+	line = bytes.TrimLeft(line, " \t-\"'")
+	line = bytes.TrimPrefix(line, []byte("x-"))
+	rest, ok := bytes.CutPrefix(line, []byte("example"))
+	if !ok {
+		return false
+	}
+	rest = bytes.TrimLeft(bytes.TrimPrefix(rest, []byte("s")), "\"' ")
+	return len(rest) > 0 && rest[0] == ':'
+}
