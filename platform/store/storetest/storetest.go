@@ -49,6 +49,7 @@ func Key() core.Secret { return core.NewSecret(bytes.Repeat([]byte{0x4b}, 32)) }
 // Open opens the database, applies the migrations and closes it after the test.
 func Open(t testing.TB, c store.Config, migrations ...store.Migrations) *store.DB {
 	t.Helper()
+	applied := cast(t, c, migrations)
 	db, err := store.Open(context.Background(), c)
 	if err != nil {
 		t.Fatalf("open %s: %v", c.Driver, err)
@@ -58,6 +59,9 @@ func Open(t testing.TB, c store.Config, migrations ...store.Migrations) *store.D
 			t.Errorf("close %s: %v", c.Driver, err)
 		}
 	})
+	if applied {
+		return db
+	}
 	if err := db.Migrate(context.Background(), migrations...); err != nil {
 		t.Fatalf("migrate %s: %v", c.Driver, err)
 	}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,40 @@ func migrations(sqlite, postgres string) store.Migrations {
 		"sqlite/0001_init.sql":   {Data: []byte("-- +goose Up\n" + sqlite)},
 		"postgres/0001_init.sql": {Data: []byte("-- +goose Up\n" + postgres)},
 	}}
+}
+
+// TestACopyIsAFreshDatabase: one that was copied has the schema of one that was
+// migrated, nothing that a test before it wrote, and other migrations have
+// another one.
+func TestACopyIsAFreshDatabase(t *testing.T) {
+	one := migrations(`CREATE TABLE x (id INTEGER PRIMARY KEY) STRICT;`, "")
+	other := migrations(`CREATE TABLE y (id INTEGER PRIMARY KEY) STRICT;`, "")
+	var schemas []map[string]string
+	for range 3 {
+		db := Open(t, Config(t, "sqlite"), one)
+		schema, err := readSchema(t.Context(), db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		schemas = append(schemas, schema)
+		err = db.Tx(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec(t.Context(), `INSERT INTO x (id) VALUES (1)`)
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if len(schemas[0]) == 0 || !maps.Equal(schemas[0], schemas[1]) || !maps.Equal(schemas[1], schemas[2]) {
+		t.Errorf("%v", schemas)
+	}
+	c := Config(t, "sqlite")
+	if cast(t, c, []store.Migrations{other}) || !cast(t, c, []store.Migrations{one}) || cast(t, c, []store.Migrations{one}) {
+		t.Error("copied where it was not to be, or not copied")
+	}
+	if err := Open(t, c, one).Migrate(t.Context(), one); err != nil { // as the server does with what it finds
+		t.Error(err)
+	}
 }
 
 func TestSameSchemaSeesEveryDifference(t *testing.T) {
