@@ -2,13 +2,10 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
-	"strings"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/platform/atomicfile"
@@ -198,96 +195,4 @@ func scanReports(w io.Writer, reports []*scanning.Report) error {
 		}
 	}
 	return nil
-}
-
-// scanText is for people: what is worst first, grouped by where it is.
-func scanText(w io.Writer, reports []*scanning.Report) error {
-	for _, r := range reports {
-		findings := slices.Clone(r.Findings)
-		slices.SortStableFunc(findings, func(a, b scanning.Finding) int {
-			return cmp.Or(strings.Compare(a.Location.File, b.Location.File), cmp.Compare(b.Severity.Rank(), a.Severity.Rank()), cmp.Compare(a.Location.Line, b.Location.Line))
-		})
-		for i := range findings {
-			if i == 0 || findings[i].Location.File != findings[i-1].Location.File {
-				_, _ = fmt.Fprintf(w, "%s\n", onOneLine(cmp.Or(findings[i].Location.File, r.Scope.Name)))
-			}
-			tellFinding(w, &findings[i])
-		}
-		_, _ = fmt.Fprintf(w, "%s\n", scanSummary(r))
-	}
-	return nil
-}
-
-func tellFinding(w io.Writer, f *scanning.Finding) {
-	what := f.Title
-	if f.Package != nil {
-		what = strings.TrimSpace(f.Package.Name+" "+f.Package.Version) + ": " + f.Title
-	}
-	_, _ = fmt.Fprintf(w, "  %-8s %s  %s\n", f.Severity, onOneLine(f.Rule), onOneLine(what))
-	for _, detail := range []string{whereInside(f), whyNot(f), cmp.Or(f.Location.Context, f.Redacted), f.Advice} {
-		if detail != "" {
-			_, _ = fmt.Fprintf(w, "           %s\n", onOneLine(detail))
-		}
-	}
-}
-
-// whyNot says why nothing is to be done.
-func whyNot(f *scanning.Finding) string {
-	switch {
-	case f.Reach == scanning.ReachNotImported:
-		return "not imported here: nothing to be done"
-	case vex.Silenced(f):
-		return f.VEX.Status + " by " + f.VEX.Source + ": " + f.VEX.Statement
-	}
-	return ""
-}
-
-// whereInside says where in its file a finding is.
-func whereInside(f *scanning.Finding) string {
-	var parts []string
-	if f.Location.Line > 0 {
-		parts = append(parts, fmt.Sprintf("line %d", f.Location.Line))
-	}
-	parts = append(parts, f.Location.Inner...)
-	if c := f.Location.Commit; c != "" {
-		parts = append(parts, fmt.Sprintf("commit %.12s by %s on %s", c, f.Location.Author, f.Location.Date.Format("2006-01-02")))
-	}
-	return strings.Join(parts, ", ")
-}
-
-// scanSummary is one line: what was scanned and what came of it.
-func scanSummary(r *scanning.Report) string {
-	by := map[core.Severity]int{}
-	for i := range r.Findings {
-		by[r.Findings[i].Severity]++
-	}
-	var parts []string
-	for _, s := range slices.Backward(core.Severities) {
-		if by[s] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", by[s], s))
-		}
-	}
-	return fmt.Sprintf("%s of %s: %s (%s)", r.Tool.Name, onOneLine(r.Scope.Name), outcomeWord(r, parts), scannedWord(r))
-}
-
-func outcomeWord(r *scanning.Report, severities []string) string {
-	switch r.Outcome() {
-	case scanning.OutcomeClean:
-		return "clean"
-	case scanning.OutcomeFindings:
-		return count(len(r.Findings), "finding") + ", " + strings.Join(severities, ", ")
-	}
-	return "incomplete, " + count(len(r.Findings), "finding") + ", " + count(len(r.Gaps), "gap")
-}
-
-func scannedWord(r *scanning.Report) string {
-	var parts []string
-	for _, unit := range slices.Sorted(maps.Keys(r.Scanned)) {
-		n := int(r.Scanned[unit])
-		if n == 1 {
-			unit = strings.TrimSuffix(unit, "s")
-		}
-		parts = append(parts, grouped(n)+" "+unit)
-	}
-	return strings.Join(parts, ", ")
 }

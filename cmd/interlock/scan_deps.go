@@ -14,12 +14,11 @@ import (
 type scanDepsCmd struct {
 	scanOutput
 	scanAdvisories
+	scanStatements
 	Path    string   `arg:"" optional:"" default:"." help:"A folder, or an SBOM." placeholder:"PATH"`
 	Name    string   `help:"What the report calls it; without it, where the repository comes from, or the folder's name." placeholder:"NAME"`
 	Host    bool     `help:"PATH is the root of a running machine: leave out /proc, /sys and the like."`
 	Exclude []string `help:"Leave out paths: testdata, third_party/**. Repeatable." sep:"none" placeholder:"PATTERN"`
-	VEX     []string `name:"vex" help:"What others say of vulnerabilities here: OpenVEX, CSAF, CycloneDX. Repeatable." sep:"none" type:"path" placeholder:"FILE"`
-	Authors []string `name:"vex-author" help:"Whose statements count, as the documents write it. Repeatable." sep:"none" placeholder:"AUTHOR"`
 }
 
 // Help implements kong's long help.
@@ -60,22 +59,29 @@ func (c *scanDepsCmd) Run(e *env) error {
 	return c.deliver(e, report)
 }
 
-// statements reads the VEX documents.
-func (c *scanDepsCmd) statements(s *dependencies.Scanner) error {
+// scanStatements are VEX documents, and whose word counts.
+type scanStatements struct {
+	VEX     []string `name:"vex" help:"What others say of vulnerabilities here: OpenVEX, CSAF, CycloneDX. Repeatable." sep:"none" type:"path" placeholder:"FILE"`
+	Authors []string `name:"vex-author" help:"Whose statements count, as the documents write it. Repeatable." sep:"none" placeholder:"AUTHOR"`
+}
+
+// statements reads the VEX documents for a scanner.
+func (c scanStatements) statements(s *dependencies.Scanner) error {
+	const op = "scan"
 	if len(c.VEX) > 0 && len(c.Authors) == 0 {
-		return core.E(core.KindInvalid, "scan deps", "--vex without --vex-author: nobody's statements count").WithHint("name whom you trust with --vex-author")
+		return core.E(core.KindInvalid, op, "--vex without --vex-author: nobody's statements count").WithHint("name whom you trust with --vex-author")
 	}
 	for _, path := range c.VEX {
 		f, err := os.Open(filepath.Clean(path))
 		if err != nil {
-			return core.Wrap(core.KindNotFound, "scan deps", err)
+			return core.Wrap(core.KindNotFound, op, err)
 		}
 		doc, err := vex.Decode(f)
 		_ = f.Close()
 		if err != nil {
-			return &core.Error{Kind: core.KindInvalid, Op: "scan deps", Err: fmt.Errorf("%s: %w", path, err)}
+			return &core.Error{Kind: core.KindInvalid, Op: op, Err: fmt.Errorf("%s: %w", path, err), Hint: core.HintOf(err)}
 		}
-		s.Statements = append(s.Statements, doc.Statements...)
+		s.Statements = append(s.Statements, doc.From(path).Statements...)
 	}
 	for _, a := range c.Authors {
 		s.Authors = append(s.Authors, vex.Author{Name: a})

@@ -21,7 +21,7 @@ type scanBar struct {
 // drawScan begins to show progress where somebody sees it.
 func drawScan(e *env) *scanBar {
 	b := &scanBar{began: time.Now()}
-	b.finish = drawLine(e, b.line)
+	b.finish = sync.OnceFunc(drawLine(e, b.line))
 	return b
 }
 
@@ -30,6 +30,12 @@ func (b *scanBar) report(done, total int64, what string) {
 	b.mu.Lock()
 	b.done, b.total, b.what = done, total, what
 	b.mu.Unlock()
+}
+
+// step is report for one of several things that are done in turn.
+func (b *scanBar) step(name string) func(done, total int64, what string) {
+	b.report(0, 0, name)
+	return func(done, total int64, what string) { b.report(done, total, name+what) }
 }
 
 // line is one state of the bar.
