@@ -32,6 +32,7 @@ type scanSecretsCmd struct {
 	Config   string   `name:"gitleaks-config" help:"Rules and exceptions beside our own; without it, the .gitleaks.toml at the top of PATH." type:"path" placeholder:"FILE"`
 	Alone    bool     `name:"only-config" help:"Ask the rules of --gitleaks-config alone."`
 	Decode   bool     `help:"Look into base64, hex and percent encoding." default:"true" negatable:""`
+	Samples  bool     `help:"Tell also what was made up to show or to test something; without it, they are counted."`
 	Baseline string   `help:"Tell only leaks that are not in this file." type:"path" placeholder:"FILE"`
 	Write    string   `name:"write-baseline" help:"Write what is found to this file, as known from now on." type:"path" placeholder:"FILE"`
 	Online   bool     `help:"Ask GitHub, GitLab, Slack, AWS, Stripe, npm and OpenAI whether what was found still works. It tells them that it was found, and from where."`
@@ -83,7 +84,7 @@ func (c *scanSecretsCmd) Run(e *env) error {
 func (c *scanSecretsCmd) question(e *env) (scanning.Target, secretscan.Options, error) {
 	o := secretscan.Options{
 		History: c.History, Commits: source.HistoryOptions{Branch: c.Branch, Since: c.Since, Dangling: c.Dangling}, Staged: c.Staged, Running: c.Running,
-		Archives: c.Archives, Binary: c.Binary, NoDecode: !c.Decode, MaxSize: c.MaxSize << 20, Exclude: c.Exclude, Config: c.Config, Alone: c.Alone,
+		Archives: c.Archives, Binary: c.Binary, NoDecode: !c.Decode, MaxSize: c.MaxSize << 20, Samples: c.Samples, Exclude: c.Exclude, Config: c.Config, Alone: c.Alone,
 		Version: buildVersion(), Workers: c.Workers,
 	}
 	if err := c.check(); err != nil {

@@ -16,6 +16,7 @@ import (
 const (
 	byIgnoreFile = ignoreName
 	byBaseline   = "baseline"
+	bySample     = "made up to show or to test something"
 )
 
 // Limits of what is named of what is hidden.
@@ -58,6 +59,8 @@ func (r *run) keep(l *detect.Leak) bool {
 		by, unit = byIgnoreFile, "listed in "+ignoreName
 	case r.Baseline.Has(l.Fingerprint):
 		by, unit = byBaseline, "known leaks"
+	case l.Sample && !r.Samples:
+		by, unit = bySample, "samples"
 	default:
 		return true
 	}

@@ -44,6 +44,8 @@ type Options struct {
 	// out.
 	Config string
 	Alone  bool
+	// Samples tells also what was made up to show or to test something.
+	Samples bool
 	// Baseline holds leaks that are known and are not told again.
 	Baseline *Baseline
 	// Online, if set, asks providers whether what was found still works. Nobody is
