@@ -21,8 +21,9 @@ import (
 type AdvisorySource interface {
 	// Affected lists the packages of an advisory by any of its names.
 	Affected(name string) ([]advisory.Affected, error)
-	// Match makes a report of an inventory.
-	Match(ctx context.Context, subject string, packages []scanning.Package) (*scanning.Report, error)
+	// Match makes a report of an inventory, of when it was taken; the report's
+	// rules name the advisories.
+	Match(ctx context.Context, l lifecycle.Look) (*scanning.Report, error)
 	// Lists tells of when the advisories and the lists of exploited ones are.
 	Lists() map[string]time.Time
 }
@@ -36,7 +37,10 @@ func (a *API) campaignRoutes() {
 
 // InventorySubmission is what a subject has.
 type InventorySubmission struct {
-	Subject  string             `json:"subject"`
+	Subject string `json:"subject"`
+	// Scope is what of the subject it is the inventory of, such as host or
+	// image/shop; "" where there is one of it all. Each scope has its own.
+	Scope    string             `json:"scope,omitempty"`
 	Packages []scanning.Package `json:"packages"`
 	// Created is when the inventory was taken; zero means now.
 	Created time.Time `json:"created,omitzero"`
@@ -71,20 +75,8 @@ func (a *API) SubmitInventory(ctx context.Context, in InventorySubmission) (Inve
 		return taken, err
 	}
 	now := a.Clock.Now()
-	at := in.Created
-	if at.IsZero() {
-		at = now
-	}
-	if at.After(now.Add(5 * time.Minute)) {
-		return taken, core.E(core.KindInvalid, "api.SubmitInventory", "the inventory is from the future")
-	}
-	if len(in.Packages) == 0 {
-		return taken, core.E(core.KindInvalid, "api.SubmitInventory", "an inventory names packages").WithHint("a machine without any has been read wrongly")
-	}
-	if len(in.Packages) > lifecycle.MaxPackages {
-		return taken, core.E(core.KindTooLarge, "api.SubmitInventory", fmt.Sprintf("an inventory has at most %d packages", lifecycle.MaxPackages))
-	}
-	if err := lifecycle.CheckSubject(in.Subject); err != nil {
+	look, err := in.look(now)
+	if err != nil {
 		return taken, err
 	}
 	who, _, err := a.decideFinding(ctx, policy.FindingSubmit, "*", in.Subject)
@@ -93,22 +85,16 @@ func (a *API) SubmitInventory(ctx context.Context, in InventorySubmission) (Inve
 	}
 	var report *scanning.Report
 	if a.Advisories != nil {
-		if report, err = a.Advisories.Match(ctx, in.Subject, in.Packages); err != nil && core.KindOf(err) != core.KindUnavailable {
+		if report, err = a.Advisories.Match(ctx, look); err != nil && core.KindOf(err) != core.KindUnavailable {
 			return taken, err
 		}
 	}
 	if report != nil {
-		report.Gaps = append(report.Gaps, in.Gaps...)
+		report.Gaps, look.Matched = append(report.Gaps, in.Gaps...), report.Tool.Rules
 	}
 	err = a.State.Tx(ctx, func(tx *store.Tx) (err error) {
 		taken = InventoryTaken{}
-		packages := in.Packages
-		if len(in.Gaps) > 0 {
-			if packages, err = s.Keeping(ctx, tx, who.Tenant, in.Subject, packages); err != nil {
-				return err
-			}
-		}
-		if taken.Inventory, err = s.TakeInventory(ctx, tx, who.Tenant, in.Subject, packages, at); err != nil || report == nil {
+		if taken.Inventory, err = s.TakeInventory(ctx, tx, who.Tenant, look); err != nil || report == nil {
 			return err
 		}
 		sum, err := s.ImportFor(ctx, tx, who.Tenant, in.Subject, report, who.String(), now)
@@ -116,6 +102,29 @@ func (a *API) SubmitInventory(ctx context.Context, in InventorySubmission) (Inve
 		return err
 	})
 	return taken, err
+}
+
+// look is the submission as it is kept: it was looked when the inventory was
+// taken, and never later than now.
+func (in *InventorySubmission) look(now time.Time) (l lifecycle.Look, err error) {
+	const op = "api.SubmitInventory"
+	l = lifecycle.Look{Subject: in.Subject, Scope: in.Scope, Packages: in.Packages, At: in.Created, Partial: len(in.Gaps) > 0}
+	if l.At.IsZero() {
+		l.At = now
+	}
+	switch {
+	case l.At.After(now.Add(5 * time.Minute)):
+		return l, core.E(core.KindInvalid, op, "the inventory is from the future").WithHint("set the clock of the machine that took it")
+	case l.At.After(now):
+		l.At = now
+	}
+	if len(in.Packages) == 0 {
+		return l, core.E(core.KindInvalid, op, "an inventory names packages").WithHint("a machine without any has been read wrongly")
+	}
+	if len(in.Packages) > lifecycle.MaxPackages {
+		return l, core.E(core.KindTooLarge, op, fmt.Sprintf("an inventory has at most %d packages", lifecycle.MaxPackages))
+	}
+	return l, lifecycle.CheckSubject(in.Subject)
 }
 
 // CampaignsList is what campaigns there are.

@@ -24,6 +24,11 @@ func TestACampaignByTheAPI(t *testing.T) {
 			t.Errorf("%+v", taken)
 		}
 	}
+	scoped, err := json.Marshal(api.InventorySubmission{Subject: "device/press-7", Scope: "image/shop", Packages: []scanning.Package{{Ecosystem: "npm", Name: "left", Version: "1.0.0"}}, Created: time.Now().Add(time.Minute)})
+	r.must(err)
+	if taken := send[api.InventoryTaken](r, "POST", "/v1/findings/sboms", string(scoped)); taken.Inventory.Scope != "image/shop" || taken.Inventory.Seen.After(time.Now()) {
+		t.Errorf("another scope of it: %+v", taken)
+	}
 	start := `{"name":"log4j day","ecosystem":"Maven","package":"org.apache.logging.log4j:log4j-core","below":"2.17.1"}`
 	r.refused("vera", "POST", "/v1/campaigns", start, core.KindDenied)
 	st := send[api.CampaignState](r, "POST", "/v1/campaigns", start)

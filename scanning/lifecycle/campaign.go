@@ -60,15 +60,14 @@ func (s *Store) Who(ctx context.Context, tx *store.Tx, tenant core.TenantID, tar
 		return nil, fmt.Errorf("lifecycle: reading inventories: %w", err)
 	}
 	hits := []Hit{}
-	for len(times) > 0 {
-		n := slices.IndexFunc(times, func(h held) bool { return h.subject != times[0].subject })
-		if n < 0 {
-			n = len(times)
-		}
-		if h, is := hitOf(times[:n], docs, found); is {
+	for times := range scopes(times) {
+		h, is := hitOf(times, docs, found)
+		switch last := len(hits) - 1; {
+		case is && last >= 0 && hits[last].Subject == h.Subject:
+			hits[last] = hits[last].and(h)
+		case is:
 			hits = append(hits, h)
 		}
-		times = times[n:]
 	}
 	slices.SortStableFunc(hits, func(a, b Hit) int {
 		if a.Ended.IsZero() != b.Ended.IsZero() {
@@ -80,6 +79,27 @@ func (s *Store) Who(ctx context.Context, tx *store.Tx, tenant core.TenantID, tar
 		return strings.Compare(a.Subject, b.Subject)
 	})
 	return hits, nil
+}
+
+// and is a hit of two scopes of one subject: it is rid of it when both are.
+func (h Hit) and(o Hit) Hit {
+	switch {
+	case h.Ended.IsZero() && !o.Ended.IsZero():
+		return h
+	case o.Ended.IsZero() && !h.Ended.IsZero():
+		return o
+	}
+	if o.Since.Before(h.Since) {
+		h.Since = o.Since
+	}
+	if o.Seen.Before(h.Seen) {
+		h.Seen = o.Seen
+	}
+	if o.Ended.After(h.Ended) {
+		h.Ended = o.Ended
+	}
+	h.Packages, h.Doubt = append(h.Packages, o.Packages...), h.Doubt && o.Doubt
+	return h
 }
 
 // match is a component that is asked for.
@@ -153,7 +173,7 @@ func (b *batch) matching(key string, t Target, numbers map[int64]int, found []ma
 	return found, rows.Err()
 }
 
-// hitOf looks at one subject's times, in order.
+// hitOf looks at the times of one scope of a subject, in order.
 func hitOf(times []held, docs map[int64][]int, found []match) (Hit, bool) {
 	last := len(times) - 1
 	for last >= 0 && docs[times[last].document] == nil {
@@ -279,7 +299,7 @@ func (s *Store) Campaign(ctx context.Context, tx *store.Tx, tenant core.TenantID
 // taken that is the oldest: what is newer than that, nobody has looked for there.
 func (s *Store) Inventories(ctx context.Context, tx *store.Tx, tenant core.TenantID) (subjects int, oldest time.Time, err error) {
 	var seen int64
-	err = tx.QueryRow(ctx, `SELECT COUNT(*), COALESCE(MIN(seen), 0) FROM scanning_held WHERE tenant = $1 AND ended = 0`, tenant).Scan(&subjects, &seen)
+	err = tx.QueryRow(ctx, `SELECT COUNT(DISTINCT subject), COALESCE(MIN(seen), 0) FROM scanning_inventories WHERE tenant = $1 AND ended = 0`, tenant).Scan(&subjects, &seen)
 	if seen != 0 {
 		oldest = store.FromMicros(seen)
 	}

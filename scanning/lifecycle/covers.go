@@ -11,14 +11,16 @@ import (
 
 // Covers reports whether a report's silence proves that what was sighted is gone:
 // the same tool, with the rule that found it among those that it asked and not
-// older than it was; the same scope, whole where it was; begun later.
+// older than it was; the same scope, whole where it was; begun later, or the same
+// look judged by newer advisories.
 //
 // Not older means: by the same rules (their hash is equal), or of a higher version,
 // with a database that is not older. A version that can't be compared is higher
 // than none. Where rules are no database, one version with other rules proves
 // nothing: it was configured to look for something else.
 func Covers(r *scanning.Report, s Sighting, f *scanning.Finding) bool {
-	return r.Tool.Name == s.Tool && r.Scope.Kind == s.Kind && r.Scope.Name == s.Scope && r.Started.After(s.At) &&
+	later := r.Started.After(s.At) || r.Started.Equal(s.At) && r.Tool.Database.After(s.Database)
+	return r.Tool.Name == s.Tool && r.Scope.Kind == s.Kind && r.Scope.Name == s.Scope && later &&
 		asked(r.Tool.Detectors, s, f) && notOlder(r.Tool, s) && wholeAt(r, s, f)
 }
 

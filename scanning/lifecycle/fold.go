@@ -102,6 +102,12 @@ func sightingOf(in scanning.Finding, t told) Sighting {
 	}
 }
 
+// after reports whether a sighting is of a later look than another of the same
+// detector and scope, or of the same look judged by newer advisories.
+func (s Sighting) after(o Sighting) bool {
+	return s.At.After(o.At) || s.At.Equal(o.At) && s.Database.After(o.Database)
+}
+
 // seen is what a report that has a known finding changes in it: words, severity,
 // clock, but not the state, which is its original's where it is a duplicate.
 func (r Rules) seen(f Finding, sights []Sighting, in scanning.Finding, t told) (Finding, []Event) {
@@ -173,9 +179,10 @@ func changes(was, is scanning.Finding) string {
 }
 
 // returned moves an original that a report has although it was said to be fixed
-// or had been proven gone.
+// or had been proven gone. A look from before somebody said so refutes nothing.
 func (r Rules) returned(f Finding, t told) (Finding, []Event, error) {
-	again := f.State == StateVerified || f.State == StateFixed && t.report.Started.After(f.Fixed)
+	said := f.State == StateFixed || f.Fixed.Before(f.Verified)
+	again := (f.State == StateVerified || f.State == StateFixed) && (!said || t.report.Started.After(f.Fixed))
 	if !again {
 		return f, nil, nil
 	}

@@ -48,6 +48,7 @@ func (s *Store) ImportFor(ctx context.Context, tx *store.Tx, tenant core.TenantI
 		return Summary{}, err
 	}
 	t := told{report: &report, at: at, hash: hashOf(subject, &report)}
+	report.Started, report.Finished = earlier(report.Started, at), earlier(report.Finished, at) // a clock that is ahead looks at nothing that is to come
 	sum := Summary{
 		Report: t.hash, Subject: subject, Outcome: report.Outcome(), Findings: len(report.Findings), New: []core.UUID{}, Reopened: []core.UUID{}, Refuted: []core.UUID{},
 		Verified: []core.UUID{}, Gaps: append([]scanning.Gap{}, report.Gaps...),
@@ -158,12 +159,12 @@ func (in *intake) open(what scanning.Finding, keys []string) error {
 }
 
 // outdated reports whether more is known than the report can tell: the detector
-// looked again later, or it has been proven gone since.
+// looked again later, or it has been proven gone there since.
 func (in *intake) outdated(sights []Sighting, what scanning.Finding, f *Finding) bool {
 	would := sightingOf(what, in.told)
 	for _, s := range sights {
-		mine := s.Tool == would.Tool && s.Kind == would.Kind && s.Scope == would.Scope
-		if mine && !would.At.After(s.At) || !s.Present && s.At.After(would.At) {
+		here := s.Kind == would.Kind && s.Scope == would.Scope
+		if here && (s.Tool == would.Tool && !would.after(s) || !s.Present && s.At.After(would.At)) {
 			return true
 		}
 	}
@@ -352,18 +353,14 @@ func (in *intake) settle(f Finding) error {
 }
 
 // inventory keeps the packages of a report that names all that there are. One
-// with gaps or of a part would look as if the rest were gone.
+// of a part would look as if the rest were gone.
 func (b *batch) inventory(subject string, r *scanning.Report) error {
 	if len(r.Packages) == 0 || r.Scope.Parts != nil {
 		return nil
 	}
-	packages, err := r.Packages, error(nil)
-	if len(r.Gaps) > 0 || len(r.Scope.Excluded) > 0 {
-		if packages, err = b.s.Keeping(b.ctx, b.tx, b.tenant, subject, packages); err != nil {
-			return err
-		}
-	}
-	_, err = b.s.TakeInventory(b.ctx, b.tx, b.tenant, subject, packages, r.Started)
+	_, err := b.s.TakeInventory(b.ctx, b.tx, b.tenant, Look{
+		Subject: subject, Scope: ScopeOf(subject, r.Scope), Packages: r.Packages, At: r.Started, Partial: len(r.Gaps) > 0 || len(r.Scope.Excluded) > 0,
+	})
 	if core.KindOf(err) == core.KindConflict {
 		return nil // a later one is known
 	}

@@ -24,9 +24,27 @@ import (
 // MaxPackages is how many packages one inventory has at most.
 const MaxPackages = 100_000
 
-// Inventory is what a subject has, as it was taken in.
+// Look is what somebody found that a scope of a subject has.
+type Look struct {
+	Subject string
+	// Scope is what of the subject was looked at, as [ScopeOf] names it; "" where
+	// there is one inventory of it all.
+	Scope    string
+	Packages []scanning.Package
+	// At is when it was looked, not when that became known.
+	At time.Time
+	// Partial is set where there were gaps: what the scope had and the look does
+	// not speak of stays.
+	Partial bool
+	// Matched names the advisories that the packages are held against in the same
+	// transaction, "" for none.
+	Matched string
+}
+
+// Inventory is what a scope of a subject has, as it was taken in.
 type Inventory struct {
 	Subject string `json:"subject"`
+	Scope   string `json:"scope,omitempty"`
 	// Document is the hash of the components: the same for all that have the
 	// same.
 	Document   string    `json:"document"`
@@ -76,29 +94,74 @@ func components(packages []scanning.Package) ([]component, error) {
 	return slices.CompactFunc(list, func(a, b component) bool { return a.hash == b.hash }), nil
 }
 
-// TakeInventory keeps what a subject has from at on. Components and documents that
-// several subjects share are kept once.
-func (s *Store) TakeInventory(ctx context.Context, tx *store.Tx, tenant core.TenantID, subject string, packages []scanning.Package, at time.Time) (Inventory, error) {
-	if err := CheckSubject(subject); err != nil {
+// ScopeOf names the inventory of a scope: two scopes of one subject have an
+// inventory each.
+func ScopeOf(subject string, s scanning.Scope) string {
+	if s.Kind == scanning.ScopeSBOM && s.Name == subject {
+		return ""
+	}
+	return string(s.Kind) + "/" + s.Name
+}
+
+// TakeInventory keeps what a scope of a subject has. Components and documents that
+// several share are kept once.
+func (s *Store) TakeInventory(ctx context.Context, tx *store.Tx, tenant core.TenantID, l Look) (Inventory, error) {
+	if err := CheckSubject(l.Subject); err != nil {
 		return Inventory{}, err
 	}
-	list, err := components(packages)
+	if l.Scope != "" && !name(l.Scope) {
+		return Inventory{}, core.E(core.KindInvalid, "lifecycle.TakeInventory", "a scope is a short name on one line")
+	}
+	b := s.begin(ctx, tx, tenant)
+	if l.Partial {
+		kept, err := b.keeping(l)
+		if err != nil {
+			return Inventory{}, err
+		}
+		if len(kept) > len(l.Packages) {
+			l.Packages, l.Matched = kept, "" // what was kept is held against the advisories by itself
+		}
+	}
+	list, err := components(l.Packages)
 	if err != nil {
 		return Inventory{}, err
 	}
-	at = at.UTC().Truncate(time.Microsecond)
+	l.At = l.At.UTC().Truncate(time.Microsecond)
 	h := sha256.New()
 	for _, c := range list {
 		_, _ = h.Write(c.hash[:])
 	}
-	b := s.begin(ctx, tx, tenant)
 	hash := hex.EncodeToString(h.Sum(nil))
 	number, err := b.document(hash, list)
 	if err != nil {
 		return Inventory{}, err
 	}
-	inv := Inventory{Subject: subject, Document: hash, Components: len(list), Since: at, Seen: at, Changed: true}
-	return b.hold(inv, number)
+	inv := Inventory{Subject: l.Subject, Scope: l.Scope, Document: hash, Components: len(list), Since: l.At, Seen: l.At, Changed: true}
+	return b.hold(inv, l, number)
+}
+
+// keeping adds to the packages of a partial look what its scope had and it does
+// not speak of: what could not be read is not gone.
+func (b *batch) keeping(l Look) ([]scanning.Package, error) {
+	held, err := b.held(" AND ended = 0 AND subject = $2 AND scope = $3", l.Subject, l.Scope)
+	if err != nil || len(held) == 0 {
+		return l.Packages, err
+	}
+	before, err := b.s.Packages(b.ctx, b.tx, b.tenant, held[0].document)
+	if err != nil {
+		return nil, err
+	}
+	named := map[[3]string]bool{}
+	for _, p := range l.Packages {
+		named[[3]string{p.Ecosystem, p.Name, p.File}] = true
+	}
+	packages := slices.Clone(l.Packages)
+	for _, p := range before {
+		if !named[[3]string{p.Ecosystem, p.Name, p.File}] {
+			packages = append(packages, p)
+		}
+	}
+	return packages, nil
 }
 
 // document returns the number of a document, which it writes where it is new.
@@ -190,27 +253,40 @@ func (n *numbers) put(tenant core.TenantID, hash [16]byte, number int64) {
 // columnKey is an advisory's key as a column holds it.
 func columnKey(key string) string { return strings.ReplaceAll(key, "\x00", "\n") }
 
-// hold notes which document a subject has. One that is older than what is known
+// hold notes which document a scope has. One that is older than what is known
 // changes nothing.
-func (b *batch) hold(inv Inventory, number int64) (Inventory, error) {
-	var since, document, seen int64
-	err := b.tx.QueryRow(b.ctx, `SELECT since, document, seen FROM scanning_held WHERE tenant = $1 AND subject = $2 AND ended = 0`, b.tenant, inv.Subject).Scan(&since, &document, &seen)
+func (b *batch) hold(inv Inventory, l Look, number int64) (Inventory, error) {
+	const current = ` WHERE tenant = $1 AND subject = $2 AND scope = $3 AND ended = 0`
+	var had held
+	err := b.tx.QueryRow(b.ctx, `SELECT since, document, seen, whole, matched FROM scanning_inventories`+current, b.tenant, inv.Subject, inv.Scope).
+		Scan(&had.since, &had.document, &had.seen, &had.whole, &had.matched)
 	at := store.Micros(inv.Seen)
+	whole := at
+	if l.Partial && err == nil {
+		whole = had.whole
+	}
 	switch {
 	case err != nil && !errors.Is(err, sql.ErrNoRows):
 		return inv, err
-	case err == nil && document == number:
-		inv.Since, inv.Changed, inv.Seen = store.FromMicros(since), false, store.FromMicros(max(at, seen))
-		_, err = b.tx.Exec(b.ctx, `UPDATE scanning_held SET seen = $3 WHERE tenant = $1 AND subject = $2 AND ended = 0`, b.tenant, inv.Subject, max(at, seen))
+	case err == nil && at <= had.seen && had.document != number:
+		return inv, core.E(core.KindConflict, "lifecycle.TakeInventory", fmt.Sprintf("%s: a later inventory is known already, of %s", inv.Subject, store.FromMicros(had.seen).Format(time.RFC3339)))
+	case err == nil && had.document == number:
+		inv.Since, inv.Changed, inv.Seen = store.FromMicros(had.since), false, store.FromMicros(max(at, had.seen))
+		if at < had.seen {
+			return inv, nil
+		}
+		if whole = max(whole, had.whole); l.Matched == "" && whole == had.whole {
+			l.Matched = had.matched // nothing that the advisories have to be asked about again
+		}
+		_, err = b.tx.Exec(b.ctx, `UPDATE scanning_inventories SET seen = $4, whole = $5, matched = $6`+current, b.tenant, inv.Subject, inv.Scope, at, whole, l.Matched)
 		return inv, err
-	case err == nil && at <= seen:
-		return inv, core.E(core.KindConflict, "lifecycle.TakeInventory", fmt.Sprintf("%s: a later inventory is known already, of %s", inv.Subject, store.FromMicros(seen).Format(time.RFC3339)))
 	case err == nil:
-		if _, err := b.tx.Exec(b.ctx, `UPDATE scanning_held SET ended = $3 WHERE tenant = $1 AND subject = $2 AND ended = 0`, b.tenant, inv.Subject, at); err != nil {
+		if _, err := b.tx.Exec(b.ctx, `UPDATE scanning_inventories SET ended = $4`+current, b.tenant, inv.Subject, inv.Scope, at); err != nil {
 			return inv, err
 		}
 	}
-	_, err = b.tx.Exec(b.ctx, `INSERT INTO scanning_held (tenant, subject, since, document, seen, ended) VALUES ($1, $2, $3, $4, $3, 0)`, b.tenant, inv.Subject, at, number)
+	_, err = b.tx.Exec(b.ctx, `INSERT INTO scanning_inventories (tenant, subject, scope, since, document, seen, whole, ended, matched) VALUES ($1, $2, $3, $4, $5, $4, $6, 0, $7)`,
+		b.tenant, inv.Subject, inv.Scope, at, number, whole, l.Matched)
 	return inv, err
 }
 
@@ -248,56 +324,4 @@ func among(body []byte, set map[int64]int, fn func(int)) error {
 		}
 	}
 	return err
-}
-
-// held is a time during which a subject had a document.
-type held struct {
-	subject            string
-	since, seen, ended int64
-	document           int64
-}
-
-func (b *batch) held(where string, args ...any) (list []held, err error) {
-	rows, err := b.tx.Query(b.ctx, `SELECT subject, since, seen, ended, document FROM scanning_held WHERE tenant = $1`+where+` ORDER BY subject, since`, append([]any{b.tenant}, args...)...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var h held
-		if err := rows.Scan(&h.subject, &h.since, &h.seen, &h.ended, &h.document); err != nil {
-			return nil, err
-		}
-		list = append(list, h)
-	}
-	return list, rows.Err()
-}
-
-// firstHeld is since when a subject has a package in this version without a
-// break, as far as its inventories say. That the first inventory of all, taken
-// now, has it says nothing of since when.
-func (b *batch) firstHeld(subject string, p scanning.Package, now time.Time) (Introduction, error) {
-	times, err := b.held(` AND subject = $2`, subject)
-	if err != nil || len(times) == 0 {
-		return Introduction{}, err
-	}
-	target := Target{Keys: advisory.Keys(&p), Matches: func(q *scanning.Package) (bool, error) { return q.Version == p.Version, nil }}
-	docs, _, err := b.documentsWith([]Target{target})
-	if err != nil {
-		return Introduction{}, err
-	}
-	from := Introduction{}
-	for _, h := range slices.Backward(times) {
-		if _, has := docs[h.document]; !has {
-			break
-		}
-		from = Introduction{At: store.FromMicros(h.since), By: ByInventory}
-	}
-	if from.At.IsZero() || !from.At.Before(now) && from.At.Equal(store.FromMicros(times[0].since)) {
-		return Introduction{}, nil
-	}
-	err = b.tx.QueryRow(b.ctx, `SELECT d.hash FROM scanning_held h JOIN scanning_documents d ON d.tenant = h.tenant AND d.number = h.document
-		WHERE h.tenant = $1 AND h.subject = $2 AND h.since = $3`, b.tenant, subject, store.Micros(from.At)).Scan(&from.Document)
-	from.Document = from.Document[:min(16, len(from.Document))]
-	return from, err
 }

@@ -21,8 +21,13 @@ func pkg(name, version string) scanning.Package {
 
 func (w *world) has(subject string, at time.Time, packages ...scanning.Package) (inv lifecycle.Inventory) {
 	w.t.Helper()
+	return w.look(lifecycle.Look{Subject: subject, Packages: packages, At: at})
+}
+
+func (w *world) look(l lifecycle.Look) (inv lifecycle.Inventory) {
+	w.t.Helper()
 	w.must(w.tx(func(tx *store.Tx) (err error) {
-		inv, err = w.store.TakeInventory(w.t.Context(), tx, tenant, subject, packages, at)
+		inv, err = w.store.TakeInventory(w.t.Context(), tx, tenant, l)
 		return err
 	}))
 	return inv
@@ -76,7 +81,7 @@ func TestWhoHasItAndSinceWhen(t *testing.T) {
 			t.Errorf("by version: %+v", hits)
 		}
 		if err := w.tx(func(tx *store.Tx) error {
-			_, err := w.store.TakeInventory(t.Context(), tx, tenant, "device/press-2", []scanning.Package{bad}, start.Add(day))
+			_, err := w.store.TakeInventory(t.Context(), tx, tenant, lifecycle.Look{Subject: "device/press-2", Packages: []scanning.Package{bad}, At: start.Add(day)})
 			return err
 		}); core.KindOf(err) != core.KindConflict {
 			t.Errorf("an older inventory: %v", err)
@@ -128,7 +133,8 @@ func (w *world) fleet(devices, images, packages int) {
 					if d%5 == 0 {
 						list = append(slices.Clone(list), pkg("org.example:own", fmt.Sprintf("0.0.%d", d)))
 					}
-					if _, err := w.store.TakeInventory(w.t.Context(), tx, tenant, subject, list, start.AddDate(0, 0, release)); err != nil {
+					look := lifecycle.Look{Subject: subject, Packages: list, At: start.AddDate(0, 0, release)}
+					if _, err := w.store.TakeInventory(w.t.Context(), tx, tenant, look); err != nil {
 						return err
 					}
 				}
@@ -146,7 +152,8 @@ func TestTenThousandDevicesAreAskedInSeconds(t *testing.T) {
 	w.fleet(taken, 40, 60)
 	w.must(w.tx(func(tx *store.Tx) error { // the others have what these have
 		_, err := tx.Exec(t.Context(), `WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < $1)
-			INSERT INTO scanning_held (tenant, subject, since, document, seen, ended) SELECT tenant, subject || '-' || i, since, document, seen, ended FROM scanning_held, n`,
+			INSERT INTO scanning_inventories (tenant, subject, scope, since, document, seen, whole, ended, matched)
+			SELECT tenant, subject || '-' || i, scope, since, document, seen, whole, ended, matched FROM scanning_inventories, n`,
 			devices/taken-1)
 		return err
 	}))
@@ -182,16 +189,9 @@ func BenchmarkWho(b *testing.B) {
 func TestAnInventoryWithGapsTakesNothingAway(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.has("device/press-1", start, pkg(log4j, "2.14.1"), pkg("junit:junit", "4.13"))
-		var list []scanning.Package
-		w.must(w.tx(func(tx *store.Tx) (err error) {
-			if list, err = w.store.Keeping(t.Context(), tx, tenant, "device/press-1", []scanning.Package{pkg("junit:junit", "4.14")}); err != nil {
-				return err
-			}
-			_, err = w.store.TakeInventory(t.Context(), tx, tenant, "device/press-1", list, start.Add(day))
-			return err
-		}))
-		if len(list) != 2 {
-			t.Errorf("kept: %+v", list)
+		inv := w.look(lifecycle.Look{Subject: "device/press-1", Packages: []scanning.Package{pkg("junit:junit", "4.14")}, At: start.Add(day), Partial: true})
+		if inv.Components != 2 {
+			t.Errorf("kept: %+v", inv)
 		}
 		if hits := w.who(lifecycle.Campaign{Ecosystem: "Maven", Package: log4j, Below: "2.17.1"}); len(hits) != 1 || !hits[0].Ended.IsZero() {
 			t.Errorf("a gap took it away: %+v", hits)

@@ -2,27 +2,103 @@ package lifecycle
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"time"
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/platform/store"
 	"github.com/interlock-security/interlock/scanning"
 )
 
-// Documents are the inventories that subjects have now, each with whose it is.
-func (s *Store) Documents(ctx context.Context, tx *store.Tx, tenant core.TenantID) (map[int64][]string, error) {
-	list, err := s.begin(ctx, tx, tenant).held(" AND ended = 0")
+// Behind is an inventory that was not held against the advisories as they are now.
+type Behind struct {
+	Subject  string
+	Scope    string
+	Document int64
+	// Looked is when the scope was last looked at as a whole: what the advisories
+	// say of its packages is true of then, not of now.
+	Looked time.Time
+}
+
+// Look is the scope under which the advisories' answer about a stored inventory is
+// reported: that of another scope proves nothing about this one.
+func (h *Behind) Look() scanning.Scope { return LookScope(h.Subject, h.Scope) }
+
+// LookScope is the scope of a report about a stored inventory.
+func LookScope(subject, scope string) scanning.Scope {
+	s := scanning.Scope{Kind: scanning.ScopeSBOM, Name: subject}
+	if scope != "" {
+		s.Name = subject + "#" + scope
+	}
+	if len(s.Name) > maxName { // both parts may be as long as a name alone
+		s.Name = keyOf("inventory", subject, scope)
+	}
+	return s
+}
+
+// BehindOf lists inventories that subjects have now and that were last held
+// against something other than revision, those of one document together.
+func (s *Store) BehindOf(ctx context.Context, tx *store.Tx, tenant core.TenantID, revision string, after *Behind, most int) (list []Behind, err error) {
+	var from Behind
+	if after != nil {
+		from = *after
+	}
+	rows, err := tx.Query(ctx, `SELECT subject, scope, document, whole FROM scanning_inventories WHERE tenant = $1 AND ended = 0 AND (matched < $2 OR matched > $2)
+		AND (document, subject, scope) > ($3, $4, $5) ORDER BY document, subject, scope LIMIT $6`, tenant, revision, from.Document, from.Subject, from.Scope, most)
 	if err != nil {
 		return nil, fmt.Errorf("lifecycle: reading inventories: %w", err)
 	}
-	docs := map[int64][]string{}
-	for _, h := range list {
-		docs[h.document] = append(docs[h.document], h.subject)
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var h Behind
+		var looked int64
+		if err := rows.Scan(&h.Subject, &h.Scope, &h.Document, &looked); err != nil {
+			return nil, fmt.Errorf("lifecycle: reading inventories: %w", err)
+		}
+		h.Looked = store.FromMicros(looked)
+		list = append(list, h)
 	}
-	return docs, nil
+	return list, rows.Err()
+}
+
+// Rematch takes in what the advisories, as revision has them, say of a stored
+// inventory, and notes that in the same transaction. An inventory that has another
+// document by now, or was looked at again, is left: it is behind by itself.
+func (s *Store) Rematch(ctx context.Context, tx *store.Tx, tenant core.TenantID, h Behind, revision string, r *scanning.Report, by string, at time.Time) error {
+	n, err := tx.Affected(ctx, `UPDATE scanning_inventories SET matched = $6 WHERE tenant = $1 AND subject = $2 AND scope = $3 AND ended = 0 AND document = $4 AND whole = $5`,
+		tenant, h.Subject, h.Scope, h.Document, store.Micros(h.Looked), revision)
+	if err != nil || n == 0 {
+		return err
+	}
+	look := *r
+	look.Scope, look.Started = h.Look(), h.Looked
+	_, err = s.ImportFor(ctx, tx, tenant, h.Subject, &look, by, at)
+	return err
+}
+
+// SkipAhead notes of the inventories that were held against one revision, and in
+// which nothing is that another revision has otherwise, that they have been held
+// against that one, too.
+func (s *Store) SkipAhead(ctx context.Context, tx *store.Tx, tenant core.TenantID, from, to string, changed []Target) error {
+	b := s.begin(ctx, tx, tenant)
+	hit, _, err := b.documentsWith(changed)
+	if err != nil {
+		return err
+	}
+	documents, err := column[int64](ctx, tx, `SELECT DISTINCT document FROM scanning_inventories WHERE tenant = $1 AND ended = 0 AND matched = $2 ORDER BY document`, tenant, from)
+	if err != nil {
+		return err
+	}
+	for _, d := range documents {
+		if hit[d] != nil {
+			continue
+		}
+		if _, err := tx.Exec(ctx, `UPDATE scanning_inventories SET matched = $3 WHERE tenant = $1 AND document = $4 AND matched = $2 AND ended = 0`, tenant, from, to, d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Packages reads the components of a document.
@@ -51,46 +127,20 @@ func (s *Store) Packages(ctx context.Context, tx *store.Tx, tenant core.TenantID
 	return list, nil
 }
 
-// OpenNames are the names of the advisories and rules of open findings.
-func (s *Store) OpenNames(ctx context.Context, tx *store.Tx, tenant core.TenantID) ([]string, error) {
-	return column[string](ctx, tx, `SELECT DISTINCT n.name FROM scanning_names n JOIN scanning_findings f ON f.tenant = n.tenant AND f.id = n.finding
-		WHERE n.tenant = $1 AND f.is_open = 1 ORDER BY n.name`, tenant)
+// NamesBehind lists names of findings that were last looked up in other lists than
+// revision names, beginning after one.
+func (s *Store) NamesBehind(ctx context.Context, tx *store.Tx, tenant core.TenantID, revision, after string, most int) ([]string, error) {
+	return column[string](ctx, tx, `SELECT DISTINCT name FROM scanning_names WHERE tenant = $1 AND (listed < $2 OR listed > $2) AND name > $3 ORDER BY name LIMIT $4`,
+		tenant, revision, after, most)
 }
 
-// Mark reads how far a work has come, "" for not at all.
-func (s *Store) Mark(ctx context.Context, tx *store.Tx, tenant core.TenantID, work string) (value string, err error) {
-	err = tx.QueryRow(ctx, `SELECT value FROM scanning_marks WHERE tenant = $1 AND name = $2`, tenant, work).Scan(&value)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
-	}
-	return value, err
-}
-
-// SetMark writes how far a work has come.
-func (s *Store) SetMark(ctx context.Context, tx *store.Tx, tenant core.TenantID, work, value string) error {
-	_, err := tx.Exec(ctx, `INSERT INTO scanning_marks (tenant, name, value) VALUES ($1, $2, $3) ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value`, tenant, work, value)
-	return err
-}
-
-// Keeping adds to the packages of an inventory with gaps what the subject had
-// and the inventory does not speak of: what could not be read is not gone.
-func (s *Store) Keeping(ctx context.Context, tx *store.Tx, tenant core.TenantID, subject string, packages []scanning.Package) ([]scanning.Package, error) {
-	held, err := s.begin(ctx, tx, tenant).held(" AND ended = 0 AND subject = $2", subject)
-	if err != nil || len(held) == 0 {
-		return packages, err
-	}
-	before, err := s.Packages(ctx, tx, tenant, held[0].document)
-	if err != nil {
-		return nil, err
-	}
-	named := map[[3]string]bool{}
-	for _, p := range packages {
-		named[[3]string{p.Ecosystem, p.Name, p.File}] = true
-	}
-	for _, p := range before {
-		if !named[[3]string{p.Ecosystem, p.Name, p.File}] {
-			packages = append(packages, p)
+// Listed notes what lists say of a name, and that they were asked.
+func (s *Store) Listed(ctx context.Context, tx *store.Tx, tenant core.TenantID, name, revision string, facts []Fact) error {
+	for _, f := range facts {
+		if _, err := s.AddFact(ctx, tx, tenant, f, core.Position{}); err != nil {
+			return err
 		}
 	}
-	return packages, nil
+	_, err := tx.Exec(ctx, `UPDATE scanning_names SET listed = $3 WHERE tenant = $1 AND name = $2`, tenant, name, revision)
+	return err
 }

@@ -55,6 +55,8 @@ type batch struct {
 
 	owners     []OwnerRule
 	ownersRead bool
+
+	past *past
 }
 
 func (s *Store) begin(ctx context.Context, tx *store.Tx, tenant core.TenantID) *batch {
