@@ -124,7 +124,9 @@ func TestACampaignAsksStoredInventories(t *testing.T) {
 		t.Error(text)
 	}
 	p.must(p.state.Tx(t.Context(), func(tx *store.Tx) error {
-		_, err := p.findings.TakeInventory(t.Context(), tx, plantTenant, "device/press-7", []scanning.Package{{Ecosystem: "npm", Name: "leftover", Version: "1.0.0"}}, time.Now().Add(-time.Hour))
+		_, err := p.findings.TakeInventory(t.Context(), tx, plantTenant, lifecycle.Look{
+			Subject: "device/press-7", Packages: []scanning.Package{{Ecosystem: "npm", Name: "leftover", Version: "1.0.0"}}, At: time.Now().Add(-time.Hour),
+		})
 		return err
 	}))
 	to := p.submit("anna", "/campaigns", "name", hostileRule, "ecosystem", "npm", "package", "leftover", "below", "1.2.0")
