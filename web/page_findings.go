@@ -1,7 +1,9 @@
 package web
 
 import (
+	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/policy"
 	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/advisory"
 	"github.com/interlock-security/interlock/scanning/lifecycle"
 )
 
@@ -43,40 +46,28 @@ type findingsView struct {
 	Which    string
 	Levels   []core.Severity
 	Classes  []scanning.Class
+	Sorts    []named
 	Stats    lifecycle.Stats
-	Chart    template.HTML
-	Lists    []namedTime
+	Burn     burn
+	Base     database
 	Doubtful []lifecycle.ReportRow
+	Doubts   int // of which Doubtful are the first
 	Scans    int
 }
 
-// namedTime is a list and of when it is.
-type namedTime struct {
-	Name string
-	At   time.Time
-}
+// named is a word of the wire and what people call it.
+type named struct{ Value, Text string }
+
+// findingSorts are the orders of the list.
+var findingSorts = []named{{string(lifecycle.SortPriority), "What to fix first"}, {string(lifecycle.SortDue), "What is due first"}, {string(lifecycle.SortNewest), "What was found last"}}
 
 // burnDays is how many days the burn-down shows.
 const burnDays = 30
 
 func (c *Console) findings(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	v := findingsView{Which: q.Get("which"), Levels: core.Severities, Classes: scanning.Classes}
-	v.Filter = api.FindingsInput{
-		After: q.Get("after"), Limit: listRows, Severity: q.Get("severity"), Class: q.Get("class"),
-		Subject: strings.TrimSpace(q.Get("subject")), Text: strings.TrimSpace(q.Get("text")),
-	}
-	v.Filtered = v.Filter.Severity+v.Filter.Class+v.Filter.Subject+v.Filter.Text != ""
-	switch v.Which {
-	case "overdue":
-		v.Filter.Overdue = true
-	case "verify":
-		v.Filter.State = string(lifecycle.StateFixed)
-	case "accepted":
-		v.Filter.State = string(lifecycle.StateAccepted)
-	case "all":
-		v.Filter.All = true
-	}
+	v := findingsView{Which: q.Get("which"), Levels: core.Severities, Classes: scanning.Classes, Sorts: findingSorts, Filter: findingsFilter(q)}
+	v.Filtered = narrowed(v.Filter)
 	out, err := c.API.Findings(r.Context(), &v.Filter)
 	if err != nil {
 		return err
@@ -96,6 +87,31 @@ func (c *Console) findings(w http.ResponseWriter, r *http.Request) error {
 	return c.render(w, r, "page_findings", page{Title: "Findings", Nav: "findings", Body: v})
 }
 
+// findingsFilter reads what of the list is asked for.
+func findingsFilter(q url.Values) api.FindingsInput {
+	field := func(name string) string { return strings.TrimSpace(q.Get(name)) }
+	in := api.FindingsInput{
+		After: q.Get("after"), Limit: listRows, Severity: q.Get("severity"), Class: q.Get("class"), Subject: field("subject"), Text: field("text"),
+		Owner: field("owner"), Package: field("package"), Advisory: field("advisory"), Sort: q.Get("sort"),
+	}
+	switch q.Get("which") {
+	case "overdue":
+		in.Overdue = true
+	case "verify":
+		in.State = string(lifecycle.StateFixed)
+	case "accepted":
+		in.State = string(lifecycle.StateAccepted)
+	case "all":
+		in.All = true
+	}
+	return in
+}
+
+// narrowed reports whether a filter shows only some of a tab.
+func narrowed(in api.FindingsInput) bool {
+	return in.Severity+in.Class+in.Subject+in.Text+in.Owner+in.Package+in.Advisory != ""
+}
+
 // count is how many a tab holds, where the figures say so.
 func (v findingsView) count(which string) int {
 	switch which {
@@ -112,13 +128,7 @@ func (v findingsView) count(which string) int {
 }
 
 // Open is how many want something of somebody.
-func (v findingsView) Open() int {
-	n := 0
-	for _, of := range v.Stats.Open {
-		n += of
-	}
-	return n
-}
+func (v findingsView) Open() int { return total(v.Stats.Open) }
 
 // fillFindings reads the figures, and how old they are: no number here is worth
 // more than the scans behind it.
@@ -127,22 +137,18 @@ func (c *Console) fillFindings(r *http.Request, v *findingsView) error {
 	if err != nil {
 		return err
 	}
-	v.Stats = stats.Body
-	v.Chart = burnDown(v.Stats.Days)
+	v.Stats, v.Burn = stats.Body, burnDown(stats.Body.Days)
 	fresh, err := c.API.Freshness(r.Context(), &api.None{})
 	if err != nil {
 		return err
 	}
-	v.Scans = len(fresh.Body.Scans)
-	for name, at := range fresh.Body.Lists {
-		v.Lists = append(v.Lists, namedTime{name, at})
-	}
-	slices.SortFunc(v.Lists, func(a, b namedTime) int { return strings.Compare(a.Name, b.Name) })
+	v.Scans, v.Base = len(fresh.Body.Scans), databaseOf(fresh.Body.Lists, c.Clock.Now())
 	for _, s := range fresh.Body.Scans {
 		if s.Outcome == scanning.OutcomeIncomplete || c.Clock.Now().Sub(s.Finished) > staleScan {
 			v.Doubtful = append(v.Doubtful, s)
 		}
 	}
+	v.Doubts = len(v.Doubtful)
 	v.Doubtful = v.Doubtful[:min(len(v.Doubtful), shownDoubts)]
 	return nil
 }
@@ -153,126 +159,93 @@ const (
 	shownDoubts = 10
 )
 
-// burnDown draws how many were open at the end of each day.
-func burnDown(days []lifecycle.Day) template.HTML {
-	bars := make([]bar, 0, len(days))
+// database is what the server knows of advisories: of when its lists are.
+type database struct {
+	Lists []listAge
+	Stale bool
+}
+
+// listAge is a list with the time of which it is.
+type listAge struct {
+	Name  string
+	At    time.Time
+	Stale bool
+}
+
+// databaseOf says which lists are older than scans trust.
+func databaseOf(lists map[string]time.Time, now time.Time) database {
+	var b database
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		one := listAge{name, lists[name], now.Sub(lists[name]) > advisory.DefaultMaxAge}
+		b.Lists, b.Stale = append(b.Lists, one), b.Stale || one.Stale
+	}
+	return b
+}
+
+// Missing reports whether there are no advisories at all.
+func (b database) Missing() bool { return len(b.Lists) == 0 }
+
+// burn is what was open at the end of each day, as a picture and in words.
+type burn struct {
+	Chart       template.HTML
+	Top         int
+	First, Last time.Time
+	Said        string
+	Legend      []layer // what is open now, as the picture's layers lie
+}
+
+// burnLayers are the layers of the picture, what is worst at the bottom, where
+// heights can be compared.
+var burnLayers = []layer{
+	{"sev-bar-critical", "critical", 0}, {"sev-bar-high", "high", 0}, {"sev-bar-medium", "medium", 0}, {"sev-bar-low", "low", 0}, {"sev-bar-info", "info", 0},
+}
+
+// burnDown draws how many were open at the end of each day, by severity.
+func burnDown(days []lifecycle.Day) burn {
+	var b burn
+	stacks := make([]stack, 0, len(days))
+	var first, last, most lifecycle.Day
 	for _, d := range days {
 		at, err := time.Parse(time.DateOnly, d.Day)
 		if err != nil {
 			continue
 		}
-		bars = append(bars, bar{From: at, Count: total(d)})
+		if n := total(d.Open); n > b.Top || len(stacks) == 0 {
+			b.Top, most = n, d
+		}
+		if len(stacks) == 0 {
+			b.First, first = at, d
+		}
+		b.Last, last = at, d
+		stacks = append(stacks, stackOf(d))
 	}
-	return histogram("Open findings at the end of each of the last days", bars)
+	if len(stacks) == 0 {
+		return b
+	}
+	b.Legend = stacks[len(stacks)-1].Layers
+	b.Said = fmt.Sprintf("%s open now, %s on %s; at most %s, on %s.", num(total(last.Open)), num(total(first.Open)), first.Day, num(b.Top), most.Day)
+	b.Chart = stacked("Open findings at the end of each of the last days, by severity. "+b.Said, stacks, b.Top)
+	return b
 }
 
-func total(d lifecycle.Day) int {
+// stackOf is one day of the burn-down.
+func stackOf(d lifecycle.Day) stack {
+	one := stack{Text: fmt.Sprintf("%s: %d open", d.Day, total(d.Open))}
+	for _, l := range burnLayers {
+		if l.Count = d.Open[core.Severity(l.Name)]; l.Count > 0 {
+			one.Text += fmt.Sprintf(", %d %s", l.Count, l.Name)
+		}
+		one.Layers = append(one.Layers, l)
+	}
+	one.Text += fmt.Sprintf("; %d new, %d closed", d.Opened, d.Closed)
+	return one
+}
+
+// total is all of what is counted by severity.
+func total(of map[core.Severity]int) int {
 	n := 0
-	for _, of := range d.Open {
-		n += of
+	for _, count := range of {
+		n += count
 	}
 	return n
-}
-
-type findingView struct {
-	api.FindingDetail
-	Moves          []findingMove
-	Dismissable    bool
-	Acceptable     bool
-	Waits          bool // for somebody else to accept it
-	Mine           bool // the one who asked looks at it
-	Justifications []string
-	Soon           string
-}
-
-// findingMove is a step that a person may take, in a person's words.
-type findingMove struct{ To, Label, Hint string }
-
-var findingMoves = map[lifecycle.State][2]string{
-	lifecycle.StateTriaged:     {"I have looked at it", "It is real until somebody shows that it is not."},
-	lifecycle.StateAffected:    {"We are affected", "It has to be fixed, or its risk accepted by two."},
-	lifecycle.StateRemediating: {"Somebody fixes it", "The clock goes on."},
-	lifecycle.StateFixed:       {"It is fixed", "It stays open until every detector that saw it looks again and does not find it."},
-}
-
-func (c *Console) finding(w http.ResponseWriter, r *http.Request) error {
-	out, err := c.API.Finding(r.Context(), &api.IDInput{ID: r.PathValue("id")})
-	if err != nil {
-		return err
-	}
-	v := findingView{FindingDetail: out.Body, Soon: c.Clock.Now().AddDate(0, 1, 0).UTC().Format(time.DateOnly)}
-	slices.Reverse(v.Timeline) // the newest first
-	for _, to := range v.Next {
-		if words, ok := findingMoves[lifecycle.State(to)]; ok {
-			v.Moves = append(v.Moves, findingMove{to, words[0], words[1]})
-		}
-	}
-	v.Dismissable = slices.Contains(v.Next, string(lifecycle.StateFalsePositive)) || slices.Contains(v.Next, string(lifecycle.StateNotAffected))
-	v.Waits = v.Finding.Acceptance != nil && v.Finding.Acceptance.Approver == ""
-	v.Mine = v.Waits && v.Finding.Acceptance.Requester == sessionOf(r.Context()).Principal.String()
-	v.Acceptable = !v.Waits && slices.Contains(v.Next, string(lifecycle.StateAccepted))
-	v.Justifications = lifecycle.Justifications
-	return c.render(w, r, "page_finding", page{Title: v.Finding.What.Title, Nav: "findings", Body: v})
-}
-
-// findingPage is where a finding's forms lead back to.
-func findingPage(r *http.Request) string { return "/findings/" + url.PathEscape(r.PathValue("id")) }
-
-func (c *Console) moveFinding(w http.ResponseWriter, r *http.Request) error {
-	to := lifecycle.State(form(r, "to"))
-	_, err := c.API.MoveFinding(r.Context(), &api.MoveFindingInput{ID: r.PathValue("id"), Body: api.MoveFinding{To: to, Reason: strings.TrimSpace(form(r, "reason"))}})
-	if err != nil {
-		return err
-	}
-	said := "Noted."
-	if to == lifecycle.StateFixed {
-		said = "Noted. Only a later scan that does not find it any more verifies that."
-	}
-	return c.done(w, r, findingPage(r), "info", said)
-}
-
-func (c *Console) assignFinding(w http.ResponseWriter, r *http.Request) error {
-	_, err := c.API.AssignFinding(r.Context(), &api.AssignFindingInput{ID: r.PathValue("id"), Body: api.AssignFinding{Owner: strings.TrimSpace(form(r, "owner"))}})
-	if err != nil {
-		return err
-	}
-	return c.done(w, r, findingPage(r), "ok", "The finding has its owner.")
-}
-
-func (c *Console) noteFinding(w http.ResponseWriter, r *http.Request) error {
-	_, err := c.API.NoteFinding(r.Context(), &api.NoteFindingInput{ID: r.PathValue("id"), Body: api.NoteFinding{Text: strings.TrimSpace(form(r, "text"))}})
-	if err != nil {
-		return err
-	}
-	return c.done(w, r, findingPage(r), "ok", "The note stands in the timeline.")
-}
-
-func (c *Console) dismissFinding(w http.ResponseWriter, r *http.Request) error {
-	_, err := c.API.DismissFinding(r.Context(), &api.DismissFindingInput{ID: r.PathValue("id"), Body: api.DismissFinding{
-		To: lifecycle.State(form(r, "to")), Reason: strings.TrimSpace(form(r, "reason")), Justification: form(r, "justification"),
-	}})
-	if err != nil {
-		return err
-	}
-	return c.done(w, r, findingPage(r), "info", "Closed by your word. It stands in the log under your name.")
-}
-
-func (c *Console) acceptFinding(w http.ResponseWriter, r *http.Request) error {
-	until, err := time.Parse(time.DateOnly, strings.TrimSpace(form(r, "until")))
-	if err != nil {
-		return core.E(core.KindInvalid, "web.acceptFinding", "the day is written as 2026-12-24")
-	}
-	_, err = c.API.AcceptFinding(r.Context(), &api.AcceptFindingInput{ID: r.PathValue("id"), Body: api.AcceptFinding{Until: until, Reason: strings.TrimSpace(form(r, "reason"))}})
-	if err != nil {
-		return err
-	}
-	return c.done(w, r, findingPage(r), "info", "Asked. Somebody else has to approve it; until then its clock runs.")
-}
-
-func (c *Console) approveFinding(w http.ResponseWriter, r *http.Request) error {
-	_, err := c.API.ApproveFinding(r.Context(), &api.ApproveFindingInput{ID: r.PathValue("id"), Body: api.ApproveFinding{Reason: strings.TrimSpace(form(r, "reason"))}})
-	if err != nil {
-		return err
-	}
-	return c.done(w, r, findingPage(r), "info", "The risk is accepted until its day, by two. Then it is open again by itself.")
 }

@@ -3,10 +3,12 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/platform/store"
 	"github.com/interlock-security/interlock/scanning"
@@ -40,6 +42,13 @@ func (p *plant) scanned(at time.Time, gaps []scanning.Gap, findings ...scanning.
 	return sum
 }
 
+// installed hands in what a subject had at a time.
+func (p *plant) installed(subject string, at time.Time, packages ...scanning.Package) {
+	p.t.Helper()
+	_, err := p.api.SubmitInventory(p.as("anna"), api.InventorySubmission{Subject: subject, Packages: packages, Created: at})
+	p.must(err)
+}
+
 // TestFindingsAreDrivenToAFix by the forms of their pages, and only a scan
 // verifies them.
 func TestFindingsAreDrivenToAFix(t *testing.T) {
@@ -49,6 +58,12 @@ func TestFindingsAreDrivenToAFix(t *testing.T) {
 	}
 	sum := p.scanned(time.Now().Add(-time.Hour), nil, vulnerable("GO-2026-0001", core.SeverityCritical))
 	path := "/findings/" + sum.New[0].String()
+	if body := p.page("vera", path); !strings.Contains(body, `href="https://www.cve.org/CVERecord?id=CVE-2026-0001"`) || strings.Contains(body, `href="javascript`) {
+		t.Error("names of advisories are linked where their register is known, and nothing else: " + visibleText(body))
+	}
+	if text := visibleText(p.page("vera", "/findings")); !strings.Contains(text, "1 open now, 0 on") || !strings.Contains(text, "critical 1") || !strings.Contains(text, "There are none.") {
+		t.Error("the burn-down in words, and what the server has no advisories for: " + text)
+	}
 	for _, page := range []string{"/findings", "/findings?which=all", "/findings?severity=high&class=vulnerability&subject=repo/shop&text=overflow", path} {
 		body := p.page("vera", page)
 		harmless(t, page, body)
@@ -66,6 +81,9 @@ func TestFindingsAreDrivenToAFix(t *testing.T) {
 	p.submit("otto", path+"/note", "text", nasty)
 	body := p.page("otto", path)
 	harmless(t, path, body)
+	if !strings.Contains(body, "permitted by ") || strings.Contains(body, `value="fixed-pending-verification"`) {
+		t.Error("the timeline leads to no proof, or what is done is offered again")
+	}
 	if text := visibleText(body); !strings.Contains(text, "has to say that it is gone") || !strings.Contains(body, `value="team-x"`) {
 		t.Error(text)
 	}
@@ -117,18 +135,61 @@ func TestJudgementsNeedWhoAnswersForThem(t *testing.T) {
 	}
 }
 
+// TestEveryStepThatAPersonMayTakeIsOffered and none else, in every state.
+func TestEveryStepThatAPersonMayTakeIsOffered(t *testing.T) {
+	judged := []lifecycle.State{lifecycle.StateNotAffected, lifecycle.StateFalsePositive, lifecycle.StateDuplicate, lifecycle.StateAccepted}
+	for _, at := range lifecycle.States {
+		first, others := nextMoves(at)
+		offered := map[lifecycle.State]bool{}
+		for _, m := range others {
+			offered[m.To] = m.Reason
+		}
+		if first != nil {
+			offered[first.To] = first.Reason
+		}
+		for _, e := range lifecycle.Edges {
+			if e.From != at || e.Who != lifecycle.WhoPerson || slices.Contains(judged, e.To) {
+				continue
+			}
+			if reason, is := offered[e.To]; !is || reason != slices.Contains(e.Needs, lifecycle.NeedReason) {
+				t.Errorf("%s to %s: offered %v, with a reason %v", at, e.To, is, reason)
+			}
+			delete(offered, e.To)
+		}
+		if len(offered) > 0 {
+			t.Errorf("%s: %v is offered and would be refused", at, offered)
+		}
+	}
+}
+
+// TestADuplicateIsAnotherFinding, named by the address of its page.
+func TestADuplicateIsAnotherFinding(t *testing.T) {
+	p := newPlant(t)
+	long := vulnerable("GO-2026-0002", core.SeverityLow)
+	long.Title = strings.Repeat(nasty, 100)
+	sum := p.scanned(time.Now().Add(-time.Hour), nil, vulnerable("GO-2026-0001", core.SeverityCritical), long)
+	one, other := "/findings/"+sum.New[0].String(), "/findings/"+sum.New[1].String()
+	for _, path := range []string{"/findings", one, other} {
+		harmless(t, path, p.page("anna", path))
+	}
+	p.submit("anna", one+"/dismiss", "to", "duplicate", "of", "http://localhost:7400"+other, "reason", "one and the same")
+	body := p.page("anna", one)
+	if !strings.Contains(body, `href="`+other+`"`) || !strings.Contains(visibleText(body), "It is something after all") {
+		t.Error(visibleText(body))
+	}
+	form := url.Values{"csrf": {"token-of-anna"}, "to": {"triaged"}}
+	if res, text := p.ask("anna", http.MethodPost, one+"/move", form); res.StatusCode < 400 || !strings.Contains(visibleText(text), "needs a reason") {
+		t.Errorf("the server's reason is not shown: %d %s", res.StatusCode, visibleText(text))
+	}
+}
+
 // TestACampaignAsksStoredInventories and shows who has it since when.
 func TestACampaignAsksStoredInventories(t *testing.T) {
 	p := newPlant(t)
 	if text := visibleText(p.page("vera", "/campaigns")); !strings.Contains(text, "No campaign yet") {
 		t.Error(text)
 	}
-	p.must(p.state.Tx(t.Context(), func(tx *store.Tx) error {
-		_, err := p.findings.TakeInventory(t.Context(), tx, plantTenant, lifecycle.Look{
-			Subject: "device/press-7", Packages: []scanning.Package{{Ecosystem: "npm", Name: "leftover", Version: "1.0.0"}}, At: time.Now().Add(-time.Hour),
-		})
-		return err
-	}))
+	p.installed("device/press-7", time.Now().Add(-time.Hour), scanning.Package{Ecosystem: "npm", Name: "leftover", Version: "1.0.0"})
 	to := p.submit("anna", "/campaigns", "name", hostileRule, "ecosystem", "npm", "package", "leftover", "below", "1.2.0")
 	body := p.page("vera", to)
 	harmless(t, to, body)
