@@ -75,7 +75,13 @@ func (db *DB) Check(pkgs []scanning.Package, now time.Time, maxAge time.Duration
 	return append(slices.CompactFunc(gaps, func(a, b scanning.Gap) bool { return a == b }), db.incomplete()...)
 }
 
+// unpublished are ecosystems of which inventories tell and OSV has no advisories.
+var unpublished = map[string]bool{"conda": true, "CocoaPods": true, "JSR": true}
+
 func missing(ecosystem string) scanning.Gap {
+	if unpublished[ecosystem] {
+		return scanning.Gap{What: ecosystem + " packages", Why: "nobody publishes advisories of " + ecosystem + " that could be matched; its packages are only listed", Reason: scanning.ReasonUnsupported}
+	}
 	return scanning.Gap{
 		What: ecosystem + " packages", Why: "no advisories for " + ecosystem + " in this database; import them with: interlock scan db import FILE",
 		Reason: scanning.ReasonStale,

@@ -49,3 +49,11 @@ func TestAnUnknownEcosystemIsAGapAndNotClean(t *testing.T) {
 		t.Errorf("%v %v", findings, gaps)
 	}
 }
+
+func TestWhatNobodyPublishesAdvisoriesOfIsSaidSo(t *testing.T) {
+	db := database(t, record("GO-2099-1", nil, pkg("Go", "example.com/web", span("SEMVER", "introduced", "0"))))
+	_, gaps := match(db, installed("conda", "openssl", "3.0.7"), installed("CocoaPods", "Alamofire", "5.6.4"))
+	if len(gaps) != 2 || !strings.Contains(gaps[1].Why, "nobody publishes advisories of conda") || strings.Contains(gaps[0].Why, "import") {
+		t.Errorf("%v", gaps)
+	}
+}

@@ -3,13 +3,20 @@ package inventory
 import (
 	"slices"
 
+	"github.com/interlock-security/interlock/scanning/inventory/actions"
 	"github.com/interlock-security/interlock/scanning/inventory/apk"
+	"github.com/interlock-security/interlock/scanning/inventory/apple"
 	"github.com/interlock-security/interlock/scanning/inventory/cargo"
 	"github.com/interlock-security/interlock/scanning/inventory/composer"
+	"github.com/interlock-security/interlock/scanning/inventory/conan"
+	"github.com/interlock-security/interlock/scanning/inventory/conda"
+	"github.com/interlock-security/interlock/scanning/inventory/cran"
 	"github.com/interlock-security/interlock/scanning/inventory/dpkg"
 	"github.com/interlock-security/interlock/scanning/inventory/extract"
 	"github.com/interlock-security/interlock/scanning/inventory/golang"
+	"github.com/interlock-security/interlock/scanning/inventory/haskell"
 	"github.com/interlock-security/interlock/scanning/inventory/hex"
+	"github.com/interlock-security/interlock/scanning/inventory/julia"
 	"github.com/interlock-security/interlock/scanning/inventory/maven"
 	"github.com/interlock-security/interlock/scanning/inventory/npm"
 	"github.com/interlock-security/interlock/scanning/inventory/nuget"
@@ -24,7 +31,8 @@ func Extractors() []*extract.Extractor {
 	return slices.Concat(
 		golang.Extractors(), npm.Extractors(), python.Extractors(), maven.Extractors(),
 		cargo.Extractors(), nuget.Extractors(), rubygems.Extractors(), composer.Extractors(),
-		pub.Extractors(), hex.Extractors(),
+		pub.Extractors(), hex.Extractors(), apple.Extractors(), conan.Extractors(), conda.Extractors(),
+		cran.Extractors(), haskell.Extractors(), julia.Extractors(), actions.Extractors(),
 		dpkg.Extractors(), apk.Extractors(), rpm.Extractors(),
 	)
 }

@@ -26,6 +26,8 @@ func FuzzYarn(f *testing.F) {
 
 func FuzzBun(f *testing.F) { extracttest.Fuzz(f, by("npm/bun-lock"), "bun.lock", nil) }
 
+func FuzzDeno(f *testing.F) { extracttest.Fuzz(f, by("npm/deno-lock"), "deno.lock", nil) }
+
 func FuzzInstalled(f *testing.F) {
 	extracttest.Fuzz(f, by("npm/installed"), "node_modules/x/package.json", nil)
 }

@@ -1,5 +1,5 @@
-// Package npm reads what JavaScript is made of: the lockfiles of npm, pnpm, yarn
-// and bun, and node_modules.
+// Package npm reads what JavaScript is made of: the lockfiles of npm, pnpm, yarn,
+// bun and deno, and node_modules.
 package npm
 
 import (
@@ -45,11 +45,15 @@ func Extractors() []*extract.Extractor {
 			Name: "npm/bun-lock", Ecosystem: ecosystem, Names: []string{"bun.lock", "bun.lockb"}, Wants: outside, Read: readBun,
 			Reads: "the text form; the binary one (bun.lockb) is a gap",
 		},
+		{
+			Name: "npm/deno-lock", Ecosystem: ecosystem, Names: []string{"deno.lock"}, Wants: outside, Read: readDeno,
+			Reads: "versions 2 to 5: packages of npm with edges and integrity, those of JSR; modules by address are a gap",
+		},
 	}
 }
 
 // locks are the files beside or above a package.json that hold its versions.
-var locks = []string{"package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb"}
+var locks = []string{"package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb", "deno.lock"}
 
 func outside(file string, _ fs.DirEntry) bool {
 	return !strings.HasPrefix(file, "node_modules/") && !strings.Contains(file, "/node_modules/")

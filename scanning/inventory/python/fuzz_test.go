@@ -17,3 +17,10 @@ func FuzzPDM(f *testing.F) { extracttest.Fuzz(f, Extractors()[4], "pdm.lock", ni
 func FuzzPylock(f *testing.F) { extracttest.Fuzz(f, Extractors()[5], "pylock.toml", nil) }
 
 func FuzzInstalled(f *testing.F) { extracttest.Fuzz(f, Extractors()[6], "x.dist-info/METADATA", nil) }
+
+func FuzzManifest(f *testing.F) { extracttest.Fuzz(f, Extractors()[7], "pyproject.toml", nil) }
+
+func FuzzSetup(f *testing.F) {
+	extracttest.Seeds(f, "setup.cfg")
+	extracttest.Fuzz(f, Extractors()[8], "setup.py", nil)
+}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/interlock-security/interlock/scanning"
 	"github.com/interlock-security/interlock/scanning/inventory/extract"
 )
 
@@ -375,21 +374,4 @@ func asks(in *extract.Input) map[string]bool {
 		return nil // its own extractor says so
 	}
 	return p.names()
-}
-
-func readManifest(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	var p pyproject
-	if err := decode(in, &p); err != nil {
-		return err
-	}
-	command, locks := "uv lock", []string{"uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", "Pipfile.lock", "requirements.txt"}
-	if strings.HasSuffix(in.Path, "Pipfile") {
-		command, locks = "pipenv lock", []string{"Pipfile.lock"}
-	} else if p.Tool.Poetry.Needs != nil {
-		command = "poetry lock"
-	}
-	if len(p.names()) > 0 && !in.Above(locks...) {
-		out.Gap(scanning.ReasonUnsupported, out.At(0), "no lockfile: versions unknown; make one with: "+command)
-	}
-	return nil
 }

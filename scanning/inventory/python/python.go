@@ -49,8 +49,12 @@ func Extractors() []*extract.Extractor {
 			Reads: "name, version and licence; what Debian's packages installed is told by dpkg alone",
 		},
 		{
-			Name: "pypi/manifest", Ecosystem: ecosystem, Names: []string{"pyproject.toml", "Pipfile"}, Read: readManifest,
-			Reads: "nothing but that a lockfile is missing beside or above it: a gap",
+			Name: "pypi/manifest", Ecosystem: ecosystem, Names: []string{"pyproject.toml", "Pipfile"}, Wants: isProject, Read: readManifest,
+			Reads: "pinned ones only where no lockfile stands beside or above it: that is a gap",
+		},
+		{
+			Name: "pypi/setup", Ecosystem: ecosystem, Names: []string{"setup.py", "setup.cfg"}, Wants: isProject, Read: readSetup,
+			Reads: "pinned ones of install_requires and its kin where no lockfile stands beside or above it: that is a gap. Lists that code puts together are not read: a gap",
 		},
 	}
 }
@@ -62,6 +66,16 @@ func isRequirements(file string, _ fs.DirEntry) bool {
 func isPylock(file string, _ fs.DirEntry) bool {
 	base := path.Base(file)
 	return base == "pylock.toml" || strings.HasPrefix(base, "pylock.")
+}
+
+// isProject leaves out what came with an installed package.
+func isProject(file string, _ fs.DirEntry) bool {
+	for _, within := range []string{"site-packages/", "dist-packages/", "node_modules/"} {
+		if strings.Contains("/"+file, "/"+within) {
+			return false
+		}
+	}
+	return true
 }
 
 func isInstalled(file string, _ fs.DirEntry) bool {

@@ -23,7 +23,7 @@ var plain = map[string]string{
 	"golang": "Go", "npm": "npm", "pypi": "PyPI", "maven": "Maven", "cargo": "crates.io", "nuget": "NuGet",
 	"gem": "RubyGems", "composer": "Packagist", "hex": "Hex", "pub": "Pub", "conan": "ConanCenter", "cran": "CRAN",
 	"hackage": "Hackage", "swift": "SwiftURL", "githubactions": "GitHub Actions", "bitnami": "Bitnami", "julia": "Julia",
-	"opam": "opam",
+	"opam": "opam", "bioconductor": "Bioconductor", "cocoapods": "CocoaPods", "conda": "conda", "jsr": "JSR",
 }
 
 // Package reads a package url. What it doesn't say is left empty; see [Missing].
