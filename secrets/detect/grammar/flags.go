@@ -330,6 +330,9 @@ func (c *command) operand(w []byte) {
 		return
 	}
 	c.operands++
+	if c.p.sub != "" && lettersOnly(w) {
+		return // what a login is given was issued; a sentence about one has words
+	}
 	if c.p.operand != 0 && c.operands == c.p.operand-b2i(c.printed) && c.operandOK && bytes.IndexByte(w, '=') < 0 {
 		c.emitIf(c.judge(nil, w), c.words.from, c.words.to)
 	}

@@ -48,7 +48,7 @@ func (e *evidence) judge(v []byte) judgement {
 	if len(v) < minSecret || len(v) > maxSecret || e.sense.noun.password() && len(v) > maxPassword {
 		return refused
 	}
-	if v[0] == '*' && v[len(v)-1] == '*' || reference(v) || !e.split && missummed(v) {
+	if hexList(v) || indexFold(e.name, "ssh") >= 0 && fingerprint(v) || v[0] == '*' && v[len(v)-1] == '*' || reference(v) || !e.split && missummed(v) {
 		return refused
 	}
 	s := measure(v)
@@ -90,6 +90,9 @@ func (e *evidence) repeatsName(v []byte) bool {
 }
 
 func (e *evidence) judgePassword(v []byte, s *shape) judgement {
+	if isHash(v) {
+		return refused
+	}
 	if s.random(12) {
 		return e.unlessVague(strong, v, s)
 	}
@@ -101,7 +104,7 @@ func (e *evidence) judgePassword(v []byte, s *shape) judgement {
 	switch {
 	case common[string(word)]:
 		return e.unlessDemo(weak)
-	case trivial[string(word)] || isHash(v):
+	case trivial[string(word)]:
 		return refused
 	case s.letters() == 0:
 		return e.judgeDigits(v, s)

@@ -23,6 +23,9 @@ func reference(v []byte) bool {
 	if v[0] == '$' && v[1] == '$' && isIdentifier(v[2:]) {
 		return true // as make and compose write $
 	}
+	if v[0] == '$' && v[1] == '.' && isDotted(v[2:]) {
+		return true // $.config.password, as Jsonnet and JSONPath have it
+	}
 	if v[0] == '%' && v[len(v)-1] == '%' || v[0] == '<' || v[0] == '[' && v[len(v)-1] == ']' || v[0] == '{' && v[len(v)-1] == '}' ||
 		v[0] == '_' && v[1] == '_' && v[len(v)-1] == '_' || v[0] == '@' && v[len(v)-1] == '@' || v[0] == '#' && v[len(v)-1] == '#' && len(v) > 4 && !hasDigitAndUpper(v) {
 		return true
@@ -123,6 +126,27 @@ func isPlace(v []byte, s *shape) bool {
 	return bytes.IndexByte(v, '/') > 0 && s.wordlike() && s.digit*4 < s.n && s.symbol-s.plain <= bytes.Count(v, []byte("/"))
 }
 
+// fingerprint knows that of an SSH key, as older programs write it.
+func fingerprint(v []byte) bool {
+	for i, c := range v {
+		if i%3 == 2 && c != ':' || i%3 < 2 && !isHexDigit(c) {
+			return false
+		}
+	}
+	return len(v) == 47 || len(v) == 59
+}
+
+// hexList knows numbers of PGP keys: words of sixteen hex digits with commas between
+// them.
+func hexList(v []byte) bool {
+	for i, c := range v {
+		if i%17 == 16 && c != ',' || i%17 < 16 && !isHexDigit(c) {
+			return false
+		}
+	}
+	return len(v) > 16 && len(v)%17 == 16
+}
+
 // isHostPort knows localhost:8080.
 func isHostPort(v []byte) bool {
 	i := bytes.LastIndexByte(v, ':')
@@ -207,11 +231,14 @@ func isSyntax(v []byte, s *shape) bool {
 	if i := bytes.IndexByte(v, ':'); i > 0 && s.digit == 0 && s.symbol == 1 && s.upper == 0 && readsLikeWord(v[:i]) && readsLikeWord(v[i+1:]) {
 		return true // ftp:host
 	}
+	if len(v) > 2 && v[0] == '!' && (v[1] == '0' || v[1] == '1') && !isAlnum(v[2]) {
+		return true // as minified JavaScript writes true
+	}
 	// f(x), a.b.c, a[b]
 	if i := bytes.IndexByte(v, '('); i > 0 && v[len(v)-1] == ')' && isDotted(v[:i]) {
 		return true
 	}
-	if isDotted(v) && bytes.IndexByte(v, '.') > 0 && s.wordlike() && s.digit < 2 {
+	if d := bytes.TrimRight(v, ",;"); isDotted(d) && bytes.IndexByte(d, '.') > 0 && s.wordlike() && s.digit < 2 {
 		return true
 	}
 	// #id, .class, @media, --flag
@@ -252,7 +279,7 @@ func isPlaceholder(v []byte, s *shape) bool {
 	}
 	if indexFold(v, "xxxx") >= 0 || indexFold(v, "changeme") >= 0 || indexFold(v, "change_me") >= 0 || indexFold(v, "change-me") >= 0 ||
 		indexFold(v, "change_this") >= 0 || indexFold(v, "example") >= 0 || indexFold(v, "placeholder") >= 0 || indexFold(v, "replace_") >= 0 ||
-		indexFold(v, "replace-") >= 0 || indexFold(v, "redacted") >= 0 || s.n > 12 && (indexFold(v, "abcdefgh") >= 0 || indexFold(v, "0123456789") >= 0 || indexFold(v, "1234567890") >= 0) || indexFold(v, "replaceme") >= 0 || indexFold(v, "insert_") >= 0 || hasPrefixFold(v, "your") && s.wordlike() || hasPrefixFold(v, "my-") && s.wordlike() || hasPrefixFold(v, "my_") && s.wordlike() {
+		indexFold(v, "replace-") >= 0 || indexFold(v, "redacted") >= 0 || s.n > 12 && (indexFold(v, "abcdefgh") >= 0 || indexFold(v, "0123456789") >= 0 || indexFold(v, "1234567890") >= 0) || indexFold(v, "replaceme") >= 0 || indexFold(v, "=value") >= 0 || len(v) < 160 && bytes.HasPrefix(v, []byte("LS0tLS1CRUdJTi")) || indexFold(v, "insert_") >= 0 || hasPrefixFold(v, "your") && s.wordlike() || hasPrefixFold(v, "my-") && s.wordlike() || hasPrefixFold(v, "my_") && s.wordlike() {
 		return true
 	}
 	var w name

@@ -28,9 +28,13 @@ func Judge(s *detect.Suspect) bool {
 	case p.data || shown(s, &p) || namesItself(s.Secret):
 		return true
 	case s.Kind == detect.KindPrivateKey:
-		return p.test || p.example || p.code && saysTest(s.Body, s.At)
-	case s.ID == "jwt" && p.docs && p.prose:
+		return p.test || p.example || p.named || named(s, &p) || published(s, &p)
+	case s.Kind == detect.KindHash && (p.test || p.example || p.docs && p.prose):
+		return true
+	case s.ID == "jwt" && (p.docs && p.prose || p.test):
 		return true // they expire; nobody notes one down for later
+	case (s.Kind == detect.KindToken || s.Kind == detect.KindKey) && (named(s, &p) || published(s, &p)):
+		return true
 	case !guessable(s.Secret) && s.Kind != detect.KindHash:
 		return false
 	case testAccount(s.Body, s.At) || p.named && bytes.Contains(s.Secret, []byte("test")):
@@ -40,7 +44,7 @@ func Judge(s *detect.Suspect) bool {
 }
 
 // forms are tokens that a program makes by itself, without a provider.
-var forms = []string{"assigned-token", "jwt", "kubernetes-bootstrap-token", "http-basic-auth"}
+var forms = []string{"assigned-token", "jwt", "kubernetes-bootstrap-token", "http-basic-auth", "consul-token", "nomad-token", "remote-config-token"}
 
 // madeUp reports whether anybody could have made such a secret.
 func madeUp(r *detect.Rule) bool {
@@ -93,6 +97,8 @@ type place struct {
 	// data is for tests, and nothing else; test and example hold programs and settings
 	// too, which may be those of a system that runs.
 	data, test, example, docs bool
+	// page is of a website.
+	page bool
 	// goDoc is Go's file of a package's documentation.
 	goDoc bool
 }
@@ -110,6 +116,8 @@ func placeOf(path string) (p place) {
 		p.test = true // a script of tests by its name
 	case "svg":
 		p.data = true // a picture
+	case "mdx":
+		p.prose, p.page = true, true // Markdown with components: a page of a website
 	case "md", "markdown", "rst", "adoc":
 		p.prose = true
 	}
@@ -169,10 +177,11 @@ var (
 	// of follow "test" in them, glued or not.
 	of = set(`data fixture fixtures key keys cert certs certificate certificates ca pki util utils helper helpers file files case cases infra assets
 		resources vector vectors only samples ingcert ingcerts ingutil ingutils inghelpers support`)
-	tests       = set(`test tests testing tester spec specs integration conformance fuzz fuzzer fuzzing unittest unittests functest testapp testserver`)
+	tests = set(`test tests testing tester spec specs integration conformance fuzz fuzzer fuzzing unittest unittests functest testapp testserver bench benchmark
+		benchmarks`)
 	collections = set(`examples samples`)
 	examples    = set(`example examples sample samples demo demos tutorial tutorials playground quickstart`)
-	docs        = set(`doc docs documentation`)
+	docs        = set(`doc docs documentation website`)
 	english     = set(`latest contest attest protest greatest fastest newest oldest request`)
 	// environments are folders that hold one folder for each system that runs: "test"
 	// is one of these there.

@@ -12,20 +12,38 @@ const (
 	upReach   = 8 << 10
 )
 
-// saysTest reports whether what stands before a key in code calls it a test's.
-func saysTest(body []byte, at int) bool {
-	before := bytes.ToLower(body[max(0, at-nameReach):at])
-	if i := bytes.LastIndexByte(before, '\n'); i >= 0 {
-		if j := bytes.LastIndexByte(before[:i], '\n'); j >= 0 {
-			before = before[j:] // the line itself and the one above
-		}
+// named reports whether what stands before a key in code calls it a test's.
+func named(s *detect.Suspect, p *place) bool {
+	if !p.code {
+		return false
 	}
-	for _, w := range [...]string{"test", "example", "fake", "dummy", "mock", "sample", "bogus", "insecure"} {
-		if bytes.Contains(before, []byte(w)) {
-			return true
+	before := s.Body[max(0, s.At-nameReach):s.At]
+	if i := bytes.LastIndexByte(before, '\n'); i >= 0 {
+		if j := bytes.LastIndexByte(before[:i], '\n'); j >= 0 && s.Kind == detect.KindPrivateKey {
+			i = j // a key begins in a line of its own
+		}
+		before = before[i:]
+	}
+	small := bytes.ToLower(before)
+	for _, w := range [...]string{"test", "example", "fake", "dummy", "mock", "sample", "bogus"} {
+		for at := 0; ; at++ {
+			i := bytes.Index(small[at:], []byte(w))
+			if i < 0 {
+				break
+			}
+			at += i
+			if at == 0 || len(small) != len(before) || small[at-1] < 'a' || small[at-1] > 'z' || before[at] != small[at] && before[at-1] == small[at-1] {
+				return true // and not latest, attestation
+			}
 		}
 	}
 	return false
+}
+
+// published reports a page of documentation: one that begins with what a website asks
+// of its pages.
+func published(s *detect.Suspect, p *place) bool {
+	return p.page || p.example && p.prose || p.docs && p.prose && bytes.HasPrefix(s.Body, []byte("---\n"))
 }
 
 // testAccount reports whether a password belongs to an account named for tests:
@@ -46,6 +64,9 @@ func shown(s *detect.Suspect, p *place) bool {
 	line := s.Body[from:s.At]
 	if p.code && comment(line) {
 		return p.goDoc || introduces(line) || introduces(lineBefore(s.Body, from))
+	}
+	if mark := bytes.TrimLeft(line, " \t"); len(mark) > 0 && (mark[0] == '#' || mark[0] == ';') && introduces(line) {
+		return true
 	}
 	return underExample(s.Body, from)
 }
@@ -74,7 +95,7 @@ func lineBefore(body []byte, from int) []byte {
 // introduces reports words by which a comment begins an example.
 func introduces(line []byte) bool {
 	line = bytes.ToLower(line)
-	for _, w := range [...]string{"e.g.", "example", "ex:", "such as", "for instance", "looks like"} {
+	for _, w := range [...]string{"e.g.", "for example", "an example", "example:", "examples:", "ex:", "such as", "for instance", "looks like"} {
 		if bytes.Contains(line, []byte(w)) {
 			return true
 		}

@@ -58,8 +58,9 @@ var summed = []sum{
 
 // documented are passwords that everybody knows: a program's own settings show them, or a convention.
 var documented = map[string]bool{
-	"foobared": true,
-	"infected": true, // by which everybody locks archives with malware, so that nobody opens them unawares
+	"foobared":             true,
+	"SW2YcwTIb9zpOOhoPsMm": true, // Grafana's, in each of its settings
+	"infected":             true, // by which everybody locks archives with malware, so that nobody opens them unawares
 }
 
 // prefixes are those of tokens whose rest is random.
