@@ -30,7 +30,17 @@ type grypeReport struct {
 			} `json:"status"`
 		} `json:"db"`
 	} `json:"descriptor"`
-	Alerts []json.RawMessage `json:"alertsByPackage"`
+	Ignored []json.RawMessage `json:"ignoredMatches"`
+	Alerts  []json.RawMessage `json:"alertsByPackage"`
+}
+
+// grypeIgnored is a match that a rule of the configuration took out.
+type grypeIgnored struct {
+	grypeMatch
+	Rules []struct {
+		Reason string `json:"reason"`
+		VEX    string `json:"vex-status"`
+	} `json:"appliedIgnoreRules"`
 }
 
 type grypeMatch struct {
@@ -92,6 +102,7 @@ func readGrype(in *importer, b []byte) error {
 		in.gap("grype's database", cmp.Or(why, d.DB.Status.Error), scanning.ReasonStale)
 	}
 	each(in, "match", g.Matches, in.grypeMatch)
+	each(in, "ignored match", g.Ignored, in.grypeIgnored)
 	return nil
 }
 
@@ -136,6 +147,21 @@ func (in *importer) grypeMatch(m *grypeMatch) {
 	}
 	f.Advice, f.Severity = advice(p, f.Fixed), severity(v.Severity, f.Risk.Score)
 	in.add(f)
+}
+
+// grypeIgnored keeps a match that the tool was told to ignore, and says so: what
+// is left out would look fixed.
+func (in *importer) grypeIgnored(m *grypeIgnored) {
+	before := len(in.report.Findings)
+	in.grypeMatch(&m.grypeMatch)
+	for i := before; i < len(in.report.Findings); i++ {
+		f, status := &in.report.Findings[i], "ignored"
+		for _, r := range m.Rules {
+			status = cmp.Or(r.VEX, status)
+			f.Detail = clip(strings.TrimSpace(f.Detail + "\n\nSuppressed: " + cmp.Or(r.Reason, r.VEX, "by a rule of grype's configuration")))
+		}
+		f.Tags = append(f.Tags, "suppressed:"+clip(status))
+	}
 }
 
 func grypeRisk(m *grypeMatch) scanning.Risk {

@@ -31,11 +31,14 @@ const (
 	FormatGovulncheck Format = "govulncheck"
 	FormatGosec       Format = "gosec"
 	FormatCycloneDX   Format = "cyclonedx"
+	FormatPipAudit    Format = "pip-audit"
+	FormatCargoAudit  Format = "cargo-audit"
 )
 
 // Formats lists them.
 var Formats = []Format{
 	FormatSARIF, FormatTrivy, FormatGrype, FormatGitleaks, FormatOSVScanner, FormatNPMAudit, FormatGovulncheck, FormatGosec, FormatCycloneDX,
+	FormatPipAudit, FormatCargoAudit,
 }
 
 // Options say what a document doesn't.
@@ -94,6 +97,7 @@ func read(b []byte, format Format) ([]scanning.Report, error) {
 var readers = map[Format]func(*importer, []byte) error{
 	FormatTrivy: readTrivy, FormatGrype: readGrype, FormatGitleaks: readGitleaks, FormatOSVScanner: readOSVScanner,
 	FormatNPMAudit: readNPMAudit, FormatGovulncheck: readGovulncheck, FormatGosec: readGosec, FormatCycloneDX: readCycloneDX,
+	FormatPipAudit: readPipAudit, FormatCargoAudit: readCargoAudit,
 }
 
 type top map[string]json.RawMessage
@@ -116,6 +120,8 @@ var members = []struct {
 	{FormatNPMAudit, []string{"error"}, isNPMError},
 	{FormatOSVScanner, []string{"results"}, isOSVScanner},
 	{FormatGovulncheck, []string{"config"}, isGovulncheck},
+	{FormatCargoAudit, []string{"database", "lockfile", "vulnerabilities"}, nil},
+	{FormatPipAudit, []string{"dependencies"}, isPipAudit},
 }
 
 func isNPMError(t top) bool {

@@ -180,6 +180,52 @@ func TestCycloneDX(t *testing.T) {
 	}
 }
 
+func TestPipAudit(t *testing.T) {
+	r := read1(t, `{"dependencies":[{"name":"flask","version":"0.5","vulns":[{"id":"PYSEC-2019-179","fix_versions":["1.0"],"aliases":["CVE-2019-1010083"],"description":"Memory.\nMore."}]},
+		{"name":"jinja2","version":"3.1.4","vulns":[]},{"name":"own","skip_reason":"Dependency not found on PyPI"},{"name":7}],"fixes":[]}`, FormatPipAudit, Options{})
+	mustRead(t, r, "vulnerability PYSEC-2019-179 medium  | PyPI flask 0.5 pkg:pypi/flask@0.5 | [1.0] [CVE-2019-1010083] ")
+	mustGap(t, r, "own pip-audit left it out: Dependency not found", "dependency 3 malformed")
+	if len(r.Packages) != 2 {
+		t.Errorf("%+v", r.Packages)
+	}
+}
+
+func TestCargoAudit(t *testing.T) {
+	r := read1(t, `{"database":{"advisory-count":800,"last-updated":"2026-08-21T10:00:00Z"},"lockfile":{"dependency-count":3},"settings":{"ignore":["RUSTSEC-2020-0001"]},
+		"vulnerabilities":{"found":true,"count":1,"list":[{"advisory":{"id":"RUSTSEC-2021-0079","title":"Integer overflow","description":"d","date":"2021-07-07","aliases":["CVE-2021-32714"],
+		"cvss":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:H/A:H","url":"https://rustsec.org/x"},"versions":{"patched":[">=0.14.10","^0.13.6"]},"package":{"name":"hyper","version":"0.13.10"}}]},
+		"warnings":{"yanked":[{"kind":"yanked","package":{"name":"block","version":"1.0"},"advisory":null,"versions":null}],
+		"unmaintained":[{"advisory":{"id":"RUSTSEC-2020-0036","title":"failure is deprecated"},"package":{"name":"failure","version":"0.1.8"}}]}}`, FormatCargoAudit, Options{})
+	mustRead(
+		t, r,
+		"vulnerability RUSTSEC-2021-0079 critical Cargo.lock | crates.io hyper 0.13.10 pkg:cargo/hyper@0.13.10 | [0.14.10] [CVE-2021-32714] ",
+		"vulnerability RUSTSEC-2020-0036 low Cargo.lock | crates.io failure 0.1.8 pkg:cargo/failure@0.1.8 | [] [] ",
+		"vulnerability yanked low Cargo.lock | crates.io block 1.0 pkg:cargo/block@1.0 | [] [] ",
+	)
+	mustGap(t, r, "RUSTSEC-2020-0001 cargo audit was told to ignore it")
+}
+
+// What a tool was told to keep quiet about is there with who said so: a scan
+// that leaves it out must not verify it.
+func TestWhatAToolWasToldToIgnore(t *testing.T) {
+	trivy := read1(t, `{"SchemaVersion":2,"ArtifactName":"a","Results":[{"Target":"go.mod","Class":"lang-pkgs","Type":"gomod",
+		"ExperimentalModifiedFindings":[{"Type":"vulnerability","Status":"not_affected","Statement":"not called","Source":".vex.json","Finding":{"VulnerabilityID":"CVE-2024-1","PkgName":"a","InstalledVersion":"1","Severity":"HIGH"}},{"Type":"odd"}],
+		"Licenses":[{"Severity":"HIGH","Category":"restricted","PkgName":"b","Name":"GPL-3.0"},{"Severity":"LOW","Category":"notice","PkgName":"c","Name":"MIT"}]}]}`, FormatTrivy, Options{})
+	mustRead(
+		t, trivy, "code license-GPL-3.0 high go.mod | [] [] ",
+		"vulnerability CVE-2024-1 high go.mod | Go a 1 pkg:golang/a@1 | [] [] ",
+	)
+	mustGap(t, trivy, "unknown type odd")
+	grype := read1(t, `{"matches":[],"descriptor":{"version":"0.1"},"source":{"target":"."},"ignoredMatches":[{"vulnerability":{"id":"CVE-2024-1","severity":"High"},
+		"artifact":{"name":"a","version":"1","purl":"pkg:npm/a@1"},"appliedIgnoreRules":[{"reason":"ours"}]}]}`, FormatGrype, Options{})
+	mustRead(t, grype, "vulnerability CVE-2024-1 high  | npm a 1 pkg:npm/a@1 | [] [] ")
+	for _, f := range []scanning.Finding{trivy.Findings[1], grype.Findings[0]} {
+		if !slices.ContainsFunc(f.Tags, func(s string) bool { return strings.HasPrefix(s, "suppressed:") }) || !strings.Contains(f.Detail, "Suppressed") {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
 func TestSARIF(t *testing.T) {
 	var b strings.Builder
 	want := []scanning.Report{{Tool: scanning.Tool{Name: "a"}, Scope: scanning.Scope{Kind: scanning.ScopeFolder, Name: "s"}}, {Tool: scanning.Tool{Name: "b"}}}
@@ -228,6 +274,8 @@ func FuzzRead(f *testing.F) {
 		f.Add(sample(f, filepath.Base(n)))
 	}
 	f.Add(`[{"RuleID":"a","Secret":"b","Match":"abc","File":"x!y"}]`)
+	f.Add(`{"dependencies":[{"name":"a","version":"1","vulns":[{"id":"P-1","fix_versions":["2"]}]},{"name":"b","skip_reason":"x"}],"fixes":[]}`)
+	f.Add(`{"database":{},"lockfile":{},"settings":{"ignore":["R"]},"vulnerabilities":{"list":[{"advisory":{"id":"R-1"},"package":{"name":"a"}}]},"warnings":{"yanked":[{"kind":"yanked"}]}}`)
 	f.Fuzz(func(t *testing.T, doc string) {
 		reports, _, err := Read(strings.NewReader(doc))
 		if err != nil {

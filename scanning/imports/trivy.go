@@ -38,6 +38,19 @@ type trivyResult struct {
 	Vulnerabilities     []json.RawMessage
 	Misconfigurations   []json.RawMessage
 	Secrets             []json.RawMessage
+	Licenses            []json.RawMessage
+	// Modified is what a statement or an ignore file took out of the lists.
+	Modified []trivyModified `json:"ExperimentalModifiedFindings"`
+}
+
+// trivyModified is a finding of one of the kinds that somebody answered.
+type trivyModified struct {
+	Type, Status, Statement, Source string
+	Finding                         json.RawMessage
+}
+
+type trivyLicense struct {
+	Severity, Category, PkgName, FilePath, Name, Link string
 }
 
 type trivyPackage struct {
@@ -166,6 +179,47 @@ func (in *importer) trivyResult(r *trivyResult, ecosystem string) {
 	each(in, r.Target+" vulnerability", r.Vulnerabilities, func(v *trivyVulnerability) { in.trivyVulnerability(v, ecosystem, file) })
 	each(in, r.Target+" misconfiguration", r.Misconfigurations, func(m *trivyMisconfiguration) { in.trivyMisconfiguration(m, r) })
 	each(in, r.Target+" secret", r.Secrets, func(s *trivySecret) { in.trivySecret(s, r.Target) })
+	each(in, r.Target+" license", r.Licenses, func(l *trivyLicense) { in.trivyLicense(l, r.Target) })
+	for i := range r.Modified {
+		in.trivyModified(&r.Modified[i], r, ecosystem, file)
+	}
+}
+
+// trivyModified adds what somebody answered with who says so: a file can't say
+// whom we trust, and what is left out would look fixed.
+func (in *importer) trivyModified(m *trivyModified, r *trivyResult, ecosystem, file string) {
+	before, one := len(in.report.Findings), []json.RawMessage{m.Finding}
+	switch m.Type {
+	case "vulnerability":
+		each(in, r.Target+" answered vulnerability", one, func(v *trivyVulnerability) { in.trivyVulnerability(v, ecosystem, file) })
+	case "misconfiguration":
+		each(in, r.Target+" answered misconfiguration", one, func(v *trivyMisconfiguration) { in.trivyMisconfiguration(v, r) })
+	case "secret":
+		each(in, r.Target+" answered secret", one, func(v *trivySecret) { in.trivySecret(v, r.Target) })
+	case "license":
+		each(in, r.Target+" answered license", one, func(v *trivyLicense) { in.trivyLicense(v, r.Target) })
+	default:
+		in.gap(r.Target, "an answered finding of the unknown type "+m.Type, scanning.ReasonUnsupported)
+	}
+	for i := before; i < len(in.report.Findings); i++ {
+		f := &in.report.Findings[i]
+		f.Tags = append(f.Tags, "suppressed:"+clip(m.Status))
+		f.Detail = clip(strings.TrimSpace(f.Detail + "\n\nSuppressed (" + m.Status + " by " + m.Source + "): " + m.Statement))
+	}
+}
+
+// allowedLicenses are the categories that ask for nothing.
+var allowedLicenses = []string{"notice", "permissive", "unencumbered"}
+
+func (in *importer) trivyLicense(l *trivyLicense, target string) {
+	if slices.Contains(allowedLicenses, l.Category) {
+		return
+	}
+	of := cmp.Or(l.PkgName, l.FilePath, target)
+	in.add(scanning.Finding{
+		Rule: "license-" + l.Name, Class: scanning.ClassCode, Title: l.Name + " licence of " + of + ": " + cmp.Or(l.Category, "unknown"), Severity: severity(l.Severity, 0),
+		Tags: []string{"license", l.Category}, Links: []string{l.Link}, Location: scanning.Location{File: cmp.Or(l.FilePath, target), Context: of},
+	})
 }
 
 // trivyFile is the result's file; for installed packages of a language the
