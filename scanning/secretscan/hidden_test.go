@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -109,5 +110,26 @@ func TestARuleThatAProjectReplacedIsNotAsked(t *testing.T) {
 		if got := slices.Contains(r.Tool.Detectors, name); got != want {
 			t.Errorf("%s was asked: %v, want %v", name, got, want)
 		}
+	}
+}
+
+// TestAProjectsRulesThatDoNotHoldAreAGap and leave ours at work.
+func TestAProjectsRulesThatDoNotHoldAreAGap(t *testing.T) {
+	above := t.TempDir()
+	line, _ := leak("extended")
+	write(t, above, "outside.toml", "[allowlist]\npaths = ['''app''']\n")
+	write(t, above, "project/app.env", line)
+	write(t, above, "project/.gitleaks.toml", "[extend]\npath = \"../outside.toml\"\n")
+	dir := filepath.Join(above, "project")
+	r := scan(t, Options{}, folder(dir))
+	wantFiles(t, r, "app.env")
+	if len(r.Gaps) != 1 || !strings.Contains(r.Gaps[0].Why, "outside of what is scanned") {
+		t.Errorf("gaps %+v", r.Gaps)
+	}
+	// Who scans may say that it holds.
+	r = scan(t, Options{Config: filepath.Join(dir, ".gitleaks.toml")}, folder(dir))
+	wantFiles(t, r)
+	if len(r.Gaps) != 0 {
+		t.Errorf("gaps %+v", r.Gaps)
 	}
 }

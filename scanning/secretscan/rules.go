@@ -34,6 +34,8 @@ type ruleset struct {
 	detector *detect.Detector
 	ignore   *gitleaks.Ignore
 	digest   string
+	// unread is why a project's own rules and exceptions do not hold.
+	unread error
 	// asked are the rules that are asked, where that is not all of ours as they are.
 	asked []string
 }
@@ -52,10 +54,11 @@ func compile(c detect.Config) (ruleset, error) {
 
 func (s *Scanner) rules(target scanning.Target) (*ruleset, error) {
 	theirs, found, err := s.projectConfig(target)
-	if err != nil {
+	if err != nil && s.o.Config != "" {
 		return nil, err
 	}
 	var r ruleset
+	unread := err
 	if !found && !s.o.NoDecode {
 		r, err = ours()
 	} else {
@@ -67,6 +70,7 @@ func (s *Scanner) rules(target scanning.Target) (*ruleset, error) {
 	if r.asked, err = s.asked(theirs, found); err != nil {
 		return nil, err
 	}
+	r.unread = unread
 	r.ignore, err = projectIgnore(top(target))
 	return &r, err
 }
@@ -152,11 +156,26 @@ func (s *Scanner) projectConfig(target scanning.Target) (detect.Config, bool, er
 		return detect.Config{}, false, nil
 	}
 	name := filepath.Join(dir, configName)
-	if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() {
+	if info, err := os.Lstat(name); err != nil || info.IsDir() {
 		return detect.Config{}, false, nil //nolint:nilerr // a project without one
 	}
-	c, err := gitleaks.Load(name)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return detect.Config{}, false, err
+	}
+	defer func() { _ = root.Close() }()
+	c, err := gitleaks.LoadFrom(root, configName)
 	return c, err == nil, err
+}
+
+// unreadGap tells that a project's own rules do not hold. It is of no one place: what they
+// find may be anywhere.
+func unreadGap(err error) scanning.Gap {
+	g := scanning.Gap{What: "rules of " + configName, Reason: scanning.ReasonUnsupported, Why: err.Error() + "; ours were asked alone"}
+	if core.KindOf(err) == core.KindTooLarge {
+		g.Reason = scanning.ReasonTooLarge
+	}
+	return g
 }
 
 // beside joins a project's rules with ours. Of two with the same name theirs holds:

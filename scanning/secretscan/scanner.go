@@ -85,6 +85,9 @@ func (s *Scanner) Scan(ctx context.Context, target scanning.Target, report *scan
 	report.Tool = scanning.Tool{Name: Tool, Version: s.o.Version, Rules: s.o.looked(rules.digest), Detectors: rules.asked}
 	report.Scope = target.Scope
 	report.Scope.Excluded = append(slices.Clone(target.Scope.Excluded), s.o.Exclude...)
+	if rules.unread != nil {
+		report.Gaps = append(report.Gaps, unreadGap(rules.unread))
+	}
 	r := &run{Options: &s.o, target: target, report: report, rules: rules, progress: new(source.Progress), hidden: newHidden(), here: map[string]bool{}}
 	stop := r.showProgress(ctx)
 	err = r.scan(ctx)

@@ -57,6 +57,38 @@ func Load(path string) (detect.Config, error) {
 	})
 }
 
+// LoadFrom reads the .gitleaks.toml of a folder that somebody else may have written:
+// what it extends is below that folder, and no link leads out of it.
+func LoadFrom(dir *os.Root, name string) (detect.Config, error) {
+	read := func(name string) ([]byte, error) {
+		if filepath.IsAbs(name) {
+			return nil, errOutside
+		}
+		f, err := dir.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			if !filepath.IsLocal(name) || escapes(dir, name) {
+				err = errOutside
+			}
+			return nil, err
+		}
+		return readConfig(f, name)
+	}
+	data, err := read(name)
+	if err != nil {
+		return detect.Config{}, unreadable(name, err)
+	}
+	return Parse(name, data, read)
+}
+
+var errOutside = errors.New("it is outside of what is scanned; a file that leads there is for --gitleaks-config")
+
+// escapes reports whether something is there that can't be had from within.
+func escapes(dir *os.Root, name string) bool {
+	_, within := dir.Stat(name)
+	_, there := os.Stat(filepath.Join(dir.Name(), name))
+	return within != nil && there == nil
+}
+
 func unreadable(path string, err error) error {
 	return core.E(core.KindNotFound, "gitleaks.Load", fmt.Sprintf("%s can't be read: %v", path, err)).
 		WithHint("name a .gitleaks.toml that is there and may be read")
@@ -69,6 +101,10 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return readConfig(f, path)
+}
+
+func readConfig(f *os.File, path string) ([]byte, error) {
 	defer func() { _ = f.Close() }()
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, errors.Join(err, fmt.Errorf("%s is not a file", path))
@@ -86,6 +122,7 @@ func Parse(name string, data []byte, read func(path string) ([]byte, error)) (de
 }
 
 func (l loader) config(f *file) (detect.Config, error) {
+	l.spent = new(cost)
 	made, err := l.translate(f, 0)
 	if err != nil {
 		return detect.Config{}, err
@@ -97,7 +134,8 @@ func (l loader) config(f *file) (detect.Config, error) {
 const maxExtend = 2
 
 type loader struct {
-	read func(path string) ([]byte, error)
+	read  func(path string) ([]byte, error)
+	spent *cost
 }
 
 // set is a configuration while it is put together.
@@ -126,6 +164,9 @@ type targeted struct {
 
 func (l loader) translate(f *file, depth int) (*set, error) {
 	s := &set{file: f, rules: map[string]*entry{}}
+	if err := l.spent.add(f); err != nil {
+		return nil, err
+	}
 	for i := range f.Rules {
 		if err := s.addRule(f, i); err != nil {
 			return nil, err
