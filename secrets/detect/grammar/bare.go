@@ -211,6 +211,11 @@ func (s *sighting) bareLine(r *reader, i int, closer byte) bool {
 	for i < len(b) && isBlank(b[i]) {
 		i++
 	}
+	if r.kind == kindYAML && i < len(b) && (b[i] == '&' || b[i] == '*') {
+		if i = anchored(b, i); i < 0 {
+			return false
+		}
+	}
 	several := bytes.IndexByte(b[s.line:s.from], '=') >= 0
 	j := i
 	for j < len(b) && b[j] != '\n' && b[j] != '\r' && j-i <= maxSecret {
@@ -238,6 +243,20 @@ func (s *sighting) bareLine(r *reader, i int, closer byte) bool {
 	r.part(i, j, j)
 	r.quoted = false
 	return true
+}
+
+// anchored passes YAML's name for a value. A name alone says that the value is
+// written elsewhere.
+func anchored(b []byte, i int) int {
+	for j := i + 1; b[i] == '&' && j < len(b) && b[j] != '\n'; j++ {
+		if isBlank(b[j]) {
+			for j < len(b) && isBlank(b[j]) {
+				j++
+			}
+			return j
+		}
+	}
+	return -1
 }
 
 // nextLine reads a value that stands alone on the line below its name.

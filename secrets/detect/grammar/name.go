@@ -159,6 +159,9 @@ func (w *name) qualify(s sense, n noun, i int) sense {
 }
 
 func qualifyKey(s sense, before []byte, w *name, i int) sense {
+	if string(before) == "site" || string(before) == "publishable" {
+		return sense{} // which every browser is given
+	}
 	for j := range i {
 		if keyDenied[string(w.word(j))] {
 			return sense{}

@@ -23,6 +23,9 @@ func reference(v []byte) bool {
 	if v[0] == '$' && v[1] == '$' && isIdentifier(v[2:]) {
 		return true // as make and compose write $
 	}
+	if v[0] == '$' && v[len(v)-1] == '$' && isIdentifier(v[1:len(v)-1]) && shouted(v) {
+		return true // $PASSWORD$
+	}
 	if v[0] == '$' && v[1] == '.' && isDotted(v[2:]) {
 		return true // $.config.password, as Jsonnet and JSONPath have it
 	}
@@ -212,8 +215,14 @@ func count(v []byte, of string) int {
 	return n
 }
 
+// types are those of schemas, behind which a mark says whether there must be one.
+var types = set(`String Int Float Boolean ID string number boolean int`)
+
 // isSyntax finds code, patterns and markup where a value was expected.
 func isSyntax(v []byte, s *shape) bool {
+	if last := v[len(v)-1]; (last == '!' || last == '?') && types[string(v[:len(v)-1])] {
+		return true
+	}
 	// required|min:8, string|nullable
 	if i := bytes.IndexAny(v, "|:"); i > 0 && s.wordlike() && s.symbol > s.plain && trivial[string(v[:i])] || v[len(v)-1] == ':' && s.wordlike() && s.digit == 0 {
 		return true
@@ -235,7 +244,7 @@ func isSyntax(v []byte, s *shape) bool {
 		return true // as minified JavaScript writes true
 	}
 	// f(x), a.b.c, a[b]
-	if i := bytes.IndexByte(v, '('); i > 0 && v[len(v)-1] == ')' && isDotted(v[:i]) {
+	if i := bytes.IndexByte(v, '('); i > 0 && (v[len(v)-1] == ')' || i == len(v)-1) && isDotted(bytes.TrimRight(v[:i], "!?")) {
 		return true
 	}
 	if d := bytes.TrimRight(v, ",;"); isDotted(d) && bytes.IndexByte(d, '.') > 0 && s.wordlike() && s.digit < 2 {

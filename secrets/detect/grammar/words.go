@@ -107,7 +107,7 @@ var (
 		var_name envvar environ getter setter exists missing needed optional present supplied provided
 		through thru by than as like from with without via due and or not if then else
 		encryption method methods mechanism protocol protocols scheme schemes standard
-		mgmt management
+		mgmt management charset collation weak too strong short long match mismatch
 		bypass book pages fail failed failure success ok done warning warn
 		exclude include excluded included filter filters sort order ordering keywords tag tags
 		encrypted sealed masked redacted obfuscated vault wrapped
@@ -155,7 +155,7 @@ var (
 		anonymous notreal notasecret invalid unset undefined none null nil empty blank void missing unknown unspecified nothing whatever something somepassword
 		somesecret sometoken anything somevalue value values variable redact`)
 	// trivial values are those that no one hides, alone.
-	trivial = set(`true false yes no on off null nil none undefined default optional required string text str bool boolean int integer number
+	trivial = set(`on_create true false yes no on off null nil none undefined default optional required string text str bool boolean int integer number
 		float double object array any void char varchar bytes byte password passwd secret token key hidden input plain plaintext cleartext
 		basic bearer digest oauth oauth2 jwt ldap kerberos saml apikey auto automatic manual enabled disabled enable disable always never
 		prompt ask interactive env environment vault keyring file stdin config inherit local remote internal external public private

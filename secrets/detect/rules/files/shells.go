@@ -80,7 +80,7 @@ func declares(lead []byte) bool {
 // secretVariable reports a name that says its value is a secret, not where the
 // secret is kept nor what it is called.
 func secretVariable(name string) bool {
-	s := strings.ToUpper(strings.Trim(name, `"'$`))
+	s := strings.ReplaceAll(strings.ToUpper(strings.Trim(name, `"'$-`)), "-", "_")
 	if s == "" || len(s) > 80 {
 		return false
 	}

@@ -121,7 +121,7 @@ func Template(value []byte) bool {
 			return true
 		}
 	}
-	for _, mark := range []string{"{{", "${", "<%", "#{", "}}", "%>"} { // cut off at a space
+	for _, mark := range []string{"{{", "${", "<%", "#{", "}}", "%>", "$("} { // cut off at a space
 		if strings.HasPrefix(s, mark) || strings.HasSuffix(s, mark) {
 			return true
 		}
