@@ -42,6 +42,8 @@ type boardView struct {
 	Alerts  []severityCount
 	Parts   []part
 	Absent  string // why figures are not known
+	// Findings are what scanners found.
+	Findings inspection
 }
 
 type severityCount struct {
@@ -60,7 +62,8 @@ func (c *Console) board(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v := boardView{Board: b, Days: daysOf(b), Figures: figuresOf(b), Absent: b.Unknown}
+	v := boardView{Board: b, Days: daysOf(b), Absent: b.Unknown, Findings: c.inspectionNow(r.Context())}
+	v.Figures = figuresOf(b, v.Findings)
 	for i := len(core.Severities) - 1; i >= 0; i-- {
 		s := core.Severities[i]
 		v.Alerts = append(v.Alerts, severityCount{s, b.Alerts[string(s)], b.Alerts != nil})
@@ -78,7 +81,7 @@ func (c *Console) boardFigures(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	figures := map[string]figure{"days": daysOf(b)}
-	for _, f := range figuresOf(b) {
+	for _, f := range figuresOf(b, c.inspectionNow(r.Context())) {
 		figures[f.Name] = f
 	}
 	return httpd.WriteJSON(w, map[string]any{"figures": figures})
@@ -90,6 +93,10 @@ type boards struct {
 	one  chan struct{} // held by the one who counts
 	last api.Board
 	of   core.TenantID
+
+	inspection  inspection
+	inspected   time.Time
+	inspectedOf core.TenantID
 }
 
 const (
@@ -160,9 +167,9 @@ func daysOf(b api.Board) figure {
 	return f
 }
 
-func figuresOf(b api.Board) []figure {
+func figuresOf(b api.Board, found inspection) []figure {
 	known := b.Unknown == ""
-	return []figure{
+	list := []figure{
 		stopsFigure(b.Stops),
 		counted("incidents", "Open incidents", "/incidents", sum(b.Incidents), b.Incidents != nil, "bad", statesNote(b.Incidents, "none is open")),
 		alertsFigure(b.Alerts),
@@ -174,6 +181,10 @@ func figuresOf(b api.Board) []figure {
 		lagFigure(b.Lag),
 		logFigure(b),
 	}
+	if found.Allowed {
+		list = append(list, findingsFigure(found))
+	}
+	return list
 }
 
 // counted is a figure that is best at zero.
