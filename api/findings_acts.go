@@ -105,6 +105,9 @@ func (a *API) AcceptFinding(ctx context.Context, in *AcceptFindingInput) (*Out[l
 // ApproveFinding may have a remark.
 type ApproveFinding struct {
 	Reason string `json:"reason"` // "" for none
+	// Request is which request is approved: the field revision of the finding's
+	// acceptance, as the approver read it.
+	Request uint64 `json:"request,omitempty"`
 }
 
 // ApproveFindingInput names the finding.
@@ -116,6 +119,7 @@ type ApproveFindingInput struct {
 // ApproveFinding accepts a risk that somebody else asked to accept.
 func (a *API) ApproveFinding(ctx context.Context, in *ApproveFindingInput) (*Out[lifecycle.Finding], error) {
 	return a.onFinding(ctx, policy.FindingApprove, in.ID, in.Body.Reason, func(tx *store.Tx, s *lifecycle.Store, id core.UUID, c lifecycle.Change) (lifecycle.Finding, error) {
+		c.Request = in.Body.Request
 		return s.Approve(ctx, tx, c.By.Tenant, id, c)
 	})
 }

@@ -144,8 +144,21 @@ type Acceptance struct {
 	Reason    string    `json:"reason"`
 	Asked     time.Time `json:"asked"`
 	Until     time.Time `json:"until"`
+	// Revision is of the finding when somebody asked: the request's number.
+	Revision uint64 `json:"revision"`
+	// Risk is what they asked about: no other is approved.
+	Risk AskedRisk `json:"risk"`
 	// Seen counts the reports that had it meanwhile.
 	Seen int `json:"seen,omitempty"`
+}
+
+// AskedRisk is a finding's risk as it is shown to those who decide on it.
+type AskedRisk struct {
+	Severity  core.Severity  `json:"severity"`
+	Decision  string         `json:"decision"`
+	Exploited bool           `json:"exploited"`
+	Reach     scanning.Reach `json:"reach,omitempty"`
+	Version   string         `json:"version,omitempty"` // of the package
 }
 
 // Event is one line of a finding's timeline; lines are never changed.

@@ -110,6 +110,8 @@ type Change struct {
 	Of        core.UUID
 	OfState   State
 	OfSubject string
+	// Request is the number of the request that is approved, 0 for whichever waits.
+	Request uint64
 	// Proven is set where reports prove that it is gone, Seen where a report has
 	// it.
 	Proven, Seen bool
@@ -230,52 +232,6 @@ func justified(f Finding, word string) bool {
 	return slices.Contains(Justifications, word)
 }
 
-// two holds an acceptance against its request.
-func (r Rules) two(f Finding, c Change) error {
-	const op = "lifecycle.Approve"
-	a := f.Acceptance
-	switch {
-	case a == nil || a.Approver != "":
-		return core.E(core.KindConflict, op, fmt.Sprintf("finding %s: nobody has asked for its risk to be accepted", f.ID)).
-			WithHint("ask for it: interlock findings accept")
-	case a.Requester == c.By.String():
-		return core.E(core.KindDenied, op, "who asks for a risk to be accepted does not approve it").WithHint("somebody else with the right approves it")
-	}
-	return r.span(op, c.At, a.Until)
-}
-
-// span refuses an acceptance that has ended or lasts too long.
-func (r Rules) span(op string, now, until time.Time) error {
-	switch {
-	case !until.After(now):
-		return core.E(core.KindInvalid, op, "the end of the acceptance has passed already")
-	case until.Sub(now) > r.Acceptance:
-		return core.E(core.KindInvalid, op, fmt.Sprintf("a risk is accepted for at most %d days", r.Acceptance/day)).WithHint("name an earlier day; it can be asked for again")
-	}
-	return nil
-}
-
-// Ask asks for a finding's risk to be accepted until a day; somebody else's
-// approval makes it so. A second request takes the first one's place.
-func (r Rules) Ask(f Finding, c Change, until time.Time) (Finding, Event, error) {
-	const op = "lifecycle.Ask"
-	if !slices.ContainsFunc(Edges, func(e Edge) bool { return e.From == f.State && e.To == StateAccepted }) {
-		return f, Event{}, core.E(core.KindConflict, op, fmt.Sprintf("finding %s is %s: there is nothing to accept yet, or any more", f.ID, f.State)).
-			WithHint("triage it first: interlock findings triage")
-	}
-	if strings.TrimSpace(c.Reason) == "" {
-		return f, Event{}, core.E(core.KindInvalid, op, "why is the risk to be accepted?").WithHint("give a reason")
-	}
-	if c.By.Kind != core.KindPerson || c.By.Tenant != f.Tenant {
-		return f, Event{}, core.E(core.KindDenied, op, fmt.Sprintf("finding %s: %s is no person of this tenant", f.ID, c.By))
-	}
-	if err := r.span(op, c.At, until); err != nil {
-		return f, Event{}, err
-	}
-	f.Acceptance = &Acceptance{Requester: c.By.String(), Reason: c.Reason, Asked: c.At, Until: until}
-	return f.tell(Event{At: c.At, By: c.By.String(), Kind: EventAsked, Text: c.Reason + "; until " + until.Format(time.DateOnly), Intent: c.Intent})
-}
-
 // tell adds an event that moves nothing.
 func (f Finding) tell(e Event) (Finding, Event, error) {
 	f.Revision++
@@ -314,13 +270,4 @@ func (r Rules) after(f Finding, c Change) Finding {
 		f = r.restart(f, c.At)
 	}
 	return f
-}
-
-// asked is the request that goes on waiting when a finding moves among the open
-// states; one that was approved has been used up.
-func (f Finding) asked(from State) *Acceptance {
-	if f.Acceptance == nil || from == StateAccepted || !f.State.Open() || f.State == StateFixed {
-		return nil
-	}
-	return f.Acceptance
 }

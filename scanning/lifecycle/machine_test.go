@@ -10,6 +10,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
 	"github.com/interlock-security/interlock/scanning/lifecycle"
+	"github.com/interlock-security/interlock/scanning/priority"
 )
 
 // machine is the table as people read it: who takes which edge. What is not here
@@ -56,8 +57,9 @@ func whole(who lifecycle.Who, to lifecycle.State) lifecycle.Change {
 func at(s lifecycle.State) lifecycle.Finding {
 	f := lifecycle.Finding{
 		ID: core.NewUUID(start), Tenant: tenant, Subject: "repo/shop", State: s, What: vuln("GO-2026-1", "example.com/a", nil), Clock: lifecycle.Clock{Since: start},
-		Acceptance: &lifecycle.Acceptance{Requester: "person/anna", Reason: "r", Asked: start, Until: start.Add(60 * day)}, Revision: 7,
+		Acceptance: &lifecycle.Acceptance{Requester: "person/anna", Reason: "r", Asked: start, Until: start.Add(60 * day), Revision: 5}, Revision: 7,
 	}
+	f.Acceptance.Risk = lifecycle.AskedRisk{Severity: f.What.Severity, Decision: string(priority.Track), Version: "v1.0.0"}
 	if s == lifecycle.StateAccepted {
 		f.Acceptance.Approver, f.Acceptance.Until = "person/otto", start.Add(30*day)
 	}
@@ -122,6 +124,8 @@ func TestEachNeedIsNeeded(t *testing.T) {
 		lifecycle.NeedSight: {func(_ *lifecycle.Finding, c *lifecycle.Change) { c.Seen = false }},
 		lifecycle.NeedTwo: {
 			func(f *lifecycle.Finding, _ *lifecycle.Change) { f.Acceptance = nil },
+			func(f *lifecycle.Finding, _ *lifecycle.Change) { f.What.Severity = core.SeverityCritical },
+			func(_ *lifecycle.Finding, c *lifecycle.Change) { c.Request = 4 },
 			func(_ *lifecycle.Finding, c *lifecycle.Change) { c.By = person("anna") },
 			func(f *lifecycle.Finding, _ *lifecycle.Change) { f.Acceptance.Until = start.Add(40 * day) },
 			func(f *lifecycle.Finding, _ *lifecycle.Change) { f.Acceptance.Until = start.Add(131 * day) },
