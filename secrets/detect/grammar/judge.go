@@ -191,6 +191,9 @@ func (e *evidence) judgeWord(v []byte, s *shape) judgement {
 		return refused
 	}
 	if s.wordlike() {
+		if e.wordsOf(s) && !prose(v) {
+			return e.unlessDemo(weak)
+		}
 		if s.upper > 0 && s.runs > 1 && !e.explicit || s.upper == 1 && isUpper(v[0]) && !e.explicit || s.upper == s.n && !e.explicit {
 			return refused
 		}
@@ -223,10 +226,16 @@ func (e *evidence) judgeCompound(v []byte, s *shape) judgement {
 	if s.runs >= 4 && s.plain >= 3 && s.upper == 0 && count(v, "-") >= 3 && !prose(v) && e.sense.noun == nounPassword {
 		return e.unlessDemo(weak)
 	}
-	if e.explicit && s.upper > 0 && !prose(v) {
+	if e.explicit && s.upper > 0 && !prose(v) || e.wordsOf(s) && s.runs == s.plain+1 && s.upper == 0 && !prose(v) {
 		return e.unlessDemo(weak)
 	}
 	return refused
+}
+
+// wordsOf reports whether a value may be a pass-phrase of three words where it stands:
+// in quotes, under a plain name, beside who logs in.
+func (e *evidence) wordsOf(s *shape) bool {
+	return s.runs >= 3 && s.words == s.runs && s.digit == 0 && s.n >= 12 && e.quoted && e.neighbour && e.kind != kindCode && e.sense.noun == nounPassword && e.sense.vague == 0
 }
 
 // judgePhrase: words with blanks between them are a pass-phrase under a name that
@@ -344,6 +353,9 @@ func (e *evidence) namesSomething(v []byte, s *shape) bool {
 	if s.symbol > s.plain {
 		return false
 	}
+	if s.digit > 0 && s.upper > 0 && e.quoted && e.sense.noun == nounPassword && isDigit(v[len(v)-1]) && ownWord(v) {
+		return false // MyBishopPassword3
+	}
 	if s.digit <= 3 && e.namesSecret(v) {
 		return true
 	}
@@ -362,7 +374,7 @@ func (e *evidence) namesSomething(v []byte, s *shape) bool {
 			return true
 		}
 	}
-	return s.digit == 0 && s.upper > 0 && s.lower > 0 && s.runs > 1 && s.plain == 0 && !e.explicit
+	return s.digit == 0 && s.upper > 0 && s.lower > 0 && s.runs > 1 && s.plain == 0 && !e.explicit && !e.wordsOf(s)
 }
 
 // namesSecret reports whether a word of v is itself a noun of secrets: testpassword,

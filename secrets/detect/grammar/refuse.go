@@ -29,7 +29,7 @@ func reference(v []byte) bool {
 	if v[0] == '$' && v[1] == '.' && isDotted(v[2:]) {
 		return true // $.config.password, as Jsonnet and JSONPath have it
 	}
-	if v[0] == '%' && v[len(v)-1] == '%' || v[0] == '<' || v[0] == '[' && v[len(v)-1] == ']' || v[0] == '{' && v[len(v)-1] == '}' ||
+	if v[0] == '%' && v[len(v)-1] == '%' || v[0] == '<' && (v[len(v)-1] == '>' || bytes.IndexByte(v, '>') < 0) || v[0] == '[' && v[len(v)-1] == ']' || v[0] == '{' && v[len(v)-1] == '}' ||
 		v[0] == '_' && v[1] == '_' && v[len(v)-1] == '_' || v[0] == '@' && v[len(v)-1] == '@' || v[0] == '#' && v[len(v)-1] == '#' && len(v) > 4 && !hasDigitAndUpper(v) {
 		return true
 	}
@@ -281,13 +281,31 @@ func isIdentifier(v []byte) bool {
 	return len(v) > 0
 }
 
+// ownWord reports whether a word of v belongs to no vocabulary of names and of texts for
+// people: somebody chose it.
+func ownWord(v []byte) bool {
+	var w name
+	if !w.split(v) {
+		return false
+	}
+	for i := range w.n {
+		word := string(w.word(i))
+		_, noun := nouns[word]
+		if len(word) > 3 && isLetter(word[0]) && !noun && !placeholders[word] && !nameWords[word] && !trivial[word] && !stopWords[word] && !neutral[word] && !keyQualifiers[word] {
+			return true
+		}
+	}
+	return false
+}
+
 // isPlaceholder reports whether v says that the real value goes here.
 func isPlaceholder(v []byte, s *shape) bool {
 	if s.distinct <= 2 && s.n > 3 && (s.digit < s.n || s.distinct == 1) || bytes.Contains(v, []byte("...")) || bytes.Contains(v, []byte("***")) || bytes.Contains(v, []byte("••")) || bytes.Contains(v, []byte("…")) {
 		return true
 	}
+	own := s.digit > 1 && s.classes() > 2 && s.symbol-s.plain < 3 && bytes.IndexByte(v, '.') < 0 && ownWord(v)
 	if indexFold(v, "xxxx") >= 0 || indexFold(v, "changeme") >= 0 || indexFold(v, "change_me") >= 0 || indexFold(v, "change-me") >= 0 ||
-		indexFold(v, "change_this") >= 0 || indexFold(v, "example") >= 0 || indexFold(v, "placeholder") >= 0 || indexFold(v, "replace_") >= 0 ||
+		indexFold(v, "change_this") >= 0 || indexFold(v, "example") >= 0 && !own || indexFold(v, "placeholder") >= 0 || indexFold(v, "replace_") >= 0 ||
 		indexFold(v, "replace-") >= 0 || indexFold(v, "redacted") >= 0 || s.n > 12 && (indexFold(v, "abcdefgh") >= 0 || indexFold(v, "0123456789") >= 0 || indexFold(v, "1234567890") >= 0) || indexFold(v, "replaceme") >= 0 || indexFold(v, "=value") >= 0 || len(v) < 160 && bytes.HasPrefix(v, []byte("LS0tLS1CRUdJTi")) || indexFold(v, "insert_") >= 0 || hasPrefixFold(v, "your") && s.wordlike() || hasPrefixFold(v, "my-") && s.wordlike() || hasPrefixFold(v, "my_") && s.wordlike() {
 		return true
 	}
@@ -297,7 +315,7 @@ func isPlaceholder(v []byte, s *shape) bool {
 	}
 	for i := range w.n {
 		word := w.word(i)
-		if len(word) > 2 && placeholders[string(word)] && (s.digit < 3 || len(word)*2 >= s.n) {
+		if len(word) > 2 && placeholders[string(word)] && (s.digit < 3 && !own || len(word)*2 >= s.n) {
 			return true
 		}
 	}
