@@ -51,8 +51,9 @@ func (db *DB) Status() Status {
 
 // Check says what the database can't answer about packages: those of ecosystems
 // that it has no advisories for, data older than maxAge (0 is [DefaultMaxAge]),
-// and advisories that could not be read when it was made. With no packages it
-// checks the age of everything that it holds.
+// lists of what is exploited that are older than a month, and advisories that
+// could not be read when it was made. With no packages it checks the age of
+// everything that it holds.
 func (db *DB) Check(pkgs []scanning.Package, now time.Time, maxAge time.Duration) []scanning.Gap {
 	if maxAge <= 0 {
 		maxAge = DefaultMaxAge
@@ -72,7 +73,35 @@ func (db *DB) Check(pkgs []scanning.Package, now time.Time, maxAge time.Duration
 			gaps = append(gaps, scanning.Gap{What: name + " advisories", Why: stale(e, now, maxAge), Reason: scanning.ReasonStale})
 		}
 	}
-	return append(slices.CompactFunc(gaps, func(a, b scanning.Gap) bool { return a == b }), db.incomplete()...)
+	gaps = append(slices.CompactFunc(gaps, func(a, b scanning.Gap) bool { return a == b }), db.staleFeeds(now, maxAge)...)
+	return append(gaps, db.incomplete()...)
+}
+
+// maxFeedAge is how old a list of what is exploited may be at least: it is dated
+// by its publishers, who don't publish each day.
+const maxFeedAge = 30 * 24 * time.Hour
+
+// staleFeeds are the lists whose silence on a vulnerability says little any more.
+func (db *DB) staleFeeds(now time.Time, maxAge time.Duration) (gaps []scanning.Gap) {
+	maxAge = max(maxAge, maxFeedAge)
+	for _, f := range []struct {
+		name string
+		feed *feed
+		loss string
+	}{
+		{"KEV", db.kev, "what has been exploited since then counts as not exploited"},
+		{"EPSS", db.epss, "how likely exploitation is has changed since then"},
+	} {
+		if f.feed == nil || now.Sub(f.feed.state.AsOf) <= maxAge {
+			continue
+		}
+		gaps = append(gaps, scanning.Gap{
+			What: f.name + " list", Reason: scanning.ReasonStale,
+			Why: fmt.Sprintf("is of %s, %d days old; %d days are allowed, and %s. Update with: interlock scan db update",
+				f.feed.state.AsOf.UTC().Format(time.DateOnly), int(now.Sub(f.feed.state.AsOf).Hours()/24), int(maxAge.Hours()/24), f.loss),
+		})
+	}
+	return gaps
 }
 
 // unpublished are ecosystems of which inventories tell and OSV has no advisories.

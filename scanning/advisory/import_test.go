@@ -415,6 +415,29 @@ func TestKEVAndEPSSRaiseWhatTheyName(t *testing.T) {
 	}
 }
 
+func TestAListOfWhatIsExploitedGrowsStale(t *testing.T) {
+	dir, src := t.TempDir(), t.TempDir()
+	load(t, dir, source(t, leftPad("GHSA-1", "2.0.0", nil)), write(t, filepath.Join(src, "kev.json"), []byte(kev)), write(t, filepath.Join(src, "epss.csv"), []byte(epss)))
+	db, p := open(t, dir), []scanning.Package{installed("npm", "left-pad", "1.0.0")}
+	for _, row := range []struct {
+		days int
+		age  time.Duration
+		want string
+	}{{5, 0, ""}, {28, 0, "npm advisories"}, {31, 0, "npm advisories KEV list EPSS list"}, {31, 90 * 24 * time.Hour, ""}, {100, 90 * 24 * time.Hour, "npm advisories KEV list EPSS list"}} {
+		_, gaps := db.Match(p, advisory.MatchOptions{Now: now.AddDate(0, 0, row.days), MaxAge: row.age})
+		var got []string
+		for _, g := range gaps {
+			if g.Reason != scanning.ReasonStale {
+				t.Errorf("%+v", g)
+			}
+			got = append(got, g.What)
+		}
+		if strings.Join(got, " ") != row.want {
+			t.Errorf("after %d days: %v", row.days, gaps)
+		}
+	}
+}
+
 func TestADistributionsAdvisoryHasTheRiskOfWhatIsUpstream(t *testing.T) {
 	dir := t.TempDir()
 	load(t, dir, write(t, filepath.Join(t.TempDir(), "kev.json"), []byte(kev)), source(t, record("DSA-1", object{"upstream": []string{"CVE-2099-0001", "CVE-2099-0009"}},

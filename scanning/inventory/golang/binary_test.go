@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 
 	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/inventory/extract"
 	"github.com/interlock-security/interlock/scanning/inventory/extract/extracttest"
 )
 
@@ -88,6 +89,27 @@ func TestVersionThatTheLinkerWasGiven(t *testing.T) {
 		if got := linked(&debug.BuildInfo{Settings: []debug.BuildSetting{{Key: "-ldflags", Value: flags}}}); got != want {
 			t.Errorf("%s: %q, want %q", flags, got, want)
 		}
+	}
+}
+
+// A program that was built locally has no version of its own. It is told without
+// one, so that only an advisory that speaks of it makes a gap.
+func TestWhatWasBuiltWithoutAVersion(t *testing.T) {
+	out := extract.NewSink("program", 10)
+	built(&debug.BuildInfo{
+		GoVersion: "go1.26.8", Main: debug.Module{Path: "example.com/own", Version: "(devel)"},
+		Deps: []*debug.Module{
+			{Path: "example.com/dep", Version: "v1.2.3"},
+			{Path: "example.com/forked", Version: "v1.0.0", Replace: &debug.Module{Path: "./forked", Version: "(devel)"}},
+		},
+	}, out)
+	packages, gaps := out.Told()
+	var got []string
+	for _, p := range packages {
+		got = append(got, p.Name+"@"+p.Version)
+	}
+	if want := []string{"example.com/dep@v1.2.3", "example.com/forked@", "example.com/own@", "stdlib@1.26.8"}; !slices.Equal(got, want) || len(gaps) != 0 {
+		t.Errorf("got %v, gaps %v", got, gaps)
 	}
 }
 

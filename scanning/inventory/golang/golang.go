@@ -38,7 +38,7 @@ func Extractors() []*extract.Extractor {
 		{
 			Name: "go/binary", Ecosystem: ecosystem, Wants: extract.Program, Read: readBinary, Installed: true,
 			Shown: []string{"programs (ELF, PE, Mach-O)"},
-			Reads: "modules of the build information (its own also where the linker was given a version), the compiler's version as stdlib; stripped programs have it, packed ones (UPX) are a gap. Not files named by a hash, as caches name them",
+			Reads: "modules of the build information (its own also where the linker was given a version; one without a version is a gap where an advisory speaks of it), the compiler's version as stdlib; stripped programs have it, packed ones (UPX) are a gap. Not files named by a hash, as caches name them",
 		},
 	}
 }

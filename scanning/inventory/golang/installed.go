@@ -115,26 +115,23 @@ func built(info *debug.BuildInfo, out *extract.Sink) {
 	} else {
 		out.Unknown(0, "stdlib", fmt.Sprintf("built by %q, which is no released version", info.GoVersion))
 	}
-	var folders []string
 	for _, d := range info.Deps {
 		m := d
 		if d.Replace != nil {
 			m = d.Replace
 		}
 		if m.Version == "" || m.Version == "(devel)" {
-			folders = append(folders, d.Path)
-			continue
+			m = &debug.Module{Path: d.Path} // built from a folder
 		}
 		out.Add(pkg(m.Path, m.Version))
-	}
-	if len(folders) > 0 {
-		out.Unknown(0, strings.Join(folders, ", "), "built from folders, without versions")
 	}
 	main(info, out)
 }
 
 // main is the program itself. The toolchain's own programs are the standard
-// library.
+// library. One that was built locally has no version: it is told without, and
+// whoever matches it says what that hides, which is nothing as long as no
+// advisory speaks of it.
 func main(info *debug.BuildInfo, out *extract.Sink) {
 	m := info.Main
 	if m.Path == "" || m.Path == "cmd" || m.Path == "std" {
@@ -142,10 +139,6 @@ func main(info *debug.BuildInfo, out *extract.Sink) {
 	}
 	if m.Version == "" || m.Version == "(devel)" {
 		m.Version = linked(info)
-	}
-	if m.Version == "" {
-		out.Unknown(0, m.Path, "built without a version of its own; its dependencies are known, itself is not matched")
-		return
 	}
 	p := pkg(m.Path, m.Version)
 	p.Direct = true
