@@ -9,6 +9,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/link/ceremony"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // publishSecondRoot makes root 2: anna gets a second everyday and a second
@@ -144,8 +145,8 @@ func (a *assault) trustRoots() {
 func (a *assault) rootsOnRecord() {
 	a.t.Helper()
 	var told []core.Event
-	await(a.t, "the recovery on record", a.m.log.String, func() bool { return len(a.s.eventsOf(press, "root_pending")) == 1 })
-	await(a.t, "the refused trust roots on record", func() string { return fmt.Sprint(told) }, func() bool {
+	rig.Await(a.t, "the recovery on record", a.m.log.String, func() bool { return len(a.s.eventsOf(press, "root_pending")) == 1 })
+	rig.Await(a.t, "the refused trust roots on record", func() string { return fmt.Sprint(told) }, func() bool {
 		told = a.s.eventsOf(press, "root_refused")
 		return len(told) == len(a.whys)
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/interlock-security/interlock/digital/crypt"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/safety/stop"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // assault is the captured server at work on one device.
@@ -156,14 +157,7 @@ func prepare(t *testing.T) *assault {
 // once the registry knows all of it.
 func (a *assault) askRelease() api.Order {
 	a.t.Helper()
-	await(a.t, "the registry's latches", func() string { return fmt.Sprint(a.posture()) }, func() bool {
-		var known []string
-		for _, l := range get[api.Device](a.s, "/v1/devices/press-7").Latches {
-			known = append(known, l.ID)
-		}
-		slices.Sort(known)
-		return slices.Equal(known, a.posture().Latches)
-	})
+	a.s.known(a.m)
 	var o api.Order
 	if err := a.s.api.Post(a.t.Context(), "/v1/devices/press-7/release", api.ActRequest{Reason: "inspected"}, &o); err != nil {
 		a.t.Fatal(err)
@@ -520,14 +514,13 @@ func (a *assault) towardsSafety() {
 	// A certificate for a time to come: the device would never be able to speak
 	// to its own server again.
 	a.p.answerBatches(func(w http.ResponseWriter, _ *link.Envelope) { w.WriteHeader(http.StatusUnauthorized) })
-	await(a.t, "the forged certificate", a.m.log.String, func() bool { return strings.Contains(a.m.log.String(), "the certificate is not renewed") })
+	rig.Await(a.t, "the forged certificate", a.m.log.String, func() bool { return strings.Contains(a.m.log.String(), "the certificate is not renewed") })
 	a.p.answerBatches(nil)
 	// Its last words before it is caught: a counter and a cursor at the end of
 	// their range, so that the device would never take an order of its people,
 	// nor ask its own server for one, again.
 	burn := a.order(link.OrderArm, func(o *link.Order) { o.Counter = math.MaxUint64 })
-	a.p.sayOrder(math.MaxUint64, seal(a.t, burn, signAs(a.t, a.l.command, link.NamespaceOrder, burn)))
-	a.p.answer(idOf(a.t, burn), 0)
+	a.p.sendAt(math.MaxUint64, idOf(a.t, burn), seal(a.t, burn, signAs(a.t, a.l.command, link.NamespaceOrder, burn)))
 	late := a.order(link.OrderSuspend)
 	a.refuse("an approved order after the counter was burnt", "not above", late, a.approvals(late)...)
 }
@@ -541,7 +534,7 @@ func (a *assault) wonBack() {
 	a.s.awaitHeard(press)
 	var told []core.Event
 	var missing []string
-	await(a.t, "the refusals on record", func() string { return fmt.Sprintf("%d of %d missing: %v", len(missing), len(a.refused), missing) }, func() bool {
+	rig.Await(a.t, "the refusals on record", func() string { return fmt.Sprintf("%d of %d missing: %v", len(missing), len(a.refused), missing) }, func() bool {
 		told, missing = a.s.eventsOf(press, "order_refused"), nil
 		for id, what := range a.refused {
 			if !slices.ContainsFunc(told, func(e core.Event) bool { return strings.Contains(string(e.Fields), id.String()) }) {
@@ -570,7 +563,7 @@ func (a *assault) obeysAgain() {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	await(a.t, "the stop confirmed", func() string { return fmt.Sprint(a.s.server.Stops.Status(tenant)) }, func() bool {
+	rig.Await(a.t, "the stop confirmed", func() string { return fmt.Sprint(a.s.server.Stops.Status(tenant)) }, func() bool {
 		for _, st := range a.s.server.Stops.Status(tenant).Stops {
 			if st.Trip == r.Trip {
 				return len(st.Confirmed) == 1

@@ -29,6 +29,7 @@ import (
 	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/policy"
 	"github.com/interlock-security/interlock/safety/stop"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // The users of the test: one without a role, one who may look, and one whom
@@ -89,13 +90,13 @@ func (d *doors) populate() {
 	if status, out := d.fresh.enrol(d.secret(d.token(d.fresh.id, "", time.Hour).String)); status != http.StatusAccepted {
 		d.t.Fatalf("a device that waits: %d, %s", status, out)
 	}
-	await(d.t, "the latch in the registry", d.log.String, func() bool { return len(get[api.Device](d.site, "/v1/devices/press-7").Latches) == 1 })
+	rig.Await(d.t, "the latch in the registry", d.log.String, func() bool { return len(get[api.Device](d.site, "/v1/devices/press-7").Latches) == 1 })
 	var o api.Order
 	if err := d.api.Post(d.t.Context(), "/v1/devices/press-7/release", api.ActRequest{Reason: "inspected"}, &o); err != nil {
 		d.t.Fatal(err)
 	}
 	d.order = o.ID
-	await(d.t, "an incident", d.log.String, func() bool {
+	rig.Await(d.t, "an incident", d.log.String, func() bool {
 		found := list[api.Incident](d.site, "/v1/incidents", nil)
 		if len(found) > 0 {
 			d.inc = found[0].ID
@@ -133,7 +134,7 @@ func as(path string, uid int) *http.Client {
 		return unixClient(path)
 	}
 	return &http.Client{
-		Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout: rig.Patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return dialAs(path, uid) }},
 	}
 }
@@ -208,9 +209,20 @@ func (d *doors) calls() map[string][]call {
 // size is how many entries the audit log holds.
 func (d *doors) size() uint64 { return d.server.Audit.Size() }
 
-// since returns the entries of an action from an index on.
-func (d *doors) since(index uint64, action core.Action) []api.AuditEntry {
-	return slices.DeleteFunc(d.entries(action), func(e api.AuditEntry) bool { return e.Index < index })
+// since returns the entries of an action from an index on, read from the log one
+// by one: a search reads all of it, each time.
+func (d *doors) since(index uint64, action core.Action) (found []api.AuditEntry) {
+	d.t.Helper()
+	for size := d.size(); index < size; index++ {
+		rec, err := d.server.Audit.Entry(d.t.Context(), core.Position{Origin: d.server.Audit.Origin(), Index: index})
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		if h := rec.Header; h.Action == action {
+			found = append(found, api.AuditEntry{Type: string(h.Type), Actor: rec.Actor, Action: string(h.Action), Object: rec.Object, Outcome: h.Outcome})
+		}
+	}
+	return found
 }
 
 // TestOneDoor: whoever may not, may not through any route; whoever does

@@ -14,6 +14,7 @@ import (
 	"github.com/interlock-security/interlock/device/agent"
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/link"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // TestSwallowedEvidence: a captured server gives receipts that prove, in a log
@@ -41,13 +42,13 @@ func TestSwallowedEvidence(t *testing.T) {
 	m.sense("lid", true)
 	select {
 	case <-swallowed:
-	case <-time.After(patience):
+	case <-time.After(rig.Patience):
 		t.Fatal("the device does not report to the captured server")
 	}
 	m.awaitStatus("freed on a forged receipt", func(st agent.Status) bool { return st.Spool.Waiting+st.Spool.Sealed == 0 })
 	p.close()
 	s.start()
-	await(t, "the gap on record", s.log.String, func() bool { return len(s.eventsOf(press, fleet.AlarmGap)) > 0 })
+	rig.Await(t, "the gap on record", s.log.String, func() bool { return len(s.eventsOf(press, fleet.AlarmGap)) > 0 })
 	if n := len(s.eventsOf(press, "case_intrusion")); n != 0 {
 		t.Fatalf("%d events came that were swallowed; this test proves nothing", n)
 	}
@@ -66,7 +67,7 @@ func TestSecondBreakIn(t *testing.T) {
 	for round := range 2 {
 		m.sense("lid", true)
 		var open api.Incident
-		await(t, fmt.Sprintf("incident %d", round+1), func() string { return s.brief(get[api.Device](s, "/v1/devices/press-7")) }, func() bool {
+		rig.Await(t, fmt.Sprintf("incident %d", round+1), func() string { return s.brief(get[api.Device](s, "/v1/devices/press-7")) }, func() bool {
 			for _, in := range list[api.Incident](s, "/v1/incidents", nil) {
 				if !incidents[in.ID] && in.Device == press.String() {
 					open = in
@@ -80,7 +81,7 @@ func TestSecondBreakIn(t *testing.T) {
 		m.awaitStatus("the lid closed", func(st agent.Status) bool { return len(st.Sensors[0].Active) == 0 })
 		s.approve(o.ID, "anna")
 		s.approve(o.ID, "bert")
-		await(t, "the incident closed", func() string { return s.brief(get[api.Device](s, "/v1/devices/press-7")) }, func() bool {
+		rig.Await(t, "the incident closed", func() string { return s.brief(get[api.Device](s, "/v1/devices/press-7")) }, func() bool {
 			return get[api.Incident](s, "/v1/incidents/"+open.ID.String()).State == "closed"
 		})
 	}
@@ -138,7 +139,7 @@ func TestHostileServer(t *testing.T) {
 		}
 	}
 	seen := map[int]bool{}
-	for timeout := time.After(patience); len(seen) < len(answers); {
+	for timeout := time.After(rig.Patience); len(seen) < len(answers); {
 		select {
 		case i := <-asked:
 			seen[i] = true
@@ -153,7 +154,7 @@ func TestHostileServer(t *testing.T) {
 	}
 	p.close()
 	s.start()
-	await(t, "everything told to the own server", m.log.String, func() bool {
+	rig.Await(t, "everything told to the own server", m.log.String, func() bool {
 		return len(s.eventsOf(press, "case_intrusion")) == 1 && len(s.eventsOf(press, "stream_invalid")) > 0
 	})
 	if gaps := s.eventsOf(press, fleet.AlarmGap); len(gaps) != 0 {

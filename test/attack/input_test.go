@@ -20,6 +20,7 @@ import (
 	"github.com/interlock-security/interlock/digital/pki/verify"
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/link"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // minute lets a minute pass for the server: what it counts by the minute is
@@ -36,7 +37,7 @@ func (s *site) minute() {
 func (s *site) recorded(what string, action core.Action, ok func(api.AuditEntry) bool) {
 	s.t.Helper()
 	var all []api.AuditEntry
-	await(s.t, "an audit entry of "+what, func() string { return brief(all) }, func() bool {
+	rig.Await(s.t, "an audit entry of "+what, func() string { return brief(all) }, func() bool {
 		all = s.entries(action)
 		return slices.ContainsFunc(all, ok)
 	})
@@ -97,7 +98,7 @@ func TestBadInput(t *testing.T) {
 func badBatches(t *testing.T, s *site) {
 	d := s.enrolled("press-1")
 	d.report("heartbeat")
-	await(t, "the first batch folded", s.log.String, func() bool { return s.kept(d.id).sequence == 1 })
+	rig.Await(t, "the first batch folded", s.log.String, func() bool { return s.kept(d.id).sequence == 1 })
 	before := s.kept(d.id)
 	good, err := link.EncodeBatch(d.batch("heartbeat"))
 	if err != nil {
@@ -212,7 +213,7 @@ func badTokens(t *testing.T, s *site) {
 	named := s.secret(s.token(d.id, d.fact(), time.Hour).String)
 	status, out := thief.enrol(named)
 	wants(t, "a token of another key", status, http.StatusForbidden, out, "another key")
-	await(t, "the alarm of the wrong key", s.log.String, func() bool { return len(s.eventsOf(d.id, "enrolment_wrong_key")) == 1 })
+	rig.Await(t, "the alarm of the wrong key", s.log.String, func() bool { return len(s.eventsOf(d.id, "enrolment_wrong_key")) == 1 })
 
 	s.clock.jump(2 * time.Minute)
 	before = s.kept(d.id)
@@ -228,7 +229,7 @@ func badTokens(t *testing.T, s *site) {
 	}
 	status, out = thief.enrol(fresh)
 	wants(t, "the second use of a token", status, http.StatusConflict, out, "used before, by another key", "suspended")
-	await(t, "the alarm of the second use", s.log.String, func() bool { return len(s.eventsOf(d.id, "enrolment_token_reused")) == 1 })
+	rig.Await(t, "the alarm of the second use", s.log.String, func() bool { return len(s.eventsOf(d.id, "enrolment_token_reused")) == 1 })
 	s.recorded("the second use", "token.misused", func(e api.AuditEntry) bool { return e.Object == "token/"+fresh[:20] })
 	s.recorded("the suspension", "device.suspended", func(e api.AuditEntry) bool { return e.Object == "device/kiosk-1" })
 	status, out = d.enrol(fresh)
@@ -290,7 +291,7 @@ func replayedBatch(t *testing.T, s *site) {
 		}
 	}
 	d.report("heartbeat")
-	await(t, "both batches folded", s.log.String, func() bool { return s.kept(d.id).sequence == 2 })
+	rig.Await(t, "both batches folded", s.log.String, func() bool { return s.kept(d.id).sequence == 2 })
 	if n := len(s.eventsOf(d.id, fleet.TypeBatch)); n != 2 {
 		t.Errorf("the journal holds %d batches, want 2", n)
 	}
@@ -366,6 +367,7 @@ func TestApprovalOfOtherBytes(t *testing.T) {
 	m := s.enrol(press)
 	m.sense("lid", true)
 	s.order(press, "the playbook's quarantine", func(o api.Order) bool { return o.Type == string(link.OrderQuarantine) && o.State == "done" })
+	s.known(m)
 	var o api.Order
 	if err := s.api.Post(t.Context(), "/v1/devices/press-7/release", api.ActRequest{Reason: "inspected"}, &o); err != nil {
 		t.Fatal(err)
@@ -414,7 +416,7 @@ func TestRestoredImage(t *testing.T) {
 	m.start("")
 	m.awaitStatus("today's start", func(agent.Status) bool { return true })
 	m.sense("lid", true)
-	await(t, "today's break-in on record", m.log.String, func() bool { return len(s.eventsOf(press, "case_intrusion")) > 0 })
+	rig.Await(t, "today's break-in on record", m.log.String, func() bool { return len(s.eventsOf(press, "case_intrusion")) > 0 })
 	m.awaitStatus("today told", told)
 	epoch := m.status().Epoch
 	m.kill()
@@ -429,14 +431,14 @@ func TestRestoredImage(t *testing.T) {
 	m.start("")
 	m.awaitStatus("a new epoch", func(st agent.Status) bool { return st.Epoch != epoch })
 
-	await(t, "the fork on record", s.log.String, func() bool { return len(s.eventsOf(press, fleet.AlarmFork)) > 0 })
+	rig.Await(t, "the fork on record", s.log.String, func() bool { return len(s.eventsOf(press, fleet.AlarmFork)) > 0 })
 	if !s.holdsTwice(epoch) || len(s.eventsOf(press, "case_intrusion")) == 0 {
 		t.Error("of the two histories one is gone")
 	}
-	await(t, "the device's own word of the fork", m.log.String, func() bool { return len(s.eventsOf(press, "epoch_changed")) > 0 })
+	rig.Await(t, "the device's own word of the fork", m.log.String, func() bool { return len(s.eventsOf(press, "epoch_changed")) > 0 })
 	// The device's word of the fork can be on record before the server's own fold has come to the batch.
-	await(t, "a device that is behind itself, contained by the server", s.log.String, func() bool { return get[api.Device](s, "/v1/devices/press-7").Contained })
-	await(t, "the alert", func() string { return fmt.Sprintf("%+v", list[api.Alert](s, "/v1/alerts", nil)) }, func() bool {
+	rig.Await(t, "a device that is behind itself, contained by the server", s.log.String, func() bool { return get[api.Device](s, "/v1/devices/press-7").Contained })
+	rig.Await(t, "the alert", func() string { return fmt.Sprintf("%+v", list[api.Alert](s, "/v1/alerts", nil)) }, func() bool {
 		return slices.ContainsFunc(list[api.Alert](s, "/v1/alerts", nil), func(a api.Alert) bool {
 			return a.Rule == "interlock-identity-in-doubt" && a.Device == press.String()
 		})

@@ -35,6 +35,7 @@ import (
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/platform/store"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // loot is what somebody has who took the disk of the server and of its keys
@@ -214,21 +215,26 @@ type impostor struct {
 	t     *testing.T
 	loot  *loot
 	http  *http.Server
-	lines chan []byte
+	lines chan line
 	// batch answers a batch; nil keeps every batch waiting.
 	batch func(w http.ResponseWriter, env *link.Envelope)
 
 	mu      sync.Mutex
 	results map[core.UUID][]link.Result
 	batches []*link.Envelope
-	came    chan struct{}
-	streams int
+	streams int // how many there have been
+}
+
+// line is one of a stream's. by is told which stream took it.
+type line struct {
+	text []byte
+	by   chan<- int
 }
 
 // impersonate listens in the server's place.
 func (l *loot) impersonate() *impostor {
 	l.t.Helper()
-	p := &impostor{t: l.t, loot: l, lines: make(chan []byte), results: map[core.UUID][]link.Result{}, came: make(chan struct{}, 1)}
+	p := &impostor{t: l.t, loot: l, lines: make(chan line), results: map[core.UUID][]link.Result{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /agent/v1/orders", p.serveStream)
 	mux.HandleFunc("POST /agent/v1/results", p.takeResult)
@@ -254,6 +260,7 @@ func (p *impostor) close() { _ = p.http.Close() }
 func (p *impostor) serveStream(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.streams++
+	own := p.streams
 	p.mu.Unlock()
 	rc := http.NewResponseController(w)
 	w.WriteHeader(http.StatusOK)
@@ -262,8 +269,9 @@ func (p *impostor) serveStream(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			return
-		case line := <-p.lines:
-			_, _ = w.Write(append(line, '\n'))
+		case l := <-p.lines:
+			l.by <- own
+			_, _ = w.Write(append(l.text, '\n'))
 			_ = rc.Flush()
 		}
 	}
@@ -280,10 +288,6 @@ func (p *impostor) takeResult(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.results[res.Order] = append(p.results[res.Order], *res)
 	p.mu.Unlock()
-	select {
-	case p.came <- struct{}{}:
-	default:
-	}
 	_, _ = io.WriteString(w, `{"v":1,"order":"`+res.Order.String()+`","state":"done"}`)
 }
 
@@ -392,20 +396,24 @@ func (l *loot) receipt(env *link.Envelope) *link.Receipt {
 	}
 }
 
-// say sends one line of a stream, which may have to be opened first.
-func (p *impostor) say(line string) {
+// say sends one line of a stream, which may have to be opened first, and returns
+// which one took it.
+func (p *impostor) say(text string) (stream int) {
 	p.t.Helper()
+	by := make(chan int, 1)
 	select {
-	case p.lines <- []byte(line):
-	case <-time.After(patience):
+	case p.lines <- line{[]byte(text), by}:
+		return <-by
+	case <-time.After(rig.Patience):
 		p.t.Fatal("the device does not listen to the captured server")
+		return 0
 	}
 }
 
 // sayOrder sends bytes that may or may not be an envelope.
-func (p *impostor) sayOrder(cursor uint64, envelope []byte) {
+func (p *impostor) sayOrder(cursor uint64, envelope []byte) (stream int) {
 	p.t.Helper()
-	p.say(fmt.Sprintf(`{"cursor":%d,"kind":"order","envelope":%s}`, cursor, envelope))
+	return p.say(fmt.Sprintf(`{"cursor":%d,"kind":"order","envelope":%s}`, cursor, envelope))
 }
 
 // sayRoot sends a trust root with a proof.
@@ -417,9 +425,19 @@ func (p *impostor) sayRoot(envelope, proof []byte) {
 // send sends an envelope as an order and returns the device's signed answer.
 func (p *impostor) send(id core.UUID, envelope []byte) link.Result {
 	p.t.Helper()
+	return p.sendAt(0, id, envelope)
+}
+
+// sendAt is send with a cursor. A line that the device had not read when it ended
+// its stream, for one before it, is lost and said again on the next.
+func (p *impostor) sendAt(cursor uint64, id core.UUID, envelope []byte) link.Result {
+	p.t.Helper()
 	before := len(p.answers(id))
-	p.sayOrder(0, envelope)
-	return p.answer(id, before)
+	for {
+		if res, ok := p.answer(id, before, p.sayOrder(cursor, envelope)); ok {
+			return res
+		}
+	}
 }
 
 func (p *impostor) answers(id core.UUID) []link.Result {
@@ -428,18 +446,30 @@ func (p *impostor) answers(id core.UUID) []link.Result {
 	return p.results[id]
 }
 
-// answer waits for the device's answer number n to an order.
-func (p *impostor) answer(id core.UUID, n int) link.Result {
+// lost is how long after a new stream was opened nothing is an answer to what was
+// said on the one before.
+const lost = 3 * time.Second
+
+// answer waits for the device's answer number n to an order. It is not ok if the
+// stream that took the order has ended without one.
+func (p *impostor) answer(id core.UUID, n, stream int) (res link.Result, ok bool) {
 	p.t.Helper()
-	timeout := time.After(patience)
-	for {
+	var ended time.Time
+	rig.Await(p.t, "an answer to order "+id.String(), func() string { return fmt.Sprint(stream) }, func() bool {
 		if got := p.answers(id); len(got) > n {
-			return got[n]
+			res, ok = got[n], true
+			return true
 		}
-		select {
-		case <-p.came:
-		case <-timeout:
-			p.t.Fatalf("the device does not answer order %s", id)
+		p.mu.Lock()
+		newest := p.streams
+		p.mu.Unlock()
+		if newest == stream {
+			return false
 		}
-	}
+		if ended.IsZero() {
+			ended = time.Now()
+		}
+		return time.Since(ended) > lost
+	})
+	return res, ok
 }

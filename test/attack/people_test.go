@@ -15,6 +15,7 @@ import (
 	"github.com/interlock-security/interlock/identity/identitytest"
 	"github.com/interlock-security/interlock/platform/httpd"
 	"github.com/interlock-security/interlock/safety/stop"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // peopleCalls are the rows of people for the test of the doors. Nobody in them
@@ -50,7 +51,7 @@ func TestARemoteStopIsTakenAwayByTwo(t *testing.T) {
 	}
 	const uidBert, uidMallory = 60011, 60012
 	s := newSite(t, nil, func(c *app.Config) {
-		c.Listen.Console = freeAddress(t)
+		c.Listen.Console = rig.Address(t)
 		c.Operators = append(c.Operators, app.Operator{UID: uidBert, Person: person("bert"), Roles: []string{core.RoleSecurityOfficer}},
 			app.Operator{UID: uidMallory, Person: person("mallory"), Roles: []string{core.RoleViewer}})
 	})
@@ -104,7 +105,7 @@ func TestARemoteStopIsTakenAwayByTwo(t *testing.T) {
 // stops the machines of its sites, and does nothing else.
 func TestAnExpiredSessionStops(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, nil, func(c *app.Config) { c.Listen.Console = freeAddress(t) })
+	s := newSite(t, nil, func(c *app.Config) { c.Listen.Console = rig.Address(t) })
 	own := identity.Client{Address: "127.0.0.1", UserAgent: "the owner's browser"}
 	cookie := s.signedIn(own, "Anna")
 	s.clock.jump(identity.IdleLimit)
@@ -153,7 +154,7 @@ func (s *site) signedIn(own identity.Client, name string) (cookie string) {
 // ends it and becomes an alert by the shipped rule.
 func TestAStolenCookieIsAnAlert(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, nil, func(c *app.Config) { c.Listen.Console = freeAddress(t) })
+	s := newSite(t, nil, func(c *app.Config) { c.Listen.Console = rig.Address(t) })
 	own := identity.Client{Address: "127.0.0.1", UserAgent: "the owner's browser"}
 	cookie := s.signedIn(own, `<b>Anna</b>`)
 	s.stop()
@@ -168,7 +169,7 @@ func TestAStolenCookieIsAnAlert(t *testing.T) {
 	if _, err := s.server.People.Lookup(cookie, own); core.KindOf(err) != core.KindUnauthenticated {
 		t.Errorf("the session goes on: %v", err)
 	}
-	await(t, "the alert", s.log.String, func() bool {
+	rig.Await(t, "the alert", s.log.String, func() bool {
 		for _, found := range list[api.Alert](s, "/v1/alerts", nil) {
 			if found.Rule == "interlock-person-in-doubt" {
 				return true

@@ -16,7 +16,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -27,44 +26,13 @@ import (
 	"github.com/interlock-security/interlock/app"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/agent"
+	"github.com/interlock-security/interlock/device/reflex"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/link/ceremony"
-	"github.com/interlock-security/interlock/platform/config"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
-// built is the folder of the programs as users get them, made once per run.
-var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "interlock-attack-")
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "../../cmd/...")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return dir, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if dir, err := built(); dir != "" {
-		_ = os.RemoveAll(dir)
-	} else if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	os.Exit(code)
-}
-
-// program returns the path of interlock or interlock-agent.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	dir, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(dir, name)
-}
+func TestMain(m *testing.M) { rig.Main(m) }
 
 var (
 	hall   = core.MustID[core.SiteID]("hall-a")
@@ -83,7 +51,7 @@ type site struct {
 	cfg    app.Config
 	people []ceremony.Person
 	clock  *movable
-	log    *output
+	log    *rig.Output
 	server *app.Server
 	api    *client.Client
 	cancel context.CancelFunc
@@ -101,24 +69,18 @@ func (c *movable) After(d time.Duration) <-chan time.Time { return time.After(d)
 
 func (c *movable) jump(d time.Duration) { c.ahead.Add(int64(d)) }
 
-// newSite starts an installation. The path is short: the name of a unix socket
-// is limited to 108 bytes.
+// newSite starts an installation.
 func newSite(t *testing.T, persons []ceremony.Person, change ...func(*app.Config)) *site {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ia")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &site{t: t, dir: dir, cfg: app.Default(os.Getuid()), people: persons, clock: new(movable), log: new(output)}
+	s := &site{t: t, dir: rig.Short(t), cfg: app.Default(os.Getuid()), people: persons, clock: new(movable), log: new(rig.Output)}
 	t.Cleanup(func() {
 		s.stop()
 		if t.Failed() {
-			t.Logf("the server's log:\n%s", tail(s.log.String(), 6000))
+			t.Logf("the server's log:\n%s", rig.Tail(s.log.String(), 6000))
 		}
-		_ = os.RemoveAll(dir)
 	})
 	s.cfg.Site, s.cfg.Operators[0].Person = hall, person("anna")
-	s.cfg.Listen.Agents, s.cfg.Listen.Management, s.cfg.Listen.Console = freeAddress(t), freeAddress(t), ""
+	s.cfg.Listen.Agents, s.cfg.Listen.Management, s.cfg.Listen.Console = rig.Address(t), rig.Address(t), ""
 	for _, fn := range change {
 		fn(&s.cfg)
 	}
@@ -136,7 +98,7 @@ func (s *site) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	server, err := app.Open(ctx, s.cfg, app.Options{
 		Paths: s.data(), Ceremony: app.Ceremony{Dir: s.keys(), Persons: s.people}, Clock: s.clock, Log: log,
-		Program: program(s.t, "interlock"), Child: []string{"child", "keys"}, ChildErr: s.log,
+		Program: rig.Program(s.t, "interlock"), Child: []string{"child", "keys"}, ChildErr: s.log,
 	})
 	if err != nil {
 		cancel()
@@ -147,6 +109,7 @@ func (s *site) start() {
 	select {
 	case <-server.Ready():
 	case err := <-s.ended:
+		s.ended <- err // stop waits for it too
 		s.t.Fatalf("the server did not come up: %v", err)
 	}
 	s.api = client.New(s.data().API())
@@ -157,7 +120,7 @@ func (s *site) start() {
 // keys process issues.
 func (s *site) awaitListener() {
 	s.t.Helper()
-	await(s.t, "the listener's certificate", s.log.String, func() bool {
+	rig.Await(s.t, "the listener's certificate", s.log.String, func() bool {
 		c, err := tls.Dial("tcp", s.cfg.Listen.Agents, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13})
 		if err == nil {
 			_ = c.Close()
@@ -268,22 +231,15 @@ func runCLI(t *testing.T, args ...string) (string, int) {
 
 func runProgram(t *testing.T, name string, args ...string) (string, int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, program(t, name), args...).CombinedOutput()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return string(out), exit.ExitCode()
-	}
-	if err != nil {
-		t.Fatalf("%s %s: %v", name, strings.Join(args, " "), err)
-	}
-	return string(out), 0
+	out, complaint, code := rig.Run(exec.CommandContext(ctx, rig.Program(t, name), args...))
+	return out + complaint, code
 }
 
 // unixClient speaks HTTP over a unix socket.
 func unixClient(path string) *http.Client {
-	return &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return &http.Client{Timeout: rig.Patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}}}
 }
@@ -317,39 +273,31 @@ type machine struct {
 	cfg  agent.Config
 	proc *exec.Cmd
 	done chan error
-	log  *output
+	log  *rig.Output
 }
 
 // newMachine makes a device's folder and configuration.
 func newMachine(t *testing.T, dir string, id core.DeviceID, rootHash string) *machine {
 	t.Helper()
-	m := &machine{t: t, id: id, dir: dir, log: new(output)}
-	cfg := agent.Default()
-	cfg.DataDir, cfg.RunDir, cfg.Device, cfg.RootHash = filepath.Join(dir, "data"), filepath.Join(dir, "run"), id.String(), rootHash
-	cfg.Demo, cfg.Enforce, cfg.Heartbeat = true, agent.EnforceSimulated, 2*time.Second
-	cfg.Sensors = []agent.SensorConfig{agent.Simulated("case", filepath.Join(dir, "case.sock"))}
-	cfg.Outputs = []agent.OutputConfig{{ID: "relay", Driver: "file", Path: filepath.Join(dir, "relay")}}
-	m.cfg = cfg
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(cfg.Outputs[0].Path, []byte("allowed\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var text bytes.Buffer
-	if err := config.Print(&text, &cfg); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(m.config(), text.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	m := &machine{t: t, id: id, dir: dir, log: new(rig.Output)}
+	m.cfg = rig.Machine(dir)
+	m.cfg.DataDir, m.cfg.Device, m.cfg.RootHash = filepath.Join(dir, "data"), id.String(), rootHash
+	rig.Write(t, m.cfg.Outputs[0].Path, reflex.RelayAllowed+"\n")
+	rig.WriteConfig(t, m.config(), &m.cfg)
 	t.Cleanup(func() {
 		m.kill()
 		if t.Failed() {
-			t.Logf("the log of agent %s:\n%s", id, tail(m.log.String(), 4000))
+			t.Logf("the log of agent %s:\n%s", id, rig.Tail(m.log.String(), 4000))
 		}
 	})
 	return m
+}
+
+// known waits until the server knows the latches that the machine has.
+func (s *site) known(m *machine) {
+	s.t.Helper()
+	path := "/v1/devices/" + m.id.String()
+	rig.Await(s.t, "the registry's latches", func() string { return s.brief(get[api.Device](s, path)) }, func() bool { return rig.Known(get[api.Device](s, path), m.status()) })
 }
 
 func (m *machine) config() string { return filepath.Join(m.dir, "agent.yaml") }
@@ -357,7 +305,7 @@ func (m *machine) config() string { return filepath.Join(m.dir, "agent.yaml") }
 // fact has the agent make its key and returns what a token can name.
 func (m *machine) fact() string {
 	m.t.Helper()
-	out, err := exec.Command(program(m.t, "interlock-agent"), "--config", m.config(), "--print-key").Output()
+	out, err := exec.Command(rig.Program(m.t, "interlock-agent"), "--config", m.config(), "--print-key").Output()
 	fact, ok := strings.CutPrefix(strings.Split(string(out), "\n")[0], "fact ")
 	if err != nil || !ok {
 		m.t.Fatalf("interlock-agent --print-key: %v: %s", err, out)
@@ -368,16 +316,11 @@ func (m *machine) fact() string {
 // start runs the agent; enrolment is "" for one that is enrolled.
 func (m *machine) start(enrolment string) {
 	m.t.Helper()
-	m.proc = exec.Command(program(m.t, "interlock-agent"), "--config", m.config(), "-v")
-	m.proc.Env = os.Environ()
+	var env []string
 	if enrolment != "" {
-		m.proc.Env = append(m.proc.Env, app.EnvEnrolment+"="+enrolment)
+		env = append(env, app.EnvEnrolment+"="+enrolment)
 	}
-	m.proc.Stdout, m.proc.Stderr = m.log, m.log
-	m.proc.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := m.proc.Start(); err != nil {
-		m.t.Fatal(err)
-	}
+	m.proc = rig.Start(m.t, m.log, env, rig.Program(m.t, "interlock-agent"), "--config", m.config(), "-v")
 	m.done = make(chan error, 1)
 	go func(p *exec.Cmd, done chan<- error) { done <- p.Wait() }(m.proc, m.done)
 }
@@ -412,7 +355,7 @@ func (m *machine) awaitStatus(what string, ok func(agent.Status) bool) agent.Sta
 	m.t.Helper()
 	var last *agent.Status
 	var err error
-	await(m.t, what, func() string { return fmt.Sprintf("%+v, %v", last, err) }, func() bool {
+	rig.Await(m.t, what, func() string { return fmt.Sprintf("%+v, %v", last, err) }, func() bool {
 		last, err = m.ask()
 		return err == nil && ok(*last)
 	})
@@ -422,28 +365,11 @@ func (m *machine) awaitStatus(what string, ok func(agent.Status) bool) agent.Sta
 // sense moves a point of the case sensor.
 func (m *machine) sense(point string, active bool) {
 	m.t.Helper()
-	var c net.Conn
-	await(m.t, "the sensor's socket", m.log.String, func() (ok bool) { // the agent answers before its sensors run
-		var err error
-		c, err = net.DialTimeout("unix", m.cfg.Sensors[0].Socket(), patience)
-		return err == nil
-	})
-	defer func() { _ = c.Close() }()
-	_, err := fmt.Fprintf(c, `{"do":"level","point":%q,"active":%v,"type":"case_intrusion","clear":"case_closed","severity":"critical"}`+"\n", point, active)
-	if err != nil {
-		m.t.Fatal(err)
-	}
+	rig.MustPlay(m.t, m.cfg.Sensors[0].Socket(), rig.Case(point, active))
 }
 
 // relay reads the output as the machine behind it would.
-func (m *machine) relay() string {
-	m.t.Helper()
-	b, err := os.ReadFile(m.cfg.Outputs[0].Path)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return strings.TrimSpace(string(b))
-}
+func (m *machine) relay() string { return rig.Relay(&m.cfg) }
 
 // fenced reads whether the rules of a quarantine are in force.
 func (m *machine) fenced() bool {
@@ -464,7 +390,7 @@ func (s *site) enrol(id core.DeviceID) *machine {
 func (s *site) awaitHeard(id core.DeviceID) {
 	s.t.Helper()
 	since := time.Now()
-	await(s.t, id.String()+" heard", s.log.String, func() bool {
+	rig.Await(s.t, id.String()+" heard", s.log.String, func() bool {
 		var d api.Device
 		err := s.api.Get(s.t.Context(), "/v1/devices/"+id.String(), nil, &d)
 		return err == nil && d.LastSeen.After(since) && d.Sensors["case"] != ""
@@ -492,7 +418,7 @@ func (s *site) order(id core.DeviceID, what string, ok func(api.Order) bool) api
 	s.t.Helper()
 	var found api.Order
 	var d api.Device
-	await(s.t, what, func() string { return s.brief(d) }, func() bool {
+	rig.Await(s.t, what, func() string { return s.brief(d) }, func() bool {
 		if err := s.api.Get(s.t.Context(), "/v1/devices/"+id.String(), nil, &d); err != nil {
 			return false
 		}
@@ -528,59 +454,4 @@ func (s *site) approve(id core.UUID, who string) {
 	if out, code := s.cli("approve", id.String(), "--as", who, "--yes"); code != 0 {
 		s.t.Fatalf("interlock approve as %s: exit %d: %s", who, code, out)
 	}
-}
-
-// output collects what processes print.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
-var _ io.Writer = (*output)(nil)
-
-func tail(s string, n int) string { return s[max(0, len(s)-n):] }
-
-// patience bounds every wait: only what never comes needs it. The machine may be
-// busy with others.
-const patience = 4 * time.Minute
-
-// await polls until ok; past its patience it fails and shows what diagnose has
-// to say.
-func await(t *testing.T, what string, diagnose func() string, ok func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: it did not come:\n%s", what, tail(diagnose(), 3000))
-		}
-	}
-}
-
-// freeAddress returns a loopback address that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/platform/httpd"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // scripted is a device whose every byte the test chooses. Its TLS is the
@@ -110,7 +111,7 @@ func (d *scripted) present(cert *tls.Certificate) {
 		Pins: func() verify.Pins { return pins }, Lower: func() time.Time { return time.Time{} }, Host: "127.0.0.1",
 		Certificate: func() (*tls.Certificate, error) { return cert, nil },
 	}
-	d.http = &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: a.TLS(), DisableKeepAlives: true}}
+	d.http = &http.Client{Timeout: rig.Patience, Transport: &http.Transport{TLSClientConfig: a.TLS(), DisableKeepAlives: true}}
 }
 
 // send makes a request; an error is one of the transport.
