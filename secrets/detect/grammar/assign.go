@@ -188,6 +188,9 @@ func (s *sighting) operator(b []byte, i int) (operator, int) {
 	} else if i < len(b) && isQuote(b[i]) {
 		i, quoted = i+1, true
 	}
+	if i+1 < len(b) && b[i] == '*' && isBlank(b[i+1]) && s.from > 0 && b[s.from-1] == '*' {
+		i++ // *password* of Lisp
+	}
 	for i < len(b) && (b[i] == ']' || b[i] == ')' || b[i] == '}' || b[i] == '?' && i+1 < len(b) && (b[i+1] == ':' || b[i+1] == ' ') || b[i] == '*' && i+1 < len(b) && b[i+1] == '*') {
 		if b[i] == '*' {
 			i++ // **Password**: x
@@ -230,6 +233,8 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 		return opCompare, i + 2 + b2i(c2 == '=')
 	case c == ':' && c1 == ':' && c2 == ' ' && (s.from == 0 || b[s.from-1] == '\n'):
 		return opAssign, i + 2 // LDIF
+	case c == ':' && c1 == ':' && quoteAt(b, blanks(b, i+2)):
+		return opAssign, i + 2 // a hidden field of Jsonnet
 	case c == '=' && c1 == '~', c == ':' && c1 == ':', c == '<' && c1 == '=', c == '&' && c1 == '&':
 		return opNone, 0
 	case c == '=' && c1 == '>', c == '?' && c1 == '=', c == '<' && c1 == '-' && !quoted:
@@ -246,6 +251,8 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 		return opCompare, i + 1
 	case c == ',' && !quoted && s.from > 0 && b[s.from-1] == '{' && i+2 < len(b) && (isQuote(c1) || isQuote(c2)):
 		return opPair, i + 1 // {password, "…"}
+	case c == ',' && !quoted && hasSuffixFold(b[:s.from], "define(") && quoteAt(b, blanks(b, i+1)):
+		return opPair, i + 1 // -define(PASSWORD, "…")
 	case c == ',' && quoted && !s.parens:
 		return opPair, i + 1
 	case c == '(' && !quoted:
@@ -262,6 +269,13 @@ func (s *sighting) symbolic(b []byte, i int, quoted bool) (operator, int) {
 		return opValue, i
 	}
 	return opNone, 0
+}
+
+func blanks(b []byte, i int) int {
+	for i < len(b) && isBlank(b[i]) {
+		i++
+	}
+	return i
 }
 
 // afterColon reads the operator that begins with the colon at i.
@@ -340,6 +354,10 @@ func (s *sighting) spelled(b []byte, i, blank int, quoted bool) (operator, int) 
 	}
 	var buf [24]byte
 	switch word := fold(b[i:j], buf[:]); string(word) {
+	case "pic", "picture": // COBOL
+		if k := indexFold(b[j:min(len(b), j+60)], " value "); k > 0 && !quoted {
+			return opAssign, j + k + 7
+		}
 	case "or", "else":
 		return opDefault, j
 	case "is", "ist", "est", "es", "equals", "eq":

@@ -330,7 +330,10 @@ func (s *sighting) readBlank(r *reader, e *evidence) bool {
 	if b[i] == ':' {
 		i = r.skip(i+1, 0)
 	}
-	if s.next > s.to && !isBlank(b[s.to]) || s.flag && e.sense.noun == nounPass && s.from > 1 && b[s.from-2] != '-' {
+	if s.from > 1 && b[s.from-1] == '{' && b[s.from-2] == '$' && s.to < len(b) && b[s.to] == '}' && e.kind == kindConfig && s.next >= s.to+3 {
+		return s.readWord(r, i) // ${PASSWORD}    … of Robot Framework
+	}
+	if s.next > s.to && !isBlank(b[s.to]) && b[s.to] != '*' || s.flag && e.sense.noun == nounPass && s.from > 1 && b[s.from-2] != '-' {
 		return false
 	}
 	if b[i] == '`' {
@@ -372,8 +375,11 @@ func (s *sighting) blankQuoted(b []byte, e *evidence) bool {
 	if s.from > 0 && b[s.from-1] == ':' && (len(before) == 1 || s.from > 1 && !isAlnum(b[s.from-2]) && b[s.from-2] != ':') {
 		return true // a keyword of Lisp
 	}
-	if s.flag || s.next != s.to+1 && s.next > s.to+2 {
+	if s.flag || s.next != s.to+1 && s.next > s.to+2 || bytes.HasPrefix(before, []byte("(def")) {
 		return true
+	}
+	if n := len(before); n > 0 && (before[n-1] == '{' || before[n-1] == ';') && e.sense.vague == 0 {
+		return true // credentials { username 'x'; password 'y' }
 	}
 	if hasSuffixFold(before, "#define") || hasSuffixFold(before, "set") || hasSuffixFold(before, "with") || len(before) == 0 && (e.kind != kindCode || e.sense.noun == nounPassword) {
 		return true
@@ -385,6 +391,9 @@ func (s *sighting) blankQuoted(b []byte, e *evidence) bool {
 // directives of configurations are.
 func (s *sighting) directive(b []byte, e *evidence) bool {
 	before := bytes.TrimSpace(b[s.line:s.from])
+	if e.kind == kindShell && (hasSuffixFold(before, "set -gx") || hasSuffixFold(before, "set -ux") || hasSuffixFold(before, "set -x")) {
+		return true
+	}
 	if e.kind == kindShell && hasSuffixFold(e.name, "_authtoken") || e.kind == kindShell && (hasSuffixFold(before, "env") || hasSuffixFold(before, "arg") || hasSuffixFold(before, "setenv") || hasSuffixFold(before, "set")) {
 		return true
 	}

@@ -34,6 +34,7 @@ var callees = map[string]int{
 	"softap": 2, "real_connect": 4, "mysql_real_connect": 4, "usernamepassword": 2, "basiccredentials": 2, "staticcredentials": 2,
 	"newstaticcredentials": 2, "newstaticcredentialsprovider": 2, "storagesharedkeycredential": 2, "newsharedkeycredential": 2, "authentication": 2,
 	"passwordcredentials": 2, "setuser": 2, "basicauthprovider": 2, "dblogin": 2, "opendatabase": 0, "useradd": 2, "loginas": 2, "userpass": 2,
+	"sequelize": 3, "database": 3, "client": 2, "runas": 3,
 	"authpassword": 2, "passwordauth": 2, "usepassword": 2, "createsuperuser": 2, "create_superuser": 3, "su": 2, "auth_basic": 2,
 }
 
@@ -50,7 +51,7 @@ func (calls) Keywords() []string {
 		}
 		list = append(list, name+"(")
 	}
-	return append(list, "pdo(", "auth(", "auth=(", "auth = (", "auth: (", "bind(", ".begin(", "mysqli(")
+	return append(list, "::new(", ".tochararray(", "strcpy(", "strncpy(", "strlcpy(", "btoa(", "b64encode(", "base64_encode(", "pdo(", "auth(", "auth=(", "auth = (", "auth: (", "bind(", ".begin(", "mysqli(")
 }
 
 // Wants implements [detect.Grammar].
@@ -76,11 +77,24 @@ func (calls) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 	}
 	var buf [40]byte
 	callee := fold(b[start:end], buf[:])
+	r := reader{b: b, kind: kindOf(t.Path)}
+	switch string(callee) {
+	case "tochararray":
+		arrayOf(&r, t, start, emit)
+		return
+	case "strcpy", "strncpy", "strlcpy":
+		copied(&r, t, start, open+1, emit)
+		return
+	case "btoa", "b64encode", "base64_encode":
+		encodedPair(&r, t, start, open+1, emit)
+		return
+	case "new":
+		callee, start = constructor(b, start, &buf)
+	}
 	place, ok := callees[string(callee)]
 	if !ok {
 		return
 	}
-	r := reader{b: b, kind: kindOf(t.Path)}
 	readArguments(&r, t, callee, start, open+1, place, emit)
 }
 

@@ -291,6 +291,9 @@ func (e *evidence) judgeToken(v []byte, s *shape) judgement {
 	if e.namesSomething(v, s) || e.demo {
 		return refused
 	}
+	if s.n >= 10 && s.digit > 1 && s.classes() == 4 && e.issued() && (e.kind == kindConfig || e.kind == kindShell || e.kind == kindYAML) {
+		return weak // a home-made one
+	}
 	if s.n >= 12 && s.digit > 1 && s.classes() >= 3 && !s.wordlike() || s.n >= 10 && s.classes() == 4 && s.symbol > s.plain {
 		return weak
 	}

@@ -173,6 +173,9 @@ func qualifyKey(s sense, before []byte, w *name, i int) sense {
 	}
 	if keyQualifiers[string(before)] {
 		s.noun = nounKey
+		if w.nounAt(0) == nounPass {
+			s.noun = nounPassword // pass4SymmKey
+		}
 		return s
 	}
 	for j := range i {

@@ -27,7 +27,7 @@ var kinds = func() map[string]kind {
 			hs clj r jl vue svelte sol proto graphql asm s css scss less st scl awl nim zig d pas cbl ino vbs bas cls gradle sbt elm ml mli inc phtml
 			tcl tm vim awk m4 ac am cmake el td def y l idl x in_ lisp lsp scm rkt texi tex_ pyx pxd pyi erb ejs hbs twig cshtml razor jsp asp aspx`,
 		kindConfig: `env ini cfg conf config cnf properties props toml tfvars tf hcl plist_ reg rdp inf desktop service socket netrc pgpass npmrc pypirc rsc uci keyring
-			credentials s3cfg boto curlrc wgetrc my_cnf muttrc gitconfig cf nft rules opts options secrets hosts lst list`,
+			credentials s3cfg boto curlrc wgetrc my_cnf muttrc gitconfig cf nft rules opts options secrets hosts lst list robot resource`,
 		kindShell: `sh bash zsh fish ksh csh bat cmd ps1 psm1 psd1 dockerfile mk history bash_history zsh_history profile bashrc zshrc envrc`,
 		kindYAML:  `yml yaml sls eyaml jmx_`,
 		kindJSON:  `json json5 jsonc tfstate ipynb har webmanifest lock map arb avsc geojson ndjson jsonl postman_collection`,

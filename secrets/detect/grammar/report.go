@@ -307,6 +307,9 @@ func (s *sighting) readPair(r *reader, e *evidence) bool {
 	for i > 0 && (isBlank(b[i]) || b[i] == 'b' || b[i] == 'N') {
 		i--
 	}
+	if i > 0 && b[i] == ',' && e.sense.vague == 0 && bytes.Contains(b[s.line:i], []byte(".of(")) && r.literal(s.next) {
+		return endsArgument(b, r.end) // Map.of("user", "x", "password", "y")
+	}
 	if i < 0 || b[i] != '(' && b[i] != '[' && b[i] != '{' {
 		return s.readNamed(r, s.next)
 	}

@@ -23,7 +23,7 @@ var nouns = func() map[string]noun {
 			dbpass dbpw userpw rootpw bindpw dnpass bindpass ldappass smtppass imappass authpass storepass keypass cpassword CONTRASEÑA Contraseña parool kodeord şifre sifre пароля кодовое
 			pword adminpw rootpass ftppass mailpass sqlpass mypass mysqlpass pgpass`,
 		nounPass:      `pass pw pswd psw pwrd clave mima passe`,
-		nounSecret:    `secret secrets geheimnis secretkey clientsecret appsecret apisecret секрет`,
+		nounSecret:    `secret secrets geheimnis secrete secrète secretkey clientsecret appsecret apisecret секрет`,
 		nounToken:     `token tokens authtoken accesstoken apitoken pat jwt bearer`,
 		nounKey:       `apikey apikeys appkey accesskey privatekey authkey signingkey encryptionkey masterkey sharedkey sharedaccesskey accountkey enckey`,
 		nounBareKey:   `key keys schluessel schlüssel ключ`,
@@ -137,7 +137,7 @@ var (
 		backup archive tls ssl radius tacacs vpn ipsec ike preshared pre wg wireguard transport join cluster gossip erlang
 		fernet flask django rails laravel symfony token tokens bearer host provisioning enrollment registration bot partner merchant
 		payment gateway tenant team project org organization workspace activation product serial base pass password
-		secretaccess accesskey sas appinsights monitor firebase push vapid fcm apns recaptcha captcha turnstile kms kek dek wrapping
+		iapp mgmt symm secretaccess accesskey sas appinsights monitor firebase push vapid fcm apns recaptcha captcha turnstile kms kek dek wrapping
 		primary secondary admin seed hash hashing unseal recovery root vault auditing network radio zigbee lora lorawan nwk nwks apps bacnet modbus opc plc snmp ntp md5 routing_auth ospf bgp hsrp vrrp isakmp eigrp key`)
 	wireless  = set(`wpa wpa2 wep wifi wlan psk preshared`)
 	keyDenied = set(`public pub foreign partition sort row cache lookup translation i18n map dict index unique composite object group known
