@@ -19,8 +19,11 @@ import (
 // WriteFile writes data to path by way of a temporary file in the same folder,
 // which must exist. When it returns nil, the content, its name and its mode
 // (exactly perm, whatever the umask) are on disk. When it fails, path is as it
-// was.
+// was. A device or a pipe is written to as it is: root's /dev/null stays one.
 func WriteFile(path string, data []byte, perm os.FileMode) error {
+	if info, err := os.Stat(path); err == nil && info.Mode()&(fs.ModeDevice|fs.ModeNamedPipe) != 0 {
+		return writeInto(path, data)
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-*")
 	if err != nil {
 		return fmt.Errorf("atomicfile.WriteFile: %w", err)
@@ -32,6 +35,18 @@ func WriteFile(path string, data []byte, perm os.FileMode) error {
 		return errors.Join(fmt.Errorf("atomicfile.WriteFile: %w", err), os.Remove(tmp.Name()))
 	}
 	return SyncDir(filepath.Dir(path))
+}
+
+func writeInto(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("atomicfile.WriteFile: %w", err)
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("atomicfile.WriteFile: %s: %w", path, err)
+	}
+	return nil
 }
 
 // fill writes, syncs and closes f. CreateTemp made it 0600, so the bytes are

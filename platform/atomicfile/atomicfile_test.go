@@ -2,10 +2,14 @@ package atomicfile_test
 
 import (
 	"bytes"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/interlock-security/interlock/platform/atomicfile"
 )
@@ -104,5 +108,28 @@ func expectOnly(t *testing.T, dir, want string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 || entries[0].Name() != want {
 		t.Errorf("folder holds %v, %v, want only %q", entries, err, want)
+	}
+}
+
+// TestAPipeIsWrittenTo and not replaced by a file, and neither is a device.
+func TestAPipeIsWrittenTo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := os.OpenFile(path, os.O_RDWR, 0) // a pipe that has a reader does not wait for one
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	if err := atomicfile.WriteFile(path, []byte("told"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 4)
+	if _, err := io.ReadFull(r, got); err != nil || string(got) != "told" {
+		t.Errorf("the pipe has %q, %v", got, err)
+	}
+	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
+		t.Errorf("it is %v now, %v", info.Mode(), err)
 	}
 }
