@@ -8,9 +8,9 @@ import (
 	"io"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -27,13 +27,15 @@ const (
 	archiveAr
 	archiveCpio
 	archiveXz
+	archiveRPM
 	archive7z
 	archiveRar
+	archiveOther
 )
 
 var archiveNames = map[archiveKind]string{
 	archiveGzip: "gzip", archiveBzip2: "bzip2", archiveZstd: "zstd", archiveTar: "tar", archiveZip: "zip", archiveAr: "ar",
-	archiveCpio: "cpio", archiveXz: "xz", archive7z: "7z", archiveRar: "rar",
+	archiveCpio: "cpio", archiveXz: "xz", archiveRPM: "rpm", archive7z: "7z", archiveRar: "rar", archiveOther: "an archive",
 }
 
 // magics tell an archive by its first bytes.
@@ -49,9 +51,17 @@ var magics = []struct {
 	{"!<arch>\n", archiveAr},
 	{"070701", archiveCpio},
 	{"070702", archiveCpio},
+	{"070707", archiveCpio},
 	{"\xfd7zXZ\x00", archiveXz},
 	{"7z\xbc\xaf\x27\x1c", archive7z},
 	{"Rar!\x1a\x07", archiveRar},
+	{"\xed\xab\xee\xdb", archiveRPM},
+	{"\x04\x22\x4d\x18", archiveOther}, // lz4
+	{"LZIP\x01", archiveOther},
+	{"\x1f\x9d", archiveOther}, // compress
+	{"MSCF\x00\x00\x00\x00", archiveOther},
+	{"hsqs", archiveOther},
+	{"xar!\x00", archiveOther},
 }
 
 // archiveOf tells which archive begins with these bytes.
@@ -64,10 +74,32 @@ func archiveOf(head []byte) archiveKind {
 			return m.kind
 		}
 	}
-	if len(head) >= 512 && string(head[257:262]) == "ustar" {
+	if tarHeader(head) {
 		return archiveTar
 	}
 	return notArchive
+}
+
+// tarHeader knows a tar by its mark, or one from before there was a mark by the sum of
+// its first header.
+func tarHeader(head []byte) bool {
+	if len(head) < 512 {
+		return false
+	}
+	if string(head[257:262]) == "ustar" {
+		return true
+	}
+	want, err := strconv.ParseInt(strings.Trim(string(head[148:156]), " \x00"), 8, 32)
+	if err != nil || head[0] == 0 {
+		return false
+	}
+	sum := int64(8 * ' ')
+	for i, c := range head[:512] {
+		if i < 148 || i >= 156 {
+			sum += int64(c)
+		}
+	}
+	return sum == want
 }
 
 // bzip2Block tells bzip2 from a text that begins with "BZh".
@@ -81,6 +113,7 @@ type unpacking struct {
 	depth   int
 	entries *int
 	read    *int64 // unpacked so far, at all depths together
+	holes   *int64 // in files of tars, which cost only time
 	packed  int64  // bytes of the outermost archive
 }
 
@@ -115,7 +148,7 @@ func (w *worker) archive(at *where, kind archiveKind, in input, head []byte, pac
 		return
 	}
 	if pack == nil {
-		pack = &unpacking{entries: new(int), read: new(int64), packed: in.size}
+		pack = &unpacking{entries: new(int), read: new(int64), holes: new(int64), packed: in.size}
 	}
 	if pack.depth >= w.Limits.Nested {
 		w.gap(at.String(), fmt.Sprintf("archives are nested more than %d deep", w.Limits.Nested), TooDeep)
@@ -125,7 +158,8 @@ func (w *worker) archive(at *where, kind archiveKind, in input, head []byte, pac
 	inner := *pack
 	inner.depth++
 	a := &archive{w: w, at: at, pack: &inner}
-	in.Reader = io.MultiReader(bytes.NewReader(bytes.Clone(head)), in.Reader)
+	in.Reader = io.MultiReader(bytes.NewReader(bytes.Clone(head)), input{Reader: in.Reader, broken: in.broken})
+	in.broken = nil
 	a.tell(a.open(kind, in))
 }
 
@@ -160,8 +194,12 @@ var (
 
 func (a *archive) open(kind archiveKind, in input) error {
 	switch kind {
-	case archiveGzip, archiveBzip2, archiveZstd:
+	case archiveGzip:
+		return a.gzip(in)
+	case archiveBzip2, archiveZstd, archiveXz:
 		return a.stream(kind, in)
+	case archiveRPM:
+		return a.rpm(in)
 	case archiveTar:
 		return a.tar(in)
 	case archiveZip:
@@ -189,11 +227,10 @@ const windowSize = 32 << 20
 
 func decompressor(kind archiveKind, in io.Reader) (r io.Reader, done func(), err error) {
 	switch kind {
-	case archiveGzip:
-		z, err := gzip.NewReader(in)
-		return z, func() {}, err
 	case archiveBzip2:
 		return bzip2.NewReader(in), func() {}, nil
+	case archiveXz:
+		return newXz(in), func() {}, nil
 	}
 	z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(windowSize))
 	if err != nil {
@@ -262,8 +299,13 @@ func (c *chargedReader) Read(p []byte) (int, error) {
 		c.spent = over
 		return 0, over
 	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errCut // who reads would take it for a short file
+	}
 	return n, err
 }
+
+var errCut = errors.New("it is cut off")
 
 // random makes what a reader holds readable at random: as it is where it is a file,
 // else in memory or, if it is large, in a file that has no name.

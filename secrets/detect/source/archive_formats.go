@@ -14,8 +14,21 @@ import (
 	"strings"
 )
 
-// tar reads a tape archive. Links and devices hold nothing.
+// tar reads a tape archive, and what was put behind its end.
 func (a *archive) tar(in io.Reader) error {
+	r := bufio.NewReaderSize(in, behindSize)
+	for {
+		if err := a.oneTar(r); err != nil {
+			return err
+		}
+		if another, err := a.behind(r, archiveTar); !another || err != nil {
+			return err
+		}
+	}
+}
+
+// oneTar reads up to the mark of an archive's end. Links and devices hold nothing.
+func (a *archive) oneTar(in io.Reader) error {
 	r := tar.NewReader(in)
 	for {
 		h, err := r.Next()
@@ -25,16 +38,35 @@ func (a *archive) tar(in io.Reader) error {
 		if err != nil {
 			return err
 		}
-		if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeGNUSparse && h.Typeflag != tar.TypeCont {
-			if err := a.count(); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := a.entry(h.Name, r, -1); err != nil {
+		if err := a.tarEntry(h, r); err != nil {
 			return err
 		}
 	}
+}
+
+func (a *archive) tarEntry(h *tar.Header, r io.Reader) error {
+	switch {
+	case h.Typeflag == tar.TypeGNUSparse || sparseByPAX(h):
+		if *a.pack.holes += h.Size; *a.pack.holes > a.w.Limits.Unpacked {
+			a.w.gap(a.at.String()+"!"+inside(h.Name), "a file with holes that is larger than what is read of one archive", TooLarge)
+			return a.count()
+		}
+		return a.entry(h.Name, &dense{r: r}, -1)
+	case h.Typeflag == tar.TypeReg, h.Size > 0:
+		return a.entry(h.Name, r, -1)
+	}
+	return a.count()
+}
+
+// sparseByPAX reports whether a file was written without its holes in one of the ways
+// that GNU tar has beside its oldest.
+func sparseByPAX(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // count books an entry that holds nothing.
@@ -82,8 +114,8 @@ func (a *archive) zip(in input) error {
 		return err
 	}
 	bounded.open = true
-	if overlapping(r.File) {
-		a.w.gap(a.at.String(), "its entries overlap, as in archives that are made to exhaust who opens them", Malformed)
+	if err := a.unlisted(at, extents(r.File)); err != nil {
+		return err
 	}
 	for _, f := range r.File {
 		if err := a.zipEntry(f); err != nil {
@@ -93,22 +125,69 @@ func (a *archive) zip(in input) error {
 	return nil
 }
 
-// overlapping reports whether two entries share bytes.
-func overlapping(files []*zip.File) bool {
-	type span struct{ from, to uint64 }
-	spans := make([]span, 0, len(files))
+// extent is where the data of a zip's entry is, and how far before it its header may
+// begin.
+type extent struct{ head, from, to int64 }
+
+func extents(files []*zip.File) []extent {
+	all := make([]extent, 0, len(files))
 	for _, f := range files {
-		if off, err := f.DataOffset(); err == nil && f.CompressedSize64 > 0 {
-			spans = append(spans, span{uint64(off), uint64(off) + f.CompressedSize64})
+		if off, err := f.DataOffset(); err == nil {
+			all = append(all, extent{off - zipHeader - int64(len(f.Name)), off, off + int64(min(f.CompressedSize64, 1<<62))})
 		}
 	}
-	slices.SortFunc(spans, func(x, y span) int { return cmp.Compare(x.from, y.from) })
-	for i := 1; i < len(spans); i++ {
-		if spans[i].from < spans[i-1].to {
-			return true
-		}
+	slices.SortFunc(all, func(x, y extent) int { return cmp.Compare(x.from, y.from) })
+	return all
+}
+
+const (
+	zipHeader = 30
+	// zipSlack is what may stand between two entries: what the first says after its
+	// data, and what the second says more in its header.
+	zipSlack = 24 + 64<<10
+)
+
+// unlisted reads what is in a zip and in none of its entries: what is before the first,
+// as in an archive that unpacks itself. Entries that share bytes, and bytes between
+// entries that no entry has, are told.
+func (a *archive) unlisted(at io.ReaderAt, all []extent) error {
+	end := int64(0)
+	overlap, lost := false, false
+	for i, e := range all {
+		overlap = overlap || i > 0 && e.from < end && e.to > e.from
+		lost = lost || i > 0 && e.head-end > zipSlack
+		end = max(end, e.to)
 	}
-	return false
+	if overlap {
+		a.w.gap(a.at.String(), "its entries overlap, as in archives that are made to exhaust who opens them", Malformed)
+	}
+	if lost {
+		a.w.gap(a.at.String(), "it has more between its entries than they say: it may hold files that it does not list", Malformed)
+	}
+	if len(all) == 0 || all[0].head <= 0 {
+		return nil
+	}
+	var mark [4]byte
+	if _, err := at.ReadAt(mark[:], 0); err != nil || string(mark[:]) == "PK\x03\x04" {
+		return nil //nolint:nilerr // its first entry will say so
+	}
+	return a.entry("(before its first entry)", io.NewSectionReader(at, 0, all[0].head), -1)
+}
+
+// zipTail is how much of a file's end is looked at to tell whether it is a zip behind
+// something else.
+const zipTail = 1 << 10
+
+// endsAsZip reports whether a file that begins as something else ends as a zip: one
+// that unpacks itself, a program with its parts.
+func endsAsZip(in input) bool {
+	if in.random == nil || in.size < 22 {
+		return false
+	}
+	tail := make([]byte, min(zipTail, in.size))
+	n, _ := in.random.ReadAt(tail, in.size-int64(len(tail)))
+	i := strings.LastIndex(string(tail[:n]), "PK\x05\x06")
+	return i >= 0 && n-i >= 22 && n-i == 22+int(tail[i+20])+int(tail[i+21])<<8
 }
 
 const zipEncrypted = 1
@@ -185,10 +264,21 @@ func atEnd(err error) error {
 // longestCpioName is the longest name that a kernel would take.
 const longestCpioName = 4096
 
-// cpio reads the "new" format of cpio: the first file system of a kernel, the inside
-// of an RPM.
+// cpio reads the formats of cpio that are text in their headers: the first file system
+// of a kernel, which is several of them, one behind the other; the inside of an RPM.
 func (a *archive) cpio(in io.Reader) error {
-	r := bufio.NewReader(in)
+	r := bufio.NewReaderSize(in, behindSize)
+	for {
+		if err := a.oneCpio(r); err != nil {
+			return err
+		}
+		if another, err := a.behind(r, archiveCpio); !another || err != nil {
+			return err
+		}
+	}
+}
+
+func (a *archive) oneCpio(r *bufio.Reader) error {
 	for {
 		h, err := cpioHeader(r)
 		if err != nil {
@@ -204,7 +294,7 @@ func (a *archive) cpio(in io.Reader) error {
 			err = a.count()
 		}
 		if err == nil {
-			err = a.pass(body, r, int(-h.size&3))
+			err = a.pass(body, r, int(-h.size&h.padded))
 		}
 		if err != nil {
 			return atEnd(err)
@@ -215,10 +305,16 @@ func (a *archive) cpio(in io.Reader) error {
 type cpioEntry struct {
 	name    string
 	size    int64
+	padded  int64 // to a multiple of one more than this
 	regular bool
 }
 
+var errCpio = errors.New("an entry has no valid header")
+
 func cpioHeader(r *bufio.Reader) (cpioEntry, error) {
+	if mark, err := r.Peek(6); err == nil && string(mark) == "070707" {
+		return oldCpioHeader(r)
+	}
 	var h [110]byte
 	if _, err := io.ReadFull(r, h[:]); err != nil {
 		return cpioEntry{}, err
@@ -227,17 +323,41 @@ func cpioHeader(r *bufio.Reader) (cpioEntry, error) {
 	for i := range field {
 		v, err := strconv.ParseUint(string(h[6+8*i:14+8*i]), 16, 32)
 		if err != nil {
-			return cpioEntry{}, errors.New("an entry has no valid header")
+			return cpioEntry{}, errCpio
 		}
 		field[i] = int64(v)
 	}
 	mode, size, length := field[1], field[6], field[11]
 	if string(h[:5]) != "07070" || length < 1 || length > longestCpioName {
-		return cpioEntry{}, errors.New("an entry has no valid header")
+		return cpioEntry{}, errCpio
 	}
 	name := make([]byte, length+(-(110+length)&3))
 	if _, err := io.ReadFull(r, name); err != nil {
 		return cpioEntry{}, err
 	}
-	return cpioEntry{string(name[:length-1]), size, mode&0o170000 == 0o100000}, nil
+	return cpioEntry{string(name[:length-1]), size, 3, mode&0o170000 == 0o100000}, nil
+}
+
+// oldCpioHeader reads a header of octal digits, as POSIX has it.
+func oldCpioHeader(r *bufio.Reader) (cpioEntry, error) {
+	var h [76]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return cpioEntry{}, err
+	}
+	var field [3]int64
+	for i, at := range [...][2]int{{18, 24}, {59, 65}, {65, 76}} {
+		v, err := strconv.ParseInt(string(h[at[0]:at[1]]), 8, 64)
+		if err != nil || v < 0 {
+			return cpioEntry{}, errCpio
+		}
+		field[i] = v
+	}
+	if field[1] < 1 || field[1] > longestCpioName {
+		return cpioEntry{}, errCpio
+	}
+	name := make([]byte, field[1])
+	if _, err := io.ReadFull(r, name); err != nil {
+		return cpioEntry{}, err
+	}
+	return cpioEntry{string(name[:len(name)-1]), field[2], 0, field[0]&0o170000 == 0o100000}, nil
 }

@@ -17,6 +17,14 @@ type input struct {
 	// random, if set, reads the same bytes at random.
 	random io.ReaderAt
 	size   int64 // -1 where nobody knows
+	broken error // what ended the reading already
+}
+
+func (in input) Read(p []byte) (int, error) {
+	if in.broken != nil {
+		return 0, in.broken
+	}
+	return in.Reader.Read(p)
 }
 
 // content scans an input as what its bytes say that it is. depth is how many
@@ -30,15 +38,22 @@ func (w *worker) content(at *where, in input, pack *unpacking) {
 	}
 	n, err := io.ReadFull(in, buf)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		w.unreadable(at, err)
-		return
+		if n == 0 {
+			w.unreadable(at, err)
+			return
+		}
+		in.broken = err // what was read is looked at, and then it is told
 	}
 	w.Progress.Bytes.Add(int64(n))
 	if int64(n) == in.size && len(at.Inner) == 0 && w.Versions.has(at.Path, buf[:n]) {
 		w.Progress.Same.Add(1)
 		return
 	}
-	if kind := archiveOf(buf[:n]); kind != notArchive {
+	kind := archiveOf(buf[:n])
+	if kind == notArchive && w.Archives && endsAsZip(in) {
+		kind = archiveZip
+	}
+	if kind != notArchive {
 		w.archive(at, kind, in, buf[:n], pack)
 		return
 	}
@@ -62,6 +77,7 @@ func (w *worker) binary(at *where, in input, head []byte) {
 	w.whole(at, nil) // its name may be enough
 	at.named = true
 	if !w.Binary {
+		w.ended(at, in.broken)
 		return
 	}
 	r := &runs{r: io.MultiReader(bytes.NewReader(bytes.Clone(head)), w.bounded(in, int64(len(head))))}
@@ -69,7 +85,7 @@ func (w *worker) binary(at *where, in input, head []byte) {
 }
 
 func (w *worker) wideText(at *where, in input, head []byte, what nature) {
-	if in.size >= 0 && in.size <= int64(len(head)) {
+	if in.broken == nil && in.size >= 0 && in.size <= int64(len(head)) {
 		w.whole(at, head) // the detector reads it as it is, and says so
 		return
 	}
@@ -105,7 +121,12 @@ func (w *worker) unreadable(at *where, err error) {
 		return
 	}
 	reason := Unreadable
-	if len(at.Inner) > 0 {
+	switch {
+	case errors.Is(err, errMemory):
+		reason = TooLarge
+	case errors.Is(err, errUnknownFormat):
+		reason = Unsupported
+	case len(at.Inner) > 0:
 		reason = Malformed // what holds it could be read
 	}
 	w.gap(at.String(), whyNot(err), reason)

@@ -24,6 +24,14 @@ func sparse(info fs.FileInfo) bool {
 	return ok && info.Size() >= 1<<20 && s.Blocks*512 < info.Size()/2
 }
 
+// archiveFile reports whether a file begins as an archive, whose end is not where its
+// data ends.
+func archiveFile(f *os.File) bool {
+	var head [512]byte
+	n, _ := f.ReadAt(head[:], 0)
+	return archiveOf(head[:n]) != notArchive
+}
+
 // sparse scans the data of a file with holes, each piece as a text of its own: what
 // is in a hole is NUL, and nobody reads gigabytes of that.
 func (w *worker) sparse(at *where, f *os.File, total int64) {

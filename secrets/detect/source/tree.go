@@ -233,7 +233,7 @@ func (w *worker) file(in folder, name, full string) {
 func (w *worker) opened(at *where, f io.Reader, info fs.FileInfo) {
 	in := input{Reader: f, size: info.Size()}
 	if file, ok := f.(*os.File); ok {
-		if in.random = file; sparse(info) {
+		if in.random = file; sparse(info) && !archiveFile(file) {
 			w.sparse(at, file, info.Size())
 			return
 		}
