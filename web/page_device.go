@@ -13,6 +13,7 @@ import (
 	"github.com/interlock-security/interlock/fleet"
 	wire "github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/policy"
+	"github.com/interlock-security/interlock/scanning/lifecycle"
 )
 
 // listRows is how many rows a page of a list has.
@@ -103,6 +104,10 @@ type deviceView struct {
 	Open           []api.Incident
 	Waiting        []api.Order
 	Stops          []deviceStop
+	// Findings are what scanners found on it, Inspected that it is known.
+	Findings  int
+	Inspected bool
+	Inventory *lifecycle.Age // nil for none
 	// Events are the last ones, read only when they are asked for, because that
 	// reading is recorded.
 	Events   []eventLine
@@ -204,6 +209,23 @@ func (c *Console) stopsOn(tenant core.TenantID, id core.DeviceID) []deviceStop {
 }
 
 // deviceParts reads what stands around the device.
+// deviceFindings counts what scanners found on a device, and says how old what
+// is known of its packages is.
+func (c *Console) deviceFindings(ctx context.Context, v *deviceView) {
+	if c.API.Parts.Findings == nil || c.permitted(ctx, policy.FindingRead, "*") != nil {
+		return
+	}
+	subject := "device/" + v.ID.String()
+	out, err := c.API.Findings(ctx, &api.FindingsInput{Subject: subject, Limit: 1})
+	if err == nil {
+		v.Findings = out.Body.Total
+		v.Inventory, err = c.API.InventoryAge(ctx, subject)
+	}
+	if v.Inspected = err == nil; err != nil {
+		v.Problems = append(v.Problems, "its findings could not be read: "+detail(err.Error()))
+	}
+}
+
 func (c *Console) deviceParts(ctx context.Context, v *deviceView) {
 	alerts, err := c.API.Alerts(ctx, &api.AlertsInput{Device: v.ID.String(), All: true, Limit: 10})
 	if err != nil {
@@ -223,6 +245,7 @@ func (c *Console) deviceParts(ctx context.Context, v *deviceView) {
 	} else {
 		v.Seals = seals.Body.Items
 	}
+	c.deviceFindings(ctx, v)
 	if v.Asked {
 		hits, err := c.API.SearchEvents(ctx, &api.SearchEventsInput{Query: eventsOf(v.ID), Limit: maxShown})
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -224,7 +225,11 @@ func (c *Console) acceptFinding(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (c *Console) approveFinding(w http.ResponseWriter, r *http.Request) error {
-	_, err := c.API.ApproveFinding(r.Context(), &api.ApproveFindingInput{ID: r.PathValue("id"), Body: api.ApproveFinding{Reason: strings.TrimSpace(form(r, "reason"))}})
+	request, err := strconv.ParseUint(form(r, "request"), 10, 64)
+	if err != nil {
+		return core.E(core.KindInvalid, "web.approveFinding", "the form names no request").WithHint("open the finding's page again")
+	}
+	_, err = c.API.ApproveFinding(r.Context(), &api.ApproveFindingInput{ID: r.PathValue("id"), Body: api.ApproveFinding{Reason: strings.TrimSpace(form(r, "reason")), Request: request}})
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ func findingRoutes(c *Console) {
 	c.post("/findings/{id}/approve", policy.FindingApprove, c.approveFinding)
 	c.get("/campaigns", policy.CampaignRead, c.campaigns)
 	c.get("/campaigns/{id}", policy.CampaignRead, c.campaign)
+	c.get("/campaigns/{id}/export/{format}", policy.CampaignRead, c.exportCampaign)
 	c.post("/campaigns", policy.CampaignStart, c.startCampaign)
 }
 

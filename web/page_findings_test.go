@@ -129,7 +129,10 @@ func TestJudgementsNeedWhoAnswersForThem(t *testing.T) {
 	if strings.Contains(body, "/approve") || !strings.Contains(visibleText(body), "Somebody else has to approve it") {
 		t.Error("who asked may approve: " + visibleText(body))
 	}
-	form = url.Values{"csrf": {"token-of-anna"}, "reason": {"mine"}}
+	if body := p.page("anna", path); !strings.Contains(visibleText(body), "waits for approval") {
+		t.Error("nobody sees how the request stands: " + visibleText(body))
+	}
+	form = url.Values{"csrf": {"token-of-anna"}, "reason": {"mine"}, "request": {"3"}}
 	if res, _ := p.ask("anna", http.MethodPost, path+"/approve", form); res.StatusCode < 400 {
 		t.Error("one person carried a risk alone")
 	}
@@ -196,6 +199,26 @@ func TestACampaignAsksStoredInventories(t *testing.T) {
 	if text := visibleText(body); !strings.Contains(text, "device/press-7") || !strings.Contains(text, "has it") {
 		t.Error(text)
 	}
+	p.device(plantPress, false)
+	p.device(core.MustID[core.DeviceID]("saw-1"), false)
+	p.installed("device/mill-2", time.Now().AddDate(0, 0, -20), scanning.Package{Ecosystem: "npm", Name: "other", Version: "1.0.0"})
+	if text := visibleText(p.page("vera", to+"?which=not-looked-at")); !strings.Contains(text, "device/saw-1 never looked at") || !strings.Contains(text, "device/mill-2 not looked at lately") || strings.Contains(text, "device/press-7 ") {
+		t.Error("who was not looked at is not said: " + text)
+	}
+	p.installed("device/press-7", time.Now(), scanning.Package{Ecosystem: "npm", Name: "leftover", Version: "1.3.0"})
+	if text := visibleText(p.page("vera", to+"?which=rid-of-it")); !strings.Contains(text, "1 of 1 who have or had it are rid of it (100 %)") || !strings.Contains(text, "2 more were not looked at") {
+		t.Error(text)
+	}
+	for format, want := range map[string]string{"csv": "device/saw-1,not-looked-at,,,,\n", "json": `{"subject":"device/saw-1","state":"not-looked-at"}`} {
+		if body := p.page("vera", to+"/export/"+format); !strings.Contains(body, want) || !strings.Contains(body, "rid-of-it") {
+			t.Errorf("%s: %s", format, body)
+		}
+	}
+	for device, want := range map[string]string{"press-7": "packages of", "saw-1": "never taken"} {
+		if text := visibleText(p.page("vera", "/devices/"+device)); !strings.Contains(text, want) {
+			t.Error(text)
+		}
+	}
 	harmless(t, "/campaigns", p.page("vera", "/campaigns"))
 	if body := p.page("vera", "/campaigns"); strings.Contains(body, `name="package"`) {
 		t.Error("a viewer starts campaigns")
@@ -203,5 +226,21 @@ func TestACampaignAsksStoredInventories(t *testing.T) {
 	form := url.Values{"csrf": {"token-of-anna"}}
 	if res, _ := p.ask("anna", http.MethodPost, "/campaigns", form); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("a campaign about nothing: %d", res.StatusCode)
+	}
+}
+
+// TestALargeCampaignIsReadByPage, and what is handed out opens as no formula.
+func TestALargeCampaignIsReadByPage(t *testing.T) {
+	rows := make([]campaignRow, 2*campaignShown+1)
+	for page, want := range map[string]int{"": campaignShown, "2": campaignShown, "3": 1, "4": campaignShown, "-1": campaignShown, "x": campaignShown, "99999999999999999999": campaignShown} {
+		shown, pager := slicePage("/campaigns/1", url.Values{"which": {rowHas}}, rows, page)
+		if len(shown) != want || pager.Total != len(rows) || (pager.Next == "") != (page == "3") {
+			t.Errorf("page %q: %d rows, %+v", page, len(shown), pager)
+		}
+	}
+	for text, want := range map[string]string{"device/a": "device/a", "=1+1": "'=1+1", "@x": "'@x", "": "", "a\u202eb": `a\u202eb`} {
+		if got := cell(text); got != want {
+			t.Errorf("%q became %q", text, got)
+		}
 	}
 }
