@@ -11,6 +11,7 @@ import (
 	"github.com/interlock-security/interlock/scanning/inventory/conan"
 	"github.com/interlock-security/interlock/scanning/inventory/conda"
 	"github.com/interlock-security/interlock/scanning/inventory/cran"
+	"github.com/interlock-security/interlock/scanning/inventory/declared"
 	"github.com/interlock-security/interlock/scanning/inventory/dpkg"
 	"github.com/interlock-security/interlock/scanning/inventory/extract"
 	"github.com/interlock-security/interlock/scanning/inventory/golang"
@@ -32,7 +33,7 @@ func Extractors() []*extract.Extractor {
 		golang.Extractors(), npm.Extractors(), python.Extractors(), maven.Extractors(),
 		cargo.Extractors(), nuget.Extractors(), rubygems.Extractors(), composer.Extractors(),
 		pub.Extractors(), hex.Extractors(), apple.Extractors(), conan.Extractors(), conda.Extractors(),
-		cran.Extractors(), haskell.Extractors(), julia.Extractors(), actions.Extractors(),
+		cran.Extractors(), haskell.Extractors(), julia.Extractors(), actions.Extractors(), declared.Extractors(),
 		dpkg.Extractors(), apk.Extractors(), rpm.Extractors(),
 	)
 }

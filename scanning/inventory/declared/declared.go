@@ -1,0 +1,92 @@
+// Package declared names the manifests that ask for packages without a version
+// that anybody resolved: no lockfile stands beside or above them, or none of
+// their tool is read. What such a project uses is not known, and not silence.
+package declared
+
+import (
+	"context"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/inventory/extract"
+)
+
+// manifest is a kind of file that asks for packages.
+type manifest struct {
+	tool, ecosystem string
+	names, suffixes []string
+	// asks is in every one that asks for something.
+	asks *regexp.Regexp
+	// locks are the files that say more; with none, nothing does.
+	locks []string
+	hint  string
+}
+
+var manifests = []manifest{
+	{tool: "pub", ecosystem: "Pub", names: []string{"pubspec.yaml"}, asks: regexp.MustCompile(`(?m)^dependencies:\s*(?:#.*)?\r?\n\s+\S`), locks: []string{"pubspec.lock"}, hint: "make one with: dart pub get"},
+	{tool: "mix", ecosystem: "Hex", names: []string{"mix.exs"}, asks: regexp.MustCompile(`\{:\w+,\s*(?:"|github:|git:)`), locks: []string{"mix.lock"}, hint: "make one with: mix deps.get"},
+	{tool: "rebar", ecosystem: "Hex", names: []string{"rebar.config"}, asks: regexp.MustCompile(`\{deps,\s*\[\s*[^\s\]]`), locks: []string{"rebar.lock"}, hint: "make one with: rebar3 lock"},
+	{tool: "swift", ecosystem: "SwiftURL", names: []string{"Package.swift"}, asks: regexp.MustCompile(`\.package\(\s*(?:name:[^,]*,\s*)?(?:url|id):`), locks: []string{"Package.resolved"}, hint: "make one with: swift package resolve"},
+	{tool: "cocoapods", ecosystem: "CocoaPods", names: []string{"Podfile"}, asks: regexp.MustCompile(`(?m)^\s*pod\s+['"]`), locks: []string{"Podfile.lock"}, hint: "make one with: pod install"},
+	{tool: "conan", ecosystem: "ConanCenter", names: []string{"conanfile.txt", "conanfile.py"}, asks: regexp.MustCompile(`(?m)^\[requires\]\s*\r?\n\s*\w|\brequires\s*[=(]`), locks: []string{"conan.lock"}, hint: "make one with: conan lock create ."},
+	{tool: "deno", ecosystem: "npm", names: []string{"deno.json", "deno.jsonc"}, asks: regexp.MustCompile(`"(?:npm|jsr):[^"]`), locks: []string{"deno.lock"}, hint: "make one with: deno install"},
+	{tool: "cabal", ecosystem: "Hackage", suffixes: []string{".cabal"}, asks: regexp.MustCompile(`(?mi)^\s*build-depends:`), locks: []string{"cabal.project.freeze", "stack.yaml.lock"}, hint: "make one with: cabal freeze"},
+	{tool: "julia", ecosystem: "Julia", names: []string{"Project.toml", "JuliaProject.toml"}, asks: regexp.MustCompile(`(?m)^\[deps\]\s*\r?\n\s*\w+\s*=\s*"[0-9a-f]{8}-`), locks: []string{"Manifest.toml", "JuliaManifest.toml"}, hint: `make one with: julia --project -e "using Pkg; Pkg.resolve()"`},
+	{tool: "dep", ecosystem: "Go", names: []string{"Gopkg.lock", "glide.lock"}, asks: regexp.MustCompile(`(?m)^\s*(?:\[\[projects\]\]|imports:\s*\r?\n\s*-)`), locks: []string{"go.mod"}, hint: "lockfiles of dep and glide are not read; make a go.mod with: go mod init && go mod tidy"},
+	{tool: "sbt", ecosystem: "Maven", names: []string{"build.sbt"}, asks: regexp.MustCompile(`libraryDependencies`), hint: "files of sbt are not read; have it write a CycloneDX bill and scan that"},
+	{tool: "ivy", ecosystem: "Maven", names: []string{"ivy.xml"}, asks: regexp.MustCompile(`<dependency\s`), hint: "files of Ivy are not read; scan the jars that it fetched"},
+	{tool: "leiningen", ecosystem: "Maven", names: []string{"project.clj", "deps.edn"}, asks: regexp.MustCompile(`:dependencies\s*\[\s*\[|:mvn/version`), hint: "files of Clojure are not read; scan the jars that they name, or a pom.xml written with: lein pom"},
+	{tool: "bazel", ecosystem: "Bazel", names: []string{"MODULE.bazel", "maven_install.json"}, asks: regexp.MustCompile(`bazel_dep\(|"__INPUT_ARTIFACTS_HASH"|"dependency_tree"`), hint: "files of Bazel are not read; scan what was built"},
+	{tool: "vcpkg", ecosystem: "vcpkg", names: []string{"vcpkg.json"}, asks: regexp.MustCompile(`"dependencies"\s*:\s*\[\s*[^\s\]]`), hint: "nobody publishes advisories of vcpkg that could be matched"},
+	{tool: "paket", ecosystem: "NuGet", names: []string{"paket.lock"}, asks: regexp.MustCompile(`(?m)^\s+remote:`), hint: "lockfiles of Paket are not read; write a packages.lock.json, or scan the *.deps.json of what was built"},
+	{tool: "carthage", ecosystem: "SwiftURL", names: []string{"Cartfile.resolved"}, asks: regexp.MustCompile(`(?m)^(?:github|git|binary)\s`), hint: "lockfiles of Carthage are not read; use the Swift Package Manager's"},
+	{tool: "opam", ecosystem: "opam", suffixes: []string{".opam"}, asks: regexp.MustCompile(`(?m)^depends:\s*\[`), hint: "files of opam are not read"},
+}
+
+// Extractors has one for each kind of manifest.
+func Extractors() []*extract.Extractor {
+	var all []*extract.Extractor
+	for i := range manifests {
+		m := &manifests[i]
+		reads := "nothing but that its packages are not known: a gap"
+		if len(m.locks) > 0 {
+			reads = "nothing but that " + strings.Join(m.locks, " or ") + " is missing beside or above it: a gap"
+		}
+		all = append(all, &extract.Extractor{
+			Name: "declared/" + m.tool, Ecosystem: m.ecosystem, Names: m.names, Suffixes: m.suffixes,
+			Wants: ofProject, Read: m.read, Reads: reads,
+		})
+	}
+	return all
+}
+
+// ofProject leaves out what came with others' packages.
+func ofProject(file string, _ fs.DirEntry) bool {
+	for part := range strings.SplitSeq(path.Dir(file), "/") {
+		switch part {
+		case "node_modules", "site-packages", "dist-packages", "Pods", "Carthage", ".build", "deps", "_build", ".pub-cache", "vendor":
+			return false
+		}
+	}
+	return true
+}
+
+func (m *manifest) read(_ context.Context, in *extract.Input, out *extract.Sink) error {
+	data, err := in.Text()
+	if err != nil {
+		return err
+	}
+	at := m.asks.FindIndex(data)
+	if at == nil || len(m.locks) > 0 && in.Above(m.locks...) {
+		return nil
+	}
+	why := "no lockfile: versions unknown; " + m.hint
+	if len(m.locks) == 0 || m.tool == "dep" {
+		why = "its packages are not known: " + m.hint
+	}
+	out.Gap(scanning.ReasonUnsupported, out.At(extract.Line(data, int64(at[0]))), why)
+	return nil
+}
