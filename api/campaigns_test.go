@@ -89,5 +89,9 @@ func TestFactsAndFigures(t *testing.T) {
 	if st.Open[core.SeverityHigh] != 1 || st.Exploited != 1 || st.Owners["security"] != 1 || len(st.Days) != 7 || st.Days[6].Opened != 1 {
 		t.Errorf("%+v", st)
 	}
+	b := get[api.FindingBoard](r, "/v1/findings/board")
+	if b.Total != 1 || b.By[lifecycle.StateDiscovered][core.SeverityHigh] != 1 || b.Overdue != 0 || b.Exploited != 1 || len(b.First) != 1 || b.First[0].Why == "" || b.First[0].Overdue {
+		t.Errorf("%+v", b)
+	}
 	r.refused("anna", "GET", "/v1/findings/stats?days=400", "", core.KindInvalid, "366")
 }

@@ -12,6 +12,7 @@ import (
 
 func (a *API) findingFigures() {
 	Register(a, policy.FindingRead, get("finding-stats", "/v1/findings/stats", "The figures of findings: open, overdue, fixed, day by day"), a.FindingStats)
+	Register(a, policy.FindingRead, get("finding-board", "/v1/findings/board", "Open findings by state and severity, those whose time is over, and what to fix first"), a.FindingBoard)
 	Register(a, policy.FindingRead, get("scan-freshness", "/v1/findings/freshness", "When each scope was last scanned by which detector, and how old the lists are"), a.Freshness)
 	Register(a, policy.FindingRead, get("advisory-facts", "/v1/advisories/{id}/facts", "What became known about an advisory"), a.AdvisoryFacts)
 	Register(a, policy.FindingFact, post("add-advisory-fact", "/v1/advisories/{id}/facts", "Note what became known about an advisory"), a.AddAdvisoryFact)
@@ -46,6 +47,53 @@ func (a *API) FindingStats(ctx context.Context, in *FindingStatsInput) (*Out[lif
 		return nil, err
 	}
 	return out(st), nil
+}
+
+// FindingBoard is what a board shows of findings.
+type FindingBoard struct {
+	lifecycle.Board
+	First []BoardFinding `json:"first" nullable:"false"` // what to fix first, at most three
+}
+
+// BoardFinding is a finding in a line.
+type BoardFinding struct {
+	ID       core.UUID       `json:"id"`
+	Title    string          `json:"title"`
+	Subject  string          `json:"subject"`
+	Severity core.Severity   `json:"severity"`
+	State    lifecycle.State `json:"state"`
+	Owner    string          `json:"owner,omitempty"`
+	Due      time.Time       `json:"due,omitzero"`
+	Overdue  bool            `json:"overdue,omitempty"`
+	Decision string          `json:"decision"` // Track, Track*, Attend or Act
+	Why      string          `json:"why"`
+}
+
+// boardFirst is how many findings a board names.
+const boardFirst = 3
+
+// FindingBoard counts open findings and names the first to fix.
+func (a *API) FindingBoard(ctx context.Context, _ *None) (*Out[FindingBoard], error) {
+	s, who, err := a.seeFindings(ctx, policy.FindingRead, "*")
+	if err != nil {
+		return nil, err
+	}
+	now := a.Clock.Now()
+	b := FindingBoard{First: []BoardFinding{}}
+	err = a.view(ctx, func(tx *store.Tx) (err error) {
+		b.Board, err = s.Board(ctx, tx, who.Tenant, now, boardFirst)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range b.Board.First {
+		b.First = append(b.First, BoardFinding{
+			ID: f.ID, Title: f.What.Title, Subject: f.Subject, Severity: f.What.Severity, State: f.State, Owner: f.Owner, Due: f.Clock.Due,
+			Overdue: !f.Clock.Due.IsZero() && !f.Clock.Due.After(now), Decision: f.Decision, Why: f.Why,
+		})
+	}
+	return out(b), nil
 }
 
 // Freshness is how old what is known is: a finding that nobody looked for is not

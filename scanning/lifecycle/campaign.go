@@ -144,7 +144,7 @@ func (b *batch) documentsWith(targets []Target) (docs map[int64][]int, found []m
 // matching adds the components of a key that a target means.
 func (b *batch) matching(key string, t Target, numbers map[int64]int, found []match) ([]match, error) {
 	rows, err := b.tx.Query(b.ctx, `SELECT c.number, c.body FROM scanning_component_keys k JOIN scanning_components c ON c.tenant = k.tenant AND c.number = k.number
-		WHERE k.tenant = $1 AND k.key = $2 ORDER BY c.number`, b.tenant, columnKey(key))
+		WHERE k.tenant = $1 AND k.key = $2 ORDER BY k.number`, b.tenant, columnKey(key))
 	if err != nil {
 		return found, err
 	}

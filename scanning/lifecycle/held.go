@@ -40,6 +40,7 @@ type past struct {
 	subject string
 	times   []held
 	docs    map[int64][]byte // the components of its documents, packed
+	numbers map[int64]bool   // and of all of them
 }
 
 // pastOf reads what a subject had.
@@ -47,7 +48,7 @@ func (b *batch) pastOf(subject string) (*past, error) {
 	if b.past != nil && b.past.subject == subject {
 		return b.past, nil
 	}
-	p := &past{subject: subject, docs: map[int64][]byte{}}
+	p := &past{subject: subject, docs: map[int64][]byte{}, numbers: map[int64]bool{}}
 	var err error
 	if p.times, err = b.held(` AND subject = $2`, subject); err != nil {
 		return nil, err
@@ -59,6 +60,13 @@ func (b *batch) pastOf(subject string) (*past, error) {
 		var body []byte
 		if err := b.tx.QueryRow(b.ctx, `SELECT components FROM scanning_documents WHERE tenant = $1 AND number = $2`, b.tenant, h.document).Scan(&body); err != nil {
 			return nil, err
+		}
+		numbers, err := unpacked(body)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range numbers {
+			p.numbers[n] = true
 		}
 		p.docs[h.document] = body
 	}
@@ -74,7 +82,7 @@ func (b *batch) firstHeld(subject string, p scanning.Package, now time.Time) (In
 	if err != nil || len(past.times) == 0 {
 		return Introduction{}, err
 	}
-	numbers, err := b.numbersOf(p)
+	numbers, err := b.numbersOf(past, p)
 	if err != nil || len(numbers) == 0 {
 		return Introduction{}, err
 	}
@@ -97,16 +105,30 @@ func (b *batch) firstHeld(subject string, p scanning.Package, now time.Time) (In
 	return from, err
 }
 
-// numbersOf are the components that are a package in its version.
-func (b *batch) numbersOf(p scanning.Package) (map[int64]int, error) {
-	numbers := map[int64]int{}
-	t := Target{Matches: func(q *scanning.Package) (bool, error) { return q.Version == p.Version, nil }}
+// numbersOf are the components of a subject's documents that are a package in its
+// version. What a fleet has under one name may be thousands of versions, so only
+// those are read that the subject has.
+func (b *batch) numbersOf(past *past, p scanning.Package) (map[int64]int, error) {
+	found := map[int64]int{}
 	for _, k := range advisory.Keys(&p) {
-		if _, err := b.matching(k, t, numbers, nil); err != nil {
+		numbers, err := column[int64](b.ctx, b.tx, `SELECT number FROM scanning_component_keys WHERE tenant = $1 AND key = $2`, b.tenant, columnKey(k))
+		if err != nil {
 			return nil, err
 		}
+		for _, n := range numbers {
+			if !past.numbers[n] {
+				continue
+			}
+			q, err := b.packageOf(n)
+			if err != nil {
+				return nil, err
+			}
+			if q.Version == p.Version {
+				found[n] = 0
+			}
+		}
 	}
-	return numbers, nil
+	return found, nil
 }
 
 // unbroken is the first of the times, counted from the last, all of which have one

@@ -201,3 +201,22 @@ func TestAnInventoryWithGapsTakesNothingAway(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkIntroduction opens findings of one device of such a fleet; the figure is
+// for each finding.
+func BenchmarkIntroduction(b *testing.B) {
+	w := onSQLite(b)
+	w.fleet(10_000, 60, 300)
+	n := 0
+	b.ResetTimer()
+	began := clocktest.CPU(b)
+	for b.Loop() {
+		r := w.report(func(r *scanning.Report) { r.Scope = scanning.Scope{Kind: scanning.ScopeHost, Name: fmt.Sprintf("d-%05d", n/100)} })
+		for range 100 {
+			n++
+			r.Findings = append(r.Findings, vuln(fmt.Sprintf("CVE-2026-%d", n), fmt.Sprintf("org.example:lib-%d", n%300), func(f *scanning.Finding) { f.Package.Ecosystem = "Maven" }))
+		}
+		w.take(r)
+	}
+	b.ReportMetric(float64((clocktest.CPU(b) - began).Microseconds())/float64(n), "cpu-us/finding")
+}

@@ -43,6 +43,8 @@ func (s *Store) BehindOf(ctx context.Context, tx *store.Tx, tenant core.TenantID
 	var from Behind
 	if after != nil {
 		from = *after
+	} else if some, err := s.some(ctx, tx, `scanning_inventories WHERE tenant = $1 AND ended = 0 AND matched`, tenant, revision); err != nil || !some {
+		return nil, err
 	}
 	rows, err := tx.Query(ctx, `SELECT subject, scope, document, whole FROM scanning_inventories WHERE tenant = $1 AND ended = 0 AND (matched < $2 OR matched > $2)
 		AND (document, subject, scope) > ($3, $4, $5) ORDER BY document, subject, scope LIMIT $6`, tenant, revision, from.Document, from.Subject, from.Scope, most)
@@ -60,6 +62,14 @@ func (s *Store) BehindOf(ctx context.Context, tx *store.Tx, tenant core.TenantID
 		list = append(list, h)
 	}
 	return list, rows.Err()
+}
+
+// some reports whether there is anything behind a revision. It is asked every few
+// seconds, mostly for nothing, so it costs no more than two looks into an index.
+func (s *Store) some(ctx context.Context, tx *store.Tx, what string, tenant core.TenantID, revision string) (some bool, err error) {
+	var n int
+	err = tx.QueryRow(ctx, `SELECT CASE WHEN EXISTS (SELECT 1 FROM `+what+` < $2) OR EXISTS (SELECT 1 FROM `+what+` > $2) THEN 1 ELSE 0 END`, tenant, revision).Scan(&n)
+	return n > 0, err
 }
 
 // Rematch takes in what the advisories, as revision has them, say of a stored
@@ -112,24 +122,38 @@ func (s *Store) Packages(ctx context.Context, tx *store.Tx, tenant core.TenantID
 		return nil, err
 	}
 	list := make([]scanning.Package, 0, len(numbers))
+	b := s.begin(ctx, tx, tenant)
 	for _, n := range numbers {
-		var p scanning.Package
-		var body []byte
-		err := tx.QueryRow(ctx, `SELECT body FROM scanning_components WHERE tenant = $1 AND number = $2`, tenant, n).Scan(&body)
-		if err == nil {
-			err = json.Unmarshal(body, &p)
-		}
+		p, err := b.packageOf(n)
 		if err != nil {
-			return nil, fmt.Errorf("lifecycle: reading component %d: %w", n, err)
+			return nil, err
 		}
 		list = append(list, p)
 	}
 	return list, nil
 }
 
+// packageOf reads a component.
+func (b *batch) packageOf(number int64) (p scanning.Package, err error) {
+	var body []byte
+	err = b.tx.QueryRow(b.ctx, `SELECT body FROM scanning_components WHERE tenant = $1 AND number = $2`, b.tenant, number).Scan(&body)
+	if err == nil {
+		err = json.Unmarshal(body, &p)
+	}
+	if err != nil {
+		return p, fmt.Errorf("lifecycle: reading component %d: %w", number, err)
+	}
+	return p, nil
+}
+
 // NamesBehind lists names of findings that were last looked up in other lists than
 // revision names, beginning after one.
 func (s *Store) NamesBehind(ctx context.Context, tx *store.Tx, tenant core.TenantID, revision, after string, most int) ([]string, error) {
+	if after == "" {
+		if some, err := s.some(ctx, tx, `scanning_names WHERE tenant = $1 AND listed`, tenant, revision); err != nil || !some {
+			return nil, err
+		}
+	}
 	return column[string](ctx, tx, `SELECT DISTINCT name FROM scanning_names WHERE tenant = $1 AND (listed < $2 OR listed > $2) AND name > $3 ORDER BY name LIMIT $4`,
 		tenant, revision, after, most)
 }

@@ -155,6 +155,65 @@ func (s *Store) Stats(ctx context.Context, tx *store.Tx, tenant core.TenantID, n
 	return st, nil
 }
 
+// Board is what one look at all findings shows: how many are open, which are late,
+// and what to fix first.
+type Board struct {
+	Total int `json:"total"` // open ones
+	// Open counts them by severity, States by state, By by state and severity.
+	Open   map[core.Severity]int           `json:"open"`
+	States map[State]int                   `json:"states"`
+	By     map[State]map[core.Severity]int `json:"by"`
+	// Overdue are those whose time is over, Breaches the same by severity.
+	Overdue   int                   `json:"overdue"`
+	Breaches  map[core.Severity]int `json:"breaches"`
+	DueSoon   int                   `json:"due_soon"`
+	Exploited int                   `json:"exploited"`
+	First     []Finding             `json:"-"`
+}
+
+// Board reads the figures of open findings, and the first of them.
+func (s *Store) Board(ctx context.Context, tx *store.Tx, tenant core.TenantID, now time.Time, first int) (Board, error) {
+	b := Board{Open: map[core.Severity]int{}, States: map[State]int{}, By: map[State]map[core.Severity]int{}, Breaches: map[core.Severity]int{}}
+	if err := b.count(ctx, tx, tenant, now); err != nil {
+		return b, fmt.Errorf("lifecycle: figures: %w", err)
+	}
+	var st Stats
+	if err := st.clocks(ctx, tx, tenant, now); err != nil {
+		return b, fmt.Errorf("lifecycle: figures: %w", err)
+	}
+	b.DueSoon, b.Exploited = st.DueSoon, st.Exploited
+	var err error
+	b.First, err = s.List(ctx, tx, tenant, Filter{OpenOnly: true, Limit: first})
+	return b, err
+}
+
+func (b *Board) count(ctx context.Context, tx *store.Tx, tenant core.TenantID, now time.Time) error {
+	rows, err := tx.Query(ctx, `SELECT state, severity, COUNT(*), SUM(CASE WHEN due <= $2 THEN 1 ELSE 0 END) FROM scanning_findings
+		WHERE tenant = $1 AND is_open = 1 GROUP BY state, severity`, tenant, store.Micros(now))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var state State
+		var rank, n, late int
+		if err := rows.Scan((*string)(&state), &rank, &n, &late); err != nil {
+			return err
+		}
+		severity := severityOf(strconv.Itoa(rank))
+		if b.By[state] == nil {
+			b.By[state] = map[core.Severity]int{}
+		}
+		b.By[state][severity] += n
+		b.Open[severity], b.States[state] = b.Open[severity]+n, b.States[state]+n
+		b.Total, b.Overdue = b.Total+n, b.Overdue+late
+		if late > 0 {
+			b.Breaches[severity] += late
+		}
+	}
+	return rows.Err()
+}
+
 func severityOf(rank string) core.Severity {
 	if n, err := strconv.Atoi(rank); err == nil && n >= 0 && n < len(core.Severities) {
 		return core.Severities[n]

@@ -253,6 +253,18 @@ func TestAnEarlierReportThatComesLater(t *testing.T) {
 	w.state(id, lifecycle.StateVerified)
 }
 
+// TestWhatIsBehindIsFoundByAnIndex: it is asked for every few seconds, mostly for
+// nothing.
+func TestWhatIsBehindIsFoundByAnIndex(t *testing.T) {
+	w := onSQLite(t)
+	for _, what := range []string{`scanning_inventories WHERE tenant = $1 AND ended = 0 AND matched`, `scanning_names WHERE tenant = $1 AND listed`} {
+		query := `SELECT CASE WHEN EXISTS (SELECT 1 FROM ` + what + ` < $2) OR EXISTS (SELECT 1 FROM ` + what + ` > $2) THEN 1 ELSE 0 END`
+		if plan := storetest.Plan(t, w.db, query, "main", "x"); strings.Count(plan, "_behind (tenant=? AND ") != 2 || strings.Contains(plan, "SCAN scanning") {
+			t.Errorf("%s\n%s", query, plan)
+		}
+	}
+}
+
 // TestReadingsUseAnIndex: what is asked once for each finding of a report, or all
 // the time, reads no table whole.
 func TestReadingsUseAnIndex(t *testing.T) {
@@ -261,6 +273,9 @@ func TestReadingsUseAnIndex(t *testing.T) {
 		`SELECT id FROM scanning_findings WHERE tenant = $1 AND original = $2 AND original <> '' AND state = $3 ORDER BY id`,
 		`SELECT finding FROM scanning_keys WHERE tenant = $1 AND subject = $2 AND key = $3`,
 		`SELECT body FROM scanning_sightings WHERE tenant = $1 AND finding = $2 ORDER BY tool, kind, scope`,
+		`SELECT c.number, c.body FROM scanning_component_keys k JOIN scanning_components c ON c.tenant = k.tenant AND c.number = k.number
+			WHERE k.tenant = $1 AND k.key = $2 ORDER BY k.number`,
+		`SELECT number FROM scanning_component_keys WHERE tenant = $1 AND key = $2`,
 		`SELECT body FROM scanning_findings WHERE tenant = $1 AND wakes > 0 AND wakes <= $2 ORDER BY wakes, id LIMIT $3`,
 		`SELECT body FROM scanning_findings WHERE tenant = $1 AND is_open = 1 ORDER BY priority DESC, id DESC LIMIT 51`,
 		`SELECT body FROM scanning_findings WHERE tenant = $1 AND is_open = 1 ORDER BY due ASC, id ASC LIMIT 51`,

@@ -198,6 +198,13 @@ func TestTheFigures(t *testing.T) {
 			if days := st.ToFix / 86400; days < 2 || days > 2.1 {
 				t.Errorf("%.2f days to fix", days)
 			}
+			b, err := w.store.Board(t.Context(), tx, tenant, w.now, 3)
+			if err != nil {
+				return err
+			}
+			if b.Total != 1 || b.Overdue != 1 || b.Breaches[core.SeverityCritical] != 1 || b.States[lifecycle.StateDiscovered] != 1 || len(b.First) != 1 {
+				t.Errorf("the board: %+v", b)
+			}
 			open := map[string]int{}
 			for _, d := range st.Days {
 				for _, n := range d.Open {
