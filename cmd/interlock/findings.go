@@ -17,6 +17,7 @@ type findingsCmd struct {
 	List   findingsListCmd   `cmd:"" help:"Open findings, what to fix first first." default:"withargs"`
 	Show   findingsShowCmd   `cmd:"" help:"One finding with its timeline."`
 	Submit findingsSubmitCmd `cmd:"" help:"Hand in what scanners found."`
+	Import findingsSubmitCmd `cmd:"" help:"Hand in what another tool found: SARIF, Trivy, Grype and others. The same as submit."`
 
 	Triage        findingsTriageCmd        `cmd:"" help:"Say that you look at a finding."`
 	Affected      findingsAffectedCmd      `cmd:"" help:"Say that a finding is real here."`

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/interlock-security/interlock/api"
@@ -22,18 +24,21 @@ type findingsSubmitCmd struct {
 	File    string `arg:"" help:"What a scanner wrote, or with --sbom what is installed; - for standard input."`
 	Subject string `help:"Whose the findings are, such as device/press-7 or repo/shop; otherwise the scan's scope says it." placeholder:"KIND/NAME"`
 	Scope   string `help:"What was scanned, where the file does not say it; the same name every time." placeholder:"NAME"`
+	Format  string `help:"Which tool's format the file is in, where its content doesn't tell: gitleaks, trivy, sarif ..." enum:"sarif,trivy,grype,gitleaks,osv-scanner,npm-audit,govulncheck,gosec,cyclonedx,pip-audit,cargo-audit," default:"" placeholder:"FORMAT"`
+	Root    string `help:"The folder that was scanned, as the tool saw it: absolute paths below it become relative." placeholder:"DIR"`
 	SBOM    bool   `name:"sbom" help:"The file is an SBOM, CycloneDX or SPDX: it is kept, and the advisories are asked about it now and whenever they change."`
 }
 
 // Help implements kong's long help.
 func (findingsSubmitCmd) Help() string {
-	return `Takes what interlock scan --format report writes, SARIF of any tool, and the JSON of Trivy, Grype, gitleaks, OSV-Scanner, npm audit, govulncheck
-and gosec. A report that was handed in before changes nothing. Exit code 1 when a report has new findings or such as came back, 2 when a scan was
+	return `Takes what interlock scan --format report writes, SARIF of any tool, and the JSON of Trivy, Grype, gitleaks, OSV-Scanner, npm audit, pip-audit,
+cargo audit, govulncheck and gosec. A report that was handed in before changes nothing. Exit code 1 when a report has new findings or such as came back, 2 when a scan was
 incomplete: what it did not look at stays as it was.
 
 Example:
   interlock scan all --format report . | interlock findings submit -
   interlock findings submit trivy.json --subject image/shop --scope registry.example/shop
+  gosec -fmt sarif ./... | interlock findings submit - --subject repo/shop --scope shop --root "$PWD"
   interlock findings submit --sbom press-7.cdx.json --subject device/press-7`
 }
 
@@ -65,12 +70,9 @@ func (c *findingsSubmitCmd) Run(e *env) error {
 
 // reports reads our own reports or another tool's.
 func (c *findingsSubmitCmd) reports(body []byte) ([]scanning.Report, error) {
-	reports, own := readReports(body)
-	if own != nil {
-		var err error
-		if reports, _, err = imports.ReadWith(bytes.NewReader(body), imports.Options{Scope: scanning.Scope{Name: c.Scope}}); err != nil {
-			return nil, core.Wrap(core.KindInvalid, "findings submit", errors.Join(own, err))
-		}
+	reports, err := c.read(body)
+	if err != nil {
+		return nil, inFile("findings submit", c.File, err)
 	}
 	when := c.written()
 	for i := range reports {
@@ -89,6 +91,31 @@ func (c *findingsSubmitCmd) reports(body []byte) ([]scanning.Report, error) {
 		}
 	}
 	return reports, nil
+}
+
+// inFile says in which file something is wrong, without the names of functions.
+func inFile(op, file string, err error) error {
+	if file == "-" {
+		file = "standard input"
+	}
+	what := err.Error()
+	var e *core.Error
+	if errors.As(err, &e) && e.Msg != "" {
+		what = e.Msg
+	}
+	return core.E(core.KindInvalid, op, file+": "+what).WithHint(core.HintOf(err))
+}
+
+// ourReport is how a report of ours begins.
+var ourReport = regexp.MustCompile(`^\s*\{\s*"tool"\s*:`)
+
+// read tells our own reports by their first words from another tool's.
+func (c *findingsSubmitCmd) read(body []byte) ([]scanning.Report, error) {
+	if c.Format == "" && ourReport.Match(body) {
+		return readReports(body)
+	}
+	reports, _, err := imports.ReadWith(bytes.NewReader(body), imports.Options{Format: imports.Format(c.Format), Root: c.Root, Scope: scanning.Scope{Name: c.Scope}})
+	return reports, err
 }
 
 // written is when a report was made that does not say it: when its file was
@@ -145,7 +172,7 @@ func readReports(body []byte) (list []scanning.Report, err error) {
 		case errors.Is(err, io.EOF) && len(list) > 0:
 			return list, nil
 		case err != nil:
-			return nil, core.E(core.KindInvalid, "findings submit", fmt.Sprintf("report %d is not to be read: %v", len(list)+1, err)).
+			return nil, core.E(core.KindInvalid, "findings submit", fmt.Sprintf("report %d of the file: %s", len(list)+1, strings.TrimPrefix(err.Error(), "json: "))).
 				WithHint("make it with: interlock scan all --format report PATH")
 		}
 		list = append(list, r)

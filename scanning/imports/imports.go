@@ -88,7 +88,7 @@ func read(b []byte, format Format) ([]scanning.Report, error) {
 	}
 	in := &importer{report: scanning.Report{Findings: []scanning.Finding{}}}
 	if err := reader(in, b); err != nil {
-		return nil, core.E(core.KindInvalid, op, "the document is not what "+string(format)+" writes: "+untrusted.Clip(err.Error(), 300)).
+		return nil, core.E(core.KindInvalid, op, "the document is not what "+string(format)+" writes: "+untrusted.Explain(b, err)).
 			WithHint("check that the tool finished writing")
 	}
 	return []scanning.Report{in.report}, nil
@@ -157,8 +157,8 @@ func isGovulncheck(t top) bool {
 var others = []struct{ member, where string }{
 	{"bomFormat", "this is a bill of materials without vulnerabilities: give it to `interlock scan sbom`"},
 	{"spdxVersion", "this is a bill of materials: give it to `interlock scan sbom`"},
-	{"@context", "this looks like OpenVEX, which says what findings mean and has none"},
-	{"document", "this looks like a CSAF advisory, which says what findings mean and has none"},
+	{"@context", "this looks like OpenVEX, which says what findings mean: give it to `interlock findings vex import`"},
+	{"document", "this looks like a CSAF advisory, which says what findings mean: give it to `interlock findings vex import`"},
 }
 
 // Detect tells a document's format.
@@ -166,7 +166,7 @@ func Detect(b []byte) (Format, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	var first json.RawMessage
 	if err := dec.Decode(&first); err != nil {
-		return "", unknown("the document is not JSON: " + untrusted.Clip(err.Error(), 200))
+		return "", unknown("the document is not JSON: " + untrusted.Explain(b, err))
 	}
 	if first = bytes.TrimSpace(first); len(first) > 0 && first[0] == '[' {
 		return detectList(first)
@@ -200,7 +200,7 @@ func hasAll(top top, names []string) bool {
 func detectList(b []byte) (Format, error) {
 	var list []json.RawMessage
 	if err := json.Unmarshal(b, &list); err != nil || len(list) == 0 {
-		return "", unknown("an empty list doesn't say which tool wrote it").WithHint("name the format: an empty list is how gitleaks says that it found nothing")
+		return "", unknown("an empty list doesn't say which tool wrote it").WithHint("an empty list is how gitleaks says that it found nothing; if it is gitleaks: --format gitleaks")
 	}
 	var item top
 	if json.Unmarshal(list[0], &item) == nil && hasAll(item, []string{"RuleID", "Secret"}) {

@@ -64,7 +64,7 @@ func decodeLog(b []byte) (sarifLog, error) {
 	var l sarifLog
 	dec := json.NewDecoder(bytes.NewReader(b))
 	if err := dec.Decode(&l); err != nil {
-		return l, core.E(core.KindInvalid, op, "the log is not the JSON of SARIF: "+untrusted.Clip(err.Error(), 300)).
+		return l, core.E(core.KindInvalid, op, "the log is not the JSON of SARIF: "+untrusted.Explain(b, err)).
 			WithHint("check that the tool finished writing, and that the file is SARIF 2.1.0")
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
