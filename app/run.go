@@ -109,7 +109,7 @@ func (s *Server) serveStops(ctx context.Context) error {
 func (s *Server) serveAgents(ctx context.Context) error {
 	l, err := net.Listen("tcp", s.Config.Listen.Agents)
 	if err != nil {
-		return core.E(core.KindUnavailable, "app.serveAgents", fmt.Sprintf("agent listener: %v", err)).
+		return (&core.Error{Kind: core.KindUnavailable, Op: "app.serveAgents", Msg: "agent listener", Err: err}).
 			WithHint("another server may be running; choose another address with listen.agents")
 	}
 	s.background(ctx, "agent listener", func(ctx context.Context) error { return s.Listener.Serve(ctx, l, s.tls) })
@@ -149,7 +149,7 @@ func (s *Server) operator(r *http.Request) (core.Principal, error) {
 func (s *Server) serveManagement(ctx context.Context) error {
 	l, err := net.Listen("tcp", s.Config.Listen.Management)
 	if err != nil {
-		return core.E(core.KindUnavailable, "app.serveManagement", fmt.Sprintf("management listener: %v", err)).
+		return (&core.Error{Kind: core.KindUnavailable, Op: "app.serveManagement", Msg: "management listener", Err: err}).
 			WithHint("choose another address with listen.management")
 	}
 	m := httpd.Management{Exposure: s.Config.Listen.Exposure, Health: s.parts, Metrics: promhttp.HandlerFor(s.metrics(), promhttp.HandlerOpts{})}

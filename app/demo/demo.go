@@ -17,6 +17,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/interlock-security/interlock/api"
@@ -116,11 +117,11 @@ func Run(ctx context.Context, o Options) (err error) {
 			err = errors.Join(err, st.server.Close())
 		}
 	}()
-	if st.server, err = open(ctx, o); err != nil {
+	serving, err := st.serve(ctx)
+	if err != nil {
 		return err
 	}
-	ended = append(ended, run(func() error { return st.server.Run(ctx) }))
-	<-st.server.Ready()
+	ended = append(ended, serving)
 	st.api = client.New(st.paths().API())
 	for i, c := range chapters {
 		st.chapter = c.name
@@ -149,6 +150,33 @@ func run(fn func() error) <-chan error {
 func (st *story) paths() app.Paths { return app.Paths{Dir: filepath.Join(st.o.Dir, "server")} }
 func (st *story) keys() string     { return filepath.Join(st.o.Dir, "people") }
 
+// tries is how often other addresses are taken for ones that somebody was quicker
+// to listen at.
+const tries = 5
+
+// serve opens the server and waits until it serves. What the channel says is how
+// it ended.
+func (st *story) serve(ctx context.Context) (<-chan error, error) {
+	for try := 1; ; try++ {
+		var err error
+		if st.server, err = open(ctx, st.o); err != nil {
+			return nil, err
+		}
+		serving := run(func() error { return st.server.Run(ctx) })
+		select {
+		case <-st.server.Ready():
+			return serving, nil
+		case err = <-serving:
+		}
+		if try == tries || !errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("demo: the server did not come up: %w", err)
+		}
+		if err := st.server.Close(); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // open brings the server up with three persons and a real two-person threshold.
 func open(ctx context.Context, o Options) (*app.Server, error) {
 	cfg := app.Default(os.Getuid())
@@ -156,10 +184,10 @@ func open(ctx context.Context, o Options) (*app.Server, error) {
 	cfg.Operators[0].Person = persons[0].ID
 	cfg.Listen.Console = "" // it is told on the terminal, beside whatever else runs here
 	var err error
-	if cfg.Listen.Agents, err = freeAddress(); err != nil {
+	if cfg.Listen.Agents, err = address(); err != nil {
 		return nil, err
 	}
-	if cfg.Listen.Management, err = freeAddress(); err != nil {
+	if cfg.Listen.Management, err = address(); err != nil {
 		return nil, err
 	}
 	return app.Open(ctx, cfg, app.Options{
@@ -167,6 +195,9 @@ func open(ctx context.Context, o Options) (*app.Server, error) {
 		Log: o.Log, Program: o.Program, Child: []string{"child", "keys"}, ChildErr: io.Discard,
 	})
 }
+
+// address finds where the demo's server can listen.
+var address = freeAddress
 
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
