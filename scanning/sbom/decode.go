@@ -21,7 +21,7 @@ import (
 const (
 	op      = "sbom.Decode"
 	maxGaps = 10_000
-	known   = "CycloneDX 1.2 to 1.7 (JSON, XML) and SPDX 2.2 and 2.3 (JSON, tag-value) are read"
+	known   = "CycloneDX 1.2 to 1.7 (JSON, XML) and SPDX 2.2, 2.3 (JSON, tag-value) and 3.0 (JSON-LD) are read"
 )
 
 // Decode reads a bill of any of the formats. What is none, malformed or over a
@@ -80,8 +80,13 @@ func decodeJSON(b []byte) (*Document, error) {
 		return decodeCycloneDX(b, cdx.BOMFileFormatJSON)
 	case strings.HasPrefix(head.SPDXVersion, "SPDX-2."):
 		return decodeSPDX(b)
-	case strings.HasPrefix(head.SPDXVersion, "SPDX-3"), bytes.Contains(head.Context, []byte("spdx.org/rdf/3")):
-		return nil, unsupported("this is SPDX 3")
+	case strings.HasPrefix(head.SPDXVersion, "SPDX-3"):
+		return nil, unsupported("this is a draft of SPDX 3")
+	}
+	if is, err := isSPDX3(head.Context); err != nil {
+		return nil, err
+	} else if is {
+		return decodeSPDX3(b)
 	}
 	return nil, malformed("the JSON is no bill of materials: it has neither bomFormat nor spdxVersion")
 }

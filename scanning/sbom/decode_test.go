@@ -132,7 +132,9 @@ func TestWhatIsRefused(t *testing.T) {
 		"empty":         {"", core.KindInvalid},
 		"other JSON":    {`{"a":1}`, core.KindInvalid},
 		"cut off":       {trivyBill[:300], core.KindInvalid},
-		"SPDX 3":        {`{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[]}`, core.KindInvalid},
+		"empty SPDX 3":  {`{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[]}`, core.KindInvalid},
+		"SPDX 3.1":      {`{"@context":"https://spdx.org/rdf/3.1.0/spdx-context.jsonld","@graph":[]}`, core.KindInvalid},
+		"other JSON-LD": {`{"@context":"https://example.com/","@graph":[]}`, core.KindInvalid},
 		"YAML":          {"spdxVersion: SPDX-2.3\n", core.KindInvalid},
 		"RDF":           {`<rdf:RDF xmlns:spdx="http://spdx.org/rdf/terms#"/>`, core.KindInvalid},
 		"HTML":          {`<html></html>`, core.KindInvalid},
@@ -159,8 +161,49 @@ func TestDuplicatesAreOne(t *testing.T) {
 	}
 }
 
+const graphBill = `{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": [
+ {"type": "CreationInfo", "@id": "_:c", "specVersion": "3.0.1", "created": "2026-01-02T03:04:05Z", "createdBy": ["urn:me"], "createdUsing": ["urn:tool"]},
+ {"type": "Tool", "spdxId": "urn:tool", "name": "syft-1.2.3", "creationInfo": "_:c"},
+ {"type": "SpdxDocument", "spdxId": "urn:doc", "name": "a/b", "rootElement": ["urn:bom"], "import": [{"externalSpdxId": "urn:x"}]},
+ {"type": "software_Sbom", "spdxId": "urn:bom", "rootElement": ["urn:image"], "software_sbomType": ["build"]},
+ {"type": "software_Package", "spdxId": "urn:image", "name": "registry/a", "software_packageVersion": "1", "software_primaryPurpose": "container"},
+ {"type": "software_Package", "spdxId": "urn:os", "name": "debian", "software_packageVersion": "12", "software_primaryPurpose": "operatingSystem"},
+ {"type": "software_Package", "spdxId": "urn:bash", "name": "bash", "software_packageVersion": "5.2-1", "software_packageUrl": "pkg:deb/debian/bash@5.2-1?distro=debian-12",
+  "verifiedUsing": [{"type": "Hash", "algorithm": "sha256", "hashValue": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}]},
+ {"type": "software_Package", "spdxId": "urn:npm", "name": "a", "software_packageVersion": "1.0.0", "externalIdentifier": [{"type": "ExternalIdentifier", "externalIdentifierType": "packageUrl", "identifier": "pkg:npm/a@1.0.0"}]},
+ {"type": "software_Package", "spdxId": "urn:dev", "name": "b", "software_packageVersion": "2.0.0", "software_packageUrl": "pkg:npm/b@2.0.0"},
+ {"type": "software_File", "spdxId": "urn:file", "name": "x.c"},
+ {"type": "simplelicensing_LicenseExpression", "spdxId": "urn:l", "simplelicensing_licenseExpression": "GPL-3.0-or-later"},
+ {"type": "Relationship", "spdxId": "urn:r1", "from": "urn:image", "to": ["urn:bash", "urn:npm"], "relationshipType": "dependsOn"},
+ {"type": "LifecycleScopedRelationship", "spdxId": "urn:r2", "from": "urn:npm", "to": "urn:dev", "relationshipType": "dependsOn", "scope": "development"},
+ {"type": "Relationship", "spdxId": "urn:r3", "from": "urn:bash", "to": ["urn:l"], "relationshipType": "hasDeclaredLicense"},
+ {"type": "Relationship", "spdxId": "urn:r4", "from": "urn:npm", "to": ["https://spdx.org/licenses/MIT"], "relationshipType": "hasConcludedLicense"}
+]}`
+
+func TestSPDX3(t *testing.T) {
+	d := decode(t, graphBill)
+	if d.Format != "SPDX 3.0.1 JSON-LD" || d.Serial != "urn:doc" || d.Subject.Name != "registry/a" || d.Subject.Kind != scanning.ScopeImage ||
+		len(d.Tools) != 1 || d.Tools[0] != (Tool{"syft", "1.2.3"}) || d.Created.Year() != 2026 {
+		t.Errorf("%+v", d)
+	}
+	got := map[string]scanning.Package{}
+	for _, p := range d.Packages {
+		got[p.Name] = p
+	}
+	bash, a, b := got["bash"], got["a"], got["b"]
+	if len(got) != 3 || bash.Ecosystem != "Debian:12" || !bash.Direct || bash.Hashes["sha256"] == "" || strings.Join(bash.Licenses, "") != "GPL-3.0-or-later" {
+		t.Errorf("%+v", got)
+	}
+	if a.PURL != "pkg:npm/a@1.0.0" || !a.Direct || a.Dev || strings.Join(a.Requires, "") != "pkg:npm/b@2.0.0" || strings.Join(a.Licenses, "") != "MIT" || !b.Dev || b.Direct {
+		t.Errorf("%+v", got)
+	}
+	if len(d.Gaps) != 1 || !strings.Contains(d.Gaps[0].Why, "other documents") {
+		t.Errorf("%+v", d.Gaps)
+	}
+}
+
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{trivyBill, xmlBill, tagBill, `{"bomFormat":"CycloneDX","specVersion":"1.2","metadata":{"tools":{"components":[{}]}}}`} {
+	for _, s := range []string{trivyBill, graphBill, xmlBill, tagBill, `{"bomFormat":"CycloneDX","specVersion":"1.2","metadata":{"tools":{"components":[{}]}}}`} {
 		f.Add(s)
 	}
 	for format := range encoders {

@@ -12,11 +12,12 @@
 //
 // # In
 //
-// [Decode] reads CycloneDX 1.2 to 1.7 (JSON, XML) and SPDX 2.2 and 2.3 (JSON,
-// tag-value), told apart by content. Package urls become [scanning.Package] with
-// OSV's ecosystem words. A component that no advisory can be matched against (no
-// version, no package url, a distribution without its release) is kept and named
-// in a gap. SPDX 3, RDF and YAML are recognised and refused.
+// [Decode] reads CycloneDX 1.2 to 1.7 (JSON, XML), SPDX 2.2 and 2.3 (JSON,
+// tag-value) and SPDX 3.0 (JSON-LD with SPDX's own context), told apart by
+// content. Package urls become [scanning.Package] with OSV's ecosystem words. A
+// component that no advisory can be matched against (no version, no package url,
+// a distribution without its release) is kept and named in a gap. SPDX as RDF or
+// YAML is recognised and refused.
 //
 // [Diff] says what came, went and changed between two bills: what introduced a
 // vulnerability is in it.
