@@ -19,6 +19,8 @@ func (s *sighting) readBare(r *reader, e *evidence, i int) bool {
 		return false
 	case s.comment && (e.kind == kindCode || e.kind == kindUnknown):
 		return s.readWord(r, i)
+	case e.kind == kindXML && s.colon && b[i] == '<':
+		return marked(r, i)
 	case !e.kind.bare():
 		return false
 	case b[i] == '\n' || b[i] == '\r':
@@ -31,6 +33,19 @@ func (s *sighting) readBare(r *reader, e *evidence, i int) bool {
 		return s.readWord(r, i)
 	}
 	return s.bareLine(r, i, flow(b, s.line, s.from))
+}
+
+// marked reads Password: <code>…</code>.
+func marked(r *reader, i int) bool {
+	j := bytes.IndexByte(r.b[i:min(len(r.b), i+24)], '>')
+	if j < 2 {
+		return false
+	}
+	switch string(r.b[i+1 : i+j]) {
+	case "code", "b", "strong", "tt", "em", "i", "kbd", "pre", "samp":
+		return readElement(r, i+j+1)
+	}
+	return false
 }
 
 // readEnclosed reads a part of a literal: Server=x;Password=secret; or a query.
@@ -395,6 +410,9 @@ func (s *sighting) directive(b []byte, e *evidence) bool {
 		return true
 	}
 	if e.kind == kindShell && hasSuffixFold(e.name, "_authtoken") || e.kind == kindShell && (hasSuffixFold(before, "env") || hasSuffixFold(before, "arg") || hasSuffixFold(before, "setenv") || hasSuffixFold(before, "set")) {
+		return true
+	}
+	if e.kind == kindDoc && (hasSuffixFold(before, "setenv") || hasSuffixFold(before, "_header")) {
 		return true
 	}
 	if s.comment || e.kind != kindConfig && e.kind != kindUnknown || e.sense.noun == nounPass && !e.shouted {

@@ -88,7 +88,7 @@ var programs = map[string]*program{
 	"http":             {flags: []flag{{"-a", afterColon}, {"--auth", afterColon}}},
 	"mysql":            {flags: []flag{{"-p", attached}}},
 	"mysqldump":        {flags: []flag{{"-p", attached}}},
-	"mysqladmin":       {flags: []flag{{"-p", attached}}},
+	"mysqladmin":       {flags: []flag{{"-p", attached}, {"password", inNext}}},
 	"mysqlimport":      {flags: []flag{{"-p", attached}}},
 	"mariadb":          {flags: []flag{{"-p", attached}}},
 	"xtrabackup":       {flags: []flag{{"-p", attached}}},
@@ -184,6 +184,9 @@ var programs = map[string]*program{
 	"dsadd":            {flags: []flag{{"-pwd", inNext}}},
 	"netdom":           {flags: []flag{{"/pd:", ending}, {"/passwordd:", ending}}},
 	"certutil":         {flags: []flag{{"-p", inNext}}},
+	"ssh-keygen":       {flags: []flag{{"-N", inNext}, {"-P", inNext}}},
+	"rclone":           {flags: []flag{{"pass", inNext}}, sub: "config"},
+	"aws":              {flags: []flag{{"aws_secret_access_key", inNext}}, sub: "configure"},
 }
 
 var (

@@ -15,5 +15,5 @@ import "github.com/interlock-security/interlock/secrets/detect"
 
 // All returns every grammar of this package.
 func All() []detect.Grammar {
-	return []detect.Grammar{stored{}, urls{}, commands{}, phrases{}, gear{}, calls{}, keyed{}, assignments{}}
+	return []detect.Grammar{stored{}, urls{}, commands{}, phrases{}, gear{}, calls{}, columns{}, keyed{}, assignments{}}
 }

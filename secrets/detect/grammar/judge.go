@@ -48,6 +48,9 @@ func (e *evidence) judge(v []byte) judgement {
 	if len(v) < minSecret || len(v) > maxSecret || e.sense.noun.password() && len(v) > maxPassword {
 		return refused
 	}
+	if hasPrefixFold(v, "{xor}") && len(v) > 9 && e.sense.noun.password() {
+		return strong // which anybody can take off
+	}
 	if hexList(v) || indexFold(e.name, "ssh") >= 0 && fingerprint(v) || v[0] == '*' && v[len(v)-1] == '*' || reference(v) || !e.split && missummed(v) {
 		return refused
 	}

@@ -23,8 +23,8 @@ func (phrases) Keywords() []string {
 	return []string{
 		"identified by", "identified with", "chpasswd", "net user", "net use ", "net.exe use", "convertto-securestring", "passwd --stdin", "password(",
 		"add_user", "change_password", "authorization:", "authorization\"", "authorization'", "authorization ", "password is", "password for", "password of", "password of the",
-		"passwort ist", "passwort für", "passwort lautet", "/password:", "/pass:", "pass is", "from-literal=", "set-password", "net localgroup", "send \"", "pw is", "password to", "passphrase is", "passphrase for",
-		"sudo -s", "auth basic", "requirepass", "masterauth", "login as", "credentials:", "creds:", "auth_basic", "-hashpassword", "snmp community", ": eap ", ": xauth ", ": ntlm ", "login=", "stats auth ", "user set password", "sp_addlogin", "sp_password", "passwd=",
+		"passwort ist", "passwort für", "passwort lautet", "send -- \"", "sendln '", "connect ", "/password:", "/pass:", "pass is", "from-literal=", "set-password", "net localgroup", "send \"", "pw is", "password to", "passphrase is", "passphrase for",
+		"sudo -s", "auth basic", "requirepass", "masterauth", "login as", "with password ", "--passwd-on-stdin", "encrypt_string ", "snmp-community-string", "register =>", "radius auth add ", "radius acct add ", "mgmtuser add ", "users password ", "credentials:", "creds:", "auth_basic", "-hashpassword", "snmp community", ": eap ", ": xauth ", ": ntlm ", "login=", "stats auth ", "user set password", "sp_addlogin", "sp_password", "passwd=",
 	}
 }
 
@@ -41,6 +41,9 @@ func (phrases) At(t detect.Text, at, n int, emit func(detect.Hit)) {
 		return
 	}
 	p := phrase{t: t, at: at, end: at + n, emit: emit}
+	if p.fixed() {
+		return
+	}
 	switch lower(b[at]) {
 	case 'i':
 		p.identified()
@@ -339,6 +342,9 @@ func (p *phrase) pair() {
 		j++
 	}
 	if j >= limit || len(user) < 2 || b[j] != '/' && b[j] != ':' {
+		if lower(b[p.at]) == 'c' && i > p.end && (b[i-1] == '*' || b[i-1] == '`') {
+			p.said(p.end) // Credentials: **…**
+		}
 		return
 	}
 	for j++; j < limit && (isBlank(b[j]) || b[j] == '`'); j++ {

@@ -10,6 +10,8 @@ var samples = []sample{
 	{"shell-profile-secret", ".bashrc", "alias l='ls -A'\nexport RDS_PASSWORD='¤p'\nset -x GITHUB_TOKEN=¤k\nexport PATH=$PATH:/bin\nexport AWS_SECRET_ACCESS_KEY=$OTHER\n"},
 	{"shell-history-secret", "home/.bash_history", "ls\nexport DB_PASS=¤p\nPGPASSWORD=¤p psql -h db\necho done\n"},
 	{"shell-history-secret", ".zsh_history", ": 1600000000:0;export API_KEY=¤k\n: 1600000001:0;export X_TOKEN=¤k\n"},
+	{"service-account-line", "etc/tac_plus.conf", "key = \"¤p\"\nuser = bob {\n  login = cleartext \"¤w\"\n  member = admin\n}\n"},
+	{"service-account-line", "nagios/resource.cfg", "$USER1$=/usr/lib/nagios/plugins\n$USER3$=monitor\n$USER5$=¤p\n"},
 	{"netrc-password", ".netrc", "machine a.example.com login u password ¤w\nmachine b login v\n  password \"¤p\"\ndefault login anonymous password changeme\n"},
 	{"pgpass-password", ".pgpass", "#host:port:db:user:password\nlocalhost:5432:app:u:¤w\n*:*:*:admin:¤p\n"},
 	{"mysql-client-password", ".my.cnf", "[client]\nuser=u\npassword=¤p\n[mysqldump]\npassword = \"¤w\"\n#password=none\n"},

@@ -54,6 +54,19 @@ func daemons() []format {
 			keep: notDaemonSetting,
 		},
 		{
+			id: "service-account-line", title: "password in a line of a daemon's own grammar", kind: detect.KindPassword, severity: high,
+			names: []string{"tac_plus*.conf", "tac_plus*.cfg", "tac-plus*.conf", "tacacs*.conf"}, patterns: []string{
+				`(?m)^[ \t]*(?:key|secret)[ \t]*=[ \t]*("[^"\r\n]+"|[^\s"]+)[ \t\r]*$`,
+				`(?m)^[^#\n]*\b(?:login|enable|pap|chap|arap|opap|ms-chap)[ \t]*=[ \t]*(?:cleartext|clear)[ \t]+("[^"\r\n]+"|[^\s"]+)`,
+			},
+			keep: notDaemonSetting,
+		},
+		{
+			id: "service-account-line", title: "password in a line of a daemon's own grammar", kind: detect.KindPassword, severity: high,
+			names: []string{"resource.cfg"}, patterns: []string{`(?m)^[ \t]*\$USER(?:[2-9]|[0-9]{2,3})\$[ \t]*=[ \t]*([^/\s]*[0-9][^/\s]*)[ \t\r]*$`},
+			keep: notDaemonSetting,
+		},
+		{
 			id: "preshared-key-file", title: "pre-shared key kept in a file", kind: detect.KindKey, severity: high,
 			names: []string{"*.psk", "zabbix*.psk"}, patterns: []string{`\A([0-9A-Fa-f]{32,512})\s*\z`},
 		},
