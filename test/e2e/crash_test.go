@@ -20,6 +20,7 @@ import (
 	"github.com/interlock-security/interlock/device/spool"
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/platform/store/storetest"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // TestKilledAtRandomMoments ends server, keys process and agent with SIGKILL,
@@ -83,7 +84,7 @@ func newCrash(t *testing.T, store string, lines, kills int) *crash {
 	}
 	t.Logf("repeat the choices with INTERLOCK_SEED=%d", seed)
 	c := &crash{t: t, rand: rand.New(rand.NewPCG(seed, 0)), site: newSite(t), lines: lines, kills: kills}
-	c.log = filepath.Join(c.site.dir, "auth.log")
+	c.log = filepath.Join(c.site.Dir, "auth.log")
 	c.site.configure(fmt.Sprintf("collect:\n  files:\n    - path: %s\n      type: sshd\n%s", c.log, store))
 	c.site.serve()
 	c.dev = c.site.enrol(crashDevice, func(cfg *agent.Config) {
@@ -93,7 +94,7 @@ func newCrash(t *testing.T, store string, lines, kills int) *crash {
 		}
 	})
 	c.write(1) // a file that the collector knows from the first line
-	await(t, "the first line", c.site.out.dump, func() bool { return len(c.fromFile(c.site.events(100))) == 1 })
+	rig.Await(t, "the first line", c.site.out.String, func() bool { return len(c.fromFile(c.site.events(100))) == 1 })
 	return c
 }
 
@@ -126,7 +127,7 @@ func (c *crash) load() bool {
 	for range crashSensors {
 		s := c.dev.cfg.Sensors[c.rand.IntN(len(c.dev.cfg.Sensors))]
 		// A sensor that is just being started anew is not there.
-		_ = c.dev.sense(s.Socket(), `{"do":"flap","point":"lid","type":"case_intrusion","clear":"case_closed","severity":"critical","times":2,"ms":60}`)
+		_ = rig.Play(s.Socket(), `{"do":"flap","point":"lid","type":"case_intrusion","clear":"case_closed","severity":"critical","times":2,"ms":60}`)
 	}
 	return c.kills > 0 || c.written < c.lines || c.acts < c.lines
 }
@@ -205,20 +206,20 @@ func (c *crash) settle() []core.Event {
 	diagnose := func() string {
 		st, _ := c.dev.status()
 		status, err := get[api.Status](c.site, "/v1/status")
-		return fmt.Sprintf("agent %+v\nserver %+v %v\n%s\n%s", st.Spool, status.Journal, err, c.dev.out.dump(), c.site.out.dump())
+		return fmt.Sprintf("agent %+v\nserver %+v %v\n%s\n%s", st.Spool, status.Journal, err, c.dev.out.String(), c.site.out.String())
 	}
-	await(c.t, "an empty spool", diagnose, func() bool {
+	rig.Await(c.t, "an empty spool", diagnose, func() bool {
 		st, ok := c.dev.status()
 		return ok && st.Spool.Waiting == 0 && st.Spool.Sealed == 0
 	})
 	c.site.awaitHealthy()
-	await(c.t, "all lines", diagnose, func() bool { return len(c.fromFile(c.site.events(10_000))) >= c.written })
+	rig.Await(c.t, "all lines", diagnose, func() bool { return len(c.fromFile(c.site.events(10_000))) >= c.written })
 	// The agent ends in order, so that its spool says what was taken from it.
 	if err := c.dev.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		c.t.Fatal(err)
 	}
 	if err := c.dev.cmd.Wait(); err != nil {
-		c.t.Errorf("agent: %v\n%s", err, c.dev.out.dump())
+		c.t.Errorf("agent: %v\n%s", err, c.dev.out.String())
 	}
 	c.dev.cmd = nil
 	return c.site.records(10_000)
@@ -314,7 +315,7 @@ func (c *crash) checkAlerts(events []core.Event) {
 		}
 	}
 	var got map[string]uint64
-	await(c.t, "the alerts", func() string { return fmt.Sprintf("got  %v\nwant %v", got, want) }, func() bool {
+	rig.Await(c.t, "the alerts", func() string { return fmt.Sprintf("got  %v\nwant %v", got, want) }, func() bool {
 		all, err := listed[api.Alert](c.site, "/v1/alerts", url.Values{"all": {"true"}})
 		if err != nil {
 			return false

@@ -14,16 +14,15 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/app/demo"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // TestDemoOnce tells the story as a user sees it. That it takes less than a
 // minute is a promise of its own.
 func TestDemoOnce(t *testing.T) {
 	s := newSite(t)
-	if _, err := binary(); err != nil { // the build is not part of the story
-		t.Fatal(err)
-	}
-	t.Setenv("TMPDIR", s.dir)
+	rig.Program(t, "interlock") // the build is not part of the story
+	t.Setenv("TMPDIR", s.Dir)
 	began := time.Now()
 	out, code := s.run("demo", "--once")
 	took := time.Since(began)
@@ -38,7 +37,7 @@ func TestDemoOnce(t *testing.T) {
 			t.Errorf("the story lacks %s:\n%s", want, out)
 		}
 	}
-	if left, err := os.ReadDir(s.dir); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(s.Dir); err != nil || len(left) > 0 {
 		t.Errorf("the demo left %v, %v", left, err)
 	}
 	t.Logf("told within %s", took.Round(time.Millisecond))
@@ -211,21 +210,12 @@ func TestDemoTellsNothingUnchecked(t *testing.T) {
 const notice = time.Second
 
 func (x tamper) run(t *testing.T) {
-	program, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "il")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var changed sync.Once
 	var patience *time.Timer
-	err = demo.Run(ctx, demo.Options{
-		Dir: dir, Program: program, Out: io.Discard, Log: slog.New(slog.DiscardHandler), Patience: time.Minute,
+	err := demo.Run(ctx, demo.Options{
+		Dir: rig.Short(t), Program: rig.Program(t, "interlock"), Out: io.Discard, Log: slog.New(slog.DiscardHandler), Patience: rig.Patience,
 		Tamper: func(chapter, path string, answer []byte) []byte {
 			if chapter != x.chapter {
 				if patience != nil {

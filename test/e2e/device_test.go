@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -17,14 +14,14 @@ import (
 	"github.com/interlock-security/interlock/app"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/device/agent"
-	"github.com/interlock-security/interlock/platform/config"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // device is a machine with an agent of its own, as a process.
 type device struct {
 	t   *testing.T
 	cfg agent.Config
-	out *output
+	out *rig.Output
 	cmd *exec.Cmd
 	env []string
 }
@@ -33,26 +30,18 @@ type device struct {
 // has one simulated sensor, "case", and one output, a relay in a file.
 func (s *site) enrol(name string, change func(*agent.Config)) *device {
 	s.t.Helper()
-	dir := filepath.Join(s.dir, name)
-	d := &device{t: s.t, cfg: agent.Default()}
-	d.cfg.DataDir, d.cfg.RunDir, d.cfg.Demo, d.cfg.Enforce = dir, filepath.Join(dir, "run"), true, agent.EnforceSimulated
-	d.cfg.Heartbeat = 2 * time.Second
-	d.cfg.Sensors = []agent.SensorConfig{agent.Simulated("case", filepath.Join(dir, "case.sock"))}
-	d.cfg.Outputs = []agent.OutputConfig{{ID: "relay", Driver: "file", Path: filepath.Join(dir, "relay")}}
+	dir := filepath.Join(s.Dir, name)
+	d := &device{t: s.t, cfg: rig.Machine(dir)}
 	if change != nil {
 		change(&d.cfg)
 	}
-	var text bytes.Buffer
-	if err := config.Print(&text, &d.cfg); err != nil {
-		s.t.Fatal(err)
-	}
-	s.write(d.config(), text.String())
+	rig.WriteConfig(s.t, d.config(), &d.cfg)
 	key := strings.TrimSpace(s.must([]int{0}, "agent", "--config", d.config(), "--print-key"))
 	token := ask[api.Token](s, "token", "create", "--device", name, "--key", key)
 	d.env = []string{app.EnvEnrolment + "=" + token.String}
 	d.start()
 	s.t.Cleanup(d.kill)
-	await(s.t, name+" online", func() string { return d.out.dump() + s.out.dump() }, func() bool {
+	rig.Await(s.t, name+" online", func() string { return d.out.String() + s.out.String() }, func() bool {
 		got, err := get[api.Device](s, "/v1/devices/"+name)
 		return err == nil && got.State == core.DeviceOnline && got.Sensors["case"] != ""
 	})
@@ -63,14 +52,14 @@ func (d *device) config() string { return filepath.Join(d.cfg.DataDir, "agent.ya
 
 func (d *device) start() {
 	d.t.Helper()
-	d.out = newOutput()
-	d.cmd = launch(d.t, d.out, d.env, "agent", "--config", d.config())
+	d.out = new(rig.Output)
+	d.cmd = rig.Start(d.t, d.out, d.env, rig.Program(d.t, "interlock"), "agent", "--config", d.config())
 	d.env = nil // the token is used up
 }
 
 func (d *device) kill() {
 	if d.cmd != nil {
-		kill(d.t, d.cmd, d.out)
+		rig.Kill(d.t, d.cmd, d.out)
 		d.cmd = nil
 	}
 }
@@ -96,24 +85,4 @@ func (d *device) local(path string) error {
 		return err
 	}
 	return res.Body.Close()
-}
-
-// sense plays a step on a simulated sensor.
-func (d *device) sense(socket, step string) error {
-	c, err := net.DialTimeout("unix", socket, 2*time.Second)
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(c, step+"\n")
-	_ = c.Close()
-	return err
-}
-
-// relay is the state of the device's output, read where the device drives it.
-func (d *device) relay() string {
-	b, err := os.ReadFile(d.cfg.Outputs[0].Path)
-	if err != nil {
-		return err.Error()
-	}
-	return strings.TrimSpace(string(b))
 }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,17 +16,19 @@ import (
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/siem/index"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // indexer runs test/e2e/indexer: it is built as the product is, without the race
 // detector, which would be most of a million events.
 type indexer struct {
-	t      *testing.T
-	dir    string
-	frames int
-	cmd    *exec.Cmd
-	out    *output
-	lines  chan indexLine
+	t       *testing.T
+	program string
+	dir     string
+	frames  int
+	cmd     *exec.Cmd
+	out     *rig.Output
+	lines   chan indexLine
 }
 
 // indexLine is what it says.
@@ -40,32 +40,9 @@ type indexLine struct {
 	Wrong         map[string]string
 }
 
-// indexerProgram builds it once per test run, beside the product.
-var indexerProgram = sync.OnceValues(func() (string, error) {
-	product, err := binary()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(filepath.Dir(product), "indexer")
-	cmd := exec.Command("go", "build", "-o", path, "./indexer")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ./indexer: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
 func (x *indexer) start() {
 	x.t.Helper()
-	program, err := indexerProgram()
-	if err != nil {
-		x.t.Fatal(err)
-	}
-	product, err := binary()
-	if err != nil {
-		x.t.Fatal(err)
-	}
-	x.cmd = exec.Command(program, product, x.dir, strconv.Itoa(x.frames))
+	x.cmd = exec.Command(x.program, rig.Program(x.t, "interlock"), x.dir, strconv.Itoa(x.frames))
 	x.cmd.Stderr = x.out
 	pipe, err := x.cmd.StdoutPipe()
 	if err == nil {
@@ -91,20 +68,20 @@ func (x *indexer) start() {
 // until reads what it says until ok.
 func (x *indexer) until(ok func(indexLine) bool) indexLine {
 	x.t.Helper()
-	limit := time.NewTimer(5 * time.Minute) // a million events on a busy machine
+	limit := time.NewTimer(10 * time.Minute) // a million events on a busy machine
 	defer limit.Stop()
 	var last indexLine
 	for {
 		select {
 		case l, more := <-x.lines:
 			if !more {
-				x.t.Fatalf("the indexer ended at %+v:\n%s", last, x.out.dump())
+				x.t.Fatalf("the indexer ended at %+v:\n%s", last, x.out.String())
 			}
 			if last = l; ok(l) {
 				return l
 			}
 		case <-limit.C:
-			x.t.Fatalf("the indexer is at %+v:\n%s", last, x.out.dump())
+			x.t.Fatalf("the indexer is at %+v:\n%s", last, x.out.String())
 		}
 	}
 }
@@ -124,7 +101,11 @@ func (x *indexer) crash() {
 // and twice all that writes and indexes, too. After it has settled each event is
 // in the store exactly once.
 func TestEachEventIsIndexedOnceThroughKills(t *testing.T) {
-	x := &indexer{t: t, dir: t.TempDir(), frames: 1000, out: newOutput()}
+	bin := t.TempDir()
+	if err := rig.Build(bin, "./indexer"); err != nil {
+		t.Fatal(err)
+	}
+	x := &indexer{t: t, program: filepath.Join(bin, "indexer"), dir: t.TempDir(), frames: 1000, out: new(rig.Output)}
 	x.start()
 	t.Cleanup(func() {
 		_ = x.cmd.Process.Kill()
@@ -146,7 +127,7 @@ func TestEachEventIsIndexedOnceThroughKills(t *testing.T) {
 	end := x.until(func(l indexLine) bool { return l.Final })
 	t.Logf("settled after %s: %d offsets, %+v", time.Since(began).Round(time.Second), end.Offsets, end.State)
 	if end.Offsets != x.frames || len(end.Wrong) > 0 || end.State.Missing > 0 {
-		t.Errorf("%d offsets of %d are in the store; not exactly once: %v; %+v\n%s", end.Offsets, x.frames, end.Wrong, end.State, x.out.dump())
+		t.Errorf("%d offsets of %d are in the store; not exactly once: %v; %+v\n%s", end.Offsets, x.frames, end.Wrong, end.State, x.out.String())
 	}
 }
 
@@ -163,8 +144,8 @@ const smallDisk = 64 << 20
 // newSearchSite mounts a tmpfs for the event store, which takes root.
 func newSearchSite(t *testing.T) *searchSite {
 	t.Helper()
-	s := &searchSite{site: newSite(t), syslog: freePort(t)}
-	dir := filepath.Join(s.data, "events")
+	s := &searchSite{site: newSite(t), syslog: rig.Address(t)}
+	dir := filepath.Join(s.Data, "events")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +154,7 @@ func newSearchSite(t *testing.T) *searchSite {
 	}
 	t.Cleanup(func() {
 		s.kill()
-		await(t, "the end of the mount", func() string { return dir }, func() bool { return syscall.Unmount(dir, 0) == nil })
+		rig.Await(t, "the end of the mount", func() string { return dir }, func() bool { return syscall.Unmount(dir, 0) == nil })
 	})
 	s.configure("collect:\n  syslog:\n    tcp: " + s.syslog + "\nevents:\n  memory_mb: 16\n  disk_mb: 1024\n  free_mb: 0\n")
 	return s
@@ -199,16 +180,10 @@ func (s *searchSite) log(n int, word string) {
 
 // found counts events with a word; -1 while searching is unavailable.
 func (s *searchSite) found(word string) int {
-	path, err := binary()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	var out, errOut bytes.Buffer
-	cmd := exec.CommandContext(s.t.Context(), path, "--data", s.data, "--json", "events", "search", word+" | stats count() n, count_uniq(\"journal.offset\", \"journal.index\") different")
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	if code := exitCode(cmd.Run()); code != 0 {
-		if code != 2 || !strings.Contains(errOut.String(), "event store") || !strings.Contains(errOut.String(), "next: ") {
-			s.t.Errorf("exit %d: %s", code, errOut.String())
+	out, complaint, code := s.Run(s.t, "--json", "events", "search", word+" | stats count() n, count_uniq(\"journal.offset\", \"journal.index\") different")
+	if code != 0 {
+		if code != 2 || !strings.Contains(complaint, "event store") || !strings.Contains(complaint, "next: ") {
+			s.t.Errorf("exit %d: %s", code, complaint)
 		}
 		return -1
 	}
@@ -217,8 +192,8 @@ func (s *searchSite) found(word string) int {
 			N, Different int `json:",string"`
 		} `json:"event"`
 	}
-	if err := json.Unmarshal(out.Bytes(), &hits); err != nil || len(hits) != 1 || hits[0].Event.N != hits[0].Event.Different {
-		s.t.Errorf("%v: %s", err, out.String())
+	if err := json.Unmarshal([]byte(out), &hits); err != nil || len(hits) != 1 || hits[0].Event.N != hits[0].Event.Different {
+		s.t.Errorf("%v: %s", err, out)
 		return -1
 	}
 	return hits[0].Event.N
@@ -232,9 +207,9 @@ func TestAFullDiskEndsTheEventStoreAndNothingElse(t *testing.T) {
 	s.serve()
 	s.awaitHealthy()
 	s.log(500, "early")
-	await(t, "the first lines", s.out.dump, func() bool { return s.found("early") == 500 })
+	rig.Await(t, "the first lines", s.out.String, func() bool { return s.found("early") == 500 })
 
-	fill := filepath.Join(s.data, "events", "fill")
+	fill := filepath.Join(s.Data, "events", "fill")
 	if err := os.WriteFile(fill, make([]byte, smallDisk), 0o600); err == nil {
 		t.Fatal("the disk is larger than it should be")
 	}
@@ -246,15 +221,13 @@ func TestAFullDiskEndsTheEventStoreAndNothingElse(t *testing.T) {
 		return st
 	}
 	part := func() core.Health { return status().Parts["events"] }
-	await(t, "the end of the events process", s.out.dump, func() bool {
+	rig.Await(t, "the end of the events process", s.out.String, func() bool {
 		s.log(100, "late")
 		return part() != core.HealthHealthy
 	})
-	await(t, "a search that is unavailable", s.out.dump, func() bool { return s.found("late") < 0 })
+	rig.Await(t, "a search that is unavailable", s.out.String, func() bool { return s.found("late") < 0 })
 
-	if !strings.Contains(s.out.dump(), "the events process ended") {
-		t.Errorf("the process did not end:\n%s", s.out.dump())
-	}
+	rig.Await(t, "the server's word that the process ended", s.out.String, func() bool { return strings.Contains(s.out.String(), "the events process ended") })
 
 	// Everything else goes on.
 	before := status().Audit.Size
@@ -274,6 +247,6 @@ func TestAFullDiskEndsTheEventStoreAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := s.sent - 500
-	await(t, "a search that misses nothing", s.out.dump, func() bool { return s.found("late") == late && s.found("early") == 500 })
-	await(t, "an event store that is well", s.out.dump, func() bool { return part() == core.HealthHealthy })
+	rig.Await(t, "a search that misses nothing", s.out.String, func() bool { return s.found("late") == late && s.found("early") == 500 })
+	rig.Await(t, "an event store that is well", s.out.String, func() bool { return part() == core.HealthHealthy })
 }

@@ -1,76 +1,40 @@
 package e2e
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/api/client"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/fleet"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
-// binary builds the product as users get it, once per test run.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "interlock-e2e-")
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "../../cmd/...")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return filepath.Join(dir, "interlock"), nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { rig.Main(m) }
 
 // site is one installation in folders of its own.
 type site struct {
-	t    *testing.T
-	dir  string
-	data string
-	keys string
-	cmd  *exec.Cmd
-	out  *output
-	// agents and management are where configure lets the server listen.
-	agents, management string
+	rig.Site
+	t   *testing.T
+	cmd *exec.Cmd
+	out *rig.Output
+	// agents is where configure lets the server listen for agents.
+	agents string
 }
 
-// newSite makes the folders. The path is short: a unix socket's name is limited
-// to 108 bytes.
+// newSite names the folders.
 func newSite(t *testing.T) *site {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "il")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &site{t: t, dir: dir, data: filepath.Join(dir, "data"), keys: filepath.Join(dir, "keys")}
-	t.Cleanup(func() {
-		s.kill()
-		_ = os.RemoveAll(dir)
-	})
+	s := &site{t: t, Site: rig.NewSite(rig.Short(t))}
+	t.Cleanup(s.kill)
 	return s
 }
 
@@ -79,48 +43,21 @@ func newSite(t *testing.T) *site {
 func (s *site) start(ready string, args ...string) {
 	s.t.Helper()
 	s.launch(args...)
-	await(s.t, fmt.Sprintf("%q", ready), s.out.dump, func() bool { return strings.Contains(s.out.dump(), ready) })
+	rig.Await(s.t, fmt.Sprintf("%q", ready), s.out.String, func() bool { return strings.Contains(s.out.String(), ready) })
 }
 
 // launch runs a long-lived verb.
 func (s *site) launch(args ...string) {
 	s.t.Helper()
-	s.out = newOutput()
-	s.cmd = launch(s.t, s.out, nil, append([]string{"--data", s.data, "--keys", s.keys}, args...)...)
+	s.out = new(rig.Output)
+	s.cmd = rig.Start(s.t, s.out, nil, rig.Program(s.t, "interlock"), s.Args(args...)...)
 }
 
-// launch starts the product in a process group of its own.
-func launch(t *testing.T, out *output, env []string, args ...string) *exec.Cmd {
-	t.Helper()
-	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, args...)
-	cmd.Env = append(os.Environ(), env...)
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return cmd
-}
-
-// kill ends the process group at once, as a power cut would.
+// kill ends the process group at once.
 func (s *site) kill() {
 	if s.cmd != nil {
-		kill(s.t, s.cmd, s.out)
+		rig.Kill(s.t, s.cmd, s.out)
 		s.cmd = nil
-	}
-}
-
-// kill kills a process, and fails the test if it had ended before.
-func kill(t *testing.T, cmd *exec.Cmd, out *output) {
-	t.Helper()
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	_ = cmd.Wait()
-	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
-		t.Errorf("%v had ended by itself (%s):\n%s", cmd.Args, cmd.ProcessState, out.dump())
 	}
 }
 
@@ -129,43 +66,27 @@ func kill(t *testing.T, cmd *exec.Cmd, out *output) {
 func (s *site) interrupt() int {
 	s.t.Helper()
 	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGINT)
-	err := s.cmd.Wait()
+	_ = s.cmd.Wait()
+	code := s.cmd.ProcessState.ExitCode()
 	s.cmd = nil
-	return exitCode(err)
+	return code
 }
 
-// run runs a verb to its end and returns its output and exit code.
+// run runs a verb to its end and returns all that it says and its exit code.
 func (s *site) run(args ...string) (string, int) {
 	s.t.Helper()
-	path, err := binary()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(s.t.Context(), 90*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, append([]string{"--data", s.data, "--keys", s.keys}, args...)...)
-	out, err := cmd.CombinedOutput()
-	return string(out), exitCode(err)
+	out, complaint, code := s.Run(s.t, args...)
+	return out + complaint, code
 }
 
 // must runs a verb that has to end with one of the codes.
 func (s *site) must(codes []int, args ...string) string {
 	s.t.Helper()
-	path, err := binary()
-	if err != nil {
-		s.t.Fatal(err)
+	out, complaint, code := s.Run(s.t, args...)
+	if !slices.Contains(codes, code) {
+		s.t.Fatalf("interlock %s: exit %d\n%s%s", strings.Join(args, " "), code, out, complaint)
 	}
-	cmd := exec.CommandContext(s.t.Context(), path, append([]string{"--data", s.data, "--keys", s.keys}, args...)...)
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	code := exitCode(cmd.Run())
-	for _, c := range codes {
-		if c == code {
-			return out.String()
-		}
-	}
-	s.t.Fatalf("interlock %s: exit %d\n%s%s", strings.Join(args, " "), code, out.String(), errOut.String())
-	return ""
+	return out
 }
 
 // ask runs a verb with --json and decodes what it prints. Exit 1 (findings) is
@@ -180,82 +101,13 @@ func ask[T any](s *site, args ...string) T {
 	return v
 }
 
-func exitCode(err error) int {
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.ExitCode()
-	}
-	return -1
-}
-
-// output collects what a process prints while others read it.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func newOutput() *output { return new(output) }
-
-// Write implements io.Writer.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) dump() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
-// await polls until ok; after 45 seconds it fails and shows what diagnose has
-// to say.
-func await(t *testing.T, what string, diagnose func() string, ok func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 45*time.Second)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s did not come:\n%s", what, diagnose())
-		}
-	}
-}
-
-// freePort returns a loopback address that nobody listens on.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
 // configure writes the site's interlock.yaml: listeners on free ports, and what
 // the test adds.
 func (s *site) configure(more string) {
 	s.t.Helper()
-	s.agents, s.management = freePort(s.t), freePort(s.t)
-	s.write(filepath.Join(s.data, "interlock.yaml"), fmt.Sprintf("listen:\n  agents: %s\n  management: %s\n  console: %s\n%s", s.agents, s.management, freePort(s.t), more))
-}
-
-func (s *site) write(path, text string) {
-	s.t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
+	text, agents, _ := rig.Listen(s.t, more)
+	s.agents = agents
+	rig.Write(s.t, filepath.Join(s.Data, "interlock.yaml"), text)
 }
 
 // serve runs the server until the test ends or stops it.
@@ -269,7 +121,7 @@ func (s *site) serve() {
 func (s *site) awaitHealthy() {
 	s.t.Helper()
 	var last string
-	await(s.t, "a healthy server", func() string { return last + s.out.dump() }, func() bool {
+	rig.Await(s.t, "a healthy server", func() string { return last + s.out.String() }, func() bool {
 		st, err := get[api.Status](s, "/v1/status")
 		last = fmt.Sprintf("%+v %v\n", st, err)
 		return err == nil && st.Health == core.HealthHealthy
@@ -278,7 +130,7 @@ func (s *site) awaitHealthy() {
 
 // api reads from the operator API, as the verbs do, for what is asked again and
 // again: a new process each time would be most of the test.
-func (s *site) api() *client.Client { return client.New(filepath.Join(s.data, "api.sock")) }
+func (s *site) api() *client.Client { return client.New(filepath.Join(s.Data, "api.sock")) }
 
 func get[T any](s *site, path string) (T, error) {
 	var v T
@@ -297,7 +149,7 @@ func (s *site) records(last int) []core.Event {
 	s.t.Helper()
 	list, err := s.read(last)
 	if err != nil {
-		s.t.Fatalf("events: %v\n%s", err, s.out.dump())
+		s.t.Fatalf("events: %v\n%s", err, s.out.String())
 	}
 	return list
 }
@@ -327,7 +179,7 @@ func (s *site) alerts(rule string) []api.Alert {
 	s.t.Helper()
 	all, err := listed[api.Alert](s, "/v1/alerts", url.Values{"all": {"true"}})
 	if err != nil {
-		s.t.Fatalf("alerts: %v\n%s", err, s.out.dump())
+		s.t.Fatalf("alerts: %v\n%s", err, s.out.String())
 	}
 	return slices.DeleteFunc(all, func(a api.Alert) bool { return a.Rule != rule })
 }

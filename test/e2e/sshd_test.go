@@ -14,6 +14,7 @@ import (
 
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/test/rig"
 	"github.com/interlock-security/interlock/test/sshdtest"
 )
 
@@ -29,11 +30,11 @@ func watchLog(t *testing.T, srv *sshdtest.Server, more string) *site {
 	s := newSite(t)
 	s.configure(fmt.Sprintf("collect:\n  files:\n    - path: %s\n      type: sshd\n%s", srv.Log, more))
 	s.serve()
-	await(t, "a line of sshd's log", s.out.dump, func() bool {
+	rig.Await(t, "a line of sshd's log", s.out.String, func() bool {
 		if c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(srv.Port))); err == nil {
 			_ = c.Close() // sshd notes a connection that says nothing
 		}
-		return len(s.events(1)) > 0
+		return slices.ContainsFunc(s.events(100), func(e core.Event) bool { return e.Source == "file"+srv.Log })
 	})
 	return s
 }
@@ -87,7 +88,7 @@ func tail(s *site) []core.Event {
 func oneAlert(s *site, rule string, count uint64) api.Alert {
 	s.t.Helper()
 	var all []api.Alert
-	await(s.t, fmt.Sprintf("one alert of %s with %d events", rule, count), func() string { return fmt.Sprintf("%+v\n%s", all, s.out.dump()) }, func() bool {
+	rig.Await(s.t, fmt.Sprintf("one alert of %s with %d events", rule, count), func() string { return fmt.Sprintf("%+v\n%s", all, s.out.String()) }, func() bool {
 		all = s.alerts(rule)
 		return len(all) > 0 && all[0].Count >= count
 	})
@@ -107,7 +108,7 @@ func TestSSHDAttack(t *testing.T) {
 	for i := range 9 {
 		srv.FailLogin(t, fmt.Sprintf("user%d", i))
 	}
-	await(t, "nine failed logins in the journal", s.out.dump, func() bool { return len(failed(s.events(1000))) == 9 })
+	rig.Await(t, "nine failed logins in the journal", s.out.String, func() bool { return len(failed(s.events(1000))) == 9 })
 	if got := failed(tail(s)); len(got) != 9 {
 		t.Errorf("events tail shows failed logins of %v", got)
 	}
@@ -250,7 +251,7 @@ func TestForgedSSHDAttack(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
-			address := freePort(t)
+			address := rig.Address(t)
 			s.configure(fmt.Sprintf("collect:\n  syslog:\n    %s: %s\n", transport, address))
 			s.serve()
 			for i := range 10 {
@@ -260,7 +261,7 @@ func TestForgedSSHDAttack(t *testing.T) {
 			if a.Provenance != core.ProvenanceUnauthenticated || !strings.HasPrefix(a.Source, "syslog/127.0.0.1") {
 				t.Errorf("alert: %+v", a)
 			}
-			await(t, "the incident", s.out.dump, func() bool {
+			rig.Await(t, "the incident", s.out.String, func() bool {
 				in, err := listed[api.Incident](s, "/v1/incidents", nil)
 				return err == nil && len(in) == 1
 			})

@@ -20,14 +20,16 @@ import (
 	"github.com/interlock-security/interlock/device/reflex"
 	"github.com/interlock-security/interlock/platform/store/storetest"
 	"github.com/interlock-security/interlock/safety/stop"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // stopDevice is the machine that is stopped.
 const stopDevice = "press-7"
 
 // stopSoon is how long a stop may take on this machine, which does many things
-// at once; what is measured stands in the test's log.
-const stopSoon = 8 * time.Second
+// at once; what is measured stands in the test's log. Every fault here lasts until
+// the stop is seen, so a stop that waited for its end would never come.
+const stopSoon = 30 * time.Second
 
 // fault is a row of the table: what is wrong while somebody stops a machine.
 type fault struct {
@@ -67,7 +69,7 @@ func TestStopWaitsForNothing(t *testing.T) {
 		{name: "events process paused", begin: signalChild("events", syscall.SIGSTOP)},
 		{name: "a thousand connections to the agent listener", begin: flood("tcp", func(s *site) string { return s.agents })},
 		{name: "a thousand connections and the machine restarted", begin: floodAndRestart},
-		{name: "a thousand connections to the stop path", begin: flood("unix", func(s *site) string { return filepath.Join(s.data, "stop.sock") })},
+		{name: "a thousand connections to the stop path", begin: flood("unix", func(s *site) string { return filepath.Join(s.Data, "stop.sock") })},
 	} {
 		t.Run(f.name, f.run)
 	}
@@ -86,14 +88,14 @@ func (f fault) run(t *testing.T) {
 			f.device(t, s, cfg)
 		}
 	})
-	s.write(d.cfg.Outputs[0].Path, reflex.RelayAllowed+"\n") // the machine runs
+	rig.Write(s.t, d.cfg.Outputs[0].Path, reflex.RelayAllowed+"\n") // the machine runs
 	end := f.begin(t, s, d)
 	began, code := time.Now(), make(chan int, 1)
 	go func() {
 		_, c := s.run("--json", "stop", "--site", "main", "--reason", f.name, "--wait", "2s")
 		code <- c
 	}()
-	await(t, "the safe state", d.out.dump, func() bool { return d.relay() == reflex.RelaySafe })
+	rig.Await(t, "the safe state", d.out.String, func() bool { return rig.Relay(&d.cfg) == reflex.RelaySafe })
 	took, exit := time.Since(began), <-code
 	t.Logf("safe after %s; the verb ended with %d (0: confirmed, 1: not within 2 s)", took.Round(time.Millisecond), exit)
 	if exit != 0 && exit != 1 || took > stopSoon {
@@ -108,7 +110,7 @@ func (f fault) run(t *testing.T) {
 func (s *site) awaitRecord(reason string) {
 	s.t.Helper()
 	var entries []api.AuditEntry
-	await(s.t, "the record in the audit log", func() string { return fmt.Sprintf("%+v\n%s", entries, s.out.dump()) }, func() bool {
+	rig.Await(s.t, "the record in the audit log", func() string { return fmt.Sprintf("%+v\n%s", entries, s.out.String()) }, func() bool {
 		found, err := listed[api.AuditEntry](s, "/v1/audit/entries", url.Values{"action": {"device.stop"}, "outcome": {"deferred"}})
 		entries = found
 		return err == nil && len(found) > 0
@@ -121,7 +123,7 @@ func (s *site) awaitRecord(reason string) {
 		s.t.Errorf("record: %+v", rec)
 	}
 	var out string
-	await(s.t, "the confirmation", func() string { return out + s.out.dump() }, func() bool {
+	rig.Await(s.t, "the confirmation", func() string { return out + s.out.String() }, func() bool {
 		out, _ = s.run("--json", "stop", "status")
 		var st stop.StatusAnswer
 		return json.Unmarshal([]byte(out), &st) == nil && len(st.Stops) > 0 && len(st.Stops[0].Confirmed) == 1
@@ -144,15 +146,15 @@ func needRoot(t *testing.T) {
 // place names a folder that gets a disk of its own.
 type place func(s *site) string
 
-func dataOf(s *site) string    { return s.data }
-func auditOf(s *site) string   { return filepath.Join(s.data, "audit") }
-func machineOf(s *site) string { return filepath.Join(s.dir, stopDevice) }
+func dataOf(s *site) string    { return s.Data }
+func auditOf(s *site) string   { return filepath.Join(s.Data, "audit") }
+func machineOf(s *site) string { return filepath.Join(s.Dir, stopDevice) }
 
 // mount makes a small ext4 in a file and mounts it. Whatever happened to it, it
 // is thawed and unmounted in the end, before the processes on it are waited for.
 func mount(t *testing.T, s *site, dir string) {
 	t.Helper()
-	image := filepath.Join(s.dir, filepath.Base(dir)+".img")
+	image := filepath.Join(s.Dir, filepath.Base(dir)+".img")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +181,7 @@ func ownDisk(p place) func(*testing.T, *site) string {
 // machineDisk gives the machine a disk of its own. Its relay is no disk.
 func machineDisk(t *testing.T, s *site, cfg *agent.Config) {
 	mount(t, s, machineOf(s))
-	cfg.Outputs[0].Path = filepath.Join(s.dir, "relay")
+	cfg.Outputs[0].Path = filepath.Join(s.Dir, "relay")
 }
 
 // fillDisk fills a disk to the last block.
@@ -236,7 +238,7 @@ func breakAudit(t *testing.T, s *site, _ *device) func() {
 	return func() {
 		s.kill()
 		command(t, "umount", auditOf(s))
-		command(t, "mount", "-o", "loop", filepath.Join(s.dir, "audit.img"), auditOf(s))
+		command(t, "mount", "-o", "loop", filepath.Join(s.Dir, "audit.img"), auditOf(s))
 		s.serve()
 	}
 }
@@ -250,14 +252,14 @@ func withRoles(*testing.T, *site) string {
 // refused restarts the server with a configuration under which every policy
 // refuses the person everything, until the end.
 func refused(t *testing.T, s *site, _ *device) func() {
-	path := filepath.Join(s.data, "interlock.yaml")
+	path := filepath.Join(s.Data, "interlock.yaml")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	restart := func(config string) {
 		s.kill()
-		s.write(path, config)
+		rig.Write(s.t, path, config)
 		s.serve()
 	}
 	restart(strings.Replace(string(text), allRoles, "[]", 1))
@@ -320,17 +322,21 @@ func signalChild(verb string, sig syscall.Signal) func(*testing.T, *site, *devic
 	}
 }
 
-// childOf is the process that a server runs for a part of itself.
-func childOf(t *testing.T, server int, verb string) int {
+// childOf is the process that a server runs for a part of itself. Some come a
+// moment after the server is ready.
+func childOf(t *testing.T, server int, verb string) (child int) {
 	t.Helper()
-	for _, pid := range children(t, server) {
-		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if err == nil && strings.Contains(string(line), "\x00child\x00"+verb) {
-			return pid
+	rig.Await(t, "a process for "+verb, func() string { return fmt.Sprint(children(t, server)) }, func() bool {
+		for _, pid := range children(t, server) {
+			line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			if err == nil && strings.Contains(string(line), "\x00child\x00"+verb) {
+				child = pid
+				return true
+			}
 		}
-	}
-	t.Fatalf("server %d runs no %s process", server, verb)
-	return 0
+		return false
+	})
+	return child
 }
 
 // flood opens a thousand connections that say nothing.
@@ -338,7 +344,7 @@ func flood(network string, address func(*site) string) func(*testing.T, *site, *
 	return func(t *testing.T, s *site, _ *device) func() {
 		var all []net.Conn
 		for range 1000 {
-			c, err := net.DialTimeout(network, address(s), 5*time.Second)
+			c, err := net.DialTimeout(network, address(s), rig.Patience)
 			if err != nil {
 				t.Fatalf("connection %d: %v", len(all), err)
 			}

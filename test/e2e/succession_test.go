@@ -13,6 +13,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/link/ceremony"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // TestADamagedLogIsSucceeded is F14: damage is stop-only mode, not absence, and
@@ -44,7 +45,7 @@ func newDamage(t *testing.T) *damage {
 	s.configure("")
 	s.must([]int{0}, "root", "init", "--person", "anna", "--person", "ben", "--person", "cleo")
 	s.serve()
-	x := &damage{t: t, s: s, d: s.enrol(damagedDevice, nil), proof: filepath.Join(s.dir, "old.tlog-proof")}
+	x := &damage{t: t, s: s, d: s.enrol(damagedDevice, nil), proof: filepath.Join(s.Dir, "old.tlog-proof")}
 	entries := ask[[]api.AuditEntry](s, "audit", "search", "--object", "device/"+damagedDevice)
 	if len(entries) == 0 {
 		t.Fatal("the log has no word of the device")
@@ -53,9 +54,9 @@ func newDamage(t *testing.T) *damage {
 	return x
 }
 
-func (x *damage) dump() string { return x.s.out.dump() + "\ndevice:\n" + x.d.out.dump() }
+func (x *damage) dump() string { return x.s.out.String() + "\ndevice:\n" + x.d.out.String() }
 
-func (x *damage) path(name string) string { return filepath.Join(x.s.dir, name) }
+func (x *damage) path(name string) string { return filepath.Join(x.s.Dir, name) }
 
 // record makes entries that a search finds in the log's bytes, and waits until
 // the state database knows of them: reports of the device come later than that.
@@ -65,7 +66,7 @@ func (x *damage) record() {
 		x.s.must([]int{0}, "audit", "search", "--limit", "1")
 	}
 	before := len(x.s.events(1000))
-	await(x.t, "two more reports", x.dump, func() bool { return len(x.s.events(1000)) >= before+2 })
+	rig.Await(x.t, "two more reports", x.dump, func() bool { return len(x.s.events(1000)) >= before+2 })
 }
 
 // flip changes one byte of an entry that others follow.
@@ -73,7 +74,7 @@ func (x *damage) flip() {
 	x.t.Helper()
 	x.record()
 	x.s.kill()
-	path := filepath.Join(x.s.data, "audit", "0001", "wal", fmt.Sprintf("%016d.wal", 1))
+	path := filepath.Join(x.s.Data, "audit", "0001", "wal", fmt.Sprintf("%016d.wal", 1))
 	b, err := os.ReadFile(path)
 	if err != nil {
 		x.t.Fatal(err)
@@ -98,7 +99,7 @@ func (x *damage) flip() {
 func (x *damage) restore() {
 	x.t.Helper()
 	x.s.kill()
-	folder := filepath.Join(x.s.data, "audit")
+	folder := filepath.Join(x.s.Data, "audit")
 	if err := os.CopyFS(x.path("copy"), os.DirFS(folder)); err != nil {
 		x.t.Fatal(err)
 	}
@@ -121,10 +122,10 @@ func (x *damage) wipe() {
 	x.t.Helper()
 	x.record()
 	x.s.kill()
-	if err := os.RemoveAll(filepath.Join(x.s.data, "audit", "0001")); err != nil {
+	if err := os.RemoveAll(filepath.Join(x.s.Data, "audit", "0001")); err != nil {
 		x.t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(x.s.data, "audit", "0001"), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(x.s.Data, "audit", "0001"), 0o700); err != nil {
 		x.t.Fatal(err)
 	}
 	x.wiped = true
@@ -181,17 +182,17 @@ func (x *damage) device() api.Device {
 func (x *damage) towardsSafety() {
 	x.t.Helper()
 	x.s.must([]int{0, 1}, "stop", "--device", damagedDevice, "--reason", "test", "--wait", "30s")
-	await(x.t, "the device's stop", x.dump, func() bool {
+	rig.Await(x.t, "the device's stop", x.dump, func() bool {
 		st, ok := x.d.status()
 		return ok && st.Stopped
 	})
 	x.s.must([]int{0}, "device", "quarantine", damagedDevice, "--reason", "test")
-	await(x.t, "the quarantine", x.dump, func() bool {
+	rig.Await(x.t, "the quarantine", x.dump, func() bool {
 		st, ok := x.d.status()
 		return ok && st.Contained && x.device().State == core.DeviceQuarantined
 	})
 	before := x.device().Sequence
-	await(x.t, "more reports of the device", x.dump, func() bool { return x.device().Sequence >= before+2 })
+	rig.Await(x.t, "more reports of the device", x.dump, func() bool { return x.device().Sequence >= before+2 })
 	if text, code := x.s.run("device", "release", damagedDevice, "--reason", "test"); code != 2 || !strings.Contains(text, "stop-only") {
 		x.t.Errorf("a release in stop-only mode, exit %d:\n%s", code, text)
 	}
@@ -200,12 +201,12 @@ func (x *damage) towardsSafety() {
 // succeed holds the ceremony: two of three recovery keys, one after another.
 func (x *damage) succeed() {
 	x.t.Helper()
-	recovery := func(n int) string { return filepath.Join(x.s.keys, "recovery", fmt.Sprintf("recovery-%d", n)) }
+	recovery := func(n int) string { return filepath.Join(x.s.Keys, "recovery", fmt.Sprintf("recovery-%d", n)) }
 	bare, signed := x.path("statement.json"), x.path("signed.json")
 	if text := x.s.must([]int{0}, "audit", "succession", "statement", "--out", bare); !strings.Contains(text, "LOST") {
 		x.t.Errorf("the statement hides the gap:\n%s", text)
 	}
-	if text, code := x.s.run("audit", "succession", "sign", bare, "--out", signed, "--key", filepath.Join(x.s.keys, "keys", "anna"), "--yes"); code != 2 || !strings.Contains(text, "no recovery key") {
+	if text, code := x.s.run("audit", "succession", "sign", bare, "--out", signed, "--key", filepath.Join(x.s.Keys, "keys", "anna"), "--yes"); code != 2 || !strings.Contains(text, "no recovery key") {
 		x.t.Errorf("an everyday key, exit %d:\n%s", code, text)
 	}
 	x.s.must([]int{0}, "audit", "succession", "sign", bare, "--out", signed, "--key", recovery(1), "--yes")
@@ -218,7 +219,7 @@ func (x *damage) succeed() {
 	if err != nil || state.Mode != "normal" || !strings.HasSuffix(state.Origin, "/g3") {
 		x.t.Fatalf("after the succession: %+v, %v\n%s", state, err, x.dump())
 	}
-	await(x.t, "what the server and the device say of it", x.dump, func() bool {
+	rig.Await(x.t, "what the server and the device say of it", x.dump, func() bool {
 		return x.told("audit_log_damaged") && x.told("audit_log_succeeded") && x.told("log_diverted")
 	})
 	if text, code := x.s.run("audit", "succession", "statement"); code != 2 {
@@ -242,16 +243,16 @@ func (x *damage) name() {
 	before := x.ofKeys()
 	x.s.must([]int{0}, "root", "publish", root)
 	x.s.must([]int{0}, "root", "follow")
-	trust, err := ceremony.LoadTrust(x.s.keys)
+	trust, err := ceremony.LoadTrust(x.s.Keys)
 	if err != nil || trust.Root().Version != 2 || !strings.HasSuffix(trust.Root().LogOrigin, "/g3") {
 		x.t.Fatalf("the own copy: %v", err)
 	}
-	await(x.t, "the device follows", x.dump, func() bool {
+	rig.Await(x.t, "the device follows", x.dump, func() bool {
 		st, ok := x.d.status()
 		return ok && st.RootVersion == 2 && st.RootHash == trust.Hash()
 	})
-	await(x.t, "the keys process follows", x.dump, func() bool { return !bytes.Equal(x.ofKeys(), before) })
-	await(x.t, "nothing more to do for the log", x.dump, func() bool {
+	rig.Await(x.t, "the keys process follows", x.dump, func() bool { return !bytes.Equal(x.ofKeys(), before) })
+	rig.Await(x.t, "nothing more to do for the log", x.dump, func() bool {
 		st, err := get[api.Status](x.s, "/v1/status")
 		return err == nil && st.RootVersion == 2 && st.Parts["audit"] == core.HealthHealthy && !strings.Contains(strings.Join(st.Warnings, "\n"), "audit log")
 	})
@@ -260,7 +261,7 @@ func (x *damage) name() {
 // ofKeys is the trust root that the keys process has adopted, as it keeps it.
 func (x *damage) ofKeys() []byte {
 	x.t.Helper()
-	b, err := os.ReadFile(filepath.Join(x.s.data, "keys", "root.sealed"))
+	b, err := os.ReadFile(filepath.Join(x.s.Data, "keys", "root.sealed"))
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -278,7 +279,7 @@ func (x *damage) keepOld(next string) {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	own, err := ceremony.LoadTrust(x.s.keys)
+	own, err := ceremony.LoadTrust(x.s.Keys)
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -286,7 +287,7 @@ func (x *damage) keepOld(next string) {
 	if b, err = link.EncodeRoot(doc); err != nil {
 		x.t.Fatal(err)
 	}
-	x.s.write(x.path("kept.json"), string(b))
+	rig.Write(x.t, x.path("kept.json"), string(b))
 	x.s.must([]int{0}, "root", "sign", x.path("kept.json"), "--out", x.path("kept-signed.json"), "--as", "anna", "--recovery", "--yes")
 	x.s.must([]int{0}, "root", "sign", x.path("kept-signed.json"), "--as", "ben", "--yes")
 	if text, code := x.s.run("root", "publish", x.path("kept-signed.json")); code != 2 {
@@ -302,7 +303,7 @@ func (x *damage) awayFromSafety() {
 	}
 	x.release()
 	x.s.must([]int{0}, "device", "quarantine", damagedDevice, "--reason", "again")
-	await(x.t, "another quarantine", x.dump, func() bool {
+	rig.Await(x.t, "another quarantine", x.dump, func() bool {
 		st, ok := x.d.status()
 		return ok && st.Contained
 	})
@@ -316,17 +317,22 @@ func (x *damage) takeIn() {
 	if text, code := x.s.run("device", "release", damagedDevice, "--reason", "too early"); code != 2 {
 		x.t.Errorf("a device that nothing vouches for is released, exit %d:\n%s", code, text)
 	}
-	await(x.t, "an alarm for the device", x.dump, func() bool { return x.told("authority_mismatch") })
+	rig.Await(x.t, "an alarm for the device", x.dump, func() bool { return x.told("authority_mismatch") })
 	x.s.must([]int{0}, "device", "approve", damagedDevice, "--code", x.device().ShortCode)
 }
 
 func (x *damage) release() {
 	x.t.Helper()
-	await(x.t, "the server knows the latch", x.dump, func() bool { return len(x.device().Latches) > 0 })
+	// A report of the release before this one may still be on its way.
+	rig.Await(x.t, "the server knows the latches that the device has", x.dump, func() bool {
+		st, ok := x.d.status()
+		d := x.device()
+		return ok && len(d.Latches) > 0 && rig.Known(d, st)
+	})
 	order := ask[api.Order](x.s, "device", "release", damagedDevice, "--reason", "looked at")
 	x.s.must([]int{0}, "approve", order.ID.String(), "--as", "anna", "--yes")
 	x.s.must([]int{0}, "approve", order.ID.String(), "--as", "ben", "--yes")
-	await(x.t, "the release", x.dump, func() bool {
+	rig.Await(x.t, "the release", x.dump, func() bool {
 		st, ok := x.d.status()
 		return ok && !st.Contained && len(st.Latches) == 0
 	})

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/interlock-security/interlock/api"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/safety/stop"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // quietMachine is a network of its own, as a machine may have it: a port with a
@@ -29,17 +29,8 @@ exec "$@"`
 // up runs `interlock up` on such a machine until it shows events.
 func (s *site) up() {
 	s.t.Helper()
-	path, err := binary()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.out = newOutput()
-	s.cmd = exec.Command("unshare", "--net", "sh", "-c", quietMachine, "sh", path, "--data", s.data, "--keys", s.keys, "up")
-	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
+	s.out = new(rig.Output)
+	s.cmd = rig.Start(s.t, s.out, nil, "unshare", append([]string{"--net", "sh", "-c", quietMachine, "sh", rig.Program(s.t, "interlock")}, s.Args("up")...)...)
 	began := time.Now()
 	s.awaitOutput("Events of this machine")
 	s.awaitOutput("agent_started")
@@ -48,7 +39,7 @@ func (s *site) up() {
 
 func (s *site) awaitOutput(text string) {
 	s.t.Helper()
-	await(s.t, strconv.Quote(text), s.out.dump, func() bool { return strings.Contains(s.out.dump(), text) })
+	rig.Await(s.t, strconv.Quote(text), s.out.String, func() bool { return strings.Contains(s.out.String(), text) })
 }
 
 // family are a process and all that it started.
@@ -63,7 +54,7 @@ func family(t *testing.T, pid int) []int {
 // awaitGone waits until none of the processes is left.
 func awaitGone(t *testing.T, pids []int) {
 	t.Helper()
-	await(t, "the end of all processes", func() string { return fmt.Sprint(pids) }, func() bool {
+	rig.Await(t, "the end of all processes", func() string { return fmt.Sprint(pids) }, func() bool {
 		for _, pid := range pids {
 			// Signal 0 asks; a zombie answers too, but ours are waited for and
 			// those of a killed parent are init's.
@@ -85,7 +76,7 @@ func zombie(pid int) bool {
 func (s *site) awaitJudged(device string) {
 	s.t.Helper()
 	s.awaitHealthy()
-	await(s.t, "the sensors' first word, judged", s.out.dump, func() bool {
+	rig.Await(s.t, "the sensors' first word, judged", s.out.String, func() bool {
 		d, err := get[api.Device](s, "/v1/devices/"+device)
 		st, err2 := get[api.Status](s, "/v1/status")
 		return err == nil && err2 == nil && d.State == core.DeviceOnline && d.Sensors["carrier"] == string(core.SensorOK) &&
@@ -108,7 +99,7 @@ func TestUp(t *testing.T) {
 	s.awaitJudged(device)
 	s.quiet(device)
 	root := ask[api.Status](s, "status").RootHash
-	sheet, err := os.ReadFile(filepath.Join(s.keys, "sheet.txt"))
+	sheet, err := os.ReadFile(filepath.Join(s.Keys, "sheet.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +109,7 @@ func TestUp(t *testing.T) {
 		t.Errorf("%d processes, want server, keys process, events process and agent", len(processes))
 	}
 	if code := s.interrupt(); code != 0 {
-		t.Errorf("Ctrl-C: exit %d\n%s", code, s.out.dump())
+		t.Errorf("Ctrl-C: exit %d\n%s", code, s.out.String())
 	}
 	awaitGone(t, processes)
 
@@ -128,7 +119,7 @@ func TestUp(t *testing.T) {
 	if now := ask[api.Status](s, "status").RootHash; now != root {
 		t.Errorf("the second start made another trust root: %s, was %s", now, root)
 	}
-	if now, err := os.ReadFile(filepath.Join(s.keys, "sheet.txt")); err != nil || string(now) != string(sheet) {
+	if now, err := os.ReadFile(filepath.Join(s.Keys, "sheet.txt")); err != nil || string(now) != string(sheet) {
 		t.Errorf("the second start held another ceremony: %v", err)
 	}
 	if n := s.count("enrolled"); n != 1 {
@@ -190,7 +181,7 @@ func (s *site) pullCable(device string) {
 	s.awaitOutput("carrier_down")
 	ends := map[string]bool{"cable": true, "far-cable": true} // this machine has both
 	var alerts []api.Alert
-	await(s.t, "an alert for each end", func() string { return fmt.Sprintf("%+v\n%s", alerts, s.out.dump()) }, func() bool {
+	rig.Await(s.t, "an alert for each end", func() string { return fmt.Sprintf("%+v\n%s", alerts, s.out.String()) }, func() bool {
 		alerts = s.alerts("interlock-device-tampered")
 		return len(alerts) >= len(ends)
 	})
@@ -203,7 +194,7 @@ func (s *site) pullCable(device string) {
 	if all := ask[[]api.Alert](s, "alerts", "--all"); len(all) != len(alerts) {
 		s.t.Errorf("further alerts: %+v", all)
 	}
-	await(s.t, "an incident", s.out.dump, func() bool {
+	rig.Await(s.t, "an incident", s.out.String, func() bool {
 		_, code := s.run("incidents")
 		return code == 1
 	})
@@ -223,7 +214,8 @@ func TestOnePerDirectory(t *testing.T) {
 	if out, code := s.run("serve"); code != 2 || !strings.Contains(out, "interlock: ") {
 		t.Errorf("a second server: exit %d\n%s", code, out)
 	}
-	if now := ask[api.Status](s, "status"); !now.Started.Equal(began) || now.Health != core.HealthHealthy {
+	s.awaitHealthy()
+	if now := ask[api.Status](s, "status"); !now.Started.Equal(began) {
 		t.Errorf("the first server after that: %+v", now)
 	}
 }

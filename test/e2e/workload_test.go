@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -33,6 +32,7 @@ import (
 	"github.com/interlock-security/interlock/fleet"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/link/ceremony"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // press is a device: the real agent with a simulated case sensor, a simulated
@@ -40,7 +40,7 @@ import (
 type press struct {
 	s   *site
 	dir string
-	out *output
+	out *rig.Output
 	lid string
 }
 
@@ -49,8 +49,8 @@ const pressID = "press-7"
 // newPress brings the device in with a token that names its key.
 func newPress(s *site, rootHash string) *press {
 	s.t.Helper()
-	p := &press{s: s, dir: filepath.Join(s.dir, pressID), out: newOutput(), lid: filepath.Join(s.dir, "case.sock")}
-	s.write(filepath.Join(p.dir, "agent.yaml"), fmt.Sprintf(`data_dir: %s/data
+	p := &press{s: s, dir: filepath.Join(s.Dir, pressID), out: new(rig.Output), lid: filepath.Join(s.Dir, "case.sock")}
+	rig.Write(s.t, filepath.Join(p.dir, "agent.yaml"), fmt.Sprintf(`data_dir: %s/data
 run_dir: %s/run
 root_hash: %s
 demo: true
@@ -59,29 +59,20 @@ heartbeat: 2s
 sensors: [{id: case, driver: sim, socket: %s}]
 workloads: [{name: hmi}]
 `, p.dir, p.dir, rootHash, p.lid))
-	path, err := binary()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	program := filepath.Join(filepath.Dir(path), "interlock-agent")
+	program := rig.Program(s.t, "interlock-agent")
 	printed, err := exec.Command(program, "--config", filepath.Join(p.dir, "agent.yaml"), "--print-key").Output()
 	fact, ok := strings.CutPrefix(strings.Split(string(printed), "\n")[0], "fact ")
 	if err != nil || !ok {
 		s.t.Fatalf("--print-key: %v: %s", err, printed)
 	}
 	token := ask[api.Token](s, "token", "create", "--device", pressID, "--key", fact)
-	cmd := exec.Command(program, "--config", filepath.Join(p.dir, "agent.yaml"))
-	cmd.Env = append(os.Environ(), app.EnvEnrolment+"="+token.String)
-	cmd.Stdout, cmd.Stderr = p.out, p.out
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	cmd := rig.Start(s.t, p.out, []string{app.EnvEnrolment + "=" + token.String}, program, "--config", filepath.Join(p.dir, "agent.yaml"))
+	s.t.Cleanup(func() { rig.Kill(s.t, cmd, p.out) })
 	return p
 }
 
 func (p *press) dump() string {
-	return fmt.Sprintf("%s\nagent:\n%s\nlog: %v", p.s.out.dump(), p.out.dump(), p.outcomes())
+	return fmt.Sprintf("%s\nagent:\n%s\nlog: %v", p.s.out.String(), p.out.String(), p.outcomes())
 }
 
 func (p *press) file(kind string) string {
@@ -92,7 +83,7 @@ func (p *press) file(kind string) string {
 func (p *press) pair() tls.Certificate {
 	p.s.t.Helper()
 	var pair tls.Certificate
-	await(p.s.t, "the program's certificate", p.dump, func() (ok bool) {
+	rig.Await(p.s.t, "the program's certificate", p.dump, func() (ok bool) {
 		var err error
 		pair, err = tls.LoadX509KeyPair(p.file("crt"), p.file("key"))
 		return err == nil
@@ -109,15 +100,7 @@ func (p *press) gone() bool {
 // move opens or closes the case.
 func (p *press) move(open bool) {
 	p.s.t.Helper()
-	c, err := net.Dial("unix", p.lid)
-	if err != nil {
-		p.s.t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	_, err = fmt.Fprintf(c, `{"do":"level","point":"lid","active":%v,"type":"case_intrusion","clear":"case_closed","severity":"critical"}`+"\n", open)
-	if err != nil {
-		p.s.t.Fatal(err)
-	}
+	rig.MustPlay(p.s.t, p.lid, rig.Case("lid", open))
 }
 
 // told reports whether an event of the device is in the journal.
@@ -212,7 +195,7 @@ func TestTamperTakesTheWorkloadUntilTwoPersonsApprove(t *testing.T) {
 	s := newSite(t)
 	s.configure("")
 	s.must([]int{0}, "root", "init", "--person", "anna", "--person", "ben", "--person", "cleo")
-	trust, err := ceremony.LoadTrust(s.keys)
+	trust, err := ceremony.LoadTrust(s.Keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,20 +205,20 @@ func TestTamperTakesTheWorkloadUntilTwoPersonsApprove(t *testing.T) {
 	if got, want := first.Leaf.URIs[0].String(), "interlock://main/workload/press-7/hmi"; got != want {
 		t.Errorf("the certificate names %s, want %s", got, want)
 	}
-	await(t, "intent before, fact after", p.dump, func() bool {
+	rig.Await(t, "intent before, fact after", p.dump, func() bool {
 		return slices.Equal(p.outcomes(), []string{"intent permitted", "fact issued"})
 	})
 
 	p.move(true)
-	await(t, "withdrawn from the disk", p.dump, p.gone)
-	await(t, "the device's own word", p.dump, func() bool { return p.told("workload_withdrawn") })
-	await(t, "in quarantine", p.dump, func() bool { return p.device().State == core.DeviceQuarantined })
+	rig.Await(t, "withdrawn from the disk", p.dump, p.gone)
+	rig.Await(t, "the device's own word", p.dump, func() bool { return p.told("workload_withdrawn") })
+	rig.Await(t, "in quarantine", p.dump, func() bool { return p.device().State == core.DeviceQuarantined })
 	if got := p.robbed(); got != http.StatusConflict {
 		t.Errorf("the server answers a thief with %d", got)
 	}
 
 	p.move(false) // somebody closes the case; what was latched stays
-	await(t, "a closed case", p.dump, func() bool {
+	rig.Await(t, "a closed case", p.dump, func() bool {
 		st, err := agent.Ask(t.Context(), filepath.Join(p.dir, "run", "agent.sock"))
 		return err == nil && len(st.Sensors[0].Active) == 0 && len(st.Latches) > 0
 	})
@@ -249,7 +232,7 @@ func TestTamperTakesTheWorkloadUntilTwoPersonsApprove(t *testing.T) {
 	if bytes.Equal(again.Leaf.RawSubjectPublicKeyInfo, first.Leaf.RawSubjectPublicKeyInfo) {
 		t.Error("the key that lay on a tampered device is in use again")
 	}
-	await(t, "the log's word", p.dump, func() bool {
+	rig.Await(t, "the log's word", p.dump, func() bool {
 		got := p.outcomes()
 		return slices.Contains(got, "fact refused") && got[len(got)-1] == "fact issued"
 	})
@@ -258,7 +241,7 @@ func TestTamperTakesTheWorkloadUntilTwoPersonsApprove(t *testing.T) {
 // release waits for the release that the playbook asks for.
 func (p *press) release() (found api.Order) {
 	p.s.t.Helper()
-	await(p.s.t, "a release that awaits approvals", p.dump, func() bool {
+	rig.Await(p.s.t, "a release that awaits approvals", p.dump, func() bool {
 		orders := p.device().Orders
 		i := slices.IndexFunc(orders, func(o api.Order) bool { return o.Type == string(link.OrderRelease) && o.State == "awaiting" })
 		if i >= 0 {
