@@ -63,7 +63,7 @@ func (e *env) show(v any, text func(io.Writer)) error {
 		text(e.out)
 		return nil
 	}
-	enc := json.NewEncoder(e.out)
+	enc := json.NewEncoder(harmlessJSON(e.out))
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)

@@ -40,8 +40,21 @@ type scanOutput struct {
 var scanFormats = map[string]func(w io.Writer, reports []*scanning.Report) error{
 	"json":   scanLines,
 	"report": scanReports,
-	"sarif":  func(w io.Writer, reports []*scanning.Report) error { return sarif.Write(w, flat(reports)) },
-	"junit":  func(w io.Writer, reports []*scanning.Report) error { return junit.Write(w, flat(reports)) },
+	"sarif": func(w io.Writer, reports []*scanning.Report) error {
+		return sarif.Write(harmlessJSON(w), flat(reports))
+	},
+	"junit": scanTests,
+}
+
+// scanTests hands the document on in one piece: an encoder of XML may break it in
+// the middle of a character.
+func scanTests(w io.Writer, reports []*scanning.Report) error {
+	var b bytes.Buffer
+	if err := junit.Write(&b, flat(reports)); err != nil {
+		return err
+	}
+	_, err := harmlessXML(w).Write(b.Bytes())
+	return err
 }
 
 func flat(reports []*scanning.Report) []scanning.Report {
@@ -160,7 +173,7 @@ type scanLine struct {
 }
 
 func scanLines(w io.Writer, reports []*scanning.Report) error {
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(harmlessJSON(w))
 	enc.SetEscapeHTML(false)
 	for _, r := range reports {
 		for i := range r.Findings {
@@ -187,7 +200,7 @@ func scanLineOf(f *scanning.Finding) scanLine {
 
 // scanReports writes whole reports, gaps and packages too: what a server takes.
 func scanReports(w io.Writer, reports []*scanning.Report) error {
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(harmlessJSON(w))
 	enc.SetEscapeHTML(false)
 	for _, r := range reports {
 		if err := enc.Encode(r); err != nil {

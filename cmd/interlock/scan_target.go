@@ -38,8 +38,11 @@ func openScan(path, name string) (*scanned, error) {
 	}
 	s := &scanned{close: func() error { return nil }}
 	s.target = scanning.Target{Scope: scanning.Scope{Kind: scanning.ScopeFolder, Name: cmp.Or(name, nameOf(real))}, Dir: real}
-	if !info.IsDir() {
+	switch {
+	case info.Mode().IsRegular():
 		return s, s.readBill(real, name)
+	case !info.IsDir(): // to open a pipe or a device can wait for ever
+		return nil, core.E(core.KindInvalid, "scan", path+" is neither a file nor a folder")
 	}
 	root, err := os.OpenRoot(real)
 	if err != nil {

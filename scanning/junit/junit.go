@@ -17,6 +17,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/vex"
 )
 
 type suites struct {
@@ -33,6 +34,7 @@ type suite struct {
 	Tests     int    `xml:"tests,attr"`
 	Failures  int    `xml:"failures,attr"`
 	Errors    int    `xml:"errors,attr"`
+	Skipped   int    `xml:"skipped,attr"`
 	Time      string `xml:"time,attr,omitempty"`
 	Timestamp string `xml:"timestamp,attr,omitempty"`
 	Cases     []test `xml:"testcase"`
@@ -45,6 +47,12 @@ type test struct {
 	Line      int      `xml:"line,attr,omitempty"`
 	Failure   *problem `xml:"failure,omitempty"`
 	Error     *problem `xml:"error,omitempty"`
+	Skipped   *skipped `xml:"skipped,omitempty"`
+}
+
+// skipped is a test that asks for nothing, and why.
+type skipped struct {
+	Message string `xml:"message,attr"`
 }
 
 type problem struct {
@@ -75,7 +83,7 @@ func Write(w io.Writer, reports []scanning.Report) error {
 }
 
 func encode(r *scanning.Report) suite {
-	s := suite{Name: safe(strings.TrimSpace(r.Tool.Name + " " + r.Scope.Name)), Failures: len(r.Findings), Errors: len(r.Gaps)}
+	s := suite{Name: safe(strings.TrimSpace(r.Tool.Name + " " + r.Scope.Name)), Errors: len(r.Gaps)}
 	if !r.Started.IsZero() {
 		s.Timestamp = r.Started.UTC().Format("2006-01-02T15:04:05")
 	}
@@ -83,7 +91,14 @@ func encode(r *scanning.Report) suite {
 		s.Time = fmt.Sprintf("%.3f", d.Seconds())
 	}
 	for i := range r.Findings {
-		s.Cases = append(s.Cases, failure(&r.Findings[i]))
+		c := failure(&r.Findings[i])
+		if why := silent(&r.Findings[i]); why != "" {
+			c.Failure, c.Skipped = nil, &skipped{safe(why)}
+			s.Skipped++
+		} else {
+			s.Failures++
+		}
+		s.Cases = append(s.Cases, c)
 	}
 	for _, g := range r.Gaps {
 		why := safe(g.Why)
@@ -94,6 +109,18 @@ func encode(r *scanning.Report) suite {
 	}
 	s.Tests = len(s.Cases)
 	return s
+}
+
+// silent says why nothing is to be done about a finding, as the exit code of a
+// scan has it: what failed here would stop a build that the scan let through.
+func silent(f *scanning.Finding) string {
+	switch {
+	case f.Reach == scanning.ReachNotImported:
+		return "not imported here"
+	case vex.Silenced(f):
+		return f.VEX.Status + " by " + f.VEX.Source + ": " + cmp.Or(f.VEX.Statement, f.VEX.Justification)
+	}
+	return ""
 }
 
 // failure names the case by what the finding is and where, never by its line:

@@ -298,6 +298,9 @@ func encodeSuppressions(f *scanning.Finding, o Options) []suppression {
 			out = append(out, s.encode())
 		}
 	}
+	if f.Reach == scanning.ReachNotImported {
+		out = append(out, suppression{Kind: "external", Status: "accepted", Justification: "the vulnerable part is not imported here"})
+	}
 	if v := f.VEX; v != nil && (v.Status == "not_affected" || v.Status == "fixed") {
 		why := strings.Join(slices.DeleteFunc([]string{"VEX " + v.Status, v.Justification, v.Statement, v.Source}, func(s string) bool { return s == "" }), "; ")
 		out = append(out, suppression{Kind: "external", Status: "accepted", Justification: clean(why)})

@@ -104,6 +104,15 @@ func TestWhatIsWrittenIsValidAndTheSameEachTime(t *testing.T) {
 	mustBe(t, "help address", rules[1].HelpURI, "https://docs.example/x")
 }
 
+// What asks for nothing is suppressed, so that whoever shows the log doesn't
+// raise an alarm over what the scan itself let through.
+func TestWhatIsNotImportedIsSuppressed(t *testing.T) {
+	got := encodeSuppressions(&scanning.Finding{Reach: scanning.ReachNotImported}, Options{})
+	if len(got) != 1 || got[0].Status != "accepted" || !strings.Contains(got[0].Justification, "not imported") {
+		t.Errorf("%+v", got)
+	}
+}
+
 func mustBe[T comparable](t *testing.T, what string, got, want T) {
 	t.Helper()
 	if got != want {
