@@ -113,6 +113,8 @@ type run struct {
 	// questions wait until the scan is over; unanswered are those without an answer.
 	questions  []question
 	unanswered int64
+	// moreGaps counts what was not told one by one.
+	moreGaps int64
 }
 
 func (r *run) config() source.Config {
@@ -172,8 +174,19 @@ func (r *run) leak(f source.Found) {
 	r.wonder(&f)
 }
 
+// mostGaps is how many gaps are told one by one.
+const mostGaps = 10_000
+
 func (r *run) gap(g source.Gap) {
-	r.report.Gaps = append(r.report.Gaps, scanning.Gap{What: g.What, Why: g.Why, Reason: scanning.Reason(g.Reason)})
+	gap := scanning.Gap{What: g.What, Why: g.Why, Reason: scanning.Reason(g.Reason)}
+	gaps := r.report.Gaps
+	switch n := len(gaps); {
+	case n > 0 && gaps[n-1] == gap:
+	case n >= mostGaps:
+		r.moreGaps++
+	default:
+		r.report.Gaps = append(gaps, gap)
+	}
 }
 
 // finish writes what was read, and what was not meant to be told.
@@ -183,6 +196,7 @@ func (r *run) finish() {
 		"files": p.Files.Load(), "bytes": p.Bytes.Load(), "commits": p.Commits.Load(), "versions": p.Blobs.Load(), "binary files": p.Binary.Load(),
 		"archives": p.Archives.Load(), "closed archives": p.Unopened.Load(), "links": p.Links.Load(), "processes": p.Processes.Load(),
 		"unchanged files": p.Same.Load(), "vanished files": p.Vanished.Load(), "unanswered questions": r.unanswered,
+		"worktrees elsewhere": p.Worktrees.Load(), "object stores elsewhere": p.Borrowed.Load(),
 	}
 	maps.Copy(counts, r.hidden.counts)
 	maps.DeleteFunc(counts, func(unit string, n int64) bool { return n == 0 && unit != "files" && unit != "bytes" })
@@ -194,6 +208,10 @@ func (r *run) finish() {
 		scope.Excluded = append(scope.Excluded, r.hidden.where()...)
 	}
 	r.report.Suppressed = r.hidden.told()
+	if r.moreGaps > 0 {
+		why := fmt.Sprintf("%d more places were not scanned, which are not told one by one", r.moreGaps)
+		r.report.Gaps = append(r.report.Gaps, scanning.Gap{What: "more places", Why: why, Reason: scanning.ReasonTooMany})
+	}
 }
 
 // showProgress tells the target's owner how far it is, now and then.

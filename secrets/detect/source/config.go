@@ -58,6 +58,9 @@ type Progress struct {
 	Special, Processes       atomic.Int64
 	// Same counts files that the history was found to have as they are.
 	Same atomic.Int64
+	// Worktrees counts the folders elsewhere into which a repository is checked out
+	// too, Borrowed the repositories elsewhere whose objects it uses.
+	Worktrees, Borrowed atomic.Int64
 	// Unopened counts archives that were left closed because Config.Archives is off.
 	Unopened atomic.Int64
 }
@@ -68,8 +71,9 @@ type Limits struct {
 	File int64
 	// Depth is how many folders deep a tree is read. 200.
 	Depth int
-	// Leaks is how many leaks of one file are told. 10 000.
-	Leaks int
+	// Leaks is how many leaks of one file are told, All how many of one scan: all of
+	// them are kept until the end. 10 000 and 20 000.
+	Leaks, All int
 	// Nested is how many archives deep an archive is opened. 6.
 	Nested int
 	// Entries is how many entries of one archive are read. 200 000.
@@ -91,6 +95,7 @@ func (l Limits) filled() Limits {
 	fill(&l.File, 1<<30)
 	fill(&l.Depth, 200)
 	fill(&l.Leaks, 10_000)
+	fill(&l.All, 20_000)
 	fill(&l.Nested, 6)
 	fill(&l.Entries, 200_000)
 	fill(&l.Unpacked, 8<<30)

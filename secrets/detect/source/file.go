@@ -2,13 +2,10 @@ package source
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"unicode/utf16"
-	"unicode/utf8"
 )
 
 // input is an open file or an entry of an archive.
@@ -57,13 +54,13 @@ func (w *worker) content(at *where, in input, pack *unpacking) {
 		w.archive(at, kind, in, buf[:n], pack)
 		return
 	}
-	switch what := natureOf(buf[:n]); what {
+	switch what, as := natureOf(buf[:n]); what {
 	case naturalText:
 		w.text(at, in, buf, n)
 	case naturalBinary:
 		w.binary(at, in, buf[:n])
 	default:
-		w.wideText(at, in, buf[:n], what)
+		w.wideText(at, in, buf[:n], as)
 	}
 }
 
@@ -84,26 +81,17 @@ func (w *worker) binary(at *where, in input, head []byte) {
 	w.ended(at, w.chunks(&reading{at: at}, r, w.buffer(chunkSize), 0))
 }
 
-func (w *worker) wideText(at *where, in input, head []byte, what nature) {
-	if in.broken == nil && in.size >= 0 && in.size <= int64(len(head)) {
-		w.whole(at, head) // the detector reads it as it is, and says so
-		return
-	}
-	r := &wideReader{r: io.MultiReader(bytes.NewReader(bytes.Clone(head)), w.bounded(in, int64(len(head)))), order: orderOf(what)}
+func (w *worker) wideText(at *where, in input, head []byte, as alphabet) {
+	at.alphabet = as.name
+	r := &wideReader{r: io.MultiReader(bytes.NewReader(bytes.Clone(head)), w.bounded(in, int64(len(head)))), alphabet: as}
 	w.ended(at, w.chunks(&reading{at: at}, r, w.buffer(chunkSize), 0))
-}
-
-func orderOf(what nature) binary.ByteOrder {
-	if what == naturalUTF16BE {
-		return binary.BigEndian
-	}
-	return binary.LittleEndian
 }
 
 // ended tells how reading ended where it did not end well.
 func (w *worker) ended(at *where, err error) {
 	switch {
 	case err == nil:
+	case errors.Is(err, errTooManyLeaks) && w.kept <= w.Limits.Leaks: // of all files together, which is told
 	case errors.Is(err, errTooManyLeaks):
 		w.gap(at.String(), fmt.Sprintf("it has more than %d leaks, which are not told: is it a word list?", w.Limits.Leaks), TooMany)
 	case errors.Is(err, errTooLong):
@@ -188,55 +176,6 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	b.left -= int64(n)
 	b.w.Progress.Bytes.Add(int64(n))
 	return n, err
-}
-
-// wideReader turns UTF-16 into UTF-8.
-type wideReader struct {
-	r     io.Reader
-	order binary.ByteOrder
-	raw   [4096]byte
-	have  int
-	out   []byte
-	err   error
-}
-
-func (w *wideReader) Read(p []byte) (int, error) {
-	for len(w.out) == 0 {
-		if w.err != nil {
-			return 0, w.err
-		}
-		n, err := io.ReadFull(w.r, w.raw[w.have:])
-		n, w.have, w.err = n+w.have, 0, err
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			w.err = io.EOF
-		}
-		use := n &^ 1
-		if w.err == nil && use >= 2 && w.order.Uint16(w.raw[use-2:])&0xfc00 == 0xd800 {
-			use -= 2 // half of a pair waits for the other
-		}
-		w.out = widen(w.out[:0], w.raw[:use], w.order)
-		w.have = copy(w.raw[:], w.raw[use:n])
-	}
-	n := copy(p, w.out)
-	w.out = w.out[n:]
-	return n, nil
-}
-
-// widen appends the UTF-8 of UTF-16 text; an odd last byte is left out.
-func widen(dst, src []byte, order binary.ByteOrder) []byte {
-	for len(src) >= 2 {
-		r := rune(order.Uint16(src))
-		src = src[2:]
-		if utf16.IsSurrogate(r) && len(src) >= 2 {
-			if both := utf16.DecodeRune(r, rune(order.Uint16(src))); both != utf8.RuneError {
-				r, src = both, src[2:]
-			}
-		}
-		if r != 0xfeff {
-			dst = utf8.AppendRune(dst, r)
-		}
-	}
-	return dst
 }
 
 // leastRun is how long a printable run of a binary file must be to be looked at.

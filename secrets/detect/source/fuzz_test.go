@@ -154,17 +154,17 @@ func FuzzLineage(f *testing.F) {
 	})
 }
 
-// FuzzWide holds that reading UTF-16 in pieces is reading it at once.
+// FuzzWide holds that reading wide text in pieces is reading it at once.
 func FuzzWide(f *testing.F) {
 	f.Add([]byte("\xff\xfea\x00=\xd8\x00\xde"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, n := range []nature{naturalUTF16LE, naturalUTF16BE} {
-			order := orderOf(n)
-			got, err := io.ReadAll(&wideReader{r: iotestHalf{bytes.NewReader(data)}, order: order})
+		natureOf(data)
+		for _, as := range []alphabet{utf16LE, utf16BE, utf32LE, utf32BE} {
+			got, err := io.ReadAll(&wideReader{r: iotestHalf{bytes.NewReader(data)}, alphabet: as})
 			if err != nil && !errors.Is(err, io.EOF) {
 				t.Fatal(err)
 			}
-			if want := widen(nil, data, order); !bytes.Equal(got, want) {
+			if want := as.widen(nil, data); !bytes.Equal(got, want) {
 				t.Fatalf("in pieces %q, at once %q", got, want)
 			}
 		}

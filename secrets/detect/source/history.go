@@ -55,9 +55,9 @@ type history struct {
 	// head is what HEAD has: blobs, and blobs by path.
 	head   map[[32]byte]struct{}
 	byPath map[uint32][32]byte
-	// strays are commits and blobs that nothing leads to, by name.
-	strayCommits, strayBlobs []string
-	messages                 []message
+	// strays are commits, tags and blobs that nothing leads to, by name.
+	strayCommits, strayTags, strayBlobs []string
+	messages                            []message
 }
 
 // produce reads the log and hands out the versions.
@@ -77,6 +77,11 @@ func (h *history) produce(ctx context.Context, put submit) error {
 	h.Progress.Commits.Add(int64(len(h.commits)))
 	h.Progress.Links.Add(h.links)
 	h.readHead(ctx)
+	if err := h.readTags(ctx); err != nil {
+		return err
+	}
+	h.Progress.Worktrees.Add(h.repo.worktrees(ctx))
+	h.Progress.Borrowed.Add(h.repo.borrowed(ctx))
 	if err := h.tellLimits(ctx); err != nil {
 		return err
 	}
@@ -106,15 +111,24 @@ func (h *history) survey(ctx context.Context) error {
 	}
 	args := []string{"cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objecttype) %(objectname)"}
 	return h.repo.read(ctx, args, func(r io.Reader) error {
-		s := bufio.NewScanner(r)
-		for s.Scan() {
-			kind, name, _ := strings.Cut(s.Text(), " ")
-			if err := h.note(kind, name); err != nil {
-				return err
+		var failed error
+		err := eachLine(r, func(line string) {
+			kind, name, _ := strings.Cut(line, " ")
+			if failed == nil {
+				failed = h.note(kind, name)
 			}
-		}
-		return s.Err()
+		})
+		return cmp.Or(failed, err)
 	})
+}
+
+// eachLine reads lines that are short.
+func eachLine(r io.Reader, take func(line string)) error {
+	s := bufio.NewScanner(r)
+	for s.Scan() {
+		take(s.Text())
+	}
+	return s.Err()
 }
 
 func (h *history) note(kind, name string) error {
@@ -127,11 +141,13 @@ func (h *history) note(kind, name string) error {
 		h.here[id] = struct{}{}
 	case kind == "commit" && h.o.Dangling:
 		h.strayCommits = append(h.strayCommits, name)
+	case kind == "tag" && h.o.Dangling:
+		h.strayTags = append(h.strayTags, name)
 	}
 	if kind == "blob" && h.o.Dangling {
 		h.strayBlobs = append(h.strayBlobs, name)
 	}
-	if len(h.strayCommits)+len(h.strayBlobs) > 4*h.Limits.Blobs {
+	if len(h.strayCommits)+len(h.strayBlobs)+len(h.strayTags) > 4*h.Limits.Blobs {
 		return errTooManyBlobs
 	}
 	return nil
@@ -157,7 +173,8 @@ func (h *history) readCommits(ctx context.Context) error {
 		args = append(args, "--all", "--reflog", "--stdin")
 		stdin = strings.NewReader(strings.Join(append(h.strayCommits, ""), "\n"))
 	default:
-		args = append(args, "--all", "--")
+		args = append(args, "--all", "--stdin")
+		stdin = strings.NewReader(strings.Join(append(h.repo.stashes(ctx), ""), "\n"))
 	}
 	h.message = h.readMessage
 	if err := h.repo.converse(ctx, args, stdin, h.readLog); err != nil {

@@ -44,10 +44,12 @@ func (w *worker) version(g *lineage, at *where, id [32]byte, o object, more bool
 		}
 		return err
 	}
-	if archiveOf(body) != notArchive || natureOf(body) != naturalText {
-		w.content(at, input{Reader: bytes.NewReader(bytes.Clone(body)), size: o.size}, nil)
+	if what, _ := natureOf(body); archiveOf(body) != notArchive || what != naturalText {
+		whole := bytes.NewReader(bytes.Clone(body))
+		w.content(at, input{Reader: whole, random: whole, size: o.size}, nil)
 		return nil
 	}
+	blank(body)
 	w.Progress.Bytes.Add(o.size)
 	if !more && g.last == nil {
 		w.look(g, at, id, body, []span{{1, int(^uint(0) >> 1)}})
@@ -201,6 +203,7 @@ func (w *worker) learn(g *lineage, o object) error {
 	}
 	body, err := w.small(o)
 	if err == nil && body != nil {
+		blank(body)
 		g.fresh(body)
 	}
 	return err

@@ -372,3 +372,50 @@ func TestGraftsHideNoHistory(t *testing.T) {
 		t.Errorf("leaks %q", got.places())
 	}
 }
+
+// TestAllStashesTagsAndNotesAreRead: what a name leads to, and what the log of a name does.
+func TestAllStashesTagsAndNotesAreRead(t *testing.T) {
+	g := newGit(t)
+	head := g.commit("a", "x\n")
+	for _, of := range []string{"first", "second", "third"} {
+		write(t, g.dir, "a", secret(of)+"\n")
+		g.run("stash", "push", "-q")
+	}
+	write(t, g.dir, "new", secret("untracked")+"\n")
+	g.run("stash", "push", "-q", "-u")
+	g.run("tag", "-a", "v1", "-m", "a tag\n\nwith "+secret("tag"))
+	g.run("tag", "-a", "outer", "-m", "of a tag", "v1")
+	g.run("tag", "-d", "v1")
+	g.run("notes", "add", "-m", "noted "+secret("note"), "HEAD")
+	got := historyOf(t, g.dir, HistoryOptions{}, Config{})
+	got.wantNoGaps(t)
+	found := map[string]Found{}
+	for _, l := range got.leaks {
+		found[string(l.Secret.Reveal())] = l
+	}
+	for _, of := range []string{"first", "second", "third", "untracked", "tag", "note"} {
+		if _, ok := found[secret(of)]; !ok {
+			t.Errorf("%s was not found among %v", of, got.places())
+		}
+	}
+	if l := found[secret("tag")]; l.Leak != nil && (l.Commit != head || l.Author != "Com Mitter" || l.Email != "com@example.org" || l.Date.IsZero() || l.Note != "tag v1") {
+		t.Errorf("the tag's leak is %+v, %q", l.Place, l.Note)
+	}
+}
+
+// TestFoldersAndObjectsElsewhereAreCounted: they are not part of what was read, or are
+// of another repository.
+func TestFoldersAndObjectsElsewhereAreCounted(t *testing.T) {
+	g := newGit(t)
+	g.commit("a", secret("a")+"\n")
+	g.run("worktree", "add", "-q", "--detach", filepath.Join(t.TempDir(), "other"))
+	shared := filepath.Join(t.TempDir(), "shared")
+	g.run("clone", "-q", "--shared", g.dir, shared)
+	for dir, want := range map[string][2]int64{g.dir: {1, 0}, shared: {0, 1}} {
+		got := historyOf(t, dir, HistoryOptions{}, Config{})
+		got.wantPlaces(t, "a:1")
+		if is := [2]int64{got.Worktrees.Load(), got.Borrowed.Load()}; is != want {
+			t.Errorf("worktrees and object stores elsewhere: %v, want %v", is, want)
+		}
+	}
+}

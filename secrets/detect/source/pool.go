@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"unicode/utf8"
 
@@ -50,7 +51,12 @@ func (w *worker) leak(f Found) bool {
 	for i, inner := range f.Inner {
 		f.Inner[i] = Shown(inner)
 	}
-	w.Progress.Leaks.Add(1)
+	if n := w.Progress.Leaks.Add(1); n > int64(w.Limits.All) {
+		if n == int64(w.Limits.All)+1 {
+			w.gap("all of it", fmt.Sprintf("there are more than %d leaks, of which no more are told: leave out what is no leak with --exclude, then scan again", w.Limits.All), TooMany)
+		}
+		return false
+	}
 	w.task.out = append(w.task.out, outcome{leak: f})
 	return true
 }
@@ -153,6 +159,8 @@ type where struct {
 	detect.Place
 	asked string
 	note  string
+	// alphabet is how the text was written, if not in UTF-8.
+	alphabet string
 	// named says that the file's name was looked at already.
 	named bool
 }

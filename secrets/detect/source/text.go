@@ -17,50 +17,6 @@ const (
 	sniffed = 8000
 )
 
-// nature is what bytes are.
-type nature int
-
-const (
-	naturalText nature = iota
-	naturalUTF16LE
-	naturalUTF16BE
-	naturalBinary
-)
-
-// natureOf tells from the first bytes of a file. A NUL makes it binary unless the
-// NULs stand as they do in UTF-16.
-func natureOf(head []byte) nature {
-	head = head[:min(len(head), sniffed)]
-	switch {
-	case bytes.HasPrefix(head, []byte{0xff, 0xfe}) && !bytes.HasPrefix(head, []byte{0xff, 0xfe, 0, 0}):
-		return naturalUTF16LE
-	case bytes.HasPrefix(head, []byte{0xfe, 0xff}):
-		return naturalUTF16BE
-	case bytes.IndexByte(head, 0) < 0:
-		return naturalText
-	}
-	return wideness(head)
-}
-
-// wideness tells UTF-16 without a mark: nearly all of one half of the bytes is NUL,
-// none of the other.
-func wideness(head []byte) nature {
-	var nul [2]int
-	pairs := len(head) / 2
-	for i, c := range head[:2*pairs] {
-		if c == 0 {
-			nul[i&1]++
-		}
-	}
-	switch {
-	case pairs >= 4 && nul[0] == 0 && nul[1]*10 >= pairs*7:
-		return naturalUTF16LE
-	case pairs >= 4 && nul[1] == 0 && nul[0]*10 >= pairs*7:
-		return naturalUTF16BE
-	}
-	return naturalBinary
-}
-
 // stretch is a part of a text: what was before it, and which of its bytes are its
 // own to tell of. The others are there for context.
 type stretch struct {
@@ -114,6 +70,9 @@ func (w *worker) place(at *where, s stretch, l *detect.Leak) bool {
 	}
 	p.Inner = append([]string(nil), p.Inner...)
 	l.Place = p
+	if at.alphabet != "" && l.Line > 0 {
+		l.Decoded = append([]string{at.alphabet}, l.Decoded...)
+	}
 	return w.leak(Found{Leak: l, Note: at.note})
 }
 

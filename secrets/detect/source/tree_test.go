@@ -260,18 +260,26 @@ func TestALineLongerThanAChunkHasItsColumns(t *testing.T) {
 	}
 }
 
-func TestWideAndBinaryFiles(t *testing.T) {
-	dir := t.TempDir()
-	wide := func(order binary.AppendByteOrder, text string) string {
-		var b []byte
-		for _, u := range utf16.Encode([]rune(text)) {
-			b = order.AppendUint16(b, u)
+// wide writes a text in two or four bytes a character.
+func wide(as alphabet, text string) string {
+	var b []byte
+	if as.width == 4 {
+		for _, r := range text {
+			b = as.order.(binary.AppendByteOrder).AppendUint32(b, uint32(r))
 		}
 		return string(b)
 	}
-	write(t, dir, "le", wide(binary.LittleEndian, "\ufeffone\nkey "+secret("le")+" 😀\n"))
-	write(t, dir, "be", wide(binary.BigEndian, "one\nkey "+secret("be")+"\n"))
-	write(t, dir, "long", wide(binary.LittleEndian, "\ufeff"+strings.Repeat("padding 😀 line\n", 200_000)+secret("long")+"\n"))
+	for _, u := range utf16.Encode([]rune(text)) {
+		b = as.order.(binary.AppendByteOrder).AppendUint16(b, u)
+	}
+	return string(b)
+}
+
+func TestWideAndBinaryFiles(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "le", wide(utf16LE, "\ufeffone\nkey "+secret("le")+" 😀\n"))
+	write(t, dir, "be", wide(utf16BE, "one\nkey "+secret("be")+"\n"))
+	write(t, dir, "long", wide(utf16LE, "\ufeff"+strings.Repeat("padding 😀 line\n", 200_000)+secret("long")+"\n"))
 	write(t, dir, "program", "\x7fELF\x00\x00\x01\x02"+secret("program")+"\x00\x00rest")
 	write(t, dir, "store.p12", "\x30\x82\x00\x01")
 	got := folderOf(t, dir, Config{})
@@ -282,6 +290,41 @@ func TestWideAndBinaryFiles(t *testing.T) {
 	}
 	got = folderOf(t, dir, Config{Binary: true})
 	got.wantPlaces(t, "be:2", "le:2", "long:200001", "program:1", "store.p12:0")
+}
+
+// TestAlphabets has texts whose alphabet must be guessed, from a folder and from a
+// stream, whose length nobody knows.
+func TestAlphabets(t *testing.T) {
+	line := "\npassword " + secret("x") + "\n"
+	kanji := strings.Repeat("日本語の設定", 80)
+	for name, text := range map[string]string{
+		"a mark before ASCII":            "\xff\xfe" + line,
+		"a big mark before ASCII":        "\xfe\xff" + line,
+		"a mark, ASCII and one NUL":      "\xff\xfe" + line + strings.Repeat("and more", 20) + "\x00",
+		"a mark before Latin-1":          "\xff\xfe" + line + "gr\xfc\xdfe, and more of it that is plain",
+		"UTF-16 without a mark":          wide(utf16LE, line),
+		"big UTF-16 without a mark":      wide(utf16BE, line),
+		"UTF-16 with a third of umlauts": wide(utf16LE, line+strings.Repeat("äöü", 5)),
+		"UTF-16 of few Latin letters":    wide(utf16LE, "\ufeff"+kanji+line+kanji),
+		"UTF-32":                         wide(utf32LE, "\ufeff"+line),
+		"big UTF-32":                     wide(utf32BE, "\ufeff"+line),
+		"UTF-32 without a mark":          wide(utf32LE, line),
+		"UTF-8 with its mark":            "\xef\xbb\xbf" + line,
+		"lines that end in NUL":          "PATH=/bin" + line + "HOME=/root\x00TERM=dumb\x00",
+		"a NUL that somebody put":        "# \x00" + line + strings.Repeat("and more\n", 20),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "a", text)
+			got := folderOf(t, dir, Config{})
+			got.wantNoGaps(t)
+			got.wantPlaces(t, "a:2")
+			got = collect(t, Config{}, func(c Config, s Sink) error {
+				return Reader(context.Background(), strings.NewReader(text), "a", c, s)
+			})
+			got.wantPlaces(t, "a:2")
+		})
+	}
 }
 
 func TestLimitsOfAFile(t *testing.T) {
@@ -295,6 +338,22 @@ func TestLimitsOfAFile(t *testing.T) {
 	got.wantGap(t, "a", TooMany)
 	if len(got.leaks) != 10 {
 		t.Errorf("%d leaks, want 10", len(got.leaks))
+	}
+}
+
+// TestLeaksOfAScanAreBounded however many files they are in.
+func TestLeaksOfAScanAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 40 {
+		write(t, dir, fmt.Sprintf("f%02d", i), strings.Repeat(secret("a")+"\n", 10))
+	}
+	got := folderOf(t, dir, Config{Limits: Limits{All: 100}})
+	got.wantGap(t, "all of it", TooMany)
+	if len(got.leaks) != 100 {
+		t.Errorf("%d leaks, want 100", len(got.leaks))
+	}
+	if len(got.gaps) != 1 {
+		t.Errorf("gaps %v, want one", got.gaps)
 	}
 }
 
