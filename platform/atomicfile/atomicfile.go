@@ -21,8 +21,13 @@ import (
 // (exactly perm, whatever the umask) are on disk. When it fails, path is as it
 // was. A device or a pipe is written to as it is: root's /dev/null stays one.
 func WriteFile(path string, data []byte, perm os.FileMode) error {
-	if info, err := os.Stat(path); err == nil && info.Mode()&(fs.ModeDevice|fs.ModeNamedPipe) != 0 {
-		return writeInto(path, data)
+	if info, err := os.Stat(path); err == nil {
+		switch mode := info.Mode(); {
+		case mode&(fs.ModeCharDevice|fs.ModeNamedPipe) != 0:
+			return writeInto(path, data)
+		case mode&fs.ModeDevice != 0: // a disk is neither replaced nor overwritten
+			return fmt.Errorf("atomicfile.WriteFile: %s is a disk", path)
+		}
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-*")
 	if err != nil {
