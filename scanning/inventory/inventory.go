@@ -66,6 +66,7 @@ func FS(ctx context.Context, fsys fs.FS, opts Options) ([]scanning.Package, []sc
 	case err != nil:
 		return nil, nil, fmt.Errorf("inventory: %w", err)
 	}
+	w.system()
 	w.layers()
 	w.gaps = ordered(w.gaps)
 	if w.more > 0 {
@@ -92,7 +93,9 @@ type walk struct {
 	once       once // reused: a walk meets millions
 	device     uint64
 	rooted     bool
-	more       int // gaps not listed
+	release    bool // the tree says which operating system it is
+	database   bool // a package database was read, or tried
+	more       int  // gaps not listed
 }
 
 var errTooMany = errors.New("more than may be looked at")
@@ -164,6 +167,7 @@ func (w *walk) visit(file string, d fs.DirEntry, err error) error {
 		}
 		return nil
 	}
+	w.release = w.release || file == "etc/os-release" || file == "usr/lib/os-release"
 	switch {
 	case d.Type().IsRegular():
 		w.file(file, d)
@@ -288,6 +292,7 @@ func (w *walk) extract(x *extract.Extractor, file string, d fs.DirEntry) {
 	in := &extract.Input{FS: w.fsys, Path: file, Limits: w.opts.Limits, Entry: d}
 	packages, gaps := Read(w.ctx, x, in)
 	if x.Database {
+		w.database = true
 		w.origins(x, in, packages)
 	}
 	w.packages = append(w.packages, packages...)

@@ -71,6 +71,26 @@ gap malformed broken/package-lock.json:1: not JSON: unexpected end of JSON input
 	}
 }
 
+// An image of Arch, or a chiselled one, is not clean because its packages are kept
+// in a form that nobody here reads.
+func TestASystemWithoutADatabaseThatIsRead(t *testing.T) {
+	for name, row := range map[string]struct {
+		tree map[string]string
+		want string
+	}{
+		"arch":    {map[string]string{"etc/os-release": "ID=arch\nNAME=\"Arch Linux\"\n", "var/lib/pacman/local/ALPM_DB_VERSION": "9\n"}, "this is Arch Linux, and no package database"},
+		"chisel":  {map[string]string{"usr/lib/os-release": "ID=ubuntu\nVERSION_ID=\"24.04\"\n"}, "this is ubuntu 24.04, and no package database"},
+		"debian":  {map[string]string{"etc/os-release": "ID=debian\nVERSION_ID=12\n", "var/lib/dpkg/status": "Package: a\nStatus: install ok installed\nVersion: 1\n"}, ""},
+		"scratch": {map[string]string{"app/readme": "x"}, ""},
+		"below":   {map[string]string{"fixtures/etc/os-release": "ID=arch\n"}, ""},
+	} {
+		_, gaps := take(t, files(row.tree), inventory.Options{})
+		if row.want == "" && len(gaps) > 0 || row.want != "" && (len(gaps) != 1 || !strings.HasPrefix(gaps[0].Why, row.want)) {
+			t.Errorf("%s: %v", name, gaps)
+		}
+	}
+}
+
 func TestOnlySomeExtractors(t *testing.T) {
 	tree := files(map[string]string{"package-lock.json": fmt.Sprintf(lock, "x"), "go.mod": "module m\n\ngo 1.24\n"})
 	packages, _ := take(t, tree, inventory.Options{Only: []string{"go"}})

@@ -7,7 +7,28 @@ import (
 	"strings"
 
 	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/inventory/extract"
+	"github.com/interlock-security/interlock/scanning/inventory/osrelease"
 )
+
+// system names an operating system of which no package database was found: one
+// of a kind that is not read (pacman's, chisel's, opkg's), or one that was taken
+// out of the image while its packages stayed.
+func (w *walk) system() {
+	if !w.release || w.database || w.opts.Only != nil {
+		return
+	}
+	in := &extract.Input{FS: w.fsys, Path: "etc/os-release", Limits: w.opts.Limits}
+	r, err := osrelease.Of(in, "")
+	if err != nil || r.ID == "" {
+		return
+	}
+	name := r.Name
+	if name == "" {
+		name = r.ID
+	}
+	w.gap(scanning.ReasonUnsupported, "etc/os-release", "this is "+strings.TrimSpace(name+" "+r.VersionID)+", and no package database that is read was found: what is installed from its packages is not known")
+}
 
 // layered is a tree that knows which layer brought a file.
 type layered interface{ LayerOf(file string) string }

@@ -23,8 +23,8 @@ tells, also whether the project itself asks for it (direct), whether it is only 
 that is installed in the same version as a lockfile above it says is told once, by the lockfile.
 
 What can't be read is a gap, which makes the scan incomplete: a malformed file (with its line), one over a limit, a form or version that isn't listed here, a
-package without a version, a manifest without its lockfile, a package database without ` + "`etc/os-release`" + `. A symlink is read where it leads if that is in the
-tree, and is a gap if it isn't.
+package without a version, a manifest without its lockfile, a package database without ` + "`etc/os-release`" + `, an operating system without a
+package database that is read. A symlink is read where it leads if that is in the tree, and is a gap if it isn't.
 
 On purpose these are no part of a tree: ` + "`.git`, `.hg` and `.svn`" + `; Go's module cache (` + "`pkg/mod`" + ` with ` + "`cache/download`" + ` in it), whose sources are in a program only
 where the program says so; on a host ` + "`/proc`, `/sys`, `/dev` and `/run`" + `; and what the caller skips.
