@@ -145,6 +145,9 @@ func subjects(p *scanning.Package) []subject {
 		source.version = p.Version
 	}
 	base, _ := split(p.Ecosystem)
+	if kernel := signedKernel(p.Source); kernel != "" && families[base] == debian {
+		return []subject{source, {Key(p.Ecosystem, kernel), p.Version}}
+	}
 	switch {
 	case source.key == own.key:
 		return []subject{source}
@@ -152,6 +155,20 @@ func subjects(p *scanning.Package) []subject {
 		return []subject{source}
 	}
 	return []subject{own, source}
+}
+
+// signedKernel is the source package of a kernel that was signed: linux for
+// linux-signed-amd64, linux-hwe-6.5 for linux-signed-hwe-6.5. Advisories speak of
+// that one, with the version that the binary package has.
+func signedKernel(source string) string {
+	rest, ok := strings.CutPrefix(source, "linux-signed")
+	if !ok {
+		return ""
+	}
+	for _, arch := range []string{"-amd64", "-arm64", "-i386"} {
+		rest = strings.TrimSuffix(rest, arch)
+	}
+	return "linux" + rest
 }
 
 // Keys are the keys of a package, for an index of stored SBOMs.

@@ -237,6 +237,36 @@ func TestDistributionsAreMatchedBySourcePackage(t *testing.T) {
 	}
 }
 
+// The kernel that is signed is built from another source package than the one of
+// which advisories speak.
+func TestSignedKernelsAreKernels(t *testing.T) {
+	db := database(t,
+		record("DSA-1", nil, pkg("Debian:12", "linux", span("ECOSYSTEM", "introduced", "0", "fixed", "6.1.85-1"))),
+		record("DSA-2", nil, pkg("Debian:12", "linux-6.1", span("ECOSYSTEM", "introduced", "0", "fixed", "6.1.85-1"))),
+		record("USN-1", nil, pkg("Ubuntu:24.04:LTS", "linux", span("ECOSYSTEM", "introduced", "0", "fixed", "6.8.0-38.38"))),
+		record("USN-2", nil, pkg("Ubuntu:24.04:LTS", "linux-hwe-6.5", span("ECOSYSTEM", "introduced", "0"))),
+	)
+	for _, row := range []struct {
+		p    scanning.Package
+		want string
+	}{
+		{scanning.Package{Ecosystem: "Debian:12", Name: "linux-image-6.1.0-18-amd64", Source: "linux-signed-amd64", SourceVersion: "6.1.76+1", Version: "6.1.76-1"}, "DSA-1"},
+		{scanning.Package{Ecosystem: "Debian:12", Name: "linux-image-6.1.0-20-amd64", Source: "linux-signed-amd64", SourceVersion: "6.1.85+1", Version: "6.1.85-1"}, ""},
+		{scanning.Package{Ecosystem: "Debian:12", Name: "linux-image-6.1-arm64", Source: "linux-signed-6.1-arm64", SourceVersion: "6.1.76+1", Version: "6.1.76-1"}, "DSA-2"},
+		{scanning.Package{Ecosystem: "Ubuntu:24.04:LTS", Name: "linux-image-6.8.0-31-generic", Source: "linux-signed", Version: "6.8.0-31.31"}, "USN-1"},
+		{scanning.Package{Ecosystem: "Ubuntu:24.04:LTS", Name: "linux-image-x", Source: "linux-signed-hwe-6.5", Version: "6.5.0-1.1"}, "USN-2"},
+	} {
+		findings, gaps := match(db, row.p)
+		got := ""
+		for _, f := range findings {
+			got += f.Rule
+		}
+		if got != row.want || len(gaps) != 0 {
+			t.Errorf("%s %s: %q, want %q; %v", row.p.Name, row.p.Version, got, row.want, gaps)
+		}
+	}
+}
+
 func TestGoToolchainVersions(t *testing.T) {
 	db := database(t, record("GO-1", nil, pkg("Go", "stdlib", span("SEMVER", "introduced", "0", "fixed", "1.20.12", "introduced", "1.21.0-0", "fixed", "1.21.5"))))
 	for version, want := range map[string]int{
