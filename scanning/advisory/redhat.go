@@ -140,7 +140,10 @@ func (g *page) otherModule(e *packed, at stand) bool {
 
 // moduleOf is the module and stream that a package's url says it was built for.
 func moduleOf(purl string) (name, stream string) {
-	_, label, ok := strings.Cut(purl, "rpmmod=")
+	_, label, ok := strings.Cut(purl, "rpmmod=") // ours and Syft's
+	if !ok {
+		_, label, ok = strings.Cut(purl, "modularitylabel=") // Trivy's
+	}
 	if !ok {
 		return "", ""
 	}

@@ -57,10 +57,15 @@ func TestModulesAreMatchedByTheirStream(t *testing.T) {
 	} {
 		p := installed(row.ecosystem, row.name, row.version)
 		if row.label != "" {
-			p.PURL = "pkg:rpm/redhat/" + row.name + "@x?arch=x86_64&rpmmod=" + strings.ReplaceAll(row.label, ":", "%3A") + "&upstream=y"
+			row.label = strings.ReplaceAll(row.label, ":", "%3A")
 		}
-		if got := redHat(t, db, p); got != row.want {
-			t.Errorf("%s %s of module %q: %q, want %q", row.name, row.version, row.label, got, row.want)
+		for _, key := range []string{"rpmmod=", "modularitylabel="} {
+			if row.label != "" {
+				p.PURL = "pkg:rpm/redhat/" + row.name + "@x?arch=x86_64&" + key + row.label + "&upstream=y"
+			}
+			if got := redHat(t, db, p); got != row.want {
+				t.Errorf("%s %s of module %q: %q, want %q", row.name, row.version, row.label, got, row.want)
+			}
 		}
 	}
 }
