@@ -23,7 +23,7 @@ func (s *sighting) report(t detect.Text, emit func(detect.Hit)) {
 	}
 	s.place(b, &e)
 	r := reader{b: b, kind: e.kind}
-	if !s.read(&r, &e) || r.n == 0 {
+	if s.children(t, e, emit) || !s.read(&r, &e) || r.n == 0 {
 		return
 	}
 	e.demo = demonstrates(t.Path) || s.comment && e.kind == kindCode
@@ -484,7 +484,7 @@ func (s *sighting) readNextElement(r *reader, e *evidence, i int) bool {
 		return false
 	}
 	open := bytes.LastIndexByte(b[max(0, s.from-40):s.from], '<')
-	if open < 0 || !hasPrefixFold(b[max(0, s.from-40)+open+1:], "key>") && !hasPrefixFold(b[max(0, s.from-40)+open+1:], "name>") &&
+	if open < 0 || !hasSuffixFold(b[:s.from], `name">`) && !hasPrefixFold(b[max(0, s.from-40)+open+1:], "key>") && !hasPrefixFold(b[max(0, s.from-40)+open+1:], "name>") &&
 		!hasPrefixFold(b[max(0, s.from-40)+open+1:], "param-name>") && !hasPrefixFold(b[max(0, s.from-40)+open+1:], "td>") && !hasPrefixFold(b[max(0, s.from-40)+open+1:], "dt>") {
 		return false
 	}

@@ -50,6 +50,8 @@ func currency() []detect.Rule {
 		checked(raw("ethereum-private-key", "Ethereum private key", critical,
 			`(?:^|[^:\w])[\w.\-]{0,40}?(?i:(?:eth_|ethereum|wallet|deployer|signer|relayer)[\w\-]{0,20}(?:key|pk|secret)|private_key|privatekey|private-key|priv_key|privkey|priv-key)`+between+`((?:0x)?[a-fA-F0-9]{64})(?:[^\w]|\z)`,
 			"private_key", "privatekey", "private-key", "priv_key", "privkey", "priv-key", "deployer", "wallet", "signer", "eth_", "ethereum", "relayer"), curveKey),
+		checked(raw("ethereum-account-key", "Ethereum private key in a list of accounts", critical,
+			`(?i:\baccounts)["']?[ \t]*[:=][ \t]*\[\s{0,40}["'`+"`"+`]((?:0x)?[a-fA-F0-9]{64})["'`+"`"+`]`, "accounts"), curveKey),
 		checked(raw("wallet-mnemonic", "recovery phrase of a wallet", critical,
 			`(?i:mnemonic|seed[_ \-]?phrase|recovery[_ \-]?phrase|secret[_ \-]?phrase)[\w]{0,10}`+between+`((?:[a-z]{3,8} ){11,23}[a-z]{3,8})(?:["'\x60\r\n,;)]|\z)`, "mnemonic", "phrase"), phrase),
 	)

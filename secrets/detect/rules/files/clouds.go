@@ -56,6 +56,11 @@ func clouds() []format {
 			keep:     notName,
 		},
 		{
+			id: "terraform-state-secret", title: "secret in Terraform's state", kind: detect.KindPassword, severity: critical,
+			names: []string{"*.tfstate", "*.tfstate.backup", "*.tfstate.*"}, needs: `"random_password"`,
+			patterns: []string{`"result"[ \t]*:[ \t]*"((?:[^"\\\n]|\\.){8,256})"`},
+		},
+		{
 			id: "terraformrc-token", title: "token of Terraform's command line", kind: detect.KindToken, severity: critical,
 			names:    []string{".terraformrc", "terraform.rc", "credentials.tfrc.json"},
 			patterns: []string{`(?i)"?\btoken"?[ \t]*[=:][ \t]*"([^"\n]+)"`},

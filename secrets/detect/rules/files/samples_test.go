@@ -43,6 +43,7 @@ var samples = []sample{
 	{"azure-profile-token", ".azure/accessTokens.json", "[{\"accessToken\": \"¤k\",\n \"refreshToken\": \"¤k\"}]"},
 	{"terraform-variable", "prod.tfvars", "region = \"eu\"\ndb_password = \"¤p\"\napi_token=\"¤k\"\nsecret_arn = \"arn:aws:x\"\nadmin_password = var.other\n"},
 	{"terraform-state-secret", "terraform.tfstate", "{\"attributes\": {\"master_password\": \"¤p\", \"id\": \"x\",\n\"secret_string\": \"¤k\", \"secret_arn\": \"arn:x\", \"password\": null}}"},
+	{"terraform-state-secret", "prod.tfstate", "{\"type\": \"random_password\", \"instances\": [{\"attributes\": {\"length\": 20,\n\"result\": \"¤k\", \"special\": true}}]}"},
 	{"terraformrc-token", ".terraformrc", "credentials \"app.terraform.io\" {\n  token = \"¤k\"\n}\ncredentials \"b\" {\n token = \"¤k\"\n}\n"},
 	{"openstack-rc-password", "prod-openrc.sh", "export OS_USERNAME=u\nexport OS_PASSWORD=¤p\nexport OS_PASSWORD=\"¤w\"\n"},
 	{"maven-settings-password", ".m2/settings.xml", "<server><id>a</id><password>¤p</password></server>\n<server><passphrase>¤w</passphrase>\n<password>{COQLCE6DU6GtcS5P=}</password></server>"},
