@@ -67,6 +67,7 @@ func FS(ctx context.Context, fsys fs.FS, opts Options) ([]scanning.Package, []sc
 		return nil, nil, fmt.Errorf("inventory: %w", err)
 	}
 	w.system()
+	w.unbundle()
 	w.layers()
 	w.gaps = ordered(w.gaps)
 	if w.more > 0 {
@@ -93,9 +94,10 @@ type walk struct {
 	once       once // reused: a walk meets millions
 	device     uint64
 	rooted     bool
-	release    bool // the tree says which operating system it is
-	database   bool // a package database was read, or tried
-	more       int  // gaps not listed
+	owned      map[string]bool // files of distributions' packages
+	release    bool            // the tree says which operating system it is
+	database   bool            // a package database was read, or tried
+	more       int             // gaps not listed
 }
 
 var errTooMany = errors.New("more than may be looked at")
@@ -111,7 +113,7 @@ func newWalk(ctx context.Context, fsys fs.FS, opts Options) (*walk, error) {
 	w := &walk{
 		ctx: ctx, fsys: fsys, opts: opts,
 		byName: map[string][]*extract.Extractor{}, bySuffix: map[string][]*extract.Extractor{},
-		installed: map[string]bool{},
+		installed: map[string]bool{}, owned: map[string]bool{},
 	}
 	return w, w.choose()
 }
@@ -290,6 +292,9 @@ func (w *walk) ask(extractors []*extract.Extractor, file string, d fs.DirEntry) 
 
 func (w *walk) extract(x *extract.Extractor, file string, d fs.DirEntry) {
 	in := &extract.Input{FS: w.fsys, Path: file, Limits: w.opts.Limits, Entry: d}
+	if x.Database {
+		in.Owned = w.own
+	}
 	packages, gaps := Read(w.ctx, x, in)
 	if x.Database {
 		w.database = true

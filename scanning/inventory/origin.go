@@ -35,6 +35,7 @@ func (w *walk) origins(x *extract.Extractor, in *extract.Input, packages []scann
 	}
 	for i := len(layers) - 2; i >= 0 && len(open) > 0; i-- {
 		then := *in
+		then.Owned = nil // of the newest alone
 		then.FS = asOf{w.fsys, in.Path, trees[i]}
 		before, _ := Read(w.ctx, x, &then)
 		still := map[string][]*scanning.Package{}

@@ -30,6 +30,30 @@ func (w *walk) system() {
 	w.gap(scanning.ReasonUnsupported, "etc/os-release", "this is "+strings.TrimSpace(name+" "+r.VersionID)+", and no package database that is read was found: what is installed from its packages is not known")
 }
 
+// maxOwned bounds how many files are remembered; what is over it is told twice.
+const maxOwned = 1_000_000
+
+func (w *walk) own(file string) {
+	if len(w.owned) < maxOwned {
+		w.owned[file] = true
+	}
+}
+
+// unbundle drops what a distribution's package brought and what is wrong with it:
+// a module of Python's from rpm has rpm's version and rpm's mends, and its own
+// name and version would be held against advisories of PyPI, which know neither.
+func (w *walk) unbundle() {
+	if len(w.owned) == 0 {
+		return
+	}
+	w.packages = slices.DeleteFunc(w.packages, func(p scanning.Package) bool {
+		return (p.Ecosystem == "PyPI" || p.Ecosystem == "Maven") && w.owned[outermost(p.File)]
+	})
+	w.gaps = slices.DeleteFunc(w.gaps, func(g scanning.Gap) bool {
+		return g.Reason == scanning.ReasonUnsupported && w.owned[outermost(g.What)]
+	})
+}
+
 // layered is a tree that knows which layer brought a file.
 type layered interface{ LayerOf(file string) string }
 

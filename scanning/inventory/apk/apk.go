@@ -39,11 +39,13 @@ func wants(file string, _ fs.DirEntry) bool {
 }
 
 // entry is one package: P name, V version, A architecture, o origin, L licence,
-// D what it needs, p what it provides.
+// D what it needs, p what it provides, F a folder and R a file in it.
 type entry struct {
 	name, version, arch, origin, license string
 	needs, provides                      []string
 	line                                 int
+	folder                               string
+	files                                []string
 }
 
 func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
@@ -68,8 +70,14 @@ func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
 			}
 		}
 	}
+	_, published := r.Ecosystem()
 	for _, e := range all {
 		e.tell(eco, namespace, distro, provides, out)
+		for _, file := range e.files {
+			if published {
+				in.Own(at + "/" + file)
+			}
+		}
 	}
 	return err
 }
@@ -116,6 +124,10 @@ func (e *entry) set(key byte, value string) {
 		e.needs = strings.Fields(value)
 	case 'p':
 		e.provides = strings.Fields(value)
+	case 'F':
+		e.folder = value
+	case 'R':
+		e.files = append(e.files, e.folder+"/"+value)
 	}
 }
 

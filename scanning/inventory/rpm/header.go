@@ -9,18 +9,22 @@ import (
 
 // Tags of a header that matter here, and their types.
 const (
-	tagName    = 1000
-	tagVersion = 1001
-	tagRelease = 1002
-	tagEpoch   = 1003
-	tagLicense = 1014
-	tagArch    = 1022
-	tagSource  = 1044
-	tagModule  = 5096
+	tagName     = 1000
+	tagVersion  = 1001
+	tagRelease  = 1002
+	tagEpoch    = 1003
+	tagLicense  = 1014
+	tagArch     = 1022
+	tagSource   = 1044
+	tagFolderOf = 1116
+	tagFile     = 1117
+	tagFolder   = 1118
+	tagModule   = 5096
 
-	typeInt32  = 4
-	typeString = 6
-	typeI18N   = 9
+	typeInt32   = 4
+	typeString  = 6
+	typeStrings = 8
+	typeI18N    = 9
 )
 
 // Bounds as rpm itself has them.
@@ -28,6 +32,8 @@ const (
 	maxTags  = 65535
 	maxStore = 256 << 20
 	maxBlob  = 256 << 20
+	maxFiles = 1_000_000
+	maxPath  = 4096
 )
 
 type entry struct{ tag, typ, offset, count uint32 }
@@ -56,7 +62,7 @@ func parse(blob []byte) (*header, error) {
 			binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint32(b[12:]),
 		}
 		switch e.tag {
-		case tagName, tagVersion, tagRelease, tagEpoch, tagLicense, tagArch, tagSource, tagModule:
+		case tagName, tagVersion, tagRelease, tagEpoch, tagLicense, tagArch, tagSource, tagModule, tagFolderOf, tagFile, tagFolder:
 			h.tags[e.tag] = e
 		}
 	}
@@ -83,4 +89,35 @@ func (h *header) number(tag uint32) (uint32, bool) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint32(h.store[e.offset:]), true
+}
+
+// files calls yield with the path of each file that the package installed.
+func (h *header) files(yield func(file string)) {
+	folders, names, of := h.texts(tagFolder), h.texts(tagFile), h.tags[tagFolderOf]
+	if of.typ != typeInt32 || int(of.count) != len(names) || int64(of.offset)+4*int64(of.count) > int64(len(h.store)) {
+		return
+	}
+	for i, name := range names {
+		at := binary.BigEndian.Uint32(h.store[int(of.offset)+4*i:])
+		if int64(at) < int64(len(folders)) && len(folders[at])+len(name) <= maxPath {
+			yield(folders[at] + name)
+		}
+	}
+}
+
+// texts are a list of strings; nil where there is none, or less than it says.
+func (h *header) texts(tag uint32) []string {
+	e, ok := h.tags[tag]
+	if !ok || e.typ != typeStrings || e.count > maxFiles || int64(e.offset)+int64(e.count) > int64(len(h.store)) {
+		return nil
+	}
+	all, rest := make([]string, 0, e.count), h.store[e.offset:]
+	for range e.count {
+		end := bytes.IndexByte(rest, 0)
+		if end < 0 {
+			return nil
+		}
+		all, rest = append(all, string(rest[:end])), rest[end+1:]
+	}
+	return all
 }

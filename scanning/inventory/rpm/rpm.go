@@ -72,6 +72,9 @@ func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
 			return nil // the next one may be whole
 		}
 		d.tell(h, out)
+		if d.published && in.Owned != nil {
+			h.files(func(file string) { in.Own(d.root + file) })
+		}
 		return nil
 	})
 }
@@ -86,7 +89,13 @@ func waiting(in *extract.Input) bool {
 	return err == nil && info.Size() > 0
 }
 
-type distribution struct{ ecosystem, namespace, distro string }
+type distribution struct {
+	ecosystem, namespace, distro string
+	// root is where the tree of the database begins; published says that there
+	// are advisories of its release.
+	root      string
+	published bool
+}
 
 func release(in *extract.Input, out *extract.Sink) distribution {
 	at, _ := root(in.Path)
@@ -95,7 +104,8 @@ func release(in *extract.Input, out *extract.Sink) distribution {
 	if known := map[string]string{"rhel": "redhat", "sles": "suse", "sled": "suse", "opensuse-leap": "opensuse", "opensuse-tumbleweed": "opensuse"}[r.ID]; known != "" {
 		namespace = known
 	}
-	return distribution{ecosystem: eco, namespace: namespace, distro: r.Distro()}
+	_, published := r.Ecosystem()
+	return distribution{ecosystem: eco, namespace: namespace, distro: r.Distro(), root: at, published: published}
 }
 
 func (d distribution) tell(h *header, out *extract.Sink) {

@@ -141,6 +141,23 @@ func TestRealDatabases(t *testing.T) {
 	}
 }
 
+func TestFilesOfPackages(t *testing.T) {
+	for _, c := range []struct{ file, release, some string }{
+		{"fedora35/rpmdb.sqlite", "ID=rocky\nVERSION_ID=9\n", "usr/lib64/python3.10/site-packages/rpm-4.17.0-py3.10.egg-info\n"},
+		{"centos8-modularitylabel/Packages", "ID=almalinux\nVERSION_ID=8.9\n", "usr/lib/python3.6/site-packages/"},
+		{"fedora35/rpmdb.sqlite", "ID=fedora\nVERSION_ID=35\n", ""},
+	} {
+		owned, fsys := "", tree(t, c.file, c.release)
+		in := &extract.Input{FS: fsys, Path: "var/lib/rpm/" + filepath.Base(c.file), Limits: extract.Defaults, Owned: func(f string) { owned += f + "\n" }}
+		if err := read(t.Context(), in, extract.NewSink(in.Path, extract.Defaults.Packages)); err != nil {
+			t.Fatal(err)
+		}
+		if c.some == "" && owned != "" || !strings.Contains(owned, c.some) {
+			t.Errorf("%s: %q is not among\n%s", c.file, c.some, owned)
+		}
+	}
+}
+
 func TestSource(t *testing.T) {
 	for file, want := range map[string][2]string{
 		"openssl-3.0.7-24.el9.src.rpm": {"openssl", "3.0.7-24.el9"},
@@ -186,6 +203,7 @@ func drain(form blobs, data []byte) {
 	_ = form(bytes.NewReader(data), int64(len(data)), func(b []byte) error {
 		if h, err := parse(b); err == nil {
 			distribution{ecosystem: "x"}.tell(h, extract.NewSink("f", 10))
+			h.files(func(string) {})
 		}
 		return nil
 	})
