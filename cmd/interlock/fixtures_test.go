@@ -26,6 +26,7 @@ import (
 	"github.com/interlock-security/interlock/digital/crypt"
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/link/ceremony"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // The fixtures' installation: server keys from fixed seeds, so that a log and a
@@ -47,10 +48,10 @@ func testPublic(ts *testscript.TestScript, name string) string {
 func mkconfig(ts *testscript.TestScript, _ bool, args []string) {
 	var ports [3]string
 	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port, release, err := rig.Hold()
 		ts.Check(err)
-		ports[i] = l.Addr().String()
-		defer func() { ts.Check(l.Close()) }()
+		ts.Defer(release)
+		ports[i] = net.JoinHostPort("127.0.0.1", port)
 	}
 	text := fmt.Sprintf("listen:\n  agents: %s\n  management: %s\n  console: %s\n", ports[0], ports[1], ports[2])
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))

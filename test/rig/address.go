@@ -13,25 +13,33 @@ import (
 // now stays free until its server is there, and while that is being restarted.
 const firstPort, lastPort = 20000, 32000
 
-// Port returns a port of the loopback address, TCP's and UDP's, that nobody has
-// and that no other test is given before this one ends.
-func Port(t testing.TB) string {
-	t.Helper()
+// Hold finds a port of the loopback address, TCP's and UDP's, that nobody has, and
+// gives it to no other test until it is released.
+func Hold() (port string, release func(), err error) {
 	for range 1000 {
-		port := strconv.Itoa(firstPort + rand.IntN(lastPort-firstPort))
+		port = strconv.Itoa(firstPort + rand.IntN(lastPort-firstPort))
 		// The name is the kernel's, of this network, and goes with this process.
 		held, err := net.Listen("unix", "@interlock-test-port-"+port)
 		if err != nil {
 			continue
 		}
 		if free(port) {
-			t.Cleanup(func() { _ = held.Close() })
-			return port
+			return port, func() { _ = held.Close() }, nil
 		}
 		_ = held.Close()
 	}
-	t.Fatalf("no port between %d and %d is free", firstPort, lastPort)
-	return ""
+	return "", nil, fmt.Errorf("no port between %d and %d is free", firstPort, lastPort)
+}
+
+// Port is Hold until the test ends.
+func Port(t testing.TB) string {
+	t.Helper()
+	port, release, err := Hold()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+	return port
 }
 
 // Address is a Port with the loopback address before it.
