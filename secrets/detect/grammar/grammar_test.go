@@ -39,6 +39,15 @@ func ask(t detect.Text, emit func(detect.Hit)) (calls int) {
 		low = t.Body
 	}
 	for _, g := range grammar.All() {
+		own := map[string]bool{}
+		for _, r := range g.Rules() {
+			own[r.ID] = true
+		}
+		emit := func(h detect.Hit) {
+			if own[h.Rule] { // the scanner drops what is no rule of the grammar's
+				emit(h)
+			}
+		}
 		for _, k := range g.Keywords() {
 			k := strings.ToLower(k)
 			for at := 0; ; at++ {

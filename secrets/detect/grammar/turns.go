@@ -1,6 +1,10 @@
 package grammar
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/interlock-security/interlock/secrets/detect"
+)
 
 // fixed reads the turns that are fixed to their last word, and reports whether it was
 // one of these.
@@ -28,7 +32,10 @@ func (p *phrase) fixed() bool {
 		p.typedIn()
 	case equalFold(turn, "connect "):
 		if k := kindOf(p.t.Path); k != kindCode && k != kindDoc {
-			oracle(p.t, p.end, p.emit)
+			oracle(p.t, p.end, func(h detect.Hit) {
+				h.Rule = ruleStatement
+				p.emit(h)
+			})
 		}
 	default:
 		return false
