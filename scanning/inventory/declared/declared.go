@@ -35,6 +35,7 @@ var manifests = []manifest{
 	{tool: "deno", ecosystem: "npm", names: []string{"deno.json", "deno.jsonc"}, asks: regexp.MustCompile(`"(?:npm|jsr):[^"]`), locks: []string{"deno.lock"}, hint: "make one with: deno install"},
 	{tool: "cabal", ecosystem: "Hackage", suffixes: []string{".cabal"}, asks: regexp.MustCompile(`(?mi)^\s*build-depends:`), locks: []string{"cabal.project.freeze", "stack.yaml.lock"}, hint: "make one with: cabal freeze"},
 	{tool: "julia", ecosystem: "Julia", names: []string{"Project.toml", "JuliaProject.toml"}, asks: regexp.MustCompile(`(?m)^\[deps\]\s*\r?\n\s*\w+\s*=\s*"[0-9a-f]{8}-`), locks: []string{"Manifest.toml", "JuliaManifest.toml"}, hint: `make one with: julia --project -e "using Pkg; Pkg.resolve()"`},
+	{tool: "go-sum", ecosystem: "Go", names: []string{"go.sum"}, asks: regexp.MustCompile(`(?m)^\S+ v\S+ h1:`), locks: []string{"go.mod", "go.work"}, hint: "go.sum lists what was ever looked at and not what is used; scan the folder with its go.mod"},
 	{tool: "dep", ecosystem: "Go", names: []string{"Gopkg.lock", "glide.lock"}, asks: regexp.MustCompile(`(?m)^\s*(?:\[\[projects\]\]|imports:\s*\r?\n\s*-)`), locks: []string{"go.mod"}, hint: "lockfiles of dep and glide are not read; make a go.mod with: go mod init && go mod tidy"},
 	{tool: "sbt", ecosystem: "Maven", names: []string{"build.sbt"}, asks: regexp.MustCompile(`libraryDependencies`), hint: "files of sbt are not read; have it write a CycloneDX bill and scan that"},
 	{tool: "ivy", ecosystem: "Maven", names: []string{"ivy.xml"}, asks: regexp.MustCompile(`<dependency\s`), hint: "files of Ivy are not read; scan the jars that it fetched"},
@@ -84,7 +85,7 @@ func (m *manifest) read(_ context.Context, in *extract.Input, out *extract.Sink)
 		return nil
 	}
 	why := "no lockfile: versions unknown; " + m.hint
-	if len(m.locks) == 0 || m.tool == "dep" {
+	if len(m.locks) == 0 || m.ecosystem == "Go" {
 		why = "its packages are not known: " + m.hint
 	}
 	out.Gap(scanning.ReasonUnsupported, out.At(extract.Line(data, int64(at[0]))), why)

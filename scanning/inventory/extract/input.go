@@ -43,6 +43,14 @@ func (in *Input) Dir() string { return path.Dir(in.Path) }
 // Text reads the file whole, unless it is larger than any text should be.
 func (in *Input) Text() ([]byte, error) { return in.read(in.Path) }
 
+// TextUpTo is [Input.Text] of a kind of file that is never as large as most may
+// be, and whose reader takes many times its size.
+func (in *Input) TextUpTo(limit int64) ([]byte, error) {
+	small := *in
+	small.Limits.Text = min(limit, in.Limits.Text)
+	return small.Text()
+}
+
 // Other reads another file of the scope, given relative to this one's folder or,
 // with a leading slash, to the scope. Symlinks are followed within the scope.
 func (in *Input) Other(name string) ([]byte, error) {

@@ -66,8 +66,12 @@ func Stdlib(goVersion string) (p scanning.Package, ok bool) {
 
 var goNumber = regexp.MustCompile(`^(?:go)?(\d+)\.(\d+)(\.\d+)?(?:(rc|beta)(\d+))?(?:[ -].*)?$`)
 
+// maxMod bounds go.mod and go.work: real ones are a hundredth of it, and their
+// parser keeps an error for each line.
+const maxMod = 2 << 20
+
 func readMod(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	data, err := in.Text()
+	data, err := in.TextUpTo(maxMod)
 	if err != nil {
 		return err
 	}
@@ -155,7 +159,7 @@ func local(in *extract.Input, out *extract.Sink, line int, module, folder string
 }
 
 func readWork(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	data, err := in.Text()
+	data, err := in.TextUpTo(maxMod)
 	if err != nil {
 		return err
 	}

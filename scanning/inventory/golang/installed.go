@@ -54,6 +54,9 @@ func readVendor(_ context.Context, in *extract.Input, out *extract.Sink) error {
 	if err := lines.Err(); err != nil {
 		return extract.Malformed(0, "not a list of vendored modules: %v", err)
 	}
+	if len(bytes.TrimSpace(data)) > 0 && !bytes.HasPrefix(data, []byte("#")) && !bytes.Contains(data, []byte("\n# ")) {
+		return extract.Malformed(0, "no modules: not a list of vendored modules")
+	}
 	return nil
 }
 

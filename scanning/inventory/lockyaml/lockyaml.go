@@ -42,7 +42,10 @@ type Error struct {
 // Error says it.
 func (e *Error) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Msg) }
 
-const maxDepth = 100
+const (
+	maxDepth = 100
+	maxLines = 1_000_000
+)
 
 type line struct {
 	number, indent int
@@ -85,6 +88,9 @@ func Parse(data string) ([]*Node, error) {
 		}
 		if body[0] == '\t' {
 			return nil, &Error{number, "indented by a tab"}
+		}
+		if len(p.lines) >= maxLines {
+			return nil, &Error{number, "longer than any lockfile is"}
 		}
 		p.lines = append(p.lines, line{number, len(text) - len(body), body})
 	}

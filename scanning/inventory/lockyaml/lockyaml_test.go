@@ -124,3 +124,9 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestLinesAreBounded(t *testing.T) {
+	if _, err := Parse(strings.Repeat("a: 1\n", maxLines+1)); err == nil {
+		t.Error("a text of more lines than any lockfile has was read")
+	}
+}

@@ -13,6 +13,9 @@ import (
 // maxIncludes bounds how many files requirements may name.
 const maxIncludes = 100
 
+// maxRequirements is far above the largest that were compiled with every hash.
+const maxRequirements = 8 << 20
+
 type requirements struct {
 	in      *extract.Input
 	out     *extract.Sink
@@ -35,7 +38,10 @@ func readRequirements(_ context.Context, in *extract.Input, out *extract.Sink) e
 		in: in, out: out, seen: map[string]bool{}, pins: map[string]string{},
 		develop: strings.Contains(base, "dev") || strings.Contains(base, "test"),
 	}
-	data, err := in.Text()
+	small := *in
+	small.Limits.Text = min(maxRequirements, in.Limits.Text) // those that it includes, too
+	r.in = &small
+	data, err := small.Text()
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func (g *gem) full() string {
 // sections reads the lockfile by its headings and indentation.
 func sections(text string) (gems []*gem, direct map[string]bool, sums map[string]map[string]string, err error) {
 	direct, sums = map[string]bool{}, map[string]map[string]string{}
-	section, number := "", 0
+	section, number, known := "", 0, false
 	for line := range strings.Lines(text) {
 		number++
 		line = strings.TrimRight(line, " \r\n")
@@ -109,7 +109,10 @@ func sections(text string) (gems []*gem, direct map[string]bool, sums map[string
 		case strings.HasPrefix(line, "<<<<<<<"), strings.HasPrefix(line, ">>>>>>>"):
 			return nil, nil, nil, extract.Malformed(number, "an unfinished merge")
 		case line[0] != ' ':
-			section = line
+			if !heading.MatchString(line) {
+				return nil, nil, nil, extract.Malformed(number, "no heading of a lockfile of bundler: %.60q", line)
+			}
+			section, known = line, known || line == "GEM" || line == "PATH" || line == "GIT" || line == "DEPENDENCIES"
 		case section == "DEPENDENCIES":
 			name, _, _ := strings.Cut(strings.TrimSuffix(strings.TrimSpace(line), "!"), " ")
 			direct[strings.TrimSuffix(name, "!")] = true
@@ -119,11 +122,14 @@ func sections(text string) (gems []*gem, direct map[string]bool, sums map[string
 			gems = specs(gems, section, line, number)
 		}
 	}
-	if section == "" || len(gems) == 0 && len(direct) > 0 {
+	if !known || len(gems) == 0 && len(direct) > 0 {
 		return nil, nil, nil, extract.Malformed(0, "no gems: not a lockfile of bundler")
 	}
 	return gems, direct, sums, nil
 }
+
+// heading is what begins a section: GEM, BUNDLED WITH.
+var heading = regexp.MustCompile(`^[A-Z]+(?: [A-Z]+)*$`)
 
 // specs reads "    name (version)" and, below it, "      need (~> 1)".
 func specs(gems []*gem, section, line string, number int) []*gem {
