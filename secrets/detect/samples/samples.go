@@ -37,10 +37,10 @@ func Judge(s *detect.Suspect) bool {
 		return true
 	case !guessable(s.Secret) && s.Kind != detect.KindHash:
 		return false
-	case testAccount(s.Body, s.At) || p.named && bytes.Contains(s.Secret, []byte("test")):
+	case testAccount(s) || p.named && bytes.Contains(s.Secret, []byte("test")):
 		return true
 	}
-	return (p.test || p.example || p.docs) && guessable(s.Secret)
+	return (p.test || p.example || p.called || p.docs) && guessable(s.Secret)
 }
 
 // forms are tokens that a program makes by itself, without a provider.
@@ -94,6 +94,9 @@ type place struct {
 	code, prose bool
 	// named is a file whose own name says that it is a test's.
 	named bool
+	// called is one whose own name says that it is an example: it may hold a key that
+	// somebody uses.
+	called bool
 	// data is for tests, and nothing else; test and example hold programs and settings
 	// too, which may be those of a system that runs.
 	data, test, example, docs bool
@@ -145,6 +148,8 @@ func (p *place) read(part string, last, deployed bool) {
 			p.test = p.test || !deployed
 		case last && collections[word]:
 			p.data = true
+		case examples[word] && last:
+			p.called = true
 		case examples[word]:
 			p.example = true
 		case docs[word] && !last:

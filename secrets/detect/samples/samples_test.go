@@ -61,6 +61,9 @@ var rows = []struct {
 	// An account named for tests.
 	{dsn, "compose.yml", "dsn=test:‹" + weak + "›@tcp(db)/x", true},
 	{dsn, "compose.yml", "dsn=test:‹" + strong + "›@tcp(db)/x", false},
+	{dsn, "db/mongoid.yml", "uri: db://testuser:‹testpass›@ds1.host.net:484/main", false},
+	{dsn, "db/x.go", "test:‹" + weak + "›@tcp(127.0.0.1:3306)/test", true},
+	{key, "keys/tool-example.ppk", "‹k›", false},
 	{dsn, "compose.yml", "dsn=latest:‹" + weak + "›@tcp(db)/x", false},
 	{hash, "etc/htpasswd", "testuser:‹$apr1$x$0123456789abcdefghijk.›", true},
 	{hash, "docs/auth.md", "alice:‹$apr1$x$0123456789abcdefghijk.›", true},

@@ -46,16 +46,36 @@ func published(s *detect.Suspect, p *place) bool {
 	return p.page || p.example && p.prose || p.docs && p.prose && bytes.HasPrefix(s.Body, []byte("---\n"))
 }
 
-// testAccount reports whether a password belongs to an account named for tests:
-// testuser:…, test:…@host.
-func testAccount(body []byte, at int) bool {
-	before, ok := bytes.CutSuffix(body[max(0, at-32):at], []byte(":"))
+// testAccount reports whether a password belongs to an account named for tests, and at
+// no host that others reach: testuser:$apr1$…, test:…@localhost.
+func testAccount(s *detect.Suspect) bool {
+	before, ok := bytes.CutSuffix(s.Body[max(0, s.At-32):s.At], []byte(":"))
 	if !ok {
 		return false
 	}
 	i := bytes.LastIndexFunc(before, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' })
-	user := before[i+1:]
-	return bytes.Equal(user, []byte("test")) || bytes.Equal(user, []byte("testuser")) || bytes.Equal(user, []byte("test_user")) || bytes.Equal(user, []byte("test-user")) || bytes.Equal(user, []byte("tester"))
+	switch string(before[i+1:]) {
+	case "test", "testuser", "test_user", "test-user", "tester":
+		return !remote(s.Body[min(len(s.Body), s.At+len(s.Secret)):])
+	}
+	return false
+}
+
+// remote reports a host behind a password that has a domain.
+func remote(behind []byte) bool {
+	host, ok := bytes.CutPrefix(behind[:min(len(behind), nameReach)], []byte("@"))
+	if !ok {
+		return false
+	}
+	if i := bytes.IndexByte(host, '('); i >= 0 && i < 6 {
+		host = host[i+1:] // tcp(…)
+	}
+	if i := bytes.IndexFunc(host, func(c rune) bool {
+		return (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '.' && c != '-'
+	}); i >= 0 {
+		host = host[:i]
+	}
+	return bytes.IndexByte(host, '.') > 0 && !bytes.HasPrefix(host, []byte("127."))
 }
 
 // shown reports whether the text itself presents what was found as an example.
