@@ -33,6 +33,16 @@ func TestWhatWouldTakeForEver(t *testing.T) {
 	}
 }
 
+func TestFoldersInFoldersEnd(t *testing.T) {
+	packages, gaps := take(t, files(map[string]string{
+		strings.Repeat("d/", 399) + "package-lock.json":  fmt.Sprintf(lock, "x"),
+		strings.Repeat("d/", 1000) + "package-lock.json": fmt.Sprintf(lock, "y"),
+	}), inventory.Options{})
+	if len(packages) != 1 || packages[0].Name != "x" || len(gaps) != 1 || gaps[0].Reason != scanning.ReasonTooDeep {
+		t.Errorf("%v, %.300v", packages, gaps)
+	}
+}
+
 // dependencies is a lockfile of npm with n packages, each needing two others.
 func dependencies(n int) fstest.MapFS {
 	var b strings.Builder

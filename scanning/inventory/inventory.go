@@ -44,6 +44,9 @@ const (
 	progressEvery      = 1024
 	// maxGaps is how many are listed; the others are counted.
 	maxGaps = 100_000
+	// maxDepth is far deeper than any tree in use. Each folder is opened from the
+	// root, so that what is deep costs its square.
+	maxDepth = 400
 )
 
 // madeUp are the folders in which a running system shows itself.
@@ -168,6 +171,10 @@ func (w *walk) visit(file string, d fs.DirEntry, err error) error {
 			return fs.SkipDir
 		}
 		return nil
+	}
+	if d.IsDir() && strings.Count(file, "/") >= maxDepth {
+		w.gap(scanning.ReasonTooDeep, file, fmt.Sprintf("more than %d folders inside each other; nothing below it was read", maxDepth))
+		return fs.SkipDir
 	}
 	w.release = w.release || file == "etc/os-release" || file == "usr/lib/os-release"
 	switch {

@@ -44,7 +44,7 @@ func (e *Error) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Msg
 
 const (
 	maxDepth = 100
-	maxLines = 1_000_000
+	maxLines = 500_000
 )
 
 type line struct {
