@@ -13,8 +13,11 @@ import (
 
 // InventoryAge is of when a subject's inventory is, nil where there is none.
 func (a *API) InventoryAge(ctx context.Context, subject string) (*lifecycle.Age, error) {
+	if subject == "" {
+		return nil, nil
+	}
 	list, err := a.ages(ctx, subject)
-	if err != nil || len(list) == 0 || subject == "" {
+	if err != nil || len(list) == 0 {
 		return nil, err
 	}
 	return &list[0], nil

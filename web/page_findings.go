@@ -54,6 +54,7 @@ type findingsView struct {
 	Doubtful []lifecycle.ReportRow
 	Doubts   int // of which Doubtful are the first
 	Scans    int
+	Age      *lifecycle.Age // of the chosen subject's inventory, nil for none
 }
 
 // named is a word of the wire and what people call it.
@@ -76,6 +77,9 @@ func (c *Console) findings(w http.ResponseWriter, r *http.Request) error {
 	v.Rows = out.Body.Items
 	v.Pager = pageOf("/findings", q, out.Body.Next, len(v.Rows), out.Body.Total, "finding", "findings")
 	if err := c.fillFindings(r, &v); err != nil {
+		return err
+	}
+	if v.Age, err = c.API.InventoryAge(r.Context(), v.Filter.Subject); err != nil {
 		return err
 	}
 	for _, t := range findingTabs {

@@ -214,6 +214,11 @@ func TestACampaignAsksStoredInventories(t *testing.T) {
 			t.Errorf("%s: %s", format, body)
 		}
 	}
+	for subject, want := range map[string]string{"device/mill-2": "is of 20 days ago", "image/none": "No inventory of image/none"} {
+		if text := visibleText(p.page("vera", "/findings?subject="+subject)); !strings.Contains(text, want) {
+			t.Error(text)
+		}
+	}
 	for device, want := range map[string]string{"press-7": "packages of", "saw-1": "never taken"} {
 		if text := visibleText(p.page("vera", "/devices/"+device)); !strings.Contains(text, want) {
 			t.Error(text)
