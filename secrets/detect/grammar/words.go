@@ -143,7 +143,7 @@ var (
 	keyDenied = set(`public pub foreign partition sort row cache lookup translation i18n map dict index unique composite object group known
 		idempotency dedupe feature registry routing range hot shortcut keyboard press arrow enter escape
 		keyid column surrogate query verification verify field sheet test_key header name label message error msg primary_column redis_key cachekey s3 bucket
-		metadata attribute attr item entry storage_name local_storage localstorage event websocket`)
+		metadata attribute attr item entry storage_name local_storage localstorage event websocket socket`)
 )
 
 // Words of values.

@@ -90,7 +90,7 @@ func notField(secret []byte) bool {
 		return false // Laravel's validation
 	}
 	switch string(bytes.ToLower(s)) {
-	case "password", "pass", "passwd", "secret", "pwd", "token", "text", "hidden", "input":
+	case "password", "pass", "passwd", "secret", "pwd", "token", "text", "hidden", "input", "utf-8", "utf8", "utf8mb4", "iso-8859-1", "latin1", "ascii":
 		return false
 	}
 	return notSetting(secret)

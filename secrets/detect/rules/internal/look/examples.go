@@ -38,6 +38,7 @@ var examples = [][]byte{
 	[]byte("3pu6hszjas19xyp7ghgosyx9k8atbfcr8p2is99znpy26u2lkl"),
 	[]byte("1h8aps2yszaiqmz2l3oc5392pgk8e49qhx2aj3nyv0ui0hez2a"),
 	[]byte("49nj1cmql0jkz5s954yi3oex3nedyz0fb0xx14ie39trti4wxv"),
+	[]byte("yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3f"), // WireGuard's manual
 }
 
 // Example reports whether a value is, or holds, a documented example.
