@@ -106,6 +106,7 @@ func (s *Scanner) match(ctx context.Context, target scanning.Target, report *sca
 		if err := s.reach(ctx, target.FS, findings, db); err != nil {
 			return err
 		}
+		s.locate(ctx, target, findings)
 	}
 	if len(s.Statements) > 0 {
 		findings = vex.Apply(findings, s.Statements, vex.Policy{Trusted: s.Authors, Now: s.Clock.Now()}).Findings
