@@ -13,6 +13,7 @@ import (
 	"github.com/interlock-security/interlock/platform/store"
 	"github.com/interlock-security/interlock/scanning"
 	"github.com/interlock-security/interlock/secrets/detect"
+	"github.com/interlock-security/interlock/secrets/detect/standard"
 )
 
 // Sink takes what was found, within the transaction that moves the cursor.
@@ -35,6 +36,15 @@ const (
 	// no further than being told again.
 	maxRemembered = 8192
 )
+
+// Config is what is looked for in events, one layer deep: what a machine encodes for
+// its own use is seldom nested further. A word in the line excuses nothing, as it does in
+// a file: whoever can write to a log could keep what they leak out of sight by it.
+func Config() detect.Config {
+	c := standard.Config()
+	c.Decode, c.Inline = 1, nil
+	return c
+}
 
 // Tool is the stage's name in reports.
 const Tool = "interlock-secrets-stream"

@@ -182,3 +182,17 @@ func BenchmarkEvents(b *testing.B) {
 	cpu := clocktest.CPU(b) - before
 	b.ReportMetric(float64(cpu.Nanoseconds())/float64(b.N*len(records)), "cpu-ns/event")
 }
+
+// TestAWordInAnEventExcusesNothing, as it does in a file that people look after.
+func TestAWordInAnEventExcusesNothing(t *testing.T) {
+	d, err := detect.New(Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	line := "login with DB_PASS" + "WORD=vQ7d1f0c2a9Zx9K # gitleaks" + ":allow"
+	d.Scan(detect.Text{Body: []byte(line)}, func(*detect.Leak) { found++ })
+	if found != 1 {
+		t.Errorf("%d leaks, want 1", found)
+	}
+}

@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"compress/bzip2"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -74,10 +75,23 @@ func archiveOf(head []byte) archiveKind {
 			return m.kind
 		}
 	}
-	if tarHeader(head) {
+	switch {
+	case tarHeader(head):
 		return archiveTar
+	case lzmaHeader(head):
+		return archiveOther
 	}
 	return notArchive
+}
+
+// lzmaHeader knows an .lzma, which has no mark, by what its header usually says: the
+// properties of every packer, a window of whole kilobytes, no size or one that is real.
+func lzmaHeader(head []byte) bool {
+	if len(head) < 14 || string(head[:3]) != "\x5d\x00\x00" || head[13] != 0 {
+		return false
+	}
+	size := binary.LittleEndian.Uint64(head[5:])
+	return size == 1<<64-1 || size > 0 && size < 1<<40
 }
 
 // tarHeader knows a tar by its mark, or one from before there was a mark by the sum of

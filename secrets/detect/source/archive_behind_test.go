@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -193,6 +194,20 @@ func TestXzAgainstItsLibrary(t *testing.T) {
 		if err != nil || string(got) != text+text {
 			t.Errorf("sum %d: %d bytes, %v", check, len(got), err)
 		}
+	}
+}
+
+// TestXzOfEmptyBlocks asks for 64 MiB and gives nothing, again and again.
+func TestXzOfEmptyBlocks(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString("\xfd7zXZ\x00\x00\x00zero")
+	for range 40 {
+		// The size of the header, no flags, LZMA2 with its window, padding and sum; no data.
+		b.Write([]byte{2, 0, 0x21, 1, 28, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	}
+	x := newXz(&b)
+	if _, err := io.ReadAll(x); !errors.Is(err, errRatio) {
+		t.Errorf("after %d MiB: %v", x.asked>>20, err)
 	}
 }
 

@@ -184,6 +184,7 @@ func TestBombsAreContained(t *testing.T) {
 		"junk.zst":   {zstdOf("a text") + "and more", Limits{}, Malformed},
 		"window.xz":  {xzWindowed(t, 40), Limits{}, TooLarge},
 		"lost.zip":   {lostZip(t), Limits{}, Malformed},
+		"a.lzma":     {"\x5d\x00\x00\x80\x00\xff\xff\xff\xff\xff\xff\xff\xff\x00\x30\x9c", Limits{}, Unsupported},
 		"a.lz4":      {"\x04\x22\x4d\x18\x64", Limits{}, Unsupported},
 		"cut.rpm":    {rpmOf("", "")[:120], Limits{}, Malformed},
 		"large.rpm":  {rpmOf("", "")[:96] + "\x8e\xad\xe8\x01\x00\x00\x00\x00\xff\xff\xff\xff\x00\x00\x00\x00", Limits{}, TooLarge},

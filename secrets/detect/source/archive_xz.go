@@ -24,7 +24,13 @@ type xzReader struct {
 	check int64 // bytes of a block's sum
 	err   error
 	open  bool // within a stream
+	// asked is the memory that blocks asked for one after the other, out what they gave.
+	asked, out int64
 }
+
+// freeWindows is how much memory blocks may ask for in all without giving as much: it is
+// made anew for each, and a file of empty ones would cost far more than its bytes.
+const freeWindows = 1 << 30
 
 func newXz(in io.Reader) *xzReader {
 	return &xzReader{in: &countingReader{r: bufio.NewReader(in)}}
@@ -77,6 +83,7 @@ func (x *xzReader) Read(p []byte) (int, error) {
 		if errors.Is(err, io.EOF) {
 			x.block, err = nil, x.in.skip((x.began-x.in.n)&3+x.check)
 		}
+		x.out += int64(n)
 		if x.err = err; n > 0 {
 			return n, nil
 		}
@@ -104,6 +111,9 @@ func (x *xzReader) next() error {
 	window, err := xzFilter(header[:len(header)-4])
 	if err != nil {
 		return err
+	}
+	if x.asked += int64(window); x.asked > freeWindows+2*x.out {
+		return errRatio
 	}
 	x.began = x.in.n
 	x.block, err = lzma.Reader2Config{DictCap: window}.NewReader2(x.in)

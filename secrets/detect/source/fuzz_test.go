@@ -36,6 +36,13 @@ func FuzzArchive(f *testing.F) {
 	}
 	c := Config{Detector: silent{}, Archives: true, Workers: 1, Limits: Limits{Unpacked: 4 << 20, Entries: 200, Spool: 1 << 20}}.filled()
 	w := &worker{Config: &c, ctx: context.Background()}
+	for _, text := range []string{
+		tarOf(f, item{"a", "x"}) + tarOf(f, item{"b", "y"}), cpioOf(item{"a", "x"}) + strings.Repeat("\x00", 512) + gzipOf(cpioOf(item{"b", "y"})),
+		oldCpioOf(item{"a", "x"}), sparseTar(f, 1<<20), paxSparseTar(f), rpmOf("a script", gzipOf(cpioOf(item{"a", "x"}))), xzOf(f, "x"),
+		gzipOf("x") + gzipOf("y") + "z", "#!/bin/sh\n" + zipOf(f, item{"a", "x"}),
+	} {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c.Progress, w.task = new(Progress), new(task)
 		w.content(placeOf("fuzz"), input{Reader: bytes.NewReader(data), size: -1}, nil)

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,12 +12,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // configured are the places in which a machine's services are given secrets. All of
 // them are text, and small.
 var configured = []string{
-	"etc/crontab", "etc/cron.d", "etc/cron.hourly", "etc/cron.daily", "etc/cron.weekly", "etc/cron.monthly", "var/spool/cron",
+	"etc/crontab", "etc/anacrontab", "var/spool/at", "etc/init.d", "etc/conf.d", "etc/systemd/system.conf", "etc/systemd/system.conf.d", "etc/cron.d", "etc/cron.hourly", "etc/cron.daily", "etc/cron.weekly", "etc/cron.monthly", "var/spool/cron",
 	"etc/environment", "etc/profile", "etc/profile.d", "etc/default", "etc/sysconfig",
 	"etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "lib/systemd/system", "etc/systemd/user",
 }
@@ -65,6 +67,7 @@ func (h *running) place(path string) error {
 	case info.IsDir():
 		return h.folder(path)
 	case !info.Mode().IsRegular():
+		h.Progress.Links.Add(1)
 		return nil
 	}
 	return h.put(func(w *worker) { w.file(rootFolder{h.root}, path, "/"+path) })
@@ -99,8 +102,13 @@ func (h *running) processes() error {
 	}
 	h.Progress.Processes.Add(int64(len(all)))
 	if hidden > 0 {
-		why := fmt.Sprintf("the environments of %d processes are of other users: run it as root", hidden)
+		why := fmt.Sprintf("the environments of %d processes can't be read, which are of other users: run it as root", hidden)
 		if err := h.gap("processes", why, Unreadable); err != nil {
+			return err
+		}
+	}
+	if othersHidden(proc) {
+		if err := h.gap("processes", "those of other users are not even shown (hidepid): run it as root", Unreadable); err != nil {
 			return err
 		}
 	}
@@ -125,7 +133,7 @@ func readProcesses(proc *os.Root) (all []process, hidden int, err error) {
 			continue
 		}
 		p, err := readProcess(proc, name)
-		if errors.Is(err, fs.ErrPermission) {
+		if err != nil && !ended(err) {
 			hidden++
 		}
 		if p.id = id; len(p.environ)+len(p.cmd) > 0 {
@@ -136,15 +144,33 @@ func readProcesses(proc *os.Root) (all []process, hidden int, err error) {
 	return all, hidden, err
 }
 
+// ended reports whether a process was not there any more when it was asked.
+func ended(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) }
+
+// othersHidden reports whether the kernel shows us no processes but our own.
+func othersHidden(proc *os.Root) bool {
+	mounts, err := readSome(proc, "self/mounts")
+	if err != nil || os.Geteuid() == 0 {
+		return false
+	}
+	for line := range strings.Lines(string(mounts)) {
+		f := strings.Fields(line)
+		if len(f) > 3 && f[1] == "/proc" && (strings.Contains(f[3], "hidepid=2") || strings.Contains(f[3], "hidepid=invisible") || strings.Contains(f[3], "hidepid=4") || strings.Contains(f[3], "hidepid=ptraceable")) {
+			return true
+		}
+	}
+	return false
+}
+
 // readProcess reads what it may. A process that ends meanwhile has nothing.
 func readProcess(proc *os.Root, id string) (process, error) {
 	var p process
 	comm, _ := readSome(proc, id+"/comm")
 	p.name = strings.TrimSpace(string(comm))
-	p.cmd, _ = readSome(proc, id+"/cmdline")
-	var err error
+	var err, failed error
+	p.cmd, failed = readSome(proc, id+"/cmdline")
 	p.environ, err = readSome(proc, id+"/environ")
-	return p, err
+	return p, cmp.Or(err, failed)
 }
 
 func readSome(root *os.Root, path string) ([]byte, error) {
@@ -174,6 +200,9 @@ func (w *worker) given(p *process, path string, body []byte, told map[string]boo
 	at.note = fmt.Sprintf("process %d", p.id)
 	w.kept = 0
 	w.Progress.Bytes.Add(int64(len(body)))
+	if len(body) >= largestEnvironment {
+		w.gap(path, "it is longer than "+size(largestEnvironment)+", what follows was not read", TooLarge)
+	}
 	w.whole(at, body)
 }
 
