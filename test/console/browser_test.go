@@ -19,6 +19,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
+
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 const chromium = "/usr/bin/chromium"
@@ -35,7 +37,7 @@ func newBrowser(t *testing.T) context.Context {
 	for _, name := range []string{"no-sandbox", "disable-gpu", "disable-quic", "disable-component-update", "hide-scrollbars", "mute-audio"} {
 		flags = append(flags, chromedp.Flag(name, true))
 	}
-	flags = append(flags, chromedp.ExecPath(chromium), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1360, 900))
+	flags = append(flags, chromedp.ExecPath(chromium), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1360, 900), chromedp.WSURLReadTimeout(rig.Patience))
 	all, stop := chromedp.NewExecAllocator(t.Context(), flags...)
 	ctx, cancel := chromedp.NewContext(all)
 	t.Cleanup(func() { cancel(); stop() })
@@ -112,7 +114,7 @@ func (p *tab) passkey() {
 // do runs steps that have to succeed.
 func (p *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.ctx, rig.Patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		p.t.Fatalf("%s: %s: %v\n%s", p.name, what, err, p.dump())
@@ -140,7 +142,7 @@ func (p *tab) typeIn(selector, text string) {
 // eval runs a script in the page. It needs no permission of the page's policy,
 // as it comes by the debugger.
 func eval[T any](p *tab, script string) (T, error) {
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.ctx, rig.Patience)
 	defer cancel()
 	return chromedp.Run(ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
 }
@@ -158,7 +160,7 @@ func read[T any](p *tab, script string) T {
 // until waits for a condition in the page, also across a page that follows.
 func (p *tab) until(what, condition string) {
 	p.t.Helper()
-	await(p.t, p.name+": "+what, p.dump, func() bool {
+	rig.Await(p.t, p.name+": "+what, p.dump, func() bool {
 		ok, err := eval[bool](p, "!!("+condition+")")
 		return err == nil && ok
 	})
@@ -271,7 +273,7 @@ func (p *tab) picture(name string, s size) {
 	file := filepath.Join(shots(), name+"-"+s.name+".png")
 	s.height = max(s.height, read[int64](p, "document.documentElement.scrollHeight"))
 	p.screen(s)
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.ctx, rig.Patience)
 	defer cancel()
 	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	if err == nil {

@@ -18,7 +18,7 @@ func (s *story) inspected() []kind {
 	if s.scanned != nil {
 		return s.scanned
 	}
-	c := client.New(filepath.Join(s.data, "api.sock"))
+	c := client.New(filepath.Join(s.Data, "api.sock"))
 	at := time.Now().UTC().Add(-time.Hour)
 	var sub api.Submitted
 	err := c.Post(s.t.Context(), "/v1/findings/reports", api.Submission{Subject: "repo/shop", Reports: []scanning.Report{{

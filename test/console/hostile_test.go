@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/interlock-security/interlock/api"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // hostile is what somebody puts wherever text can be put: markup, an escape of
@@ -70,12 +71,12 @@ func TestHostileText(t *testing.T) {
 	browser := newBrowser(t)
 	s := newHostileSite(t)
 	p := newTab(t, browser, "owner", s.origin())
-	p.server = s.out.dump
+	p.server = s.out.String
 	p.passkey()
 	p.open("/live")
 	p.join(linkIn(t, s.must("people", "link")), "<b>O</b>wner")
 	s.must("people", "invite", "mallory", "--name", hostile)
-	await(t, "an alert", s.m.dump, func() bool {
+	rig.Await(t, "an alert", s.m.dump, func() bool {
 		page, err := get[api.Page[api.Alert]](s.site, "/v1/alerts?all=true")
 		if err != nil || len(page.Items) == 0 {
 			return false
@@ -122,7 +123,7 @@ func (s *hostileSite) incidents() []api.Incident {
 func (s *hostileSite) harmless(p *tab, path string, shows bool) {
 	s.t.Helper()
 	if strings.HasPrefix(path, "/search") { // the store answers a moment after the journal
-		await(s.t, "a page that shows "+path, p.dump, func() bool { p.open(path); return strings.Contains(p.text(), seen) })
+		rig.Await(s.t, "a page that shows "+path, p.dump, func() bool { p.open(path); return strings.Contains(p.text(), seen) })
 	}
 	p.open(path)
 	for _, fault := range read[[]string](p, wellMade) {

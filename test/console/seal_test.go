@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/interlock-security/interlock/api"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // photo writes a picture of stripes to a file of the site's.
@@ -24,7 +25,7 @@ func (s *story) photo(name string, shade uint8) string {
 		}
 	}
 	var b bytes.Buffer
-	path := filepath.Join(s.site.dir, name)
+	path := filepath.Join(s.site.Dir, name)
 	if err := jpeg.Encode(&b, img, nil); err != nil {
 		s.t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func (s *story) sealed(t *testing.T) {
 	p.click(`main form[action$="/inspect"] button.primary`)
 	p.until("what was found", `document.querySelector('.notice.tone-bad') && document.body.innerText.includes('found broken')`)
 	p.screen(wide)
-	await(t, "the alert of a broken seal", s.site.out.dump, func() bool {
+	rig.Await(t, "the alert of a broken seal", s.site.out.String, func() bool {
 		page, err := get[api.Page[api.Alert]](s.site, "/v1/alerts?rule=interlock-seal-violated")
 		return err == nil && len(page.Items) == 1 && page.Items[0].Device == pressID
 	})

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/interlock-security/interlock/api"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // nobody is a user of this machine who is a person of the configuration, and
@@ -27,7 +27,7 @@ func (s *site) reachable() {
 	if os.Getuid() != 0 {
 		s.t.Fatal("this test acts as two users of the machine; next: run it as root, as CI does")
 	}
-	for _, dir := range []string{s.dir, s.data} {
+	for _, dir := range []string{s.Dir, s.Data} {
 		if err := os.Chown(dir, 0, nobody); err != nil {
 			s.t.Fatal(err)
 		}
@@ -40,18 +40,17 @@ func (s *site) reachable() {
 // mustAs runs a verb as another user of this machine.
 func (s *site) mustAs(uid uint32, args ...string) string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), rig.Patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program(s.t), append([]string{"--data", s.data, "--keys", "/nonexistent"}, args...)...)
+	cmd := exec.CommandContext(ctx, rig.Program(s.t, "interlock"), append([]string{"--data", s.Data, "--keys", "/nonexistent"}, args...)...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"HOME=/nonexistent", "PATH=" + os.Getenv("PATH")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: nobody}}
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	if err := cmd.Run(); err != nil {
-		s.t.Fatalf("interlock %s as %d: %v\n%s%s\nserver:\n%s", strings.Join(args, " "), uid, err, out.String(), errOut.String(), s.out.dump())
+	out, complaint, code := rig.Run(cmd)
+	if code != 0 {
+		s.t.Fatalf("interlock %s as %d: exit %d\n%s%s\nserver:\n%s", strings.Join(args, " "), uid, code, out, complaint, s.out.String())
 	}
-	return out.String()
+	return out
 }
 
 // agreement asks for what takes two persons, by the verb.

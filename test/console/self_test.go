@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // strict is a policy like the console's.
@@ -49,7 +51,7 @@ func TestTheWatchSees(t *testing.T) {
 	p := newTab(t, browser, "rogue", server.URL)
 	for name, r := range rogue {
 		p.open("/" + strings.ReplaceAll(name, " ", "-"))
-		await(t, "a fault about "+r.want, func() string { return fmt.Sprint(p.faults()) }, func() bool {
+		rig.Await(t, "a fault about "+r.want, func() string { return fmt.Sprint(p.faults()) }, func() bool {
 			return strings.Contains(strings.Join(p.faults(), "\n"), r.want)
 		})
 		p.do("leave", chromedp.Navigate("about:blank"))

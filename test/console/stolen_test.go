@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/interlock-security/interlock/api"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // stolen: a session is worth nothing to another program, a form of another
@@ -43,7 +44,7 @@ func (s *story) otherBrowser() {
 	s.anna.at("/sign-in")
 	s.anna.click(`form[data-passkey="sign-in"] button[type="submit"]`)
 	s.anna.at("/devices")
-	await(s.t, "an alarm about the stolen session", s.out.dump, func() bool { return s.doubts() > before })
+	rig.Await(s.t, "an alarm about the stolen session", s.out.String, func() bool { return s.doubts() > before })
 	s.anna.expect()
 }
 
