@@ -80,7 +80,7 @@ func (p *phrase) inQuotes() {
 	b := p.t.Body
 	w := commandWords(b, p.at, p.end)
 	flagged := false
-	for n := 0; n < 6 && w.next(); n++ {
+	for n := 0; n < 6 && !w.listed && w.next(); n++ {
 		switch {
 		case w.from < w.to && b[w.from] == '-':
 			flagged = true
