@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/interlock-security/interlock/secrets/detect"
 )
@@ -50,9 +51,35 @@ func (w *worker) scan(at *where, s stretch) bool {
 		more = w.place(at, s, l)
 	})
 	for _, g := range gaps {
-		w.gap(at.String(), g.Why, TooMany)
+		w.pieceGap(at.String(), g.Why)
 	}
 	return more
+}
+
+// inMore is added to a gap that other pieces of the same text have too.
+const inMore = "; and in more pieces of it"
+
+// pieceGap tells what the detector did not read of a piece, once for all the pieces of a
+// text: they differ in numbers alone.
+func (w *worker) pieceGap(what, why string) {
+	if n := len(w.task.out) - 1; n >= 0 {
+		last := &w.task.out[n].gap
+		known := strings.TrimSuffix(last.Why, inMore)
+		if last.Reason == TooMany && last.What == Shown(what) && withoutNumbers(known) == withoutNumbers(why) {
+			last.Why = known + inMore
+			return
+		}
+	}
+	w.gap(what, why, TooMany)
+}
+
+func withoutNumbers(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // place completes where a leak is.

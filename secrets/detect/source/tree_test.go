@@ -341,6 +341,25 @@ func TestLimitsOfAFile(t *testing.T) {
 	}
 }
 
+// pieces is a detector that never reads all.
+type pieces struct{ n int }
+
+func (p *pieces) Scan(t detect.Text, _ func(*detect.Leak)) []detect.Gap {
+	p.n++
+	return []detect.Gap{{Path: t.Path, Why: fmt.Sprintf("%d words were not looked at", p.n)}}
+}
+
+// TestOneGapIsToldOnce of a text, however many pieces it is read in.
+func TestOneGapIsToldOnce(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a", strings.Repeat("x\n", 3*chunkSize/2))
+	write(t, dir, "b", "x\n")
+	got := folderOf(t, dir, Config{Detector: &pieces{}, Workers: 1})
+	if len(got.gaps) != 2 || got.gaps[0].Why != "1 words were not looked at"+inMore || strings.HasSuffix(got.gaps[1].Why, inMore) {
+		t.Errorf("gaps %v", got.gaps)
+	}
+}
+
 // TestLeaksOfAScanAreBounded however many files they are in.
 func TestLeaksOfAScanAreBounded(t *testing.T) {
 	dir := t.TempDir()
