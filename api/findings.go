@@ -28,6 +28,7 @@ func (a *API) findingRoutes() {
 	Register(a, policy.FindingRead, get("findings", "/v1/findings", "Findings, what to fix first first"), a.Findings)
 	Register(a, policy.FindingRead, get("finding", "/v1/findings/{id}", "One finding with its timeline"), a.Finding)
 	a.stream(policy.FindingSubmit, submitOperation(), a.serveSubmit)
+	a.vexRoutes()
 	a.findingActs()
 	a.findingFigures()
 	a.campaignRoutes()
@@ -231,41 +232,49 @@ func upload(op huma.Operation, body, answer string) huma.Operation {
 	return op
 }
 
-// readUpload reads a body that may be large and may be compressed.
-func readUpload(w http.ResponseWriter, r *http.Request, v any) error {
+// readPlain reads a body that may be large and may be compressed.
+func readPlain(w http.ResponseWriter, r *http.Request, most, mostPlain int64) ([]byte, error) {
 	const op = "api.Submit"
-	body, err := httpd.ReadBody(w, r, maxSubmission)
+	body, err := httpd.ReadBody(w, r, most)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	plain := io.Reader(bytes.NewReader(body))
 	if bytes.HasPrefix(body, []byte{0x1f, 0x8b}) {
 		z, err := gzip.NewReader(plain)
 		if err != nil {
-			return core.E(core.KindInvalid, op, "the body is no gzip")
+			return nil, core.E(core.KindInvalid, op, "the body is no gzip")
 		}
 		plain = z
 	}
-	limited := &io.LimitedReader{R: plain, N: maxSubmissionPlain + 1}
+	limited := &io.LimitedReader{R: plain, N: mostPlain + 1}
 	text, err := io.ReadAll(limited)
-	if err == nil && limited.N > 0 && elements(text) > maxElements {
-		return core.E(core.KindTooLarge, op, fmt.Sprintf("the document has more than %d elements in its lists", maxElements)).WithHint("hand it in in parts")
+	switch {
+	case limited.N <= 0:
+		return nil, core.E(core.KindTooLarge, op, fmt.Sprintf("the document is larger than %d MiB", mostPlain>>20)).WithHint("hand it in in parts")
+	case err != nil:
+		return nil, core.E(core.KindInvalid, op, "the body can't be unpacked: "+err.Error())
+	case elements(text) > maxElements:
+		return nil, core.E(core.KindTooLarge, op, fmt.Sprintf("the document has more than %d elements in its lists", maxElements)).WithHint("hand it in in parts")
+	}
+	return text, nil
+}
+
+// readUpload reads a document of ours.
+func readUpload(w http.ResponseWriter, r *http.Request, v any) error {
+	text, err := readPlain(w, r, maxSubmission, maxSubmissionPlain)
+	if err != nil {
+		return err
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if err == nil && limited.N > 0 {
-		err = d.Decode(v)
-	}
-	if err == nil {
+	if err = d.Decode(v); err == nil {
 		if _, more := d.Token(); !errors.Is(more, io.EOF) {
 			err = errors.New("bytes follow the document")
 		}
 	}
-	switch {
-	case limited.N <= 0:
-		return core.E(core.KindTooLarge, op, "the document is larger than 128 MiB").WithHint("hand it in in parts")
-	case err != nil:
-		return core.E(core.KindInvalid, op, "the body is no such document: "+strings.TrimPrefix(err.Error(), "json: "))
+	if err != nil {
+		return core.E(core.KindInvalid, "api.Submit", "the body is no such document: "+strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return nil
 }

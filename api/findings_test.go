@@ -13,6 +13,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
 	"github.com/interlock-security/interlock/scanning/lifecycle"
+	"github.com/interlock-security/interlock/scanning/vex"
 )
 
 // scanned is a report of one vulnerable package on a repository.
@@ -116,6 +117,39 @@ func TestARiskIsAcceptedByTwo(t *testing.T) {
 	if list := pageOf[lifecycle.Finding](r, "/v1/findings"); len(list) != 0 {
 		t.Errorf("%d are open", len(list))
 	}
+}
+
+// TestStatementsByTheAPI: nobody's word counts where nobody says so, and what we say
+// ourselves is read by others.
+func TestStatementsByTheAPI(t *testing.T) {
+	r := newRig(t)
+	id := r.submit("", scanned(time.Now().UTC().Add(-time.Hour), vulnerable("CVE-2026-1", core.SeverityHigh))).New[0]
+	doc := `{"@context":"https://openvex.dev/ns/v0.2.0","@id":"https://acme.example/1","author":"Acme PSIRT","timestamp":"2026-01-01T00:00:00Z","version":1,"statements":[
+		{"vulnerability":{"name":"CVE-2026-1"},"products":[{"@id":"pkg:golang/example.com/log@v1.0.0"}],"status":"not_affected","justification":"vulnerable_code_not_present"}]}`
+	path := "/v1/findings/vex?source=mail"
+	r.refused("vera", "POST", path, doc, core.KindDenied)
+	r.refused("anna", "POST", path, "{}", core.KindInvalid)
+	taken := send[lifecycle.VEXTaken](r, "POST", path, doc)
+	if taken.Trusted || len(taken.NotAffected) != 0 || len(taken.Ignored) != 1 || !strings.Contains(taken.Ignored[0].Why, "not trusted") {
+		t.Errorf("%+v", taken)
+	}
+	r.api.Parts.Findings.Trusting([]vex.Author{{Name: "Acme PSIRT", Source: "mail"}})
+	if taken = send[lifecycle.VEXTaken](r, "POST", path, doc); !taken.Trusted || len(taken.NotAffected) != 1 {
+		t.Errorf("%+v", taken)
+	}
+	if d := get[api.FindingDetail](r, "/v1/findings/"+id.String()); d.Finding.State != lifecycle.StateNotAffected || d.Timeline[1].By != "vex/Acme PSIRT" {
+		t.Errorf("%+v", d.Timeline)
+	}
+	for _, format := range []string{"", "openvex", "csaf", "cyclonedx"} {
+		code, body := r.ask("vera", "GET", "/v1/findings/vex?subject=repo/shop&author=Us&namespace=https://us.example&format="+format, "")
+		d, err := vex.DecodeBytes(body)
+		if code != http.StatusOK || err != nil || len(d.Statements) != 1 || d.Statements[0].Status != vex.NotAffected || d.Statements[0].Vulnerability != "CVE-2026-1" {
+			t.Errorf("%q: %d, %v: %s", format, code, err, body)
+		}
+	}
+	r.refused("anna", "GET", "/v1/findings/vex?format=csaf", "", core.KindInvalid, "web site")
+	r.refused("anna", "GET", "/v1/findings/vex?format=pdf", "", core.KindInvalid, "openvex")
+	r.refused("anna", "GET", "/v1/findings/vex?subject=repo/none", "", core.KindNotFound)
 }
 
 // TestSubmissionsAreBounded: what is no report is refused, and leaves nothing.

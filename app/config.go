@@ -36,7 +36,30 @@ type Config struct {
 	RulesPlaceholders string `yaml:"rules_placeholders"`
 	// Advisories is the folder of the advisory database that "interlock scan db"
 	// keeps, "" for the one in the data directory.
-	Advisories string `yaml:"advisories"`
+	Advisories string   `yaml:"advisories"`
+	Findings   Findings `yaml:"findings"`
+}
+
+// Findings is what closes findings beside people and scans.
+type Findings struct {
+	// VEX are the authors of VEX documents whose word counts; nobody by default.
+	VEX []VEXAuthor `yaml:"vex"`
+}
+
+// VEXAuthor is somebody whose statements close findings.
+type VEXAuthor struct {
+	Author  string `yaml:"author"`   // as the documents write it
+	Source  string `yaml:"source"`   // "" for any
+	MaxDays int    `yaml:"max_days"` // 0 for any age
+}
+
+func (f *Findings) validate() error {
+	for i, a := range f.VEX {
+		if a.Author == "" || a.MaxDays < 0 {
+			return fmt.Errorf("findings.vex[%d]: an author has a name, and max_days is not negative", i)
+		}
+	}
+	return nil
 }
 
 // Listen is where the server is reached.
@@ -126,6 +149,9 @@ func (c *Config) Validate() error {
 		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
 			return fmt.Errorf("%s: %q is not host:port", name, address)
 		}
+	}
+	if err := c.Findings.validate(); err != nil {
+		return err
 	}
 	if err := c.Listen.validate(); err != nil {
 		return err

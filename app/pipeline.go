@@ -51,7 +51,7 @@ func (s *Server) openFlow() (*flow, error) {
 	f := &flow{
 		fold:   fleet.NewFold(s.Registry, fleet.DefaultFold, 1),
 		alerts: alert.NewStore(topicAlerts), Incidents: incident.NewStore(topicIncidents, audit.Put),
-		Actions: action.NewRunner(s.Guard, s.Registry, s.Orders), Findings: openFindings(),
+		Actions: action.NewRunner(s.Guard, s.Registry, s.Orders), Findings: openFindings(s.Config.Findings),
 	}
 	s.openAdvisories(s.options.Paths)
 	if err := s.openDetection(f); err != nil {

@@ -126,6 +126,15 @@ func (b *batch) wake(f Finding, now time.Time) error {
 		}
 		events = append(events, e)
 	}
+	if f.State == StateNotAffected && f.Statement != nil {
+		var err error
+		if f, events, err = b.said(f, now); err != nil || len(events) == 0 {
+			return err
+		}
+		if err := b.fact(f, events[len(events)-1], "finding.vex"); err != nil {
+			return err
+		}
+	}
 	if next, e, due := b.s.rules.Escalate(f, now); due {
 		f, events = next, append(events, e)
 	}

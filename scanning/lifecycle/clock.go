@@ -163,6 +163,8 @@ func (f Finding) wakes() time.Time {
 	switch {
 	case f.State == StateAccepted && f.Acceptance != nil:
 		return f.Acceptance.Until
+	case f.State == StateNotAffected && f.Statement != nil:
+		return f.Statement.Until
 	case f.State.Open():
 		return f.Clock.next()
 	}

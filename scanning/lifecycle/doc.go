@@ -22,6 +22,17 @@
 // known to whoever read it: silence verifies it only after a person said that it
 // is revoked.
 //
+// A look is as old as when somebody looked, not as when its report came: a stored
+// inventory that newer advisories are asked about proves and refutes nothing of
+// what was said since it was taken. Each scope of a subject has its own inventory,
+// and says with which advisories it was matched last, so that what is behind is
+// found again after any interruption ([Store.BehindOf]).
+//
+// A VEX statement closes a finding only where the operator's configuration names
+// its author ([Store.Trusting], nobody by default), in that author's name, with one
+// of VEX's justifications, and only for as long as the author says so. What a
+// person judged, or took back, stands over it.
+//
 // Disclosure and exploitation are facts about an advisory ([Fact]), not states of
 // a finding: they re-rank all its findings and shorten their clocks. A clock runs
 // from discovery, or from the return of what had been verified; it is shortened,
@@ -34,5 +45,6 @@
 //   - What one transaction of [Store] does, rows, events, audit facts and records
 //     of the topic, commits together or not at all.
 //   - A judgement about a finding that two persons are needed for has two: who
-//     asks for a risk to be accepted never approves it.
+//     asks for a risk to be accepted never approves it, and what is approved is what
+//     was asked: that request, of that risk.
 package lifecycle

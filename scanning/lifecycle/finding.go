@@ -89,6 +89,10 @@ type Finding struct {
 	Reason        string    `json:"reason,omitempty"`
 	Justification string    `json:"justification,omitempty"`
 	Of            core.UUID `json:"duplicate_of,omitzero"`
+	// Statement is whose VEX statement closed it, where one did; Overruled is the
+	// one that a person took back: it does not count again.
+	Statement *StatementRef `json:"statement,omitempty"`
+	Overruled *StatementRef `json:"overruled,omitempty"`
 
 	// Facts is what is known of its advisory beyond the reports.
 	Facts Exposure `json:"facts,omitzero"`
@@ -159,6 +163,16 @@ type AskedRisk struct {
 	Exploited bool           `json:"exploited"`
 	Reach     scanning.Reach `json:"reach,omitempty"`
 	Version   string         `json:"version,omitempty"` // of the package
+}
+
+// StatementRef names a VEX statement.
+type StatementRef struct {
+	Author   string    `json:"author"`
+	Document string    `json:"document,omitempty"`
+	Source   string    `json:"source,omitempty"`
+	At       time.Time `json:"at"`
+	// Until is when the operator does not count it any more; zero for never.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // Event is one line of a finding's timeline; lines are never changed.

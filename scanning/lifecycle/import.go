@@ -147,6 +147,11 @@ func (in *intake) open(what scanning.Finding, keys []string) error {
 	if f.Owner, err = in.ownerOf(&f); err != nil {
 		return err
 	}
+	f, more, err := in.said(f, in.at)
+	if err != nil {
+		return err
+	}
+	events = append(events, more...)
 	if f, err = in.put(f, 0, events...); err != nil {
 		return err
 	}
@@ -184,11 +189,15 @@ func (in *intake) see(f Finding, sights []Sighting, what scanning.Finding, keys 
 	}
 	f, events := in.s.rules.seen(f, sights, what, in.told)
 	if f.State != StateDuplicate {
+		var said []Event
 		back, more, err := in.back(f)
 		if err != nil {
 			return err
 		}
-		f, events = back, append(events, more...)
+		if f, said, err = in.said(back, in.at); err != nil {
+			return err
+		}
+		events = slices.Concat(events, more, said)
 	}
 	f, err := in.put(f, before, events...)
 	if err != nil {

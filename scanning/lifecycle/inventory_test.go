@@ -211,12 +211,14 @@ func BenchmarkIntroduction(b *testing.B) {
 	b.ResetTimer()
 	began := clocktest.CPU(b)
 	for b.Loop() {
-		r := w.report(func(r *scanning.Report) { r.Scope = scanning.Scope{Kind: scanning.ScopeHost, Name: fmt.Sprintf("d-%05d", n/100)} })
+		r := w.report(func(r *scanning.Report) {
+			r.Scope = scanning.Scope{Kind: scanning.ScopeHost, Name: fmt.Sprintf("d-%05d", n/100)}
+		})
 		for range 100 {
 			n++
 			r.Findings = append(r.Findings, vuln(fmt.Sprintf("CVE-2026-%d", n), fmt.Sprintf("org.example:lib-%d", n%300), func(f *scanning.Finding) { f.Package.Ecosystem = "Maven" }))
 		}
 		w.take(r)
 	}
-	b.ReportMetric(float64((clocktest.CPU(b) - began).Microseconds())/float64(n), "cpu-us/finding")
+	b.ReportMetric(float64((clocktest.CPU(b)-began).Microseconds())/float64(n), "cpu-us/finding")
 }

@@ -82,7 +82,7 @@ func (s *Store) Rematch(ctx context.Context, tx *store.Tx, tenant core.TenantID,
 		return err
 	}
 	look := *r
-	look.Scope, look.Started = h.Look(), h.Looked
+	look.Scope, look.Started = h.Look(), earlier(h.Looked, r.Finished) // a clock that was set back since makes no report of the future
 	_, err = s.ImportFor(ctx, tx, tenant, h.Subject, &look, by, at)
 	return err
 }

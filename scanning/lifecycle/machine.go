@@ -19,7 +19,14 @@ const (
 	WhoPerson Who = "person"
 	WhoScan   Who = "scan"
 	WhoTime   Who = "time"
+	// WhoStatement is the author of a VEX statement whose word the operator's
+	// configuration says that counts.
+	WhoStatement Who = "statement"
 )
+
+// byStatement begins the name under which a statement's author stands in the
+// timeline.
+const byStatement = "vex/"
 
 // service is under which name scans and time stand in the timeline.
 const service = "service/findings"
@@ -36,6 +43,8 @@ const (
 	NeedSight         Need = "a later report that has it"
 	NeedTwo           Need = "a request of somebody else, until a day that is allowed"
 	NeedEnd           Need = "an acceptance that is over"
+	NeedStatement     Need = "a statement of an author whose word counts"
+	NeedNoStatement   Need = "a statement that closed it and does not count any more"
 )
 
 // Edge is one permitted transition.
@@ -59,6 +68,7 @@ var Edges = slices.Concat(
 		{StateFixed, StateAffected, WhoScan, []Need{NeedSight}},
 		{StateFixed, StateVerified, WhoScan, []Need{NeedProof}},
 		{StateVerified, StateAffected, WhoScan, []Need{NeedSight}},
+		{StateNotAffected, StateTriaged, WhoStatement, []Need{NeedReason, NeedNoStatement}},
 		{StateAccepted, StateAffected, WhoTime, []Need{NeedEnd}},
 		{StateAccepted, StateAffected, WhoPerson, []Need{NeedReason}},
 	},
@@ -68,6 +78,7 @@ var Edges = slices.Concat(
 		Edge{To: StateFalsePositive, Who: WhoPerson, Needs: []Need{NeedReason}},
 		Edge{To: StateDuplicate, Who: WhoPerson, Needs: []Need{NeedReason, NeedTarget}},
 		Edge{To: StateDuplicate, Who: WhoScan, Needs: []Need{NeedTarget}},
+		Edge{To: StateNotAffected, Who: WhoStatement, Needs: []Need{NeedReason, NeedJustification, NeedStatement}},
 	),
 	fromEach([]State{StateTriaged, StateAffected, StateRemediating},
 		Edge{To: StateAccepted, Who: WhoPerson, Needs: []Need{NeedTwo}},
@@ -112,6 +123,8 @@ type Change struct {
 	OfSubject string
 	// Request is the number of the request that is approved, 0 for whichever waits.
 	Request uint64
+	// Statement is what closes it, where Who is a statement.
+	Statement *StatementRef
 	// Proven is set where reports prove that it is gone, Seen where a report has
 	// it.
 	Proven, Seen bool
@@ -141,8 +154,11 @@ func (r Rules) Apply(f Finding, c Change) (Finding, Event, error) {
 }
 
 func (c Change) by() string {
-	if c.Who == WhoPerson {
+	switch {
+	case c.Who == WhoPerson:
 		return c.By.String()
+	case c.Who == WhoStatement && c.Statement != nil:
+		return byStatement + c.Statement.Author
 	}
 	return service
 }
@@ -216,6 +232,10 @@ func (r Rules) meets(n Need, f Finding, c Change) error {
 		ok = c.Seen
 	case NeedTwo:
 		return r.two(f, c)
+	case NeedStatement:
+		ok = c.Statement != nil && c.Statement.Author != "" && f.What.Class == scanning.ClassVulnerability
+	case NeedNoStatement:
+		ok = f.Statement != nil
 	case NeedEnd:
 		ok = f.Acceptance != nil && !c.At.Before(f.Acceptance.Until)
 	}
@@ -244,7 +264,10 @@ func (r Rules) after(f Finding, c Change) Finding {
 	from := f.State
 	f.State = c.To
 	if c.To.Open() || c.To == StateVerified {
-		f.Reason, f.Justification, f.Of = "", "", core.UUID{}
+		if c.Who == WhoPerson && f.Statement != nil {
+			f.Overruled = f.Statement
+		}
+		f.Reason, f.Justification, f.Of, f.Statement = "", "", core.UUID{}, nil
 	}
 	switch c.To {
 	case StateFixed:
@@ -253,6 +276,9 @@ func (r Rules) after(f Finding, c Change) Finding {
 		f.Verified = c.At
 	case StateNotAffected, StateFalsePositive, StateDuplicate:
 		f.Reason, f.Justification, f.Of = c.Reason, c.Justification, c.Of
+		if f.Statement = nil; c.Who == WhoStatement {
+			f.Statement = c.Statement
+		}
 	case StateAccepted:
 		a := *f.Acceptance
 		a.Approver = c.By.String()

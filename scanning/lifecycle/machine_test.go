@@ -19,18 +19,23 @@ const machine = `
 introduced                 scan   discovered
 discovered                 person triaged not-affected false-positive duplicate
 discovered                 scan   fixed-pending-verification duplicate
+discovered                 statement not-affected
 triaged                    person affected not-affected false-positive duplicate risk-accepted
 triaged                    scan   fixed-pending-verification duplicate
+triaged                    statement not-affected
 affected                   person remediating fixed-pending-verification not-affected false-positive duplicate risk-accepted
 affected                   scan   fixed-pending-verification duplicate
+affected                   statement not-affected
 remediating                person affected fixed-pending-verification not-affected false-positive duplicate risk-accepted
 remediating                scan   fixed-pending-verification duplicate
+remediating                statement not-affected
 fixed-pending-verification person affected
 fixed-pending-verification scan   verified affected
 verified                   scan   affected
 risk-accepted              person affected
 risk-accepted              time   affected
 not-affected               person triaged
+not-affected               statement triaged
 false-positive             person triaged
 duplicate                  person triaged
 `
@@ -51,6 +56,7 @@ func whole(who lifecycle.Who, to lifecycle.State) lifecycle.Change {
 	return lifecycle.Change{
 		To: to, Who: who, By: person("otto"), At: start.Add(40 * day), Reason: "because", Justification: lifecycle.Justifications[0],
 		Of: core.NewUUID(start), OfState: lifecycle.StateAffected, OfSubject: "repo/shop", Proven: true, Seen: true,
+		Statement: &lifecycle.StatementRef{Author: "Acme PSIRT", At: start},
 	}
 }
 
@@ -63,6 +69,9 @@ func at(s lifecycle.State) lifecycle.Finding {
 	if s == lifecycle.StateAccepted {
 		f.Acceptance.Approver, f.Acceptance.Until = "person/otto", start.Add(30*day)
 	}
+	if s == lifecycle.StateNotAffected {
+		f.Statement = &lifecycle.StatementRef{Author: "Acme PSIRT", At: start}
+	}
 	return f
 }
 
@@ -71,7 +80,7 @@ func TestTheMachineIsTheTable(t *testing.T) {
 	rules, want, got := lifecycle.DefaultRules(), edges(), map[string]bool{}
 	for _, from := range lifecycle.States {
 		for _, to := range lifecycle.States {
-			for _, who := range []lifecycle.Who{lifecycle.WhoPerson, lifecycle.WhoScan, lifecycle.WhoTime, "", "verification"} {
+			for _, who := range []lifecycle.Who{lifecycle.WhoPerson, lifecycle.WhoScan, lifecycle.WhoTime, lifecycle.WhoStatement, "", "verification"} {
 				before := at(from)
 				f, e, err := rules.Apply(before, whole(who, to))
 				name := fmt.Sprintf("%s %s %s", from, who, to)
@@ -130,7 +139,13 @@ func TestEachNeedIsNeeded(t *testing.T) {
 			func(f *lifecycle.Finding, _ *lifecycle.Change) { f.Acceptance.Until = start.Add(40 * day) },
 			func(f *lifecycle.Finding, _ *lifecycle.Change) { f.Acceptance.Until = start.Add(131 * day) },
 		},
-		lifecycle.NeedEnd: {func(f *lifecycle.Finding, _ *lifecycle.Change) { f.Acceptance.Until = start.Add(41 * day) }},
+		lifecycle.NeedStatement: {
+			func(_ *lifecycle.Finding, c *lifecycle.Change) { c.Statement = nil },
+			func(_ *lifecycle.Finding, c *lifecycle.Change) { c.Statement = &lifecycle.StatementRef{} },
+			func(f *lifecycle.Finding, _ *lifecycle.Change) { f.What.Class = scanning.ClassSecret },
+		},
+		lifecycle.NeedNoStatement: {func(f *lifecycle.Finding, _ *lifecycle.Change) { f.Statement = nil }},
+		lifecycle.NeedEnd:         {func(f *lifecycle.Finding, _ *lifecycle.Change) { f.Acceptance.Until = start.Add(41 * day) }},
 	}
 	for _, e := range lifecycle.Edges {
 		for _, n := range e.Needs {

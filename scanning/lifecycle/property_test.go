@@ -1,18 +1,25 @@
 package lifecycle_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/journal"
 	"github.com/interlock-security/interlock/platform/store"
+	"github.com/interlock-security/interlock/platform/store/storetest"
 	"github.com/interlock-security/interlock/scanning"
 	"github.com/interlock-security/interlock/scanning/lifecycle"
+	"github.com/interlock-security/interlock/scanning/vex"
 )
 
 // random makes reports and wishes for one subject.
@@ -70,11 +77,31 @@ func (r *random) act(w *world, ids []core.UUID) {
 	c.Of = ids[r.IntN(len(ids))]
 	_ = w.tx(func(tx *store.Tx) error { // refusals are part of it
 		var err error
-		switch r.IntN(8) {
+		switch r.IntN(14) {
+		case 3:
+			status := []vex.Status{vex.NotAffected, vex.NotAffected, vex.Affected}[r.IntN(3)]
+			d := statement(status, w.now, []string{"CVE-2026-1", "CVE-2026-9"}[r.IntN(2)])
+			d.ID += r.scope
+			_, err = w.store.TakeVEX(w.t.Context(), tx, tenant, d, "", c)
+		case 4: // what was looked at some time ago, by advisories that know one of them
+			at := w.now.Add(-time.Duration(r.IntN(100)) * time.Hour)
+			_, err = w.store.TakeInventory(w.t.Context(), tx, tenant, lifecycle.Look{Subject: "repo/" + r.scope, Scope: []string{"", "git/x"}[r.IntN(2)], Packages: []scanning.Package{goPkg("example.com/a", fmt.Sprint("v1.0.", r.IntN(3)))}, At: at})
+			list, e := w.store.BehindOf(w.t.Context(), tx, tenant, fmt.Sprint(r.IntN(2)), nil, 10)
+			for _, h := range list {
+				rep := &scanning.Report{Tool: scanning.Tool{Name: "deps", Database: w.now}, Finished: w.now, Findings: r.all[:r.IntN(2)]}
+				e = errors.Join(e, w.store.Rematch(w.t.Context(), tx, tenant, h, "2", rep, "service/advisories", w.now))
+			}
+			if e != nil {
+				w.t.Error(e)
+			}
 		case 0:
 			r.asked = id
-			_, err = w.store.Ask(w.t.Context(), tx, tenant, id, c, w.now.Add(time.Duration(r.IntN(120))*day))
-		case 1:
+			c.Reason = "because"
+			if _, err = w.store.Ask(w.t.Context(), tx, tenant, id, c, w.now.Add(time.Duration(r.IntN(120))*day)); err == nil && r.IntN(2) == 0 {
+				c.By = person([]string{"anna", "otto"}[r.IntN(2)])
+				_, _ = w.store.Approve(w.t.Context(), tx, tenant, id, c) // who asks does not approve
+			}
+		case 1, 5:
 			_, err = w.store.Approve(w.t.Context(), tx, tenant, r.asked, c)
 		case 2:
 			_, err = w.store.Sweep(w.t.Context(), tx, tenant, w.now, 100)
@@ -89,13 +116,15 @@ func (r *random) act(w *world, ids []core.UUID) {
 // whatever order.
 func TestNoPathToClosedButProofAndJudgement(t *testing.T) {
 	w := onSQLite(t)
+	w.store.Trusting(acme)
+	said := 0
 	reached := map[lifecycle.State]int{}
 	for seed := range uint64(10) {
 		r := newRandom(seed, fmt.Sprintf("shop-%d", seed))
 		w.now = start.Add(time.Duration(seed) * time.Hour)
 		var ids []core.UUID
 		last := map[core.UUID]lifecycle.Finding{}
-		for range 40 {
+		for range 50 {
 			w.now = w.now.Add(time.Duration(1+r.IntN(48)) * time.Hour)
 			if r.IntN(3) == 0 {
 				ids = append(ids, w.take(r.report(w.now)).New...)
@@ -109,8 +138,14 @@ func TestNoPathToClosedButProofAndJudgement(t *testing.T) {
 				}
 				last[id] = f
 				reached[f.State]++
+				if f.Statement != nil {
+					said++
+				}
 			}
 		}
+	}
+	if said == 0 {
+		t.Error("no statement closed anything: the test shows nothing about them")
 	}
 	for _, s := range lifecycle.States[1:] {
 		if reached[s] == 0 {
@@ -157,6 +192,9 @@ func (w *world) holds(was, f lifecycle.Finding) {
 	case lifecycle.StateNotAffected:
 		if f.Reason == "" || f.Justification == "" {
 			why = "not affected without a reason"
+		}
+		if byAuthor := strings.HasPrefix(last.By, "vex/"); byAuthor != (f.Statement != nil) || !byAuthor && !strings.HasPrefix(last.By, "person/") {
+			why = "not affected by nobody's word"
 		}
 	case lifecycle.StateFalsePositive:
 		if f.Reason == "" {
@@ -230,4 +268,47 @@ func TestTheSameReportsGiveTheSameStates(t *testing.T) {
 			t.Errorf("seed %d:\nonce  %v\noften %v", seed, a, b)
 		}
 	}
+}
+
+// TestTwoAtOnceAreOne: two processes of a pipeline hand the same subject in at the
+// same moment, and neither knows of the other.
+func TestTwoAtOnceAreOne(t *testing.T) {
+	storetest.Each(t, []store.Migrations{journal.Migrations(), lifecycle.Migrations()}, func(t *testing.T, db *store.DB) {
+		quiet := func(context.Context, *store.Tx, audit.Entry) error { return nil }
+		s := lifecycle.NewStore(journal.NewTopic("findings").Bind(db), quiet, lifecycle.DefaultRules())
+		const rounds, workers = 4, 3
+		for round := range rounds {
+			var wg sync.WaitGroup
+			for worker := range workers {
+				wg.Go(func() {
+					at := start.Add(time.Duration(round)*time.Hour + time.Duration(worker)*time.Second)
+					r := &scanning.Report{
+						Tool: scanning.Tool{Name: fmt.Sprint("tool-", worker), Version: "1"}, Scope: scanning.Scope{Kind: scanning.ScopeGit, Name: "shop"}, Started: at, Finished: at,
+						Packages: []scanning.Package{goPkg("example.com/a", "v1.0.0"), goPkg("example.com/b", fmt.Sprint("v1.0.", round))},
+						Findings: []scanning.Finding{vuln("CVE-2026-1", "example.com/a", nil), vuln(fmt.Sprint("CVE-2027-", round), "example.com/b", nil)},
+					}
+					err := db.Tx(t.Context(), func(tx *store.Tx) error {
+						_, err := s.Import(t.Context(), tx, tenant, r, "person/anna", at)
+						return err
+					})
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+		}
+		w := newWorld(t, db)
+		w.store = s
+		list := w.list(lifecycle.Filter{})
+		if len(list) != 1+rounds {
+			t.Errorf("%d findings, want %d", len(list), 1+rounds)
+		}
+		for _, f := range list {
+			if want := uint64(workers); f.What.Rule == "CVE-2026-1" && f.Sightings != want*rounds || f.What.Rule != "CVE-2026-1" && f.Sightings != want {
+				t.Errorf("%s was seen %d times", f.What.Rule, f.Sightings)
+			}
+			w.holds(lifecycle.Finding{}, f)
+		}
+	})
 }

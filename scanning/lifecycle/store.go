@@ -14,6 +14,7 @@ import (
 	"github.com/interlock-security/interlock/audit"
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/platform/store"
+	"github.com/interlock-security/interlock/scanning/vex"
 )
 
 // Facts puts what happened into the audit outbox, inside the caller's
@@ -32,6 +33,8 @@ type Store struct {
 	topic Topic
 	facts Facts
 	rules Rules
+	// trusted are the authors of VEX whose word counts, nobody where nobody says.
+	trusted []vex.Author
 
 	numbers numbers
 }
@@ -39,6 +42,12 @@ type Store struct {
 // NewStore returns a store that publishes on topic.
 func NewStore(topic Topic, facts Facts, rules Rules) *Store {
 	return &Store{topic: topic, facts: facts, rules: rules}
+}
+
+// Trusting returns the store with authors of VEX whose word closes findings.
+func (s *Store) Trusting(authors []vex.Author) *Store {
+	s.trusted = authors
+	return s
 }
 
 // Rules are the times that findings are held against.
@@ -57,6 +66,8 @@ type batch struct {
 	ownersRead bool
 
 	past *past
+	// spoken is set where there are statements at all.
+	spoken, spokenRead bool
 }
 
 func (s *Store) begin(ctx context.Context, tx *store.Tx, tenant core.TenantID) *batch {

@@ -41,8 +41,10 @@ func findingCalls(id string) map[string][]call {
 	}
 	both := func(body string) []call { return []call{{id, body}, {nobody, body}} }
 	return map[string][]call{
-		"POST /v1/findings/reports":      {{"", string(report)}},
-		"POST /v1/findings/sboms":        {{"", `{"subject":"device/press-7","packages":[{"ecosystem":"npm","name":"left","version":"1.0.0"}]}`}},
+		"POST /v1/findings/reports": {{"", string(report)}},
+		"POST /v1/findings/sboms":   {{"", `{"subject":"device/press-7","packages":[{"ecosystem":"npm","name":"left","version":"1.0.0"}]}`}},
+		"POST /v1/findings/vex": {{"", `{"@context":"https://openvex.dev/ns/v0.2.0","@id":"https://acme.example/1","author":"Acme","timestamp":"2026-01-01T00:00:00Z","version":1,
+			"statements":[{"vulnerability":{"name":"CVE-2026-0001"},"products":[{"@id":"pkg:golang/example.com/log@v1.0.0"}],"status":"not_affected","justification":"component_not_present"}]}`}},
 		"POST /v1/findings/owners":       {{"", `{"text":""}`}},
 		"POST /v1/findings/{id}/move":    both(`{"to":"triaged","reason":""}`),
 		"POST /v1/findings/{id}/dismiss": both(`{"to":"false-positive","reason":"test"}`),
