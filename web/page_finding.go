@@ -102,7 +102,11 @@ func (c *Console) finding(w http.ResponseWriter, r *http.Request) error {
 	v.Justifications = lifecycle.Justifications
 	c.acceptDays(&v)
 	v.Names = advisoryNames(f.Names)
-	v.Device = deviceOf(f.Subject)
+	if v.Device = deviceOf(f.Subject); v.Device != "" {
+		if _, err := c.API.Device(r.Context(), &api.IDInput{ID: v.Device}); err != nil {
+			v.Device = "" // what was scanned need not be enrolled
+		}
+	}
 	return c.render(w, r, "page_finding", page{Title: cut(f.What.Title, maxTitle), Nav: "findings", Body: v})
 }
 

@@ -202,6 +202,9 @@ func TestACampaignAsksStoredInventories(t *testing.T) {
 	p.device(plantPress, false)
 	p.device(core.MustID[core.DeviceID]("saw-1"), false)
 	p.installed("device/mill-2", time.Now().AddDate(0, 0, -20), scanning.Package{Ecosystem: "npm", Name: "other", Version: "1.0.0"})
+	if body := p.page("vera", to+"?which=not-looked-at"); strings.Contains(body, `href="/devices/mill-2"`) || !strings.Contains(body, `href="/devices/saw-1"`) {
+		t.Error("a link leads to a device that is not enrolled, or none to one that is")
+	}
 	if text := visibleText(p.page("vera", to+"?which=not-looked-at")); !strings.Contains(text, "device/saw-1 never looked at") || !strings.Contains(text, "device/mill-2 not looked at lately") || strings.Contains(text, "device/press-7 ") {
 		t.Error("who was not looked at is not said: " + text)
 	}
