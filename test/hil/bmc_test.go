@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // bmc is ipmi_sim, OpenIPMI's management controller: the machine's /dev/ipmi0
@@ -40,8 +42,8 @@ mc_enable 0x20
 // startBMC starts the controller; it ends with the test.
 func startBMC(t *testing.T, dir string) *bmc {
 	t.Helper()
-	b := &bmc{serial: freePort(t)}
-	console := freePort(t)
+	b := &bmc{serial: rig.Address(t)}
+	console := rig.Address(t)
 	folder := filepath.Join(dir, "bmc")
 	if err := os.MkdirAll(filepath.Join(folder, "state"), 0o700); err != nil {
 		t.Fatal(err)
@@ -58,14 +60,14 @@ set_working_mc 0x20
   serial 15 %s codec VM
   user 2 true "interlock" "for-the-test" admin 10 none md2 md5 straight
 console %s
-`, spaced(freeUDP(t)), spaced(b.serial), spaced(console))
+`, spaced(rig.Address(t)), spaced(b.serial), spaced(console))
 	for name, text := range map[string]string{"lan.conf": config, "bmc.emu": bmcEmulation} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	cmd := exec.Command("ipmi_sim", "-c", filepath.Join(folder, "lan.conf"), "-f", filepath.Join(folder, "bmc.emu"), "-s", filepath.Join(folder, "state"), "-n")
-	said := new(output)
+	said := new(rig.Output)
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -80,7 +82,7 @@ console %s
 		_ = cmd.Process.Kill()
 		<-ended
 		if t.Failed() {
-			t.Logf("ipmi_sim said: %s\nand ended: %s", said.tail(2000), cmd.ProcessState)
+			t.Logf("ipmi_sim said: %s\nand ended: %s", rig.Tail(said.String(), 2000), cmd.ProcessState)
 		}
 	})
 	err := await(t.Context(), func() (err error) {
@@ -92,7 +94,7 @@ console %s
 		err = prompted(b.console)
 	}
 	if err != nil {
-		t.Fatalf("ipmi_sim: %v\n%s", err, said.tail(2000))
+		t.Fatalf("ipmi_sim: %v\n%s", err, rig.Tail(said.String(), 2000))
 	}
 	return b
 }
@@ -100,7 +102,7 @@ console %s
 // open opens the case as the controller sees it, or closes it.
 func (b *bmc) open(opened bool) error {
 	command := fmt.Sprintf("sensor_set_bit 0x20 0 %d 0 %d 1\r\n", bmcSensor, map[bool]int{true: 1}[opened])
-	if err := b.console.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := b.console.SetDeadline(time.Now().Add(rig.Patience)); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(b.console, command); err != nil {
@@ -122,15 +124,4 @@ func prompted(c net.Conn) error {
 		}
 	}
 	return errors.New("the console does not prompt")
-}
-
-// freeUDP returns a loopback address on which nobody listens for datagrams.
-func freeUDP(t *testing.T) string {
-	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	return c.LocalAddr().String()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/interlock-security/interlock/device/monitor/geofence"
 	"github.com/interlock-security/interlock/device/sensor"
 	"github.com/interlock-security/interlock/device/sensor/gpsd"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // TestPositionThroughGPSD has the real gpsd of this host read a receiver that
@@ -39,7 +40,7 @@ func TestPositionThroughGPSD(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
 	defer cancel()
 	var home, fixes int
 	var left bool
@@ -78,13 +79,13 @@ func playTrack(t *testing.T) string {
 	if err := os.WriteFile(file, []byte(track()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	address := freePort(t)
+	address := rig.Address(t)
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("gpsfake", "-q", "-c", "0.05", "-P", port, file)
-	said := new(output)
+	said := new(rig.Output)
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
@@ -94,7 +95,7 @@ func playTrack(t *testing.T) string {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // gpsd is of its group
 		_ = cmd.Wait()
 		if t.Failed() {
-			t.Logf("gpsfake said: %s", said.tail(2000))
+			t.Logf("gpsfake said: %s", rig.Tail(said.String(), 2000))
 		}
 	})
 	return address

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/link/ceremony"
 	"github.com/interlock-security/interlock/test/hil/control"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // How long a contact must be open before it counts. The seal's, which is made to
@@ -156,23 +156,19 @@ func bring(t *testing.T) *loop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "il") // short: unix sockets are in it
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir, program := rig.Short(t), rig.Program(t, "interlock") // unix sockets are in it
 	programs := filepath.Join(dir, "bin")
-	if err := build(ctx, programs, "../../cmd/interlock", "../../cmd/interlock-agent", "./guest", "./proofcheck"); err != nil {
+	if err := rig.Build(programs, "./guest", "./proofcheck"); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(image(ctx, filepath.Join(dir, "initramfs"), folder, programs), disk(ctx, filepath.Join(dir, "state.img"), filepath.Join(programs, "interlock"))); err != nil {
+	if err := errors.Join(image(ctx, filepath.Join(dir, "initramfs"), folder, filepath.Join(programs, "guest"), rig.Program(t, "interlock-agent")), disk(ctx, filepath.Join(dir, "state.img"), program)); err != nil {
 		t.Fatal(err)
 	}
 	l := &loop{peer: peer(t), bmc: startBMC(t, dir), checker: filepath.Join(programs, "proofcheck")}
-	agents := freePort(t)
+	agents := rig.Address(t)
 	l.m = start(t, dir, folder, wiring{server: agents, peer: l.peer.Addr().String(), bmc: l.bmc.serial})
 	fmt.Printf("hil: built and booting after %s\n", time.Since(began).Round(time.Millisecond))
-	l.s = newServer(t, dir, filepath.Join(programs, "interlock"), agents) // while the machine boots
+	l.s = newServer(t, dir, agents) // while the machine boots
 	return l
 }
 
@@ -216,7 +212,7 @@ func (l *loop) tpmPresent(context.Context) (string, error) {
 
 // agentConfig is the device's: real sensors, a real firewall.
 func (l *loop) agentConfig(list []sense) (string, error) {
-	trust, err := ceremony.LoadTrust(l.s.keys())
+	trust, err := ceremony.LoadTrust(l.s.Keys)
 	if err != nil {
 		return "", err
 	}
@@ -347,7 +343,7 @@ func (l *loop) awaitEvents(ctx context.Context, types ...string) ([]core.Event, 
 
 // walled: the guest's world is the two ports that were given to it.
 func (l *loop) walled(ctx context.Context) (string, error) {
-	if err := l.reaches(ctx, patience); err != nil {
+	if err := l.reaches(ctx, rig.Patience); err != nil {
 		return "", err
 	}
 	_, port, err := net.SplitHostPort(l.peer.Addr().String())

@@ -42,24 +42,12 @@ func kernel(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// build compiles programs with the flags that the other tests build them with,
-// so that whoever comes second finds everything compiled.
-func build(ctx context.Context, into string, packages ...string) error {
-	args := append([]string{"build", "-o", into + string(filepath.Separator)}, packages...)
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", strings.Join(packages, " "), err, out)
-	}
-	return nil
-}
-
 // image writes the guest's first filesystem: init, the agent, the modules, and
 // nft(8) with its libraries to read the firewall back with.
-func image(ctx context.Context, path, kernel, programs string) error {
+func image(ctx context.Context, path, kernel, guest, agent string) error {
 	files := map[string]string{
-		"init":                filepath.Join(programs, "guest"),
-		"bin/interlock-agent": filepath.Join(programs, "interlock-agent"),
+		"init":                guest,
+		"bin/interlock-agent": agent,
 		"modules/order":       filepath.Join(kernel, "modules", "order"),
 	}
 	modules, err := filepath.Glob(filepath.Join(kernel, "modules", "*.ko"))

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/interlock-security/interlock/test/hil/control"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // machine is a running virtual machine: what is in it obeys over the control
@@ -91,7 +92,7 @@ func (m *machine) listen(t *testing.T, name string) *net.UnixListener {
 func (m *machine) accept(t *testing.T, l *net.UnixListener, said fmt.Stringer) *line {
 	t.Helper()
 	defer func() { _ = l.Close() }()
-	if err := l.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := l.SetDeadline(time.Now().Add(rig.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	c, err := l.Accept()
@@ -174,7 +175,7 @@ func (m *machine) devices(w wiring) []string {
 
 // up waits until the guest has booted.
 func (m *machine) up(ctx context.Context) error {
-	a, err := m.ctl.answer(ctx, 2*patience)
+	a, err := m.ctl.answer(ctx, 2*rig.Patience)
 	if err != nil {
 		return fmt.Errorf("the guest did not come up: %w", err)
 	}
@@ -214,7 +215,7 @@ func (m *machine) do(ctx context.Context, verb string, args, result any) error {
 	if err := m.ctl.write(control.Request{ID: id, Do: verb, Args: raw}); err != nil {
 		return err
 	}
-	a, err := m.ctl.answer(ctx, 2*patience)
+	a, err := m.ctl.answer(ctx, 2*rig.Patience)
 	switch {
 	case err != nil:
 		return fmt.Errorf("guest %s: %w", verb, err)
@@ -263,7 +264,7 @@ type said struct {
 // listenTo reads a line of the monitor and keeps in mind which event it was.
 func (m *machine) listenTo(ctx context.Context) (said, error) {
 	var got said
-	text, err := m.qmp.read(ctx, patience)
+	text, err := m.qmp.read(ctx, rig.Patience)
 	if err == nil {
 		err = json.Unmarshal(text, &got)
 	}

@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"testing"
+
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // TestMain also is the helper that QEMU starts for each connection out of the
@@ -14,7 +16,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "forward" {
 		os.Exit(forward(os.Args[2]))
 	}
-	os.Exit(m.Run())
+	rig.Main(m)
 }
 
 // forward never writes to standard error: QEMU gives it the guest's connection.

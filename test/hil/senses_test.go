@@ -118,7 +118,7 @@ const (
 
 // bite is how long after the last petting the hardware resets the machine. It is
 // much longer than a busy host keeps the guest from petting.
-const bite = 8 * time.Second
+const bite = 15 * time.Second
 
 // sensing puts every chip on the bus and has the agent watch all of it.
 func (l *loop) sensing(ctx context.Context) (string, error) {

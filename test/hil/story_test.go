@@ -20,6 +20,7 @@ import (
 	"github.com/interlock-security/interlock/link"
 	"github.com/interlock-security/interlock/link/ceremony"
 	"github.com/interlock-security/interlock/test/hil/control"
+	"github.com/interlock-security/interlock/test/rig"
 )
 
 // The lines of the simulated GPIO chip. Pulled up means open: nobody holds the
@@ -416,7 +417,7 @@ func (l *loop) released(ctx context.Context) (string, error) {
 	if n, err := l.count(ctx, "case_intrusion"); err != nil || n != 1 {
 		return "", fmt.Errorf("the opening was told %d times: %w", n, err)
 	}
-	return "the opening was told once; no rule of ours is left in the guest's kernel, its peer answers again", l.reaches(ctx, patience)
+	return "the opening was told once; no rule of ours is left in the guest's kernel, its peer answers again", l.reaches(ctx, rig.Patience)
 }
 
 // count is how many events of a type the device has told of since it enrolled.
@@ -454,14 +455,14 @@ func (l *loop) closed(ctx context.Context) (string, error) {
 // checked by a program that has nothing of ours in it, and sees the same
 // program refuse a proof of which one bit was changed.
 func (l *loop) proven(ctx context.Context) (string, error) {
-	trust, err := ceremony.LoadTrust(l.s.keys())
+	trust, err := ceremony.LoadTrust(l.s.Keys)
 	if err != nil {
 		return "", err
 	}
 	key := trust.Root().LogKey
 	args := []string{key}
 	for _, s := range l.tale.incident.Timeline {
-		file := filepath.Join(l.s.dir, "step-"+strconv.FormatUint(s.Audit.Index, 10))
+		file := filepath.Join(l.s.Dir, "step-"+strconv.FormatUint(s.Audit.Index, 10))
 		if _, err := l.s.run(ctx, "audit", "proof", strconv.FormatUint(s.Audit.Index, 10), "--origin", s.Audit.Origin, "--out", file); err != nil {
 			return "", err
 		}
