@@ -117,7 +117,7 @@ var numbers = regexp.MustCompile(`\d+`)
 func newest(prints map[string]string) string {
 	best := ""
 	for k, v := range prints {
-		if v != "" && k > best {
+		if v != "" && !strings.Contains(v, " ") && k > best { // a sentence is no fingerprint: "requires login"
 			best = k
 		}
 	}

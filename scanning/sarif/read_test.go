@@ -160,6 +160,15 @@ func TestFingerprintsKnowNoLines(t *testing.T) {
 	if twins[0].Fingerprint == twins[1].Fingerprint {
 		t.Error("two results of the same words are one")
 	}
+	// Semgrep writes a word where its fingerprint would be, unless somebody is
+	// logged in: it is the same for all and takes no part.
+	semgrep := func(code string) string {
+		return `{"ruleId":"s","fingerprints":{"matchBasedId/v1":"requires login"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a.py"},"region":{"startLine":3,"snippet":{"text":"` + code + `"}}}}]}`
+	}
+	both, alone := one(t, `"results":[`+semgrep("x")+","+semgrep("y")+`]`).Findings, one(t, `"results":[`+semgrep("y")+`]`).Findings
+	if both[1].Fingerprint != alone[0].Fingerprint || both[0].Fingerprint == both[1].Fingerprint {
+		t.Error("what no fingerprint is names a finding by its place in the list")
+	}
 	prints := func(v string) string {
 		return one(t, `"results":[{"ruleId":"r","partialFingerprints":{"primaryLocationLineHash":"`+v+`"}}]`).Findings[0].Fingerprint
 	}
