@@ -25,7 +25,7 @@ type scanSecretsCmd struct {
 	Branch   string   `help:"With --history, only what this branch, tag or commit leads to." placeholder:"NAME"`
 	Since    string   `help:"With --history, only commits since then: 2026-01-31, 2.weeks." placeholder:"TIME"`
 	Dangling bool     `help:"With --history, also what nothing leads to any more: undone commits, what was staged once."`
-	Archives bool     `help:"Open archives: tar, zip, jar, whl, gz, bz2, zst, deb, cpio and those within them."`
+	Archives bool     `help:"Open archives: tar, zip, jar, whl, gz, bz2, xz, zst, deb, rpm, cpio and those within them."`
 	Binary   bool     `help:"Look at the printable text in binary files."`
 	MaxSize  int64    `help:"Read this many MiB of a file; what is longer is told as not scanned." default:"1024" placeholder:"MIB"`
 	Exclude  []string `help:"Leave out paths: testdata, *.min.js, docs/**/*.md. Repeatable." sep:"none" placeholder:"PATTERN"`
