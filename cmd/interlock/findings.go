@@ -34,6 +34,7 @@ type findingsCmd struct {
 	Stats     findingsStatsCmd     `cmd:"" help:"Open, overdue, fixed: the figures, day by day."`
 	Freshness findingsFreshnessCmd `cmd:"" help:"What was scanned when, and how old the lists are."`
 	Campaign  findingsCampaignCmd  `cmd:"" help:"Who has a package or is affected by an advisory, and since when."`
+	VEX       findingsVEXCmd       `cmd:"" name:"vex" help:"Statements of what affects nothing: ours for others, others' for us."`
 	Facts     findingsFactsCmd     `cmd:"" help:"What became known about an advisory."`
 	Owners    findingsOwnersCmd    `cmd:"" help:"Who looks after which findings."`
 }

@@ -182,15 +182,27 @@ type findingsApproveCmd struct {
 
 // Help implements kong's long help.
 func (findingsApproveCmd) Help() string {
-	return `Who asked for the risk to be accepted can't approve it.
+	return `Who asked for the risk to be accepted can't approve it. What is approved is the request as it is told here: if the finding changes before the
+approval arrives, it is refused.
 
 Example:
   interlock findings approve 01932d3f-9b9e-7c2a-8f00-3b1f0c9a7e55`
 }
 
-// Run accepts a risk.
+// Run accepts a risk, as it stands when it is told.
 func (c *findingsApproveCmd) Run(e *env) error {
-	return c.act(e, "approve", api.ApproveFinding{Reason: c.Reason})
+	var d api.FindingDetail
+	if err := e.client().Get(e.ctx, "/v1/findings/"+url.PathEscape(c.ID), nil, &d); err != nil {
+		return err
+	}
+	a := d.Finding.Acceptance
+	if a == nil {
+		return core.E(core.KindConflict, "findings approve", "nobody asked for this risk to be accepted").
+			WithHint("ask for it, as somebody else than the approver: interlock findings accept " + d.Finding.ID.String() + " --until DAY -m REASON")
+	}
+	_, _ = fmt.Fprintf(e.talk(), "%s %s: asked by %s until %s: %s\n", d.Finding.What.Severity, onOneLine(whatOf(&d.Finding)),
+		onOneLine(a.Requester), a.Until.Format(time.DateOnly), onOneLine(a.Reason))
+	return c.act(e, "approve", api.ApproveFinding{Reason: c.Reason, Request: a.Revision})
 }
 
 type findingsAssignCmd struct {
