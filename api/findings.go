@@ -348,8 +348,17 @@ func (a *API) Submit(ctx context.Context, sub Submission) (Submitted, error) {
 		if err != nil {
 			return done, err
 		}
+		own, err := a.ownLook(ctx, subject, &sub.Reports[i])
+		if err != nil {
+			return done, err
+		}
 		err = a.State.Tx(ctx, func(tx *store.Tx) error {
 			sum, err := s.ImportFor(ctx, tx, who.Tenant, subject, &sub.Reports[i], who.String(), a.Clock.Now())
+			if err == nil && own != nil && !sum.Known {
+				var more lifecycle.Summary
+				more, err = s.ImportFor(ctx, tx, who.Tenant, subject, own, who.String(), a.Clock.Now())
+				sum = sum.And(more)
+			}
 			if err == nil {
 				tx.OnCommit(func() { done.Reports = append(done.Reports, sum) })
 			}
@@ -360,6 +369,28 @@ func (a *API) Submit(ctx context.Context, sub Submission) (Submitted, error) {
 		}
 	}
 	return done, nil
+}
+
+// ownLook is what our advisories say of the packages of a report, nil where there
+// are none: the inventory is ours to ask about from now on, and what it had before
+// and has no more is to be known to be gone with the report that says so.
+func (a *API) ownLook(ctx context.Context, subject string, r *scanning.Report) (*scanning.Report, error) {
+	now := a.Clock.Now()
+	if a.Advisories == nil || len(r.Packages) == 0 || len(r.Packages) > lifecycle.MaxPackages || r.Scope.Parts != nil || r.Started.After(now) || lifecycle.CheckSubject(subject) != nil {
+		return nil, nil //nolint:nilnil // what can't be asked now is behind, and asked later
+	}
+	own, err := a.Advisories.Match(ctx, lifecycle.Look{Subject: subject, Scope: lifecycle.ScopeOf(subject, r.Scope), Packages: r.Packages, At: r.Started})
+	if core.KindOf(err) == core.KindUnavailable {
+		return nil, nil //nolint:nilnil // there are no advisories
+	}
+	if err != nil {
+		return nil, err
+	}
+	own.Gaps, own.Scope.Excluded = append(lifecycle.WithoutAge(own.Gaps), r.Gaps...), r.Scope.Excluded
+	if len(own.Gaps) > lifecycle.MaxGaps {
+		return nil, nil //nolint:nilnil // the report itself is refused for that
+	}
+	return own, nil
 }
 
 // decideFinding asks the Guard about a finding, with the site of its device.

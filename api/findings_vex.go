@@ -185,13 +185,30 @@ func statementsOf(f *lifecycle.Finding, author string) []vex.Statement {
 	if f.What.Package == nil {
 		return nil
 	}
-	product := cmp.Or(f.What.Package.PURL, purl.Of(f.What.Package))
-	if product == "" {
+	pkg := *f.What.Package
+	if s.Status == vex.Fixed { // in the version that it was found in it is as vulnerable as ever
+		if len(f.What.Fixed) == 0 {
+			return nil
+		}
+		pkg.Version, pkg.SourceVersion, pkg.PURL = f.What.Fixed[0], "", ""
+	}
+	part := cmp.Or(pkg.PURL, purl.Of(&pkg))
+	if part == "" {
 		return nil
 	}
-	s.Vulnerability, s.Products = mainName(f.Names, f.What.Rule), []vex.Product{{PURL: product}}
+	s.Vulnerability, s.Products = mainName(f.Names, f.What.Rule), []vex.Product{{PURL: productOf(f.Subject), Parts: []string{part}}}
 	s.Aliases = slices.DeleteFunc(slices.Clone(f.Names), func(n string) bool { return n == s.Vulnerability })
 	return []vex.Statement{s}
+}
+
+// productOf names a subject as a product: what we say is about our own, not about
+// the package wherever it is.
+func productOf(subject string) string {
+	parts := strings.Split(subject, "/")
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	return "pkg:generic/" + strings.Join(parts, "/")
 }
 
 // mainName is the name that most databases share.

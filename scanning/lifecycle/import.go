@@ -73,6 +73,13 @@ func (s *Store) ImportFor(ctx context.Context, tx *store.Tx, tenant core.TenantI
 	return sum, b.end()
 }
 
+// And is a summary with what another report of the same look changed.
+func (s Summary) And(o Summary) Summary {
+	s.New, s.Reopened = append(s.New, o.New...), append(s.Reopened, o.Reopened...)
+	s.Refuted, s.Verified = append(s.Refuted, o.Refuted...), append(s.Verified, o.Verified...)
+	return s
+}
+
 // intake is one report on its way in.
 type intake struct {
 	*batch

@@ -82,9 +82,22 @@ func (s *Store) Rematch(ctx context.Context, tx *store.Tx, tenant core.TenantID,
 		return err
 	}
 	look := *r
+	look.Gaps = WithoutAge(r.Gaps)
 	look.Scope, look.Started = h.Look(), earlier(h.Looked, r.Finished) // a clock that was set back since makes no report of the future
 	_, err = s.ImportFor(ctx, tx, tenant, h.Subject, &look, by, at)
 	return err
+}
+
+// WithoutAge leaves out that advisories are old. It hides what became known since,
+// which whoever hands an inventory in is told; what they found themselves they still
+// know, and when it is gone they see that.
+func WithoutAge(gaps []scanning.Gap) (rest []scanning.Gap) {
+	for _, g := range gaps {
+		if g.Reason != scanning.ReasonStale {
+			rest = append(rest, g)
+		}
+	}
+	return rest
 }
 
 // SkipAhead notes of the inventories that were held against one revision, and in
