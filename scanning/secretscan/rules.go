@@ -207,14 +207,14 @@ func projectIgnore(dir string) (*gitleaks.Ignore, error) {
 }
 
 // digest names the rules that judged, so that a later scan can say that it asked the
-// same.
+// same. In which order a rule has its words says nothing.
 func digest(c *detect.Config) string {
 	h := sha256.New()
 	allow := func(a detect.Allow) {
 		_, _ = fmt.Fprintf(h, "%v %q %v %q %q %v\n", a.Paths, a.Commits, a.Patterns, a.StopWords, a.Target, a.All)
 	}
 	put := func(r *detect.Rule) {
-		_, _ = fmt.Fprintf(h, "%q %q %q %v %q\n", r.ID, r.Regex, r.Path, r.Entropy, r.Keywords)
+		_, _ = fmt.Fprintf(h, "%q %q %q %v %q\n", r.ID, r.Regex, r.Path, r.Entropy, slices.Sorted(slices.Values(r.Keywords)))
 		for _, a := range r.Allow {
 			allow(a)
 		}
@@ -227,7 +227,7 @@ func digest(c *detect.Config) string {
 		for i := range described {
 			put(&described[i])
 		}
-		_, _ = fmt.Fprintf(h, "%q\n", g.Keywords())
+		_, _ = fmt.Fprintf(h, "%q\n", slices.Sorted(slices.Values(g.Keywords())))
 	}
 	for _, a := range c.Allow {
 		allow(a)
