@@ -6,7 +6,6 @@
 // exception, a message on the browser's console, an answer that nobody expected
 // and a request to another host each fail the test that they happen in.
 //
-// Pictures of every page, in light, in dark and as wide as a phone, go to the
-// folder that INTERLOCK_SHOTS names, by default interlock-shots among the
-// temporary files, to be looked at.
+// Pictures of every page, in light, in dark and as wide as a phone, are taken
+// for the folder that INTERLOCK_SHOTS names, to be looked at.
 package console
