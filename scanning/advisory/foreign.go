@@ -7,6 +7,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/interlock-security/interlock/platform/tomlcheck"
 )
 
 // maxForeign bounds what is given to the YAML and TOML readers; real ones are a
@@ -70,6 +72,9 @@ func parseRustSec(data []byte) (a *Advisory, err error) {
 	front, text, ok := strings.Cut(rest, "```")
 	if !ok {
 		return nil, malformed("", "has no front matter that ends")
+	}
+	if err := tomlcheck.Check([]byte(front)); err != nil {
+		return nil, malformed("", "has front matter that is not read: "+err.Error())
 	}
 	var r rustsec
 	if err := toml.Unmarshal([]byte(front), &r); err != nil {

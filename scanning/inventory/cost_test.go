@@ -1,6 +1,7 @@
 package inventory_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/interlock-security/interlock/scanning"
 	"github.com/interlock-security/interlock/scanning/inventory"
+	"github.com/interlock-security/interlock/scanning/inventory/extract"
 )
 
 // What would take for ever if it were read naively; each ends because its size,
@@ -76,4 +78,17 @@ func BenchmarkMachinesDpkg(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(len(packages)), "packages")
+}
+
+// TestQuotesHideNoDepth: a string may end in quotes of its own, behind which brackets
+// are brackets.
+func TestQuotesHideNoDepth(t *testing.T) {
+	in := &extract.Input{Limits: extract.Limits{Objects: 10_000}}
+	for _, quotes := range []string{"''''", "'''''"} {
+		var f *extract.Fault
+		err := extract.TOML(in, []byte("a=['''x"+quotes+","+strings.Repeat("[", 5_000)), new(any))
+		if !errors.As(err, &f) || f.Reason != scanning.ReasonTooDeep {
+			t.Errorf("behind %s: %v", quotes, err)
+		}
+	}
 }

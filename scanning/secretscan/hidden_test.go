@@ -133,3 +133,21 @@ func TestAProjectsRulesThatDoNotHoldAreAGap(t *testing.T) {
 		t.Errorf("gaps %+v", r.Gaps)
 	}
 }
+
+// TestAHostileConfigurationIsAGap that names the file, and ours find what is there.
+func TestAHostileConfigurationIsAGap(t *testing.T) {
+	line, _ := leak("hostile")
+	for _, text := range []string{
+		"a=" + strings.Repeat("[", 1<<19), "a=" + strings.Repeat("{a=", 1<<18), "a=" + strings.Repeat("[", 4<<20),
+		strings.Repeat("a.", 1<<18) + "a=1", "[" + strings.Repeat("a.", 1<<18) + "a]",
+	} {
+		dir := t.TempDir()
+		write(t, dir, "app.env", line)
+		write(t, dir, ".gitleaks.toml", text)
+		r := scan(t, Options{}, folder(dir))
+		wantFiles(t, r, "app.env")
+		if len(r.Gaps) != 1 || r.Gaps[0].Reason != scanning.ReasonTooLarge || !strings.Contains(r.Gaps[0].Why, ".gitleaks.toml") {
+			t.Errorf("%.20s: gaps %+v", text, r.Gaps)
+		}
+	}
+}

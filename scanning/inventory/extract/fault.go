@@ -111,10 +111,10 @@ func TOML(in *Input, data []byte, v any) error {
 	if err := in.count(data, "[["); err != nil {
 		return err
 	}
-	if err := shallowTOML(data); err != nil {
+	if err := bearableTOML(data); err != nil {
 		return err
 	}
-	err := toml.Unmarshal(data, v)
+	err := unmarshalTOML(data, v)
 	var decode *toml.DecodeError
 	switch {
 	case errors.As(err, &decode):

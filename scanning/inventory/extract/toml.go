@@ -1,68 +1,40 @@
 package extract
 
 import (
-	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"strings"
 
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/interlock-security/interlock/platform/tomlcheck"
 	"github.com/interlock-security/interlock/scanning"
 )
 
-// tomlDepth is deeper than any lockfile and far from what the decoder's recursion
-// could not bear.
-const tomlDepth = 200
-
-// shallowTOML refuses arrays and inline tables nested so deep that a decoder
-// that calls itself would run out of stack, which ends a process.
-func shallowTOML(data []byte) error {
-	depth := 0
-	for i := 0; i < len(data); i++ {
-		switch data[i] {
-		case '[', '{':
-			if depth++; depth > tomlDepth {
-				return &Fault{Reason: scanning.ReasonTooDeep, Line: Line(data, int64(i)), Msg: "nested deeper than any lockfile is"}
-			}
-		case ']', '}':
-			depth = max(0, depth-1)
-		case '"', '\'':
-			i = tomlString(data, i)
-		case '#':
-			i = endOfLine(data, i)
-		}
+// bearableTOML refuses what the decoder can't bear: it would end the process, or keep
+// it busy for minutes.
+func bearableTOML(data []byte) error {
+	var e *tomlcheck.Error
+	if !errors.As(tomlcheck.Check(data), &e) {
+		return nil
 	}
-	return nil
+	f := &Fault{Reason: scanning.ReasonTooMany, Line: e.Line, Msg: e.Msg + ", more than any lockfile has"}
+	if e.Deep {
+		f.Reason = scanning.ReasonTooDeep
+	}
+	return f
 }
 
-// tomlString returns the index of the quote that ends the string which begins
-// at i.
-func tomlString(data []byte, i int) int {
-	q := data[i]
-	if long := bytes.Repeat([]byte{q}, 3); bytes.HasPrefix(data[i:], long) {
-		for j := i + 3; j < len(data); j++ {
-			if q == '"' && data[j] == '\\' {
-				j++
-			} else if bytes.HasPrefix(data[j:], long) {
-				return j + 2
-			}
+// unmarshalTOML turns a panic into an error: the library has one for a table below an
+// empty array of tables, [[a.0]].
+func unmarshalTOML(data []byte, v any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("its tables can't be understood: %v", p)
 		}
-		return len(data)
-	}
-	for j := i + 1; j < len(data); j++ {
-		switch {
-		case q == '"' && data[j] == '\\':
-			j++
-		case data[j] == q, data[j] == '\n':
-			return j
-		}
-	}
-	return len(data)
-}
-
-func endOfLine(data []byte, i int) int {
-	if n := bytes.IndexByte(data[i:], '\n'); n >= 0 {
-		return i + n
-	}
-	return len(data)
+	}()
+	return toml.Unmarshal(data, v)
 }
 
 // latin reads the encodings that build files are written in besides UTF-8.

@@ -8,6 +8,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/interlock-security/interlock/core"
+	"github.com/interlock-security/interlock/platform/tomlcheck"
 )
 
 // file is a .gitleaks.toml as it is written.
@@ -66,13 +67,22 @@ type allowTable struct {
 	StopWords   []string `toml:"stopwords"`
 }
 
-// maxFile is far more than any configuration has.
-const maxFile = 4 << 20
+// maxFile bounds the configuration that somebody named, maxProject the one that was
+// found in what is scanned, and what either extends. Both are far more than any has.
+const (
+	maxFile    = 8 << 20
+	maxProject = 1 << 20
+)
 
-func decode(name string, data []byte) (*file, error) {
-	if len(data) > maxFile {
-		return nil, core.E(core.KindTooLarge, "gitleaks.Parse", fmt.Sprintf("%s has more than %d bytes", name, maxFile)).
+func decode(name string, data []byte, most int) (*file, error) {
+	if len(data) > most {
+		return nil, core.E(core.KindTooLarge, "gitleaks.Parse", fmt.Sprintf("%s has more than %d bytes", name, most)).
 			WithHint("this is no configuration; name the .gitleaks.toml")
+	}
+	var asked *tomlcheck.Error
+	if errors.As(tomlcheck.Check(data), &asked) {
+		return nil, core.E(core.KindTooLarge, "gitleaks.Parse", fmt.Sprintf("%s:%d: %s", name, asked.Line, asked.Msg)).
+			WithHint("no configuration needs that; remove what makes it so")
 	}
 	f := &file{name: name, source: filepath.Base(name)}
 	if err := unmarshal(data, f); err != nil {

@@ -74,6 +74,10 @@ func (x *indexer) expression(n *unstable.Node) {
 	}
 }
 
+// longestPath is far more than the path of any value that is asked for. Without a bound
+// each key below a long header would be as long as that.
+const longestPath = 128
+
 // key joins the parts of a key; a part that is an array of tables means its
 // last one.
 func (x *indexer) key(n *unstable.Node, below string) (path string, line int) {
@@ -87,6 +91,7 @@ func (x *indexer) key(n *unstable.Node, below string) (path string, line int) {
 			path = fmt.Sprintf("%s[%d]", path, i-1)
 		}
 		path = strings.TrimPrefix(path+"."+strings.ToLower(string(bytes.TrimSpace(part.Data))), ".")
+		path = path[:min(len(path), longestPath)]
 	}
 	return path, line
 }

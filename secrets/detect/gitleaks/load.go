@@ -23,13 +23,13 @@ func Default() (detect.Config, error) {
 	if err != nil {
 		return detect.Config{}, err
 	}
-	return loader{read: noFiles}.config(f)
+	return loader{read: noFiles, most: maxFile}.config(f)
 }
 
 // own is the file that gitleaks comes with. A project can give a file of its own any
 // name, and not this mark.
 func own() (*file, error) {
-	f, err := decode("gitleaks' own rules", []byte(config.DefaultConfig))
+	f, err := decode("gitleaks' own rules", []byte(config.DefaultConfig), maxFile)
 	if err == nil {
 		f.source = ""
 	}
@@ -77,7 +77,7 @@ func LoadFrom(dir *os.Root, name string) (detect.Config, error) {
 	if err != nil {
 		return detect.Config{}, unreadable(name, err)
 	}
-	return Parse(name, data, read)
+	return parse(name, data, maxProject, read)
 }
 
 var errOutside = errors.New("it is outside of what is scanned; a file that leads there is for --gitleaks-config")
@@ -114,11 +114,15 @@ func readConfig(f *os.File, path string) ([]byte, error) {
 
 // Parse reads a configuration; read fetches those that it extends by path.
 func Parse(name string, data []byte, read func(path string) ([]byte, error)) (detect.Config, error) {
-	f, err := decode(name, data)
+	return parse(name, data, maxFile, read)
+}
+
+func parse(name string, data []byte, most int, read func(path string) ([]byte, error)) (detect.Config, error) {
+	f, err := decode(name, data, most)
 	if err != nil {
 		return detect.Config{}, err
 	}
-	return loader{read: read}.config(f)
+	return loader{read: read, most: most}.config(f)
 }
 
 func (l loader) config(f *file) (detect.Config, error) {
@@ -135,6 +139,7 @@ const maxExtend = 2
 
 type loader struct {
 	read  func(path string) ([]byte, error)
+	most  int // bytes of a file
 	spent *cost
 }
 
@@ -212,7 +217,7 @@ func (l loader) below(f *file) (*file, error) {
 	if err != nil {
 		return nil, f.fault("extend.path", fmt.Sprintf("%s can't be read: %v", e.Path, err), "name a file relative to this one")
 	}
-	return decode(e.Path, data)
+	return decode(e.Path, data, l.most)
 }
 
 // over lays s over the configuration that it extends: a rule of the same name

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,10 +83,58 @@ func TestHostileConfigurations(t *testing.T) {
 		"large":      {large.String(), "steps"},
 		"long":       {rule(1, strings.Repeat("x", 20<<10)), "steps"},
 		"words":      {rule(1, "x") + "keywords = [" + strings.Repeat("'k',", 50_001) + "]\n", "words"},
+		"deep":       {"a=" + strings.Repeat("[", 1<<20), "f:1: brackets are nested"},
+		"tables":     {"[" + strings.Repeat("a.", 1<<20) + "a]", "f:1: a key has"},
+		"keys":       {"\n" + strings.Repeat("a.", 1<<20) + "a=1", "f:2: a key has"},
+		"bytes":      {strings.Repeat("# nothing\n", 1<<20), "bytes"},
 		"patterns":   {rule(1, "x") + "[[rules.allowlists]]\npaths = [" + strings.Repeat("'k',", 10_001) + "]\n", "patterns"},
 	} {
 		if _, err := gitleaks.Parse("f", []byte(c.text), none); core.KindOf(err) != core.KindTooLarge || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestAProjectsConfigurationIsSmaller than one that somebody named, and than what that
+// one extends.
+func TestAProjectsConfigurationIsSmaller(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = root.Close() }()
+	large := "[[rules]]\nid = 'base'\nregex = 'x'\n" + strings.Repeat("# nothing\n", 200_000)
+	for _, path := range []string{put("large.toml", large), put("extends.toml", "[extend]\npath = 'large.toml'\n")} {
+		if _, err := gitleaks.LoadFrom(root, filepath.Base(path)); core.KindOf(err) != core.KindTooLarge || !strings.Contains(err.Error(), "large.toml") {
+			t.Errorf("%s of a project: %v", path, err)
+		}
+		if c, err := gitleaks.Load(path); err != nil || len(c.Rules) != 1 {
+			t.Errorf("%s that was named: %d rules, %v", path, len(c.Rules), err)
+		}
+	}
+}
+
+// TestALongHeaderIsNotRepeated with each key below it, where lines are noted.
+func TestALongHeaderIsNotRepeated(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("[" + strings.Repeat("a", 500_000) + "]\n")
+	for i := range 10_000 {
+		fmt.Fprintf(&text, "k%d = 1\n", i)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := gitleaks.Parse("f", []byte(text.String()), none)
+	runtime.ReadMemStats(&after)
+	if got := (after.TotalAlloc - before.TotalAlloc) >> 20; err != nil || got > 200 {
+		t.Errorf("%d MiB for one of %d KiB: %v", got, text.Len()>>10, err)
 	}
 }
