@@ -202,6 +202,27 @@ func TestSPDX3(t *testing.T) {
 	}
 }
 
+// Sixty roots of sixty roots five deep are 777 million, of a thousand bytes.
+func TestSPDX3RootsDoNotMultiply(t *testing.T) {
+	many := `["urn:b"` + strings.Repeat(`,"urn:b"`, 59) + `,"urn:a"]`
+	d := decode(t, `{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": [
+	 {"type": "SpdxDocument", "spdxId": "urn:d", "rootElement": `+many+`}, {"type": "software_Sbom", "spdxId": "urn:b", "rootElement": `+many+`},
+	 {"type": "software_Package", "spdxId": "urn:a", "name": "app"},
+	 {"type": "software_Package", "spdxId": "urn:p", "name": "a", "software_packageVersion": "1.0.0", "software_packageUrl": "pkg:npm/a@1.0.0"}]}`)
+	if d.Subject.Name != "app" || len(d.Packages) != 1 || len(d.Gaps) != 0 {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestSPDX3DropsNoRelationshipSilently(t *testing.T) {
+	g, d := spdx3Reader{room: 1}, &Document{}
+	g.relationship(&spdx3Element{Relationship: "dependsOn", From: "a", To: oneOrMany{"b", "c", "d"}})
+	g.lacks(d)
+	if len(g.out.Relationships) != 1 || len(d.Gaps) != 1 || d.Gaps[0].Reason != scanning.ReasonTooMany || !strings.Contains(d.Gaps[0].Why, "last 2") {
+		t.Errorf("%+v %+v", g.out.Relationships, d.Gaps)
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{trivyBill, graphBill, xmlBill, tagBill, `{"bomFormat":"CycloneDX","specVersion":"1.2","metadata":{"tools":{"components":[{}]}}}`} {
 		f.Add(s)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/interlock-security/interlock/core"
@@ -76,7 +77,7 @@ func decodeSPDX3(b []byte) (*Document, error) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, malformed("the document is not SPDX 3: " + err.Error())
 	}
-	g := spdx3Reader{byID: map[string]*spdx3Element{}, licence: map[string]string{}, comment: map[string]string{}}
+	g := spdx3Reader{byID: map[string]*spdx3Element{}, licence: map[string]string{}, comment: map[string]string{}, room: maxRelations}
 	g.out.SPDXVersion = "SPDX-3.0"
 	for i := range s.Graph {
 		e := &s.Graph[i]
@@ -91,10 +92,18 @@ func decodeSPDX3(b []byte) (*Document, error) {
 	if len(g.documents) > 0 {
 		d.Serial = clip(g.documents[0].ID)
 	}
+	g.lacks(d)
+	return d, nil
+}
+
+// lacks says what the bill has and its packages don't.
+func (g *spdx3Reader) lacks(d *Document) {
 	if g.imports > 0 {
 		d.gap("imports", fmt.Sprintf("%d elements stand in other documents, which are not read", g.imports), scanning.ReasonUnsupported)
 	}
-	return d, nil
+	if g.dropped > 0 {
+		d.gap("relationships", fmt.Sprintf("there are more than are read; the last %d were not", g.dropped), scanning.ReasonTooMany)
+	}
 }
 
 type spdx3Reader struct {
@@ -104,6 +113,8 @@ type spdx3Reader struct {
 	licence   map[string]string // declared, by package
 	comment   map[string]string // concluded, by package
 	imports   int
+	room      int // how many relationships are still taken
+	dropped   int // how many were not
 }
 
 func (g *spdx3Reader) read(graph []spdx3Element) {
@@ -116,11 +127,11 @@ func (g *spdx3Reader) read(graph []spdx3Element) {
 			g.documents = append(g.documents, e)
 			g.imports += len(e.Imports)
 			g.out.Name = e.Name
-			g.roots(e, 0)
 		case "Relationship", "LifecycleScopedRelationship":
 			g.relationship(e)
 		}
 	}
+	g.roots()
 	for i := range graph {
 		switch graph[i].Type {
 		case "software_Package", "ai_AIPackage", "dataset_DatasetPackage":
@@ -139,16 +150,26 @@ func (g *spdx3Reader) creation(e *spdx3Element) {
 	}
 }
 
-// roots are what the document is of. Most documents say so of a bill, and the
-// bill of a package.
-func (g *spdx3Reader) roots(e *spdx3Element, depth int) {
-	for _, id := range e.Roots {
-		root := g.byID[id]
-		if root != nil && len(root.Roots) > 0 && depth < 4 {
-			g.roots(root, depth+1)
-			continue
+// roots are what the documents are of. Most documents say so of a bill, and the
+// bill of a package. Each is asked once, however many name it: bills that name
+// each other a hundred times would multiply.
+func (g *spdx3Reader) roots() {
+	seen := map[string]bool{}
+	queue := slices.Clone(g.documents)
+	for len(queue) > 0 {
+		e := queue[0]
+		queue = queue[1:]
+		for _, id := range e.Roots {
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
+			if root := g.byID[id]; root != nil && len(root.Roots) > 0 {
+				queue = append(queue, root)
+				continue
+			}
+			g.out.DocumentDescribes = append(g.out.DocumentDescribes, id)
 		}
-		g.out.DocumentDescribes = append(g.out.DocumentDescribes, id)
 	}
 }
 
@@ -172,9 +193,14 @@ func (g *spdx3Reader) relationship(e *spdx3Element) {
 			continue
 		}
 		kind, ok := relations[e.Relationship]
-		if !ok || len(g.out.Relationships) >= maxRelations {
+		if !ok {
 			continue
 		}
+		if g.room <= 0 {
+			g.dropped++
+			continue
+		}
+		g.room--
 		rel := spdxRelationship{Element: e.From, Type: kind, Related: to}
 		if kind == "DEPENDS_ON" && (e.Scope == "development" || e.Scope == "test" || e.Scope == "build") {
 			rel = spdxRelationship{Element: to, Type: "DEV_DEPENDENCY_OF", Related: e.From}
