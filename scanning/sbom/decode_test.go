@@ -129,21 +129,24 @@ func TestWhatIsRefused(t *testing.T) {
 		doc  string
 		kind core.Kind
 	}{
-		"empty":         {"", core.KindInvalid},
-		"other JSON":    {`{"a":1}`, core.KindInvalid},
-		"cut off":       {trivyBill[:300], core.KindInvalid},
-		"empty SPDX 3":  {`{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[]}`, core.KindInvalid},
-		"SPDX 3.1":      {`{"@context":"https://spdx.org/rdf/3.1.0/spdx-context.jsonld","@graph":[]}`, core.KindInvalid},
-		"other JSON-LD": {`{"@context":"https://example.com/","@graph":[]}`, core.KindInvalid},
-		"YAML":          {"spdxVersion: SPDX-2.3\n", core.KindInvalid},
-		"RDF":           {`<rdf:RDF xmlns:spdx="http://spdx.org/rdf/terms#"/>`, core.KindInvalid},
-		"HTML":          {`<html></html>`, core.KindInvalid},
-		"CycloneDX 1.1": {strings.Replace(xmlBill, "bom/1.4", "bom/1.1", 1), core.KindInvalid},
-		"entities":      {`<!DOCTYPE a [<!ENTITY x "y">]><bom xmlns="http://cyclonedx.org/schema/bom/1.4"/>`, core.KindInvalid},
-		"deep XML":      {`<bom xmlns="http://cyclonedx.org/schema/bom/1.4">` + strings.Repeat("<components><component>", 200), core.KindTooLarge},
-		"deep JSON":     {`{"bomFormat":"CycloneDX","specVersion":"1.5","components":` + strings.Repeat(`[{"components":`, 100), core.KindTooLarge},
-		"open text":     {"SPDXVersion: SPDX-2.3\nDocumentComment: <text>a", core.KindInvalid},
-		"old SPDX":      {"SPDXVersion: SPDX-1.2\n", core.KindInvalid},
+		"empty":                            {"", core.KindInvalid},
+		"other JSON":                       {`{"a":1}`, core.KindInvalid},
+		"cut off":                          {trivyBill[:300], core.KindInvalid},
+		"empty SPDX 3":                     {`{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[]}`, core.KindInvalid},
+		"SPDX 3.1":                         {`{"@context":"https://spdx.org/rdf/3.1.0/spdx-context.jsonld","@graph":[]}`, core.KindInvalid},
+		"SPDX 3 with a context of its own": {strings.Replace(graphBill, `"https://spdx.org/rdf/3.0.1/spdx-context.jsonld"`, `["https://spdx.org/rdf/3.0.1/spdx-context.jsonld", {"Pkg": "https://spdx.org/rdf/3.0.1/terms/Software/Package"}]`, 1), core.KindInvalid},
+		"SPDX 3 with another's context":    {strings.Replace(graphBill, `"https://spdx.org/rdf/3.0.1/spdx-context.jsonld"`, `["https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "https://example.com/own.jsonld"]`, 1), core.KindInvalid},
+		"SPDX 3 with no context of SPDX's": {strings.Replace(graphBill, "spdx-context.jsonld", "terms/Core", 1), core.KindInvalid},
+		"other JSON-LD":                    {`{"@context":"https://example.com/","@graph":[]}`, core.KindInvalid},
+		"YAML":                             {"spdxVersion: SPDX-2.3\n", core.KindInvalid},
+		"RDF":                              {`<rdf:RDF xmlns:spdx="http://spdx.org/rdf/terms#"/>`, core.KindInvalid},
+		"HTML":                             {`<html></html>`, core.KindInvalid},
+		"CycloneDX 1.1":                    {strings.Replace(xmlBill, "bom/1.4", "bom/1.1", 1), core.KindInvalid},
+		"entities":                         {`<!DOCTYPE a [<!ENTITY x "y">]><bom xmlns="http://cyclonedx.org/schema/bom/1.4"/>`, core.KindInvalid},
+		"deep XML":                         {`<bom xmlns="http://cyclonedx.org/schema/bom/1.4">` + strings.Repeat("<components><component>", 200), core.KindTooLarge},
+		"deep JSON":                        {`{"bomFormat":"CycloneDX","specVersion":"1.5","components":` + strings.Repeat(`[{"components":`, 100), core.KindTooLarge},
+		"open text":                        {"SPDXVersion: SPDX-2.3\nDocumentComment: <text>a", core.KindInvalid},
+		"old SPDX":                         {"SPDXVersion: SPDX-1.2\n", core.KindInvalid},
 	} {
 		_, err := Decode(strings.NewReader(c.doc))
 		if core.KindOf(err) != c.kind || core.HintOf(err) == "" {
@@ -214,9 +217,32 @@ func TestSPDX3RootsDoNotMultiply(t *testing.T) {
 	}
 }
 
+// What has a version or a package url and isn't read as a package is named.
+func TestSPDX3ElementsThatAreNotRead(t *testing.T) {
+	const bill = `{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": [{"type": "SpdxDocument", "spdxId": "urn:d", "rootElement": ["urn:p"]}, %s]}`
+	for element, gap := range map[string]string{
+		`{"type": "Pkg", "spdxId": "urn:p", "name": "lodash", "software_packageVersion": "4.0.0"}`:                                                                                        "lodash 4.0.0",
+		`{"@type": "software_Package", "spdxId": "urn:p", "name": "lodash", "software_packageUrl": "pkg:npm/lodash@4.0.0"}`:                                                               "lodash",
+		`{"type": "software_File", "spdxId": "urn:p", "name": "lodash", "externalIdentifier": [{"externalIdentifierType": "packageUrl", "identifier": "pkg:npm/lodash@4.0.0"}]}`:          "lodash",
+		`{"type": "software_Package", "@context": {"v": "x"}, "spdxId": "urn:p", "name": "a", "software_packageVersion": "1", "software_packageUrl": "pkg:npm/a@1"}`:                      "a 1",
+		`{"type": "software_Sbom", "spdxId": "urn:p", "element": [{"type": "software_Package", "name": "lodash", "software_packageUrl": "pkg:npm/lodash@4.0.0"}]}`:                        "urn:p",
+		`{"type": "Relationship", "spdxId": "urn:p", "from": "urn:d", "relationshipType": "contains", "to": {"type": "software_Package", "software_packageUrl": "pkg:npm/lodash@4.0.0"}}`: "urn:p",
+		`{"type": "software_File", "spdxId": "urn:p", "name": "x.c"}`:                                                                                                                     "",
+	} {
+		d := decode(t, fmt.Sprintf(bill, element))
+		what := ""
+		for _, g := range d.Gaps {
+			what += g.What
+		}
+		if what != gap {
+			t.Errorf("%s: %+v", element, d.Gaps)
+		}
+	}
+}
+
 func TestSPDX3DropsNoRelationshipSilently(t *testing.T) {
 	g, d := spdx3Reader{room: 1}, &Document{}
-	g.relationship(&spdx3Element{Relationship: "dependsOn", From: "a", To: oneOrMany{"b", "c", "d"}})
+	g.relationship(&spdx3Element{Relationship: "dependsOn", From: "a", To: oneOrMany{ids: []string{"b", "c", "d"}}})
 	g.lacks(d)
 	if len(g.out.Relationships) != 1 || len(d.Gaps) != 1 || d.Gaps[0].Reason != scanning.ReasonTooMany || !strings.Contains(d.Gaps[0].Why, "last 2") {
 		t.Errorf("%+v %+v", g.out.Relationships, d.Gaps)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 // here. Each element has its own; none means two things in two of them.
 type spdx3Element struct {
 	Type         string       `json:"type"`
+	Context      any          `json:"@context"`
 	ID           string       `json:"spdxId"`
 	Blank        string       `json:"@id"`
 	Name         string       `json:"name"`
@@ -27,6 +29,7 @@ type spdx3Element struct {
 	Created      string       `json:"created"`
 	Tools        oneOrMany    `json:"createdUsing"`
 	Roots        oneOrMany    `json:"rootElement"`
+	Elements     oneOrMany    `json:"element"`
 	From         string       `json:"from"`
 	To           oneOrMany    `json:"to"`
 	Relationship string       `json:"relationshipType"`
@@ -48,21 +51,26 @@ type spdx3Hash struct {
 }
 
 // oneOrMany is a list of which JSON-LD leaves the brackets out where it has one
-// member. What is no text is left out.
-type oneOrMany []string
+// member.
+type oneOrMany struct {
+	ids   []string
+	other bool // it has members that are no text: elements written in place
+}
 
-// UnmarshalJSON never fails: what refers to nothing is nothing.
+// UnmarshalJSON never fails: a member of another kind is for the caller to judge.
 func (o *oneOrMany) UnmarshalJSON(data []byte) error {
 	var one string
 	if json.Unmarshal(data, &one) == nil {
-		*o = oneOrMany{one}
+		o.ids = []string{one}
 		return nil
 	}
 	var raw []json.RawMessage
-	_ = json.Unmarshal(data, &raw)
+	o.other = json.Unmarshal(data, &raw) != nil
 	for _, r := range raw {
 		if json.Unmarshal(r, &one) == nil {
-			*o = append(*o, one)
+			o.ids = append(o.ids, one)
+		} else {
+			o.other = true
 		}
 	}
 	return nil
@@ -101,6 +109,9 @@ func (g *spdx3Reader) lacks(d *Document) {
 	if g.imports > 0 {
 		d.gap("imports", fmt.Sprintf("%d elements stand in other documents, which are not read", g.imports), scanning.ReasonUnsupported)
 	}
+	for _, gap := range g.gaps {
+		d.gap(gap.What, gap.Why, gap.Reason)
+	}
 	if g.dropped > 0 {
 		d.gap("relationships", fmt.Sprintf("there are more than are read; the last %d were not", g.dropped), scanning.ReasonTooMany)
 	}
@@ -115,6 +126,7 @@ type spdx3Reader struct {
 	imports   int
 	room      int // how many relationships are still taken
 	dropped   int // how many were not
+	gaps      []scanning.Gap
 }
 
 func (g *spdx3Reader) read(graph []spdx3Element) {
@@ -133,17 +145,45 @@ func (g *spdx3Reader) read(graph []spdx3Element) {
 	}
 	g.roots()
 	for i := range graph {
-		switch graph[i].Type {
-		case "software_Package", "ai_AIPackage", "dataset_DatasetPackage":
-			g.out.Packages = append(g.out.Packages, g.pkg(&graph[i]))
+		e := &graph[i]
+		switch {
+		case slices.Contains(packageTypes, e.Type):
+			g.out.Packages = append(g.out.Packages, g.pkg(e))
+		case e.Version != "" || len(urls(e)) > 0:
+			g.gaps = append(g.gaps, scanning.Gap{What: e.label(), Why: "it says a version or a package url, and its type is none of a package's", Reason: scanning.ReasonUnsupported})
+		}
+		if e.Context != nil || e.Roots.other || e.Elements.other || e.To.other {
+			g.gaps = append(g.gaps, scanning.Gap{What: e.label(), Why: "it has a context of its own or elements within it, which are not read", Reason: scanning.ReasonUnsupported})
 		}
 	}
+}
+
+// packageTypes are the types of elements that are packages.
+var packageTypes = []string{"software_Package", "ai_AIPackage", "dataset_DatasetPackage"}
+
+// label names an element to somebody who looks for it.
+func (e *spdx3Element) label() string {
+	return cmp.Or(strings.TrimSpace(e.Name+" "+e.Version), e.ID, e.Blank, "an element without a name")
+}
+
+// urls are the package urls that an element says of itself.
+func urls(e *spdx3Element) []string {
+	var out []string
+	if e.PURL != "" {
+		out = append(out, e.PURL)
+	}
+	for _, x := range e.Identifiers {
+		if x.Type == "packageUrl" || x.Type == "purl" {
+			out = append(out, x.Identifier)
+		}
+	}
+	return out
 }
 
 func (g *spdx3Reader) creation(e *spdx3Element) {
 	g.out.SPDXVersion = "SPDX-" + cmp.Or(e.SpecVersion, "3.0")
 	g.out.CreationInfo.Created = e.Created
-	for _, id := range e.Tools {
+	for _, id := range e.Tools.ids {
 		if tool := g.byID[id]; tool != nil && tool.Name != "" && len(g.out.CreationInfo.Creators) < 100 {
 			g.out.CreationInfo.Creators = append(g.out.CreationInfo.Creators, "Tool: "+tool.Name)
 		}
@@ -159,12 +199,12 @@ func (g *spdx3Reader) roots() {
 	for len(queue) > 0 {
 		e := queue[0]
 		queue = queue[1:]
-		for _, id := range e.Roots {
+		for _, id := range e.Roots.ids {
 			if seen[id] {
 				continue
 			}
 			seen[id] = true
-			if root := g.byID[id]; root != nil && len(root.Roots) > 0 {
+			if root := g.byID[id]; root != nil && len(root.Roots.ids) > 0 {
 				queue = append(queue, root)
 				continue
 			}
@@ -183,7 +223,7 @@ var relations = map[string]string{
 const maxRelations = 4_000_000
 
 func (g *spdx3Reader) relationship(e *spdx3Element) {
-	for _, to := range e.To {
+	for _, to := range e.To.ids {
 		switch e.Relationship {
 		case "hasDeclaredLicense":
 			g.licence[e.From] = g.expression(to)
@@ -228,13 +268,8 @@ func (g *spdx3Reader) pkg(e *spdx3Element) spdxPackage {
 		SPDXID: e.ID, Name: e.Name, VersionInfo: e.Version, SourceInfo: e.SourceInfo, Purpose: purpose3(e.Purpose),
 		LicenseDeclared: g.licence[e.ID], LicenseConcluded: g.comment[e.ID],
 	}
-	if e.PURL != "" {
-		p.ExternalRefs = append(p.ExternalRefs, spdxExternalRef{spdxPurlManager, spdxPurlType, e.PURL})
-	}
-	for _, x := range e.Identifiers {
-		if x.Type == "packageUrl" || x.Type == "purl" {
-			p.ExternalRefs = append(p.ExternalRefs, spdxExternalRef{spdxPurlManager, spdxPurlType, x.Identifier})
-		}
+	for _, url := range urls(e) {
+		p.ExternalRefs = append(p.ExternalRefs, spdxExternalRef{spdxPurlManager, spdxPurlType, url})
 	}
 	for _, h := range e.Hashes {
 		p.Checksums = append(p.Checksums, spdxChecksum{strings.ReplaceAll(h.Algorithm, "_", "-"), h.Value})
@@ -254,18 +289,30 @@ func purpose3(s string) string {
 	return strings.ToUpper(b.String())
 }
 
+// spdxContext is the context of a version of SPDX 3.
+var spdxContext = regexp.MustCompile(`^https://spdx\.org/rdf/3\.(\d+)(?:\.\d+)?/spdx-context\.jsonld$`)
+
 // isSPDX3 tells the format by its context, and whether it is one that is read:
-// a context of one's own may rename every member.
+// any other context beside it may give every member another name.
 func isSPDX3(context json.RawMessage) (is bool, err error) {
 	var names oneOrMany
-	_ = names.UnmarshalJSON(context)
-	for _, n := range names {
-		if rest, ok := strings.CutPrefix(n, "https://spdx.org/rdf/3."); ok {
-			if !strings.HasPrefix(rest, "0") {
-				return true, core.E(core.KindInvalid, op, "this is SPDX 3."+strings.SplitN(rest, "/", 2)[0]+", which is not read").WithHint(known)
-			}
-			return true, nil
+	if len(context) > 0 {
+		_ = names.UnmarshalJSON(context)
+	}
+	if !slices.ContainsFunc(names.ids, func(n string) bool { return strings.HasPrefix(n, "https://spdx.org/rdf/3.") }) {
+		return false, nil
+	}
+	for _, n := range names.ids {
+		m := spdxContext.FindStringSubmatch(n)
+		switch {
+		case m == nil:
+			names.other = true
+		case m[1] != "0":
+			return true, core.E(core.KindInvalid, op, "this is SPDX 3."+clip(m[1])+", which is not read").WithHint(known)
 		}
 	}
-	return false, nil
+	if names.other {
+		return true, core.E(core.KindInvalid, op, "this is SPDX 3 with a context that is not SPDX's own alone, which may rename what is read").WithHint("have the tool write it with SPDX's context; " + known)
+	}
+	return true, nil
 }
