@@ -59,6 +59,7 @@ func (db *DB) Check(pkgs []scanning.Package, now time.Time, maxAge time.Duration
 		maxAge = DefaultMaxAge
 	}
 	var gaps []scanning.Gap
+	var absent []string
 	for _, full := range db.asked(pkgs) {
 		name, release := split(full)
 		e := db.c.Manifest.Ecosystems[name]
@@ -66,13 +67,14 @@ func (db *DB) Check(pkgs []scanning.Package, now time.Time, maxAge time.Duration
 		case name == "":
 			gaps = append(gaps, scanning.Gap{What: "packages without an ecosystem", Why: "an inventory named packages and not where they come from, so no advisory could be looked up", Reason: scanning.ReasonUnsupported})
 		case e == nil || !e.Whole:
-			gaps = append(gaps, missing(name))
+			absent = append(absent, name)
 		case !e.covers(name, release):
-			gaps = append(gaps, missing(full))
+			absent = append(absent, full)
 		case now.Sub(e.AsOf) > maxAge:
 			gaps = append(gaps, scanning.Gap{What: name + " advisories", Why: stale(e, now, maxAge), Reason: scanning.ReasonStale})
 		}
 	}
+	gaps = append(gaps, missing(slices.Compact(absent))...)
 	gaps = append(slices.CompactFunc(gaps, func(a, b scanning.Gap) bool { return a == b }), db.staleFeeds(now, maxAge)...)
 	return append(gaps, db.incomplete()...)
 }
@@ -104,17 +106,58 @@ func (db *DB) staleFeeds(now time.Time, maxAge time.Duration) (gaps []scanning.G
 	return gaps
 }
 
-// unpublished are ecosystems of which inventories tell and OSV has no advisories.
+// unpublished are ecosystems of which inventories tell and nobody has advisories.
 var unpublished = map[string]bool{"conda": true, "CocoaPods": true, "JSR": true}
 
-func missing(ecosystem string) scanning.Gap {
-	if unpublished[ecosystem] {
-		return scanning.Gap{What: ecosystem + " packages", Why: "nobody publishes advisories of " + ecosystem + " that could be matched; its packages are only listed", Reason: scanning.ReasonUnsupported}
+// elsewhere are ecosystems that are matched and of which OSV has no archive.
+var elsewhere = map[string]bool{
+	"Amazon Linux": true, "Azure Linux": true, "Bioconductor": true, "CentOS": true, "ConanCenter": true, "Docker Hardened Images": true,
+	"Fedora": true, "Kubernetes": true, "Photon OS": true,
+}
+
+// Fetchable are those of some ecosystems that [Update] can get, sorted and
+// without their releases.
+func Fetchable(ecosystems []string) []string {
+	var names []string
+	for _, full := range ecosystems {
+		if name, _ := split(full); families[name] != orderless && !elsewhere[name] {
+			names = append(names, name)
+		}
 	}
-	return scanning.Gap{
-		What: ecosystem + " packages", Why: "no advisories for " + ecosystem + " in this database; import them with: interlock scan db import FILE",
-		Reason: scanning.ReasonStale,
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// fetching is the command that gets all of some ecosystems, as a shell takes it.
+func fetching(names []string) string {
+	var b strings.Builder
+	b.WriteString("interlock scan db update")
+	for _, name := range names {
+		if strings.Contains(name, " ") {
+			name = `"` + name + `"`
+		}
+		b.WriteString(" --ecosystem " + name)
 	}
+	return b.String()
+}
+
+// missing is a gap for each ecosystem, since each hides only its own packages.
+// All of them name the one command that closes all that it can.
+func missing(ecosystems []string) (gaps []scanning.Gap) {
+	command := fetching(Fetchable(ecosystems))
+	for _, name := range ecosystems {
+		g := scanning.Gap{What: name + " packages", Reason: scanning.ReasonStale}
+		switch {
+		case unpublished[name]:
+			g.Why, g.Reason = "nobody publishes advisories of "+name+" that could be matched; its packages are only listed", scanning.ReasonUnsupported
+		case len(Fetchable([]string{name})) > 0:
+			g.Why = "no advisories for " + name + " in this database; get them with: " + command
+		default:
+			g.Why = "no advisories for " + name + " in this database, and OSV has no archive of them; import them with: interlock scan db import FILE"
+		}
+		gaps = append(gaps, g)
+	}
+	return gaps
 }
 
 // covers says whether the database has advisories of a distribution's release: a

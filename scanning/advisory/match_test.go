@@ -50,6 +50,25 @@ func TestAnUnknownEcosystemIsAGapAndNotClean(t *testing.T) {
 	}
 }
 
+// TestOneCommandGetsAllThatIsMissing and it can be copied as it stands.
+func TestOneCommandGetsAllThatIsMissing(t *testing.T) {
+	db := database(t, record("GHSA-1", nil, pkg("npm", "left-pad", span("SEMVER", "introduced", "0"))))
+	_, gaps := match(db, installed("npm", "a", "1"), installed("GitHub Actions", "actions/checkout", "4.0.0"), installed("Go", "b", "1"),
+		installed("Debian:12", "c", "1"), installed("Debian:13", "c", "1"), installed("ConanCenter", "zlib", "1"), installed(`x"; reboot #`, "d", "1"))
+	const command = `; get them with: interlock scan db update --ecosystem Debian --ecosystem "GitHub Actions" --ecosystem Go`
+	const file = ", and OSV has no archive of them; import them with: interlock scan db import FILE"
+	want := map[string]string{"Debian": command, "GitHub Actions": command, "Go": command, "ConanCenter": file, `x"; reboot #`: file}
+	if len(gaps) != len(want) {
+		t.Errorf("%v", gaps)
+	}
+	for _, g := range gaps {
+		name := strings.TrimSuffix(g.What, " packages")
+		if g.Why != "no advisories for "+name+" in this database"+want[name] {
+			t.Errorf("%+v", g)
+		}
+	}
+}
+
 func TestWhatNobodyPublishesAdvisoriesOfIsSaidSo(t *testing.T) {
 	db := database(t, record("GO-2099-1", nil, pkg("Go", "example.com/web", span("SEMVER", "introduced", "0"))))
 	_, gaps := match(db, installed("conda", "openssl", "3.0.7"), installed("CocoaPods", "Alamofire", "5.6.4"))

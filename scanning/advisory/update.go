@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,10 @@ const (
 	KEVURL  = "https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json"
 	EPSSURL = "https://epss.empiricalsecurity.com/epss_scores-current.csv.gz"
 )
+
+// DefaultEcosystems are what the first update fetches when nothing is named: what
+// most repositories are made of.
+var DefaultEcosystems = []string{"Go", "npm", "PyPI", "Maven", "crates.io", "NuGet", "RubyGems", "Packagist", "GitHub Actions"}
 
 // Skip, as a URL, leaves a list out.
 const Skip = "-"
@@ -41,6 +46,9 @@ type UpdateOptions struct {
 	// Ecosystems are OSV's names without release; none means those that the
 	// database has.
 	Ecosystems []string
+	// Needs are fetched beside them. Where there is nothing at all to fetch, it is
+	// [DefaultEcosystems].
+	Needs []string
 	// OSV, KEV and EPSS replace [OSVBase], [KEVURL] and [EPSSURL]; Skip leaves
 	// KEV or EPSS out. They must be https.
 	OSV, KEV, EPSS string
@@ -101,8 +109,9 @@ func readState(dir string) map[string]fetched {
 	return state
 }
 
-func (u *updater) fetchAll() error {
-	names := u.opt.Ecosystems
+// names are the ecosystems that are fetched.
+func (u *updater) names() ([]string, error) {
+	names := slices.Clone(u.opt.Ecosystems)
 	if db, err := Open(u.dir); err == nil {
 		if len(names) == 0 {
 			names = db.whole()
@@ -111,12 +120,20 @@ func (u *updater) fetchAll() error {
 	} else {
 		u.state = map[string]fetched{} // without a database nothing is unchanged
 		if kindOf(err) != core.KindNotFound {
-			return err
+			return nil, err
 		}
 	}
-	if len(names) == 0 {
-		return core.E(core.KindInvalid, "advisory.Update", "no ecosystems are named, and there is no database that has some").
-			WithHint("name them, for example: Go npm PyPI Debian")
+	if names = append(names, u.opt.Needs...); len(names) == 0 {
+		names = slices.Clone(DefaultEcosystems)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+func (u *updater) fetchAll() error {
+	names, err := u.names()
+	if err != nil {
+		return err
 	}
 	base := strings.TrimSuffix(cmp.Or(u.opt.OSV, OSVBase), "/")
 	for _, name := range names {

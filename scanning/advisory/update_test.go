@@ -125,12 +125,46 @@ func TestUpdateSpeaksOnlyHTTPS(t *testing.T) {
 	if _, err := advisory.Update(context.Background(), t.TempDir(), advisory.UpdateOptions{}); err == nil {
 		t.Error("an update without a client must not take one")
 	}
-	if _, err := advisory.Update(context.Background(), t.TempDir(), m.options(now)); err == nil {
-		t.Error("an update of nothing must say so")
-	}
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
 	if _, err := advisory.Update(ctx, t.TempDir(), m.options(now, "npm")); err == nil {
 		t.Error("a cancelled update is no success")
 	}
 }
+
+// TestWhatIsFetched without a database, with one, and for what a project needs.
+func TestWhatIsFetched(t *testing.T) {
+	m := newMirror(t, map[string][]byte{"/npm/all.zip": zipped(t, map[string][]byte{"GHSA-1.json": marshal(t, leftPad("GHSA-1", "2.0.0", nil))})})
+	full := t.TempDir()
+	for _, row := range []struct {
+		name, dir    string
+		named, needs []string
+		want         string
+	}{
+		{"the first time", t.TempDir(), nil, nil, "GitHub Actions, Go, Maven, NuGet, Packagist, PyPI, RubyGems, crates.io, npm"},
+		{"the first time for a project", full, nil, []string{"npm", "GitHub Actions"}, "GitHub Actions, npm"},
+		{"again", full, nil, nil, "npm"},
+		{"again for a project", full, nil, []string{"Go", "npm"}, "Go, npm"},
+		{"by name", full, []string{"Go"}, nil, "Go"},
+		{"by name and for a project", full, []string{"Go"}, []string{"PyPI"}, "Go, PyPI"},
+	} {
+		var asked []string
+		inner := m.Client().Transport
+		opt := m.options(now, row.named...)
+		opt.Needs, opt.KEV, opt.EPSS = row.needs, advisory.Skip, advisory.Skip
+		opt.Client = &http.Client{Transport: tripper(func(r *http.Request) (*http.Response, error) {
+			asked = append(asked, strings.Trim(strings.TrimSuffix(r.URL.Path, "all.zip"), "/"))
+			return inner.RoundTrip(r)
+		})}
+		if _, err := advisory.Update(context.Background(), row.dir, opt); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(asked, ", "); got != row.want {
+			t.Errorf("%s: %s, want %s", row.name, got, row.want)
+		}
+	}
+}
+
+type tripper func(*http.Request) (*http.Response, error)
+
+func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
