@@ -216,6 +216,9 @@ func (l *line) spot(f family, s string) (spot, error) {
 	if err != nil {
 		return spot{}, err
 	}
+	if rebuilt(f, s) {
+		return l.spotRebuilt(s)
+	}
 	var bad error
 	compare := func(i int) int {
 		w, err := parseVersion(f, string(l.versions[i]))

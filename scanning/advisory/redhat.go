@@ -3,6 +3,7 @@ package advisory
 import (
 	"bytes"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -175,4 +176,63 @@ func otherStream(title, name, stream string) bool {
 		named = true
 	}
 	return named
+}
+
+// distTag is the mark of a release of Enterprise Linux: .el7 and .el7_9 of Red
+// Hat's, .el7.centos of CentOS's.
+var distTag = regexp.MustCompile(`\.el(\d+)(_\d+)?(\.centos)?`)
+
+// rebuilt reports whether CentOS built a version again, with a release of its own.
+func rebuilt(f family, v string) bool {
+	return f == rpm && (strings.Contains(v, ".centos") || strings.Contains(v, ".module_el"))
+}
+
+// level takes off both versions what differs between a build of CentOS's and the
+// one of Red Hat's that it was made from: 97.el7.centos.5 is 97.el7_9.5, and
+// counts the builds of its modules for itself. Only beside a build of CentOS's:
+// among Red Hat's own the minor release tells what is newer.
+func level(v, w string) (string, string) {
+	if strings.Contains(v, ".centos") || strings.Contains(w, ".centos") {
+		return distTag.ReplaceAllString(v, ".el$1"), distTag.ReplaceAllString(w, ".el$1")
+	}
+	own, _, ofV := strings.Cut(v, ".module_el")
+	red, _, ofW := strings.Cut(w, ".module+el")
+	if ofV && ofW {
+		return own + moduleMark, red + moduleMark
+	}
+	return v, w
+}
+
+// compareRebuilt orders two versions of which one may be CentOS's.
+func compareRebuilt(v, w string) (int, error) {
+	v, w = level(v, w)
+	a, err := parseVersion(rpm, v)
+	if err != nil {
+		return 0, err
+	}
+	b, err := parseVersion(rpm, w)
+	if err != nil {
+		return 0, err
+	}
+	return a.compare(b)
+}
+
+// spotRebuilt is [line.spot] of a version of CentOS's. The line's order is not the
+// one of such versions everywhere, so that it is looked through and not searched;
+// before the first that is not older is where too much is told and not too little.
+func (l *line) spotRebuilt(s string) (at spot, bad error) {
+	order := func(i int) int {
+		n, err := compareRebuilt(s, string(l.versions[i]))
+		if err != nil {
+			bad = err
+		}
+		return n
+	}
+	for at.lower < len(l.versions) && order(at.lower) > 0 {
+		at.lower++
+	}
+	for at.upper = at.lower; at.upper < len(l.versions) && order(at.upper) == 0; {
+		at.upper++
+	}
+	return at, bad
 }

@@ -117,6 +117,40 @@ func TestProductsOnTopOfEnterpriseLinux(t *testing.T) {
 	}
 }
 
+// What CentOS had to alter it built again under a release of its own, whose letters
+// rpm orders below the digits of Red Hat's.
+func TestCentOSBuildsStandWhereRedHatsDo(t *testing.T) {
+	db := database(t,
+		record("RHSA-1", nil, pkg("Red Hat:enterprise_linux:7::server", "httpd", fixedIn("0:2.4.6-97.el7_9.5"))),
+		record("RHSA-2", nil, pkg("Red Hat:enterprise_linux:7::server", "httpd", fixedIn("0:2.4.6-95.el7"))),
+		record("RHSA-3", nil, pkg("Red Hat:enterprise_linux:8::appstream", "nodejs", fixedIn("1:10.23.1-1.module+el8.3.0+9502+012d8a97"))),
+	)
+	for _, row := range []struct{ major, name, version, want string }{
+		{"7", "httpd", "2.4.6-97.el7.centos.5", ""},
+		{"7", "httpd", "2.4.6-97.el7.centos.4", "RHSA-1"},
+		{"7", "httpd", "2.4.6-97.el7.centos", "RHSA-1"},
+		{"7", "httpd", "2.4.6-98.el7.centos", ""},
+		{"7", "httpd", "2.4.6-95.el7.centos", "RHSA-1"},
+		{"7", "httpd", "2.4.6-93.el7.centos", "RHSA-1 RHSA-2"},
+		{"7", "httpd", "2.4.6-97.el7_9.5", ""},
+		{"7", "httpd", "2.4.6-97.el7.5", "RHSA-1"}, // not CentOS's: as rpm orders it
+		{"8", "nodejs", "1:10.23.1-1.module_el8.3.0+645+59d06e1d", ""},
+		{"8", "nodejs", "1:10.22.1-1.module_el8.3.0+645+59d06e1d", "RHSA-3"},
+	} {
+		if got := redHat(t, db, installed("Red Hat:enterprise_linux:"+row.major, row.name, row.version)); got != row.want {
+			t.Errorf("%s %s: %q, want %q", row.name, row.version, got, row.want)
+		}
+	}
+	for _, row := range []struct {
+		a, b string
+		want int
+	}{{"97.el7.centos.5", "97.el7_9.5", 0}, {"97.el7_9.5", "97.el7.centos.4", 1}, {"97.el7_8.1", "97.el7_9", -1}} {
+		if got, err := advisory.CompareVersions("Red Hat:enterprise_linux:7", "1-"+row.a, "1-"+row.b); got != row.want || err != nil {
+			t.Errorf("%s and %s: %d %v, want %d", row.a, row.b, got, err, row.want)
+		}
+	}
+}
+
 func TestWhatDebianSaysOfUrgency(t *testing.T) {
 	entry := func(name, urgency string) object {
 		return pkg("Debian:12", name, object{"ranges": span("ECOSYSTEM", "introduced", "0")["ranges"], "ecosystem_specific": object{"urgency": urgency}})

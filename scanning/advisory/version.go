@@ -85,6 +85,9 @@ func (v version) compare(w version) (order int, err error) {
 func CompareVersions(ecosystem, a, b string) (int, error) {
 	base, _ := split(ecosystem)
 	f := families[base]
+	if rebuilt(f, a) || rebuilt(f, b) {
+		return compareRebuilt(a, b)
+	}
 	v, err := parseVersion(f, a)
 	if err != nil {
 		return 0, err
