@@ -221,6 +221,8 @@ func alpine(major, rest string) string {
 	return "Alpine:v" + major + "." + minor
 }
 
+// suse names the release with its service pack; since 16 there are none, and every
+// minor release has its number, the first one too.
 func suse(id, major, minor string) string {
 	if major == "" {
 		return ""
@@ -230,7 +232,11 @@ func suse(id, major, minor string) string {
 		product = "Server"
 	}
 	name := "Linux Enterprise " + product + " " + major
-	if minor != "" && minor != "0" {
+	switch {
+	case minor == "":
+	case len(major) > 1 && major >= "16":
+		name += "." + minor
+	case minor != "0":
 		name += " SP" + minor
 	}
 	return name
