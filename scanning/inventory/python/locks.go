@@ -320,8 +320,10 @@ func readPylock(_ context.Context, in *extract.Input, out *extract.Sink) error {
 // pyproject is what a project asks for, in the standard's words and in poetry's.
 type pyproject struct {
 	Project struct {
+		Name     string              `toml:"name"`
 		Needs    []string            `toml:"dependencies"`
 		Optional map[string][]string `toml:"optional-dependencies"`
+		Dynamic  []string            `toml:"dynamic"`
 	} `toml:"project"`
 	Groups map[string][]any `toml:"dependency-groups"`
 	Tool   struct {
@@ -332,6 +334,9 @@ type pyproject struct {
 				Needs map[string]any `toml:"dependencies"`
 			} `toml:"group"`
 		} `toml:"poetry"`
+		Setuptools struct {
+			Dynamic map[string]any `toml:"dynamic"`
+		} `toml:"setuptools"`
 	} `toml:"tool"`
 	// Pipfile's.
 	Packages map[string]any `toml:"packages"`

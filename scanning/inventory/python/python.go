@@ -16,6 +16,7 @@ const ecosystem = "PyPI"
 
 // Extractors are those of Python.
 func Extractors() []*extract.Extractor {
+	locked := &resolved{}
 	return []*extract.Extractor{
 		{
 			Name: "pypi/requirements", Ecosystem: ecosystem, Suffixes: []string{".txt"}, Wants: isRequirements, Read: readRequirements,
@@ -49,17 +50,20 @@ func Extractors() []*extract.Extractor {
 			Reads: "name, version and licence; what a distribution's packages installed is told by dpkg, apk or rpm alone",
 		},
 		{
-			Name: "pypi/manifest", Ecosystem: ecosystem, Names: []string{"pyproject.toml", "Pipfile"}, Wants: isProject, Read: readManifest,
-			Reads: "pinned ones only where no lockfile stands beside or above it: that is a gap",
+			Name: "pypi/manifest", Ecosystem: ecosystem, Names: []string{"pyproject.toml", "Pipfile"}, Wants: isProject, Read: locked.readManifest,
+			Reads: "pinned ones; what no lockfile beside or above it names is a gap. Dynamic ones are read from the files that setuptools is told, else a gap",
 		},
 		{
-			Name: "pypi/setup", Ecosystem: ecosystem, Names: []string{"setup.py", "setup.cfg"}, Wants: isProject, Read: readSetup,
-			Reads: "pinned ones of install_requires and its kin where no lockfile stands beside or above it: that is a gap. Lists that code puts together are not read: a gap",
+			Name: "pypi/setup", Ecosystem: ecosystem, Names: []string{"setup.py", "setup.cfg"}, Wants: isProject, Read: locked.readSetup,
+			Reads: "pinned ones of install_requires and its kin; others that no lockfile beside or above it names are a gap. Lists that code puts together are not read: a gap where no lockfile stands beside it",
 		},
 	}
 }
 
 func isRequirements(file string, _ fs.DirEntry) bool {
+	if !strings.HasSuffix(file, ".txt") {
+		return false // named by another one, it is read as a part of that
+	}
 	return strings.Contains(path.Base(file), "requirements") || path.Base(path.Dir(file)) == "requirements"
 }
 
