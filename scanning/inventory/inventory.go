@@ -98,9 +98,10 @@ type walk struct {
 	device     uint64
 	rooted     bool
 	owned      map[string]bool // files of distributions' packages
-	release    bool            // the tree says which operating system it is
-	database   bool            // a package database was read, or tried
-	more       int             // gaps not listed
+	ownedBytes int
+	release    bool // the tree says which operating system it is
+	database   bool // a package database was read, or tried
+	more       int  // gaps not listed
 }
 
 var errTooMany = errors.New("more than may be looked at")

@@ -96,18 +96,25 @@ func TestWhatADistributionInstalledIsToldOnce(t *testing.T) {
 	const site = "usr/lib/python3.12/site-packages/"
 	tree := func(release string) fstest.MapFS {
 		return files(map[string]string{
-			"etc/os-release":                            release,
-			"lib/apk/db/installed":                      "P:py3-requests\nV:2.31.0-r1\no:py3-requests\nF:" + site + "requests-2.31.0.dist-info\nR:METADATA\nR:RECORD\nF:usr/share/java\nR:x.jar\n",
-			site + "requests-2.31.0.dist-info/METADATA": "Name: requests\nVersion: 2.31.0\n",
-			site + "flask-1.0.dist-info/METADATA":       "Name: flask\nVersion: 1.0\n",
+			"etc/os-release": release,
+			"lib/apk/db/installed": "P:py3-requests\nV:2.31.0-r1\no:py3-requests\nF:" + site + "requests-2.31.0.dist-info\nR:METADATA\nR:RECORD\nF:usr/share/java\nR:x.jar\n\n" +
+				"P:app\nV:1-r0\nF:usr/share/app/django-2.0.dist-info\nR:METADATA\n",
+			"usr/share/app/django-2.0.dist-info/METADATA": "Name: django\nVersion: 2.0\n",
+			site + "requests-2.31.0.dist-info/METADATA":   "Name: requests\nVersion: 2.31.0\n",
+			site + "flask-1.0.dist-info/METADATA":         "Name: flask\nVersion: 1.0\n",
 		})
 	}
 	packages, gaps := take(t, tree("ID=alpine\nVERSION_ID=3.20.3\n"), inventory.Options{})
-	if len(packages) != 2 || packages[0].Name != "py3-requests" || packages[1].Name != "flask" || len(gaps) != 0 {
-		t.Errorf("%v %v", packages, gaps)
+	var names []string
+	for _, p := range packages {
+		names = append(names, p.Name)
+	}
+	// What an application brings in a folder of its own, no distribution writes of.
+	if want := []string{"app", "py3-requests", "flask", "django"}; !slices.Equal(names, want) || len(gaps) != 0 {
+		t.Errorf("%v %v", names, gaps)
 	}
 	// Of edge nobody publishes advisories: then PyPI's are better than none.
-	if packages, _ := take(t, tree("ID=alpine\nVERSION_ID=3.21_alpha20240923\n"), inventory.Options{}); len(packages) != 3 {
+	if packages, _ := take(t, tree("ID=alpine\nVERSION_ID=3.21_alpha20240923\n"), inventory.Options{}); len(packages) != 5 {
 		t.Errorf("%v", packages)
 	}
 }

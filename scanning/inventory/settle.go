@@ -30,14 +30,20 @@ func (w *walk) system() {
 	w.gap(scanning.ReasonUnsupported, "etc/os-release", "this is "+strings.TrimSpace(name+" "+r.VersionID)+", and no package database that is read was found: what is installed from its packages is not known")
 }
 
-// maxOwned bounds how many files are remembered; what is over it is told twice.
-const maxOwned = 1_000_000
+// maxOwned bounds the bytes of the paths that are remembered; what is over it is
+// told twice.
+const maxOwned = 64 << 20
 
 func (w *walk) own(file string) {
-	if len(w.owned) < maxOwned {
-		w.owned[file] = true
+	if w.owned[file] || w.ownedBytes+len(file) > maxOwned {
+		return
 	}
+	w.owned[file] = true
+	w.ownedBytes += len(file) + perOwned
 }
+
+// perOwned is what a path costs beside its bytes.
+const perOwned = 48
 
 // unbundle drops what a distribution's package brought and what is wrong with it:
 // a module of Python's from rpm has rpm's version and rpm's mends, and its own

@@ -45,7 +45,6 @@ type entry struct {
 	needs, provides                      []string
 	line                                 int
 	folder                               string
-	files                                []string
 }
 
 func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
@@ -59,7 +58,11 @@ func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
 	if namespace == "" {
 		namespace = "alpine"
 	}
-	all, err := entries(data)
+	own := func(string, string) {}
+	if _, published := r.Ecosystem(); published {
+		own = func(folder, file string) { in.Own(at, folder, file) }
+	}
+	all, err := entries(data, own)
 	provides := map[string]string{}
 	for _, e := range all {
 		url := e.purl(namespace, distro)
@@ -70,19 +73,15 @@ func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
 			}
 		}
 	}
-	_, published := r.Ecosystem()
 	for _, e := range all {
 		e.tell(eco, namespace, distro, provides, out)
-		for _, file := range e.files {
-			if published {
-				in.Own(at + "/" + file)
-			}
-		}
 	}
 	return err
 }
 
-func entries(data []byte) ([]entry, error) {
+// entries parts the database, and calls own with the folder and the name of each
+// file: a folder that is written once may be that of millions.
+func entries(data []byte, own func(folder, file string)) ([]entry, error) {
 	var all []entry
 	e := entry{line: 1}
 	number := 0
@@ -103,6 +102,9 @@ func entries(data []byte) ([]entry, error) {
 			return all, extract.Malformed(number, "no field: %.60q", text)
 		}
 		e.set(text[0], text[2:])
+		if text[0] == 'R' && e.name != "" && e.version != "" {
+			own(e.folder, text[2:])
+		}
 	}
 	flush()
 	return all, nil
@@ -126,8 +128,6 @@ func (e *entry) set(key byte, value string) {
 		e.provides = strings.Fields(value)
 	case 'F':
 		e.folder = value
-	case 'R':
-		e.files = append(e.files, e.folder+"/"+value)
 	}
 }
 

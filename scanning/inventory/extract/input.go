@@ -21,20 +21,8 @@ type Input struct {
 	// Entry is the file's as the walk met it.
 	Entry fs.DirEntry
 	// Owned, if set, is told of files that a distribution's package installed.
-	Owned func(file string)
-}
-
-// Own tells that a file of Python's or Java's is part of a distribution's package,
-// which alone is told, and mended. Other files of packages are passed over: of
-// what they bundle their distributions seldom write.
-func (in *Input) Own(file string) {
-	if in.Owned == nil {
-		return
-	}
-	switch base := path.Base(file); {
-	case base == "METADATA", base == "PKG-INFO", strings.HasSuffix(base, ".egg-info"), strings.HasSuffix(base, ".jar"):
-		in.Owned(strings.TrimPrefix(path.Clean("/"+file), "/"))
-	}
+	Owned   func(file string)
+	offered int // bytes of paths that Own was asked of
 }
 
 // Dir is the folder of the file.

@@ -13,6 +13,7 @@ const (
 	tagVersion  = 1001
 	tagRelease  = 1002
 	tagEpoch    = 1003
+	tagVendor   = 1011
 	tagLicense  = 1014
 	tagArch     = 1022
 	tagSource   = 1044
@@ -33,7 +34,6 @@ const (
 	maxStore = 256 << 20
 	maxBlob  = 256 << 20
 	maxFiles = 1_000_000
-	maxPath  = 4096
 )
 
 type entry struct{ tag, typ, offset, count uint32 }
@@ -62,7 +62,7 @@ func parse(blob []byte) (*header, error) {
 			binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint32(b[12:]),
 		}
 		switch e.tag {
-		case tagName, tagVersion, tagRelease, tagEpoch, tagLicense, tagArch, tagSource, tagModule, tagFolderOf, tagFile, tagFolder:
+		case tagName, tagVersion, tagRelease, tagEpoch, tagVendor, tagLicense, tagArch, tagSource, tagModule, tagFolderOf, tagFile, tagFolder:
 			h.tags[e.tag] = e
 		}
 	}
@@ -91,16 +91,18 @@ func (h *header) number(tag uint32) (uint32, bool) {
 	return binary.BigEndian.Uint32(h.store[e.offset:]), true
 }
 
-// files calls yield with the path of each file that the package installed.
-func (h *header) files(yield func(file string)) {
+// files calls yield with the folder and the name of each file that the package
+// installed. It does not join them: a folder that is written once may be that of
+// a million files.
+func (h *header) files(yield func(folder, name string)) {
 	folders, names, of := h.texts(tagFolder), h.texts(tagFile), h.tags[tagFolderOf]
 	if of.typ != typeInt32 || int(of.count) != len(names) || int64(of.offset)+4*int64(of.count) > int64(len(h.store)) {
 		return
 	}
 	for i, name := range names {
 		at := binary.BigEndian.Uint32(h.store[int(of.offset)+4*i:])
-		if int64(at) < int64(len(folders)) && len(folders[at])+len(name) <= maxPath {
-			yield(folders[at] + name)
+		if int64(at) < int64(len(folders)) {
+			yield(folders[at], name)
 		}
 	}
 }

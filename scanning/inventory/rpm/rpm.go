@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/interlock-security/interlock/scanning"
@@ -72,8 +73,8 @@ func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
 			return nil // the next one may be whole
 		}
 		d.tell(h, out)
-		if d.published && in.Owned != nil {
-			h.files(func(file string) { in.Own(d.root + file) })
+		if in.Owned != nil && d.built(h) {
+			h.files(func(folder, name string) { in.Own(d.root, folder, name) })
 		}
 		return nil
 	})
@@ -106,6 +107,22 @@ func release(in *extract.Input, out *extract.Sink) distribution {
 	}
 	_, published := r.Ecosystem()
 	return distribution{ecosystem: eco, namespace: namespace, distro: r.Distro(), root: at, published: published}
+}
+
+// vendors are how distributions sign what they build, each by how the line begins.
+// Anybody can make a package, and put it into the same database.
+var vendors = map[string][]string{
+	"Red Hat": {"Red Hat, Inc.", "CentOS"}, "Rocky Linux": {"Rocky"}, "AlmaLinux": {"AlmaLinux"},
+	"SUSE": {"SUSE LLC"}, "openSUSE": {"openSUSE", "SUSE LLC"}, "Mageia": {"Mageia"}, "Photon OS": {"VMware, Inc."},
+	"openEuler": {"http://openeuler.org", "openEuler"}, "Azure Linux": {"Microsoft Corporation"},
+}
+
+// built reports whether a package is the distribution's own, and of a release of
+// which there are advisories.
+func (d distribution) built(h *header) bool {
+	base, _, _ := strings.Cut(d.ecosystem, ":")
+	vendor := h.text(tagVendor)
+	return d.published && slices.ContainsFunc(vendors[base], func(v string) bool { return strings.HasPrefix(vendor, v) })
 }
 
 func (d distribution) tell(h *header, out *extract.Sink) {

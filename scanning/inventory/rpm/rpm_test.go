@@ -143,8 +143,12 @@ func TestRealDatabases(t *testing.T) {
 
 func TestFilesOfPackages(t *testing.T) {
 	for _, c := range []struct{ file, release, some string }{
-		{"fedora35/rpmdb.sqlite", "ID=rocky\nVERSION_ID=9\n", "usr/lib64/python3.10/site-packages/rpm-4.17.0-py3.10.egg-info\n"},
-		{"centos8-modularitylabel/Packages", "ID=almalinux\nVERSION_ID=8.9\n", "usr/lib/python3.6/site-packages/"},
+		{"ubi8-s390x/Packages", "ID=rhel\nVERSION_ID=8.4\n", "usr/lib/python3.6/site-packages/"},
+		{"centos8-modularitylabel/Packages", "ID=centos\nNAME=\"CentOS Linux\"\nVERSION_ID=8\n", "usr/share/java/"},
+		{"centos7-python35/Packages", "ID=centos\nNAME=\"CentOS Linux\"\nVERSION_ID=7\n", "opt/rh/rh-python35/root/usr/lib/python3.5/site-packages/"},
+		// Packages that the distribution did not build.
+		{"fedora35/rpmdb.sqlite", "ID=rocky\nVERSION_ID=9\n", ""},
+		{"centos8-modularitylabel/Packages", "ID=almalinux\nVERSION_ID=8.9\n", ""},
 		{"fedora35/rpmdb.sqlite", "ID=fedora\nVERSION_ID=35\n", ""},
 	} {
 		owned, fsys := "", tree(t, c.file, c.release)
@@ -203,7 +207,7 @@ func drain(form blobs, data []byte) {
 	_ = form(bytes.NewReader(data), int64(len(data)), func(b []byte) error {
 		if h, err := parse(b); err == nil {
 			distribution{ecosystem: "x"}.tell(h, extract.NewSink("f", 10))
-			h.files(func(string) {})
+			h.files(func(string, string) {})
 		}
 		return nil
 	})
