@@ -35,7 +35,6 @@ func wants(file string, _ fs.DirEntry) bool {
 }
 
 var (
-	uses = regexp.MustCompile(`^\s*(?:-\s+)?["']?uses["']?\s*:\s*["']?([^\s"'#]+)["']?\s*(?:#\s*(.*))?$`)
 	// full is a release; v4 is a tag that moves.
 	full   = regexp.MustCompile(`^v?(\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]+)?)$`)
 	remark = regexp.MustCompile(`(?:^|[\s@])v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)(?:\s|$)`)
@@ -50,13 +49,7 @@ func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
 	if strings.IndexByte(string(data), 0) >= 0 {
 		return extract.Malformed(0, "not a text")
 	}
-	number := 0
-	for line := range strings.Lines(string(data)) {
-		number++
-		if m := uses.FindStringSubmatch(strings.TrimRight(line, "\r\n")); m != nil {
-			tell(number, m[1], m[2], out)
-		}
-	}
+	(&lines{out: out}).read(string(data))
 	return nil
 }
 
