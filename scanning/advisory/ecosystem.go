@@ -137,6 +137,9 @@ type subject struct{ key, version string }
 // with apk write of the binary ones as well.
 func subjects(p *scanning.Package) []subject {
 	own := subject{Key(p.Ecosystem, p.Name), p.Version}
+	if p.Ecosystem == "GitHub Actions" {
+		own.version = newest(p)
+	}
 	if p.Source == "" {
 		return []subject{own}
 	}

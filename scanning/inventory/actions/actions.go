@@ -21,7 +21,7 @@ func Extractors() []*extract.Extractor {
 	return []*extract.Extractor{{
 		Name: "actions/workflow", Ecosystem: ecosystem, Suffixes: []string{".yml", ".yaml"}, Wants: wants, Read: read,
 		Shown: []string{".github/workflows/*.yml", ".github/workflows/*.yaml", ".github/**/action.yml"},
-		Reads: "actions and reusable workflows that are used; the version is a full one, or the one in the remark behind a commit. One by branch or by a short tag has none: a gap where an advisory speaks of it",
+		Reads: "actions and reusable workflows that are used; the version is a full one, or the one in the remark behind a commit. A short tag is judged as the newest release that it may name; one by branch has none: a gap where an advisory speaks of it",
 	}}
 }
 
