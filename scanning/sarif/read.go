@@ -95,6 +95,9 @@ func decodeRun(r *run) scanning.Report {
 	}
 	rd.readInvocations()
 	rd.readResults()
+	if ours(r) {
+		rd.readAside()
+	}
 	return rd.report
 }
 
@@ -204,13 +207,19 @@ func (rd *reader) readResults() {
 			rd.gap(rd.report.Tool.Name, fmt.Sprintf("the run has %d results; those after %d were not read", len(r.Results), maxResults), scanning.ReasonTooMany)
 			return
 		}
-		var res result
-		if err := json.Unmarshal(raw, &res); err != nil {
-			rd.gap(fmt.Sprintf("result %d", i), "malformed: "+err.Error(), scanning.ReasonMalformed)
-			continue
+		if f, ok := rd.readRaw(i, raw); ok {
+			rd.report.Findings = append(rd.report.Findings, f)
 		}
-		rd.readResult(i, &res)
 	}
+}
+
+func (rd *reader) readRaw(i int, raw json.RawMessage) (scanning.Finding, bool) {
+	var res result
+	if err := json.Unmarshal(raw, &res); err != nil {
+		rd.gap(fmt.Sprintf("result %d", i), "malformed: "+err.Error(), scanning.ReasonMalformed)
+		return scanning.Finding{}, false
+	}
+	return rd.readResult(i, &res)
 }
 
 // decodeProperty reads one member of a property bag; a member of another form

@@ -12,14 +12,14 @@ import (
 	"github.com/interlock-security/interlock/scanning"
 )
 
-// readResult adds a finding for what a result says is or may be wrong. What
+// readResult makes a finding of what a result says is or may be wrong. What
 // passed, doesn't apply, or is gone since the baseline is none.
-func (rd *reader) readResult(i int, res *result) {
+func (rd *reader) readResult(i int, res *result) (f scanning.Finding, ok bool) {
 	if res.Kind == "pass" || res.Kind == "notApplicable" || res.BaselineState == "absent" {
-		return
+		return f, false
 	}
 	ru := rd.rules.find(res)
-	f := scanning.Finding{
+	f = scanning.Finding{
 		Rule:     clip(cmp.Or(ruleName(res), ru.ID, "unnamed")),
 		Severity: severity(res, ru),
 		Title:    clip(title(res, ru)),
@@ -41,7 +41,7 @@ func (rd *reader) readResult(i int, res *result) {
 		restore(&f, res)
 	}
 	rd.fingerprint(&f, res)
-	rd.report.Findings = append(rd.report.Findings, f)
+	return f, true
 }
 
 // restore gives a finding that [Write] wrote its own words back.

@@ -100,6 +100,24 @@ func TestSeverity(t *testing.T) {
 	}
 }
 
+// Another tool has no such list, and a broken one of ours is never passed over.
+func TestWhatStandsAside(t *testing.T) {
+	for name, c := range map[string]struct {
+		driver, list               string
+		findings, suppressed, gaps int
+	}{
+		"ours":      {`,"informationUri":"` + InformationURI + `"`, `[{"result":{"ruleId":"a"}},{"withheld":true,"result":{"ruleId":"b"}}]`, 1, 1, 0},
+		"another's": {``, `[{"result":{"ruleId":"a"}},{"withheld":true,"result":{"ruleId":"b"}}]`, 0, 0, 0},
+		"no list":   {`,"informationUri":"` + InformationURI + `"`, `{"a":1}`, 0, 0, 1},
+		"no result": {`,"informationUri":"` + InformationURI + `"`, `[{"withheld":true},{"result":{"message":7}}]`, 0, 0, 2},
+	} {
+		r := read(t, `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"o"`+c.driver+`}},"results":[],"properties":{"interlock":{"aside":`+c.list+`}}}]}`)[0]
+		if len(r.Findings) != c.findings || len(r.Suppressed) != c.suppressed || len(r.Gaps) != c.gaps {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
 func TestWhatIsNoFinding(t *testing.T) {
 	r := one(t, `"results":[{"kind":"pass"},{"kind":"notApplicable"},{"baselineState":"absent"},{"baselineState":"new"},{"suppressions":[{"kind":"inSource","justification":"ours"}]}]`)
 	if len(r.Findings) != 2 || r.Findings[1].Tags[0] != "suppressed:inSource" || !strings.Contains(r.Findings[1].Detail, "ours") {

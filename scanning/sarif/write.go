@@ -63,9 +63,9 @@ func WriteWith(w io.Writer, reports []scanning.Report, o Options) error {
 }
 
 func encodeRun(rep *scanning.Report, o Options) (run, error) {
-	findings := slices.Clone(rep.Findings)
-	for i := range rep.Suppressed {
-		findings = append(findings, rep.Suppressed[i].Finding)
+	findings, rest, err := sortOut(rep, o)
+	if err != nil {
+		return run{}, err
 	}
 	rules, index := encodeRules(findings)
 	r := run{
@@ -76,16 +76,13 @@ func encodeRun(rep *scanning.Report, o Options) (run, error) {
 		OriginalURIBaseIDs: map[string]artifactLocation{
 			sourceRoot: {Description: &message{Text: "the root of what was scanned: " + string(rep.Scope.Kind) + " " + scopeName(rep.Scope)}},
 		},
-		Results:    make([]json.RawMessage, 0, len(rep.Findings)),
-		Properties: encodeRunProperties(rep),
+		Results:    make([]json.RawMessage, 0, len(findings)),
+		Properties: encodeRunProperties(rep, rest),
 	}
 	for i := range findings {
 		f := &findings[i]
-		res := encodeResult(f, index[ruleID(f)], o)
-		if n := i - len(rep.Findings); n >= 0 {
-			s := &rep.Suppressed[n]
-			res.Suppressions = append(res.Suppressions, Suppression{InSource: s.InSource, Justification: "allowed: " + s.By}.encode())
-		}
+		res, at := encodeResult(f), index[ruleID(f)]
+		res.RuleIndex, res.Suppressions = &at, encodeSuppressions(f, o)
 		b, err := marshal(res)
 		if err != nil {
 			return run{}, err
@@ -153,10 +150,10 @@ func encodeRevision(s scanning.Scope) []versionControl {
 	return []versionControl{{RepositoryURI: uri, RevisionID: clean(s.Revision)}}
 }
 
-func encodeRunProperties(rep *scanning.Report) bag {
+func encodeRunProperties(rep *scanning.Report, rest []aside) bag {
 	s := rep.Scope
 	return properties(map[string]any{"interlock": omitEmpty(map[string]any{
-		"outcome": string(rep.Outcome()), "scanned": rep.Scanned,
+		"outcome": string(rep.Outcome()), "scanned": rep.Scanned, "aside": rest,
 		"scope": omitEmpty(map[string]any{
 			"kind": string(s.Kind), "name": scopeName(s), "revision": clean(s.Revision), "parts": s.Parts, "excluded": s.Excluded,
 		}),
@@ -218,19 +215,17 @@ func helpText(f *scanning.Finding) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n\n")
 }
 
-func encodeResult(f *scanning.Finding, index int, o Options) result {
-	res := result{
-		RuleID: ruleID(f), RuleIndex: &index, Kind: "fail", Level: level(f.Severity),
+func encodeResult(f *scanning.Finding) result {
+	return result{
+		RuleID: ruleID(f), Kind: "fail", Level: level(f.Severity),
 		Message:             message{Text: text(sentence(f))},
 		Locations:           []location{encodeLocation(f)},
 		PartialFingerprints: map[string]string{FingerprintKey: cmp.Or(f.Fingerprint, scanning.Fingerprint(f))},
-		Suppressions:        encodeSuppressions(f, o),
 		Properties: properties(map[string]any{
 			"security-severity": strconv.FormatFloat(severityNumber(f), 'f', 1, 64),
 			"interlock":         encodeExtra(f),
 		}),
 	}
-	return res
 }
 
 // sentence is what a list of results shows.
@@ -289,6 +284,11 @@ func (s Suppression) encode() suppression {
 		e.Status = "underReview"
 	}
 	return e
+}
+
+// holds reports whether any of them is granted.
+func holds(list []suppression) bool {
+	return slices.ContainsFunc(list, func(s suppression) bool { return s.Status == "accepted" })
 }
 
 func encodeSuppressions(f *scanning.Finding, o Options) []suppression {

@@ -68,12 +68,14 @@ func TestWhatIsWrittenIsValidAndTheSameEachTime(t *testing.T) {
 	var first, second bytes.Buffer
 	suppressed := Options{Suppressed: func(f *scanning.Finding) []Suppression {
 		if f.Rule == "github-pat" {
-			return []Suppression{{Justification: "baseline"}, {InSource: true, UnderReview: true}}
+			return []Suppression{{InSource: true, UnderReview: true}}
 		}
 		return nil
 	}}
 	for _, b := range []*bytes.Buffer{&first, &second} {
-		if err := WriteWith(b, reports(), suppressed); err != nil {
+		all := reports()
+		all[0].Findings[1].VEX.Status = "affected"
+		if err := WriteWith(b, all, suppressed); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -97,19 +99,56 @@ func TestWhatIsWrittenIsValidAndTheSameEachTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustBe(t, "uri", res.Locations[0].PhysicalLocation.ArtifactLocation.URI, "deploy/a%20b%25%C3%A9%23%3F.env")
-	mustBe(t, "suppressions", len(res.Suppressions), 2)
+	mustBe(t, "suppressions", len(res.Suppressions), 1)
 	rules := l.Runs[0].Tool.Driver.Rules
 	mustBe(t, "first rule", rules[0].ID, "GO-2024-2611")
 	mustBe(t, "raised severity", string(rules[0].Properties["security-severity"]), `"9.5"`)
 	mustBe(t, "help address", rules[1].HelpURI, "https://docs.example/x")
 }
 
-// What asks for nothing is suppressed, so that whoever shows the log doesn't
-// raise an alarm over what the scan itself let through.
-func TestWhatIsNotImportedIsSuppressed(t *testing.T) {
-	got := encodeSuppressions(&scanning.Finding{Reach: scanning.ReachNotImported}, Options{})
-	if len(got) != 1 || got[0].Status != "accepted" || !strings.Contains(got[0].Justification, "not imported") {
-		t.Errorf("%+v", got)
+// GitHub makes an open alert of each result and passes its suppressions over, so
+// that what asks for nothing is none; it comes back to the list that it was in.
+func TestWhatIsSuppressedIsNoResult(t *testing.T) {
+	finding := func(rule string, class scanning.Class) scanning.Finding {
+		return scanning.Finding{Rule: rule, Class: class, Title: "t " + rule, Severity: core.SeverityHigh, Location: scanning.Location{File: "a/" + rule, Line: 2}}
+	}
+	open, far := finding("open", scanning.ClassSecret), finding("far", scanning.ClassVulnerability)
+	far.Reach = scanning.ReachNotImported
+	answered := finding("answered", scanning.ClassVulnerability)
+	answered.VEX = &scanning.Exploitability{Status: "not_affected", Justification: "component_not_present", Source: "vex.json"}
+	inLine, listed, accepted := finding("line", scanning.ClassSecret), finding("list", scanning.ClassSecret), finding("accepted", scanning.ClassCode)
+	want := scanning.Report{
+		Tool: scanning.Tool{Name: "t", Version: "1"}, Scope: scanning.Scope{Kind: scanning.ScopeFolder, Name: "n"}, Findings: []scanning.Finding{far, open, answered, accepted},
+		Suppressed: []scanning.Suppressed{{Finding: inLine, By: "in the line <&>", InSource: true}, {Finding: listed}},
+	}
+	var b bytes.Buffer
+	err := WriteWith(&b, []scanning.Report{want}, Options{Suppressed: func(f *scanning.Finding) []Suppression {
+		return map[string][]Suppression{"accepted": {{Justification: "until May"}}, "open": {{UnderReview: true}}}[f.Rule]
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	schematest.Check(t, compiled(t), b.Bytes())
+	var l sarifLog
+	if err := json.Unmarshal(b.Bytes(), &l); err != nil {
+		t.Fatal(err)
+	}
+	if r := l.Runs[0]; len(r.Results) != 1 || len(r.Tool.Driver.Rules) != 1 || r.Tool.Driver.Rules[0].ID != "open" {
+		t.Errorf("%s", b.String())
+	}
+	got, err := Read(&b)
+	if err != nil || len(got[0].Findings) != 4 || len(got[0].Suppressed) != 2 || len(got[0].Gaps) != 0 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for i, w := range []scanning.Finding{open, far, answered, accepted} { // what is open comes first
+		w.Fingerprint = scanning.Fingerprint(&w)
+		compare(t, w, got[0].Findings[i])
+	}
+	for i, w := range want.Suppressed {
+		w.Finding.Fingerprint = scanning.Fingerprint(&w.Finding)
+		if g := got[0].Suppressed[i]; !reflect.DeepEqual(g, w) {
+			t.Errorf("\n got %+v\nwant %+v", g, w)
+		}
 	}
 }
 
