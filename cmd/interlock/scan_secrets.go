@@ -122,6 +122,9 @@ func (c *scanSecretsCmd) check() error {
 	case c.Alone && c.Config == "":
 		return core.E(core.KindInvalid, op, "--only-config needs a configuration").WithHint("name it with --gitleaks-config")
 	}
+	if err := source.CheckSince(c.Since); err != nil {
+		return err
+	}
 	return secretscan.CheckPatterns(c.Exclude)
 }
 

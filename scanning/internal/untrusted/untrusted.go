@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -76,13 +77,17 @@ func Bytes(r io.Reader, most int64, what string) ([]byte, error) {
 	return b, nil
 }
 
-// File takes all of a file, as [Bytes] does.
+// File takes all of a file, as [Bytes] does. What is no file, such as a pipe or a
+// device, is refused: it might never end, or never begin.
 func File(path string, most int64) ([]byte, error) {
-	f, err := os.Open(filepath.Clean(path))
+	f, err := os.OpenFile(filepath.Clean(path), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, core.Wrap(core.KindNotFound, "untrusted.File", err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, core.E(core.KindInvalid, "untrusted.File", path+" is not a file").WithHint("name a file; what a pipe gives can be written to one first")
+	}
 	return Bytes(f, most, path)
 }
 

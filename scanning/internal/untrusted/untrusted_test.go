@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"unicode/utf8"
 
@@ -66,5 +67,18 @@ func TestFile(t *testing.T) {
 	}
 	if _, err := File(name+"2", 4); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
+// TestAPipeIsNoFile: nobody may ever write to it.
+func TestAPipeIsNoFile(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, "/dev/zero", t.TempDir()} {
+		if _, err := File(path, 1<<20); core.KindOf(err) != core.KindInvalid || core.HintOf(err) == "" {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }

@@ -66,8 +66,13 @@ func (f rootFolder) pseudo() bool {
 		return false
 	}
 	defer func() { _ = d.Close() }()
+	return madeUp(d)
+}
+
+// madeUp reports whether the kernel makes a file or folder up as it is read.
+func madeUp(f *os.File) bool {
 	var s syscall.Statfs_t
-	return syscall.Fstatfs(int(d.Fd()), &s) == nil && pseudoMagic[int64(s.Type)]
+	return syscall.Fstatfs(int(f.Fd()), &s) == nil && pseudoMagic[int64(s.Type)]
 }
 
 // opened says what was opened, and closes what can't be asked.

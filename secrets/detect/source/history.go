@@ -21,7 +21,7 @@ import (
 type HistoryOptions struct {
 	// Branch reads only what this branch, tag or commit leads to.
 	Branch string
-	// Since leaves out older commits: a date as git reads it.
+	// Since leaves out older commits. [CheckSince] knows what it may be.
 	Since string
 	// Dangling reads also what nothing leads to any more: undone commits, what was
 	// staged once, old stashes.
@@ -31,6 +31,11 @@ type HistoryOptions struct {
 // History scans every version of every file of a repository once and tells of each
 // leak which commit brought it. An error means that there is no such repository.
 func History(ctx context.Context, dir string, o HistoryOptions, c Config, sink Sink) error {
+	since, err := sinceForGit(o.Since)
+	if err != nil {
+		return err
+	}
+	o.Since = since
 	c = c.filled()
 	h := &history{Config: &c, repo: &repository{dir: dir}, o: o, chronicle: newChronicle(c.Limits.Blobs)}
 	h.excluded = c.excluder()

@@ -47,6 +47,9 @@ func File(ctx context.Context, path, name string, c Config, sink Sink) error {
 	if !info.Mode().IsRegular() {
 		return core.E(core.KindInvalid, "source.File", Shown(name)+" is neither a file nor a folder")
 	}
+	if madeUp(f) { // to read it may wait for ever, or change what the kernel does
+		return core.E(core.KindInvalid, "source.File", Shown(name)+" is no file of its own: the kernel makes it up").WithHint("interlock scan secrets --running for processes")
+	}
 	c = c.filled()
 	c.Archives = true
 	return perform(ctx, c, sink, func(_ context.Context, put submit) error {
