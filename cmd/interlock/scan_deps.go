@@ -72,6 +72,9 @@ func (c scanStatements) statements(s *dependencies.Scanner) error {
 		return core.E(core.KindInvalid, op, "--vex without --vex-author: nobody's statements count").WithHint("name whom you trust with --vex-author")
 	}
 	for _, path := range c.VEX {
+		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a pipe may never be written to
+			return core.E(core.KindInvalid, op, path+" is not a file").WithHint("name a file with --vex")
+		}
 		f, err := os.Open(filepath.Clean(path))
 		if err != nil {
 			return core.Wrap(core.KindNotFound, op, err)
