@@ -22,7 +22,7 @@ func Extractors() []*extract.Extractor {
 		},
 		{
 			Name: "haskell/stack-lock", Ecosystem: ecosystem, Names: []string{"stack.yaml.lock"}, Read: readStack,
-			Reads: "packages beside the snapshot; what the snapshot brings is not listed in it: a gap",
+			Reads: "packages beside the snapshot; one from a repository or an archive is a gap. What the snapshot brings is not listed in it: a gap",
 		},
 	}
 }
@@ -60,21 +60,69 @@ func readStack(_ context.Context, in *extract.Input, out *extract.Sink) error {
 	if !strings.Contains(text, "packages:") && !strings.Contains(text, "snapshots:") {
 		return extract.Malformed(0, "neither packages nor snapshots: not a lockfile of stack")
 	}
-	original, number := false, 0
-	for line := range strings.Lines(text) {
-		number++
-		body := strings.TrimLeft(strings.TrimSpace(line), "- ")
-		switch {
-		case strings.HasPrefix(body, "completed:"):
-			original = false
-		case strings.HasPrefix(body, "original:"):
-			original = true // as it was asked for; the completed one is what is used
-		case !original && completed.MatchString(line):
-			m := completed.FindStringSubmatch(line)
-			out.Add(pkg(m[1], m[2]))
-		case strings.HasPrefix(body, "snapshots:") && !strings.Contains(body, "[]"):
-			out.Gap(scanning.ReasonUnsupported, out.At(number), "the packages of the snapshot are not listed here; list them with: stack ls dependencies, or freeze them with cabal")
-		}
-	}
+	(&stack{out: out}).read(text)
 	return nil
+}
+
+// stack reads a lockfile line by line: every package that is completed is told,
+// or is a gap.
+type stack struct {
+	out      *extract.Sink
+	number   int
+	packages bool   // within these, and not within the snapshots
+	original bool   // as it was asked for; the completed one is what is used
+	open     int    // line of one whose source has not been found yet
+	from     string // its source, if that is not Hackage
+}
+
+var elsewhere = regexp.MustCompile(`^(?:git|hg|archive|url|local):\s*(.*)$`)
+
+func (s *stack) read(text string) {
+	for line := range strings.Lines(text) {
+		s.number++
+		s.line(strings.TrimRight(line, " \r\n"))
+	}
+	s.close()
+}
+
+func (s *stack) line(line string) {
+	body := strings.TrimLeft(strings.TrimSpace(line), "- ")
+	switch {
+	case strings.HasPrefix(line, "packages:"):
+		s.close()
+		if s.packages = true; !strings.HasSuffix(line, ":") && !strings.Contains(line, "[]") {
+			s.open = s.number
+		}
+	case strings.HasPrefix(line, "snapshots:"):
+		s.close()
+		if s.packages = false; !strings.Contains(line, "[]") {
+			s.out.Gap(scanning.ReasonUnsupported, s.out.At(s.number), "the packages of the snapshot are not listed here; list them with: stack ls dependencies, or freeze them with cabal")
+		}
+	case strings.HasPrefix(body, "completed:"):
+		s.close()
+		if s.original = false; s.packages {
+			s.open = s.number
+		}
+	case strings.HasPrefix(body, "original:"):
+		s.original = true
+	case s.original:
+	case completed.MatchString(line):
+		m := completed.FindStringSubmatch(line)
+		s.out.Add(pkg(m[1], m[2]))
+		s.open = 0
+	case elsewhere.MatchString(body):
+		s.from = elsewhere.FindStringSubmatch(body)[1]
+	}
+}
+
+// close ends a package.
+func (s *stack) close() {
+	if s.open > 0 {
+		why := "a package in a form that is not read"
+		if s.from != "" {
+			why = "a package comes from " + s.from + " and not from Hackage; its version need not be the published one"
+		}
+		s.out.Gap(scanning.ReasonUnsupported, s.out.At(s.open), why)
+	}
+	s.open, s.from = 0, ""
 }
