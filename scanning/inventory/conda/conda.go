@@ -100,7 +100,9 @@ func readEnvironment(_ context.Context, in *extract.Input, out *extract.Sink) er
 	for _, n := range doc.Get("dependencies").Nodes {
 		if list := n.Get("pip"); list.Line > 0 {
 			for _, wish := range list.Nodes {
-				asked(wish, pipPin, pypi, out)
+				if !piped(wish, in, out) {
+					asked(wish, pipPin, pypi, out)
+				}
 			}
 			continue
 		}
@@ -116,9 +118,32 @@ var (
 	wishName = regexp.MustCompile(`^(?:[\w./-]+::)?([A-Za-z0-9_][\w.-]*)`)
 )
 
+// pipOption is an option of pip that brings packages.
+var pipOption = regexp.MustCompile(`^(-r|--requirement|-e|--editable)[ =]*(.*)$`)
+
+// piped takes the options of pip. Requirements that stand in the tree under the
+// name by which they are known are read by themselves.
+func piped(n *lockyaml.Node, in *extract.Input, out *extract.Sink) bool {
+	m := pipOption.FindStringSubmatch(n.Value)
+	if m == nil {
+		return false
+	}
+	isFile := m[1] == "-r" || m[1] == "--requirement"
+	isFolder := strings.HasPrefix(m[2], ".") || strings.HasPrefix(m[2], "/")
+	known := strings.Contains(path.Base(m[2]), "requirements") && strings.HasSuffix(m[2], ".txt") && in.Exists(m[2])
+	if isFile && !known || !isFile && !isFolder {
+		out.Gap(scanning.ReasonUnsupported, out.At(n.Line), "what pip brings with "+n.Value+" is not known; list what is installed with: conda env export")
+	}
+	return true
+}
+
 func asked(n *lockyaml.Node, pin *regexp.Regexp, make func(name, version string) scanning.Package, out *extract.Sink) {
 	wish, _, _ := strings.Cut(n.Value, ";")
 	wish = strings.TrimSpace(wish)
+	if wish == "" && len(n.Nodes) > 0 {
+		out.Gap(scanning.ReasonUnsupported, out.At(n.Line), "no version: "+n.Nodes[0].Key)
+		return
+	}
 	if strings.HasPrefix(wish, "-") || strings.HasPrefix(wish, ".") || wish == "" {
 		return // an option of pip, a folder of this project
 	}
