@@ -4,6 +4,7 @@ package julia
 import (
 	"context"
 	"maps"
+	"path"
 	"slices"
 
 	"github.com/interlock-security/interlock/scanning"
@@ -37,9 +38,9 @@ func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
 		return err
 	}
 	if two.Format == "" {
-		two.Deps = nil
-		if in.TOML(&two.Deps) != nil {
-			return nil // another tool's: tables where Julia has lists of them
+		var err error
+		if two.Deps, err = formatOne(in, out); err != nil {
+			return err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(two.Deps)) {
@@ -48,6 +49,44 @@ func read(_ context.Context, in *extract.Input, out *extract.Sink) error {
 		}
 	}
 	return nil
+}
+
+// formatOne has its packages at the top. Other tools have a Manifest.toml too, in
+// which nothing is a list of tables with a uuid.
+func formatOne(in *extract.Input, out *extract.Sink) (map[string][]locked, error) {
+	var all map[string]any
+	if err := in.TOML(&all); err != nil {
+		return nil, err
+	}
+	deps, odd := map[string][]locked{}, []string{}
+	ours := path.Base(in.Path) == "JuliaManifest.toml"
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		list, ok := entries(all[name])
+		if !ok {
+			odd = append(odd, name)
+			continue
+		}
+		deps[name] = list
+		ours = ours || slices.ContainsFunc(list, func(l locked) bool { return l.UUID != "" })
+	}
+	if !ours {
+		return nil, nil
+	}
+	for _, name := range odd {
+		out.Fail(extract.Malformed(0, "%.80q is no list of packages", name))
+	}
+	return deps, nil
+}
+
+func entries(v any) (all []locked, ok bool) {
+	list, ok := v.([]any)
+	for _, one := range list {
+		table, isTable := one.(map[string]any)
+		text := func(key string) string { s, _ := table[key].(string); return s }
+		all = append(all, locked{text("uuid"), text("version"), text("path"), text("repo-url")})
+		ok = ok && isTable
+	}
+	return all, ok
 }
 
 func (l locked) tell(name string, out *extract.Sink) {
