@@ -46,13 +46,10 @@ func readDeno(_ context.Context, in *extract.Input, out *extract.Sink) error {
 	case version < 2 || version > 5:
 		return extract.Unsupported("lockfile version %d; versions 2 to 5 are read", version)
 	case version == 2:
-		var inner struct {
-			Packages denoPackages `json:"packages"`
+		inner := lock.NPM["packages"]
+		if lock.NPM = nil; inner != nil && json.Unmarshal(inner, &lock.NPM) != nil {
+			return extract.Malformed(0, "its packages are no object")
 		}
-		if raw, err := json.Marshal(lock.NPM); err == nil {
-			_ = json.Unmarshal(raw, &inner) // none where it has none
-		}
-		lock.NPM = inner.Packages
 	case version == 3:
 		lock.NPM, lock.JSR, lock.Asked = lock.Packages.NPM, lock.Packages.JSR, lock.Packages.Asked
 	}
