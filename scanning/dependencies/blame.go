@@ -3,6 +3,7 @@ package dependencies
 import (
 	"context"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 const (
 	maxLockFile = 64 << 20
 	blameTime   = 20 * time.Second
+	lineWork    = 512 << 20
 )
 
 // locate says of findings in lock files on which line the package stands and, in
@@ -33,16 +35,39 @@ func (s *Scanner) locate(ctx context.Context, target scanning.Target, findings [
 	}
 	ctx, stop := context.WithTimeout(ctx, blameTime)
 	defer stop()
-	for file, list := range files {
+	search := lineSearch{left: lineWork}
+	for _, file := range slices.Sorted(maps.Keys(files)) { // the same lines each time, should the work be cut off
+		list := files[file]
 		if text, err := readFile(target, file); err == nil {
-			for _, f := range list {
-				f.Location.Line = lineOf(text, f.Package)
+			for i, line := range search.of(text, list) {
+				list[i].Location.Line = line
 			}
 		}
 		if committed {
-			blame(ctx, target.Dir, file, list)
+			search.blame(ctx, target.Dir, file, list)
 		}
 	}
+}
+
+// lineSearch bounds what is read to say lines: each package reads its file from
+// the top, and a lock file of thousands of bad packages would take minutes.
+type lineSearch struct{ left int } // bytes
+
+// of returns the line of each finding; 0, as for what isn't found, once the work
+// is used up. A package with many advisories is looked for once.
+func (s *lineSearch) of(text []byte, findings []*scanning.Finding) []int {
+	lines, known := make([]int, len(findings)), map[[3]string]int{}
+	for i, f := range findings {
+		key := [3]string{f.Package.Ecosystem, f.Package.Name, f.Package.Version}
+		line, again := known[key]
+		if !again && s.left >= len(text) {
+			s.left -= len(text)
+			line = lineOf(text, f.Package)
+			known[key] = line
+		}
+		lines[i] = line
+	}
+	return lines
 }
 
 func readFile(target scanning.Target, file string) ([]byte, error) {
@@ -56,18 +81,13 @@ func readFile(target scanning.Target, file string) ([]byte, error) {
 
 // blame asks about the file as it was committed: what stands in the working tree
 // alone has no commit yet.
-func blame(ctx context.Context, dir, file string, findings []*scanning.Finding) {
+func (s *lineSearch) blame(ctx context.Context, dir, file string, findings []*scanning.Finding) {
 	text, err := source.Committed(ctx, dir, file, maxLockFile)
 	if err != nil {
 		return
 	}
-	at := make([]int, len(findings))
-	var lines []int
-	for i, f := range findings {
-		if at[i] = lineOf(text, f.Package); at[i] > 0 {
-			lines = append(lines, at[i])
-		}
-	}
+	at := s.of(text, findings)
+	lines := slices.DeleteFunc(slices.Clone(at), func(line int) bool { return line == 0 })
 	if len(lines) == 0 {
 		return
 	}

@@ -1,6 +1,7 @@
 package dependencies
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,6 +48,20 @@ func TestLineOf(t *testing.T) {
 		if got := lineOf([]byte(c.text), p); got != c.want {
 			t.Errorf("%s: %s %s is on line %d, want %d of\n%s", c.file, c.name, c.version, got, c.want, c.text)
 		}
+	}
+}
+
+// A lock file of nothing but bad packages is read so many times and not once for
+// each; what has several advisories is looked for once.
+func TestLinesAreSoughtWithinBounds(t *testing.T) {
+	text := "[[package]]\nname = \"a\"\nversion = \"1\"\n[[package]]\nname = \"b\"\nversion = \"1\"\n[[package]]\nname = \"c\"\nversion = \"1\"\n"
+	var findings []*scanning.Finding
+	for _, name := range strings.Split("abaabcb", "") {
+		findings = append(findings, &scanning.Finding{Package: &scanning.Package{Ecosystem: "crates.io", Name: name, Version: "1", File: "Cargo.lock"}})
+	}
+	search := lineSearch{left: 2*len(text) + 1}
+	if got := search.of([]byte(text), findings); !slices.Equal(got, []int{3, 6, 3, 3, 6, 0, 6}) || search.left != 1 {
+		t.Errorf("%v, %d left", got, search.left)
 	}
 }
 
