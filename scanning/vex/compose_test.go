@@ -88,6 +88,48 @@ func TestADocumentOfOursInEveryFormat(t *testing.T) {
 	}
 }
 
+// CycloneDX has no product around a part: one that is affected speaks for all, or
+// a reader takes the answer of the other for its own.
+func TestCycloneDXOfProductsThatDiffer(t *testing.T) {
+	of := func(name, product string, status Status, aliases ...string) Statement {
+		return statement(func(s *Statement) {
+			s.Vulnerability, s.Aliases, s.Status = name, aliases, status
+			s.Products = []Product{{PURL: "pkg:oci/" + product, Parts: []string{"pkg:maven/a/log4j@2"}}}
+		})
+	}
+	for name, c := range map[string]struct {
+		statements []Statement
+		want       []Status
+	}{
+		"one affected":     {[]Statement{of("CVE-1", "safe", NotAffected), of("CVE-1", "danger", Affected)}, []Status{Affected}},
+		"one not judged":   {[]Statement{of("CVE-1", "open", UnderInvestigation), of("CVE-1", "safe", Fixed)}, []Status{UnderInvestigation}},
+		"by another name":  {[]Statement{of("CVE-1", "safe", NotAffected, "GHSA-1"), of("GHSA-1", "danger", Affected)}, []Status{Affected}},
+		"all agree":        {[]Statement{of("CVE-1", "a", NotAffected), of("CVE-1", "b", NotAffected)}, []Status{NotAffected}},
+		"another weakness": {[]Statement{of("CVE-1", "a", NotAffected), of("CVE-2", "b", Affected)}, []Status{NotAffected, Affected}},
+	} {
+		d, b := &Document{Author: "Acme", Issued: day(1), Statements: c.statements}, bytes.Buffer{}
+		d.Settle()
+		if err := EncodeCycloneDX(&b, d); err != nil {
+			t.Fatal(err)
+		}
+		schematest.Check(t, schematest.CycloneDX(t), b.Bytes())
+		back, err := DecodeBytes(b.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []Status
+		for _, s := range back.Statements {
+			if len(s.Products) != 1 {
+				t.Errorf("%s: %+v", name, s)
+			}
+			got = append(got, s.Status)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
 func TestCycloneDXRefusals(t *testing.T) {
 	for name, s := range map[string]Statement{
 		"no reason":      statement(func(s *Statement) { s.Justification = "" }),

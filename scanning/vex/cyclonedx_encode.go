@@ -19,19 +19,23 @@ const opCycloneDX = "vex.EncodeCycloneDX"
 
 // EncodeCycloneDX writes the document as a CycloneDX 1.6 bill that holds nothing
 // but the products and the analyses of their vulnerabilities. It knows no parts
-// of a product in a product: such a statement is about the part.
+// of a product in a product: such a statement is about the part, wherever it is.
+// Where products differ about a part the most careful status stands for all: what
+// one of them need not care for is no word about the other.
 func EncodeCycloneDX(w io.Writer, d *Document) error {
 	if len(d.Statements) == 0 {
 		return core.E(core.KindInvalid, opCycloneDX, "the document has no statements")
 	}
-	e := cycloneEncoder{}
+	e := cycloneEncoder{worst: worstStatuses(d.Statements), said: map[[2]string]bool{}}
 	vulnerabilities := make([]cdx.Vulnerability, 0, len(d.Statements))
 	for i := range d.Statements {
 		v, err := e.statement(&d.Statements[i])
 		if err != nil {
 			return err
 		}
-		vulnerabilities = append(vulnerabilities, v)
+		if len(*v.Affects) > 0 {
+			vulnerabilities = append(vulnerabilities, v)
+		}
 	}
 	bom := &cdx.BOM{
 		JSONSchema: "http://cyclonedx.org/schema/bom-1.6.schema.json", BOMFormat: cdx.BOMFormat, SpecVersion: cdx.SpecVersion1_6, Version: max(d.Version, 1),
@@ -51,7 +55,56 @@ func serial(d *Document) string {
 	return "urn:uuid:" + strings.Join([]string{x[:8], x[8:12], x[12:16], x[16:20], x[20:]}, "-")
 }
 
-type cycloneEncoder struct{ components []cdx.Component }
+type cycloneEncoder struct {
+	components []cdx.Component
+	worst      map[[2]string]int  // by a name of the vulnerability and a package url
+	said       map[[2]string]bool // what is written of them
+}
+
+// worstStatuses ranks the most careful status that anything is given, under any
+// name of the vulnerability: who says CVE and who says GHSA speak of one.
+func worstStatuses(list []Statement) map[[2]string]int {
+	worst := map[[2]string]int{}
+	for i := range list {
+		s := &list[i]
+		for _, url := range s.parts() {
+			for _, name := range append([]string{s.Vulnerability}, s.Aliases...) {
+				key := [2]string{name, url}
+				worst[key] = max(worst[key], s.Status.rank())
+			}
+		}
+	}
+	return worst
+}
+
+// parts are the package urls that a statement is about where products have no
+// parts.
+func (s *Statement) parts() []string {
+	var out []string
+	for _, p := range s.Products {
+		if len(p.Parts) == 0 {
+			out = append(out, p.PURL)
+		}
+		out = append(out, p.Parts...)
+	}
+	return out
+}
+
+// affects are the parts that the statement stands for: none that another one of
+// the document is more careful about, and none twice.
+func (e *cycloneEncoder) affects(s *Statement, parts []string) []cdx.Affects {
+	out := []cdx.Affects{}
+	for _, url := range parts {
+		overruled := slices.ContainsFunc(append([]string{s.Vulnerability}, s.Aliases...), func(name string) bool {
+			return e.worst[[2]string{name, url}] > s.Status.rank()
+		})
+		if key := [2]string{s.Vulnerability, url}; !overruled && !e.said[key] {
+			e.said[key] = true
+			out = append(out, cdx.Affects{Ref: e.component(url)})
+		}
+	}
+	return out
+}
 
 // component lists a product once; its reference is its package url.
 func (e *cycloneEncoder) component(url string) string {
@@ -80,20 +133,16 @@ var cycloneWhy = map[string]cdx.ImpactAnalysisJustification{
 
 func (e *cycloneEncoder) statement(s *Statement) (cdx.Vulnerability, error) {
 	state, ok := cycloneWords[s.Status]
-	var affects []cdx.Affects
-	for _, p := range s.Products {
-		for _, url := range append(slices.Clone(p.Parts), p.PURL)[:max(len(p.Parts), 1)] {
-			affects = append(affects, cdx.Affects{Ref: e.component(url)})
-		}
-	}
+	parts := s.parts()
 	switch {
 	case !ok:
 		return cdx.Vulnerability{}, core.E(core.KindInvalid, opCycloneDX, "nobody knows the status "+quote(string(s.Status)))
-	case len(affects) == 0:
+	case len(parts) == 0:
 		return cdx.Vulnerability{}, core.E(core.KindInvalid, opCycloneDX, s.Vulnerability+" speaks of no product")
 	case s.Status == NotAffected && !slices.Contains(Justifications, s.Justification) && s.Impact == "":
 		return cdx.Vulnerability{}, core.E(core.KindInvalid, opCycloneDX, s.Vulnerability+" is said not to affect without saying why").WithHint("give a justification or an impact statement")
 	}
+	affects := e.affects(s, parts)
 	a := &cdx.VulnerabilityAnalysis{State: state, Detail: cmp.Or(s.Impact, s.Notes)}
 	if s.Status == NotAffected {
 		a.Justification = cycloneWhy[s.Justification]
