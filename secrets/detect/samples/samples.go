@@ -4,9 +4,14 @@
 // It stands on secrets/detect alone and judges what was found already. What it calls
 // a sample stays a leak, marked and of the lowest severity, so that it can be shown and
 // is counted; nothing is dropped here. It judges only what anybody can make up, a
-// password or a key: what a provider issued is in use wherever it stands. And a path
-// that says "test" or "example" is not enough to make a sample of a value that nobody
-// would make up for one.
+// password or a key: what a provider issued is in use wherever it stands.
+//
+// A path or a word nearby makes a sample of a value that can be guessed, and of a
+// private key, a hash or a token that expires by itself among the code, the prose and
+// the data of tests and examples. Of any other value only the description of an
+// interface does, where it gives an example. What stands in a configuration file and was
+// made by a generator is a leak, whatever the file, its folder and its keys are called;
+// and a folder of a system that runs is no test, whatever its name.
 package samples
 
 import (
@@ -25,22 +30,20 @@ func Judge(s *detect.Suspect) bool {
 	}
 	p := placeOf(s.Path)
 	switch {
-	case p.data || shown(s, &p) || namesItself(s.Secret):
+	case namesItself(s.Secret) || described(s):
 		return true
 	case s.Kind == detect.KindPrivateKey:
-		return p.test || p.example || p.named || named(s, &p) || published(s, &p)
-	case s.Kind == detect.KindHash && (p.test || p.example || p.docs && p.prose):
-		return true
-	case s.ID == "jwt" && (p.docs && p.prose || p.test):
-		return true // they expire; nobody notes one down for later
-	case (s.Kind == detect.KindToken || s.Kind == detect.KindKey) && (named(s, &p) || published(s, &p)):
-		return true
-	case !guessable(s.Secret) && s.Kind != detect.KindHash:
+		return p.data || p.written() && (p.test || p.example || named(s, &p) || shown(s, &p) || published(s, &p))
+	case s.Kind == detect.KindHash:
+		return p.data || p.written() && (p.test || p.example || p.docs)
+	case s.ID == "jwt":
+		return p.written() && (p.docs || p.test || p.data) && expires(s.Secret)
+	case !guessable(s.Secret):
 		return false
-	case testAccount(s) || p.named && bytes.Contains(s.Secret, []byte("test")):
+	case testAccount(s) || shown(s, &p) || p.named && bytes.Contains(s.Secret, []byte("test")):
 		return true
 	}
-	return (p.test || p.example || p.called || p.docs) && guessable(s.Secret)
+	return p.data || p.test || p.example || p.called || p.docs
 }
 
 // forms are tokens that a program makes by itself, without a provider.
@@ -60,6 +63,16 @@ func madeUp(r *detect.Rule) bool {
 // namesItself reports a long value with words in it that say that it is none.
 func namesItself(secret []byte) bool {
 	return len(secret) > 32 && (bytes.Contains(secret, []byte("testdata")) || bytes.Contains(secret, []byte("example.com")))
+}
+
+// expires reports a token that says until when it holds.
+func expires(jwt []byte) bool {
+	parts := bytes.Split(jwt, []byte("."))
+	if len(parts) < 2 {
+		return false
+	}
+	claims, err := base64.RawURLEncoding.DecodeString(string(parts[1]))
+	return err == nil && bytes.Contains(claims, []byte(`"exp":`))
 }
 
 // guessable reports a password that somebody thought up in a second: short, or of one
@@ -106,46 +119,56 @@ type place struct {
 	goDoc bool
 }
 
+// written reports whether a text is for people to read: a file that is nothing but a
+// key, or settings, is there to be used.
+func (p *place) written() bool { return p.code || p.prose }
+
 func placeOf(path string) (p place) {
 	parts := strings.Split(strings.ToLower(path), "/")
-	deployed := slices.ContainsFunc(parts, func(part string) bool { return environments[part] })
-	for i, part := range parts {
-		p.read(part, i == len(parts)-1, deployed)
-	}
 	last := parts[len(parts)-1]
-	p.goDoc = last == "doc.go"
-	switch ext := last[strings.LastIndexByte(last, '.')+1:]; ext {
-	case "t":
-		p.test = true // a script of tests by its name
-	case "svg":
-		p.data = true // a picture
+	p.kind(last)
+	if slices.ContainsFunc(parts, func(part string) bool { return environments[part] }) {
+		return p // "test" and "demo" are systems here
+	}
+	p.test = p.test || strings.HasSuffix(last, ".t") // a script of tests by its name
+	p.docs = strings.HasSuffix(last, ".svg")
+	for i, part := range parts {
+		p.read(part, i == len(parts)-1)
+	}
+	return p
+}
+
+// kind reads what a file is from its name.
+func (p *place) kind(name string) {
+	p.goDoc = name == "doc.go"
+	exts := strings.Split(name, ".")[1:]
+	p.code = slices.ContainsFunc(exts, func(ext string) bool { return code[ext] })
+	if len(exts) == 0 {
+		return
+	}
+	switch exts[len(exts)-1] {
 	case "mdx":
 		p.prose, p.page = true, true // Markdown with components: a page of a website
 	case "md", "markdown", "rst", "adoc":
 		p.prose = true
 	}
-	return p
 }
 
 // read reads one part of a path.
-func (p *place) read(part string, last, deployed bool) {
-	if last {
-		_, ext, found := strings.Cut(part, ".")
-		for rest := ext; found; rest, ext, found = strings.Cut(rest, ".") {
-			p.code = p.code || code[rest]
-		}
-	}
+func (p *place) read(part string, last bool) {
 	w := words(part)
 	for i, word := range w {
+		next := ""
+		if i+1 < len(w) {
+			next = w[i+1]
+		}
 		switch {
-		case data[word] || word == "test" && i+1 < len(w) && of[w[i+1]], strings.HasPrefix(word, "test") && of[word[4:]]:
-			p.data = true
-		case strings.HasPrefix(word, "test") && keyish(word):
-			p.data = true // testclientkey.pem
+		case data[word], word == "test" && of[next], strings.HasPrefix(word, "test") && (of[word[4:]] || keyish(word)):
+			p.data = true // testutils, test_data.go, testclientkey.pem
 		case last && !p.code && (tests[word] || strings.HasPrefix(word, "e2e")):
 			p.named = true // test.env is of a test system
 		case tests[word], strings.HasPrefix(word, "e2e"), !last && strings.HasSuffix(word, "test") && !english[word]:
-			p.test = p.test || !deployed
+			p.test = true
 		case last && collections[word]:
 			p.data = true
 		case examples[word] && last:
@@ -178,17 +201,17 @@ func set(words string) map[string]bool {
 var (
 	code = set(`go py rb php js jsx ts tsx mjs cjs java kt scala groovy cs vb fs c h cc cpp cxx hpp m mm rs swift lua pl pm dart ex exs erl hs clj jl t sol`)
 	// data are words of folders and files that hold what tests read.
-	data = set(`fixture fixtures mock mocks mocked fake fakes dummy dummies cassettes goldens golden`)
+	data = set(`fixture fixtures mock mocks mocked fake fakes dummy dummies cassettes goldens`)
 	// of follow "test" in them, glued or not.
-	of = set(`data fixture fixtures key keys cert certs certificate certificates ca pki util utils helper helpers file files case cases infra assets
-		resources vector vectors only samples ingcert ingcerts ingutil ingutils inghelpers support`)
-	tests = set(`test tests testing tester spec specs integration conformance fuzz fuzzer fuzzing unittest unittests functest testapp testserver bench benchmark
+	of = set(`data fixture fixtures key keys cert certs certificate certificates ca pki util utils helper helpers file files case cases assets
+		resources vector vectors samples ingcert ingcerts ingutil ingutils inghelpers`)
+	tests = set(`test tests testing tester spec specs integration conformance fuzz fuzzer fuzzing unittest unittests functest testapp testserver testonly bench benchmark
 		benchmarks`)
 	collections = set(`examples samples`)
 	examples    = set(`example examples sample samples demo demos tutorial tutorials playground quickstart`)
-	docs        = set(`doc docs documentation website`)
+	docs        = set(`doc docs documentation`)
 	english     = set(`latest contest attest protest greatest fastest newest oldest request`)
-	// environments are folders that hold one folder for each system that runs: "test"
-	// is one of these there.
-	environments = set(`env envs environment environments inventory inventories overlays stages group_vars host_vars clusters tenants`)
+	// environments are folders of systems that run, or that hold a folder for each:
+	// "test" is one of these there.
+	environments = set(`env envs environment environments inventory inventories overlays stages group_vars host_vars clusters tenants prod production`)
 )

@@ -2,6 +2,9 @@ package samples
 
 import (
 	"bytes"
+	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/interlock-security/interlock/secrets/detect"
 )
@@ -10,35 +13,81 @@ import (
 const (
 	nameReach = 160
 	upReach   = 8 << 10
+	headReach = 4 << 10
 )
 
-// named reports whether what stands before a key in code calls it a test's.
+// named reports whether the name to which code assigns a key calls it a test's. What
+// else stands in the line says nothing: it may be the condition under which another
+// value is taken.
 func named(s *detect.Suspect, p *place) bool {
 	if !p.code {
 		return false
 	}
-	before := s.Body[max(0, s.At-nameReach):s.At]
-	if i := bytes.LastIndexByte(before, '\n'); i >= 0 {
-		if j := bytes.LastIndexByte(before[:i], '\n'); j >= 0 && s.Kind == detect.KindPrivateKey {
-			i = j // a key begins in a line of its own
-		}
-		before = before[i:]
+	before := assigned(s.Body[max(0, s.At-nameReach):s.At])
+	name := lastName(before)
+	if types[strings.ToLower(string(name))] {
+		name = lastName(before[:len(before)-len(name)])
 	}
-	small := bytes.ToLower(before)
-	for _, w := range [...]string{"test", "example", "fake", "dummy", "mock", "sample", "bogus"} {
-		for at := 0; ; at++ {
-			i := bytes.Index(small[at:], []byte(w))
-			if i < 0 {
-				break
-			}
-			at += i
-			if at == 0 || len(small) != len(before) || small[at-1] < 'a' || small[at-1] > 'z' || before[at] != small[at] && before[at-1] == small[at-1] {
-				return true // and not latest, attestation
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(parts(name), func(part string) bool { return invented[part] })
 }
+
+var (
+	invented = set(`test tests testing example fake dummy mock sample bogus`)
+	types    = set(`string str byte bytes char text`)
+)
+
+// between is what may stand between = and a value besides one name.
+const between = "[](\"'`+."
+
+// assigned cuts off what stands between a name and its value: = ` and []byte(".
+func assigned(before []byte) []byte {
+	i := bytes.LastIndexAny(before, "=:")
+	if i < 0 {
+		return nil
+	}
+	words := 0
+	for word := range bytes.FieldsSeq(before[i+1:]) {
+		if len(bytes.Trim(word, between)) > 0 {
+			words++
+		}
+		if bytes.ContainsFunc(word, func(c rune) bool { return c > '~' || !nameByte(byte(c)) && !strings.ContainsRune(between, c) }) {
+			return nil
+		}
+	}
+	if words > 1 {
+		return nil // x = "a" if test else "b"
+	}
+	return bytes.TrimRight(before[:i], ":=?[] \t\"'*")
+}
+
+func nameByte(c byte) bool {
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '$'
+}
+
+func lastName(b []byte) []byte {
+	b = bytes.TrimRight(b, "[]* \t:")
+	i := len(b)
+	for i > 0 && nameByte(b[i-1]) {
+		i--
+	}
+	return b[i:]
+}
+
+// parts takes a name apart: testKey, TEST_KEY, test-key. It keeps latest and
+// attestation whole.
+func parts(name []byte) (out []string) {
+	from := 0
+	for i := 1; i <= len(name); i++ {
+		if i < len(name) && (upper(name[i-1]) || !upper(name[i])) && name[i] != '_' && name[i] != '-' {
+			continue
+		}
+		out = append(out, strings.ToLower(strings.Trim(string(name[from:i]), "_-$0123456789")))
+		from = i
+	}
+	return out
+}
+
+func upper(c byte) bool { return c >= 'A' && c <= 'Z' }
 
 // published reports a page of documentation: one that begins with what a website asks
 // of its pages.
@@ -116,11 +165,34 @@ func lineBefore(body []byte, from int) []byte {
 func introduces(line []byte) bool {
 	line = bytes.ToLower(line)
 	for _, w := range [...]string{"e.g.", "for example", "an example", "example:", "examples:", "ex:", "such as", "for instance", "looks like"} {
-		if bytes.Contains(line, []byte(w)) {
-			return true
+		for rest := line; ; {
+			i := bytes.Index(rest, []byte(w))
+			if i < 0 {
+				break
+			}
+			if i == 0 || !nameByte(rest[i-1]) {
+				return true // and not yandex:, index:
+			}
+			rest = rest[i+1:]
 		}
 	}
 	return false
+}
+
+// interfaces is what descriptions of interfaces begin with; a program's settings for
+// one have no version there. calls is what a file of
+// nothing but examples begins with, one call of an interface after another.
+var (
+	interfaces = regexp.MustCompile(`(?m)^(?:openapi|swagger): *["']?[23]\.|^[ \t{]*"(?:openapi|swagger)": *"[23]\.|"\$schema": *"https?://json-schema\.org/`)
+	calls      = regexp.MustCompile(`^\s*\{\s*"version": *"1\.0",\s*"examples": *\{\s*"\w+": *\[`)
+)
+
+// described reports an example in the description of an interface. In other documents
+// "example" is a service's name as well, or a tenant's.
+func described(s *detect.Suspect) bool {
+	head := s.Body[:min(len(s.Body), headReach)]
+	at := bytes.LastIndexByte(s.Body[:min(s.At, len(s.Body))], '\n') + 1
+	return calls.Match(head) || interfaces.Match(head) && underExample(s.Body, at)
 }
 
 // underExample reports whether the line that begins at from stands below a key
