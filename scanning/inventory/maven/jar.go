@@ -36,7 +36,8 @@ type jars struct {
 }
 
 func readJar(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	if in.OfDebian("usr/share/java/", "usr/share/maven-repo/") {
+	// Applications of others put their wars there, which none of Debian's packages has.
+	if path.Ext(in.Path) == ".jar" && in.OfDebian("usr/share/java/", "usr/share/maven-repo/") {
 		return nil
 	}
 	r, size, done, err := in.ReaderAt()

@@ -56,6 +56,24 @@ func ask(t testing.TB, files map[string]string) ([]scanning.Package, []scanning.
 	return extracttest.Ask(t, tree, Extractors())
 }
 
+// Jenkins' own package puts its war where Debian's put their jars.
+func TestWhatStandsAmongDebiansJars(t *testing.T) {
+	log4j := jar(t, properties4("log4j-core"), part{name: "org/apache/Logger.class"})
+	packages, gaps := ask(t, map[string]string{
+		"var/lib/dpkg/status":         "Package: jenkins\nVersion: 2.440\n",
+		"usr/share/java/log4j.jar":    log4j,
+		"usr/share/java/jenkins.war":  jar(t, part{"WEB-INF/lib/log4j-core.jar", log4j, true}),
+		"opt/usr/share/java/more.jar": log4j,
+	})
+	var files []string
+	for _, p := range packages {
+		files = append(files, p.File)
+	}
+	if got := strings.Join(files, " "); got != "opt/usr/share/java/more.jar usr/share/java/jenkins.war!/WEB-INF/lib/log4j-core.jar" || len(gaps) != 0 {
+		t.Errorf("%s, %v", got, gaps)
+	}
+}
+
 func TestJarsInJars(t *testing.T) {
 	log4j := jar(t, properties4("log4j-core"), part{name: "org/apache/Logger.class"})
 	for name, store := range map[string]bool{"deflated": false, "stored": true} {

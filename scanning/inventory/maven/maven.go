@@ -40,7 +40,7 @@ func Extractors() []*extract.Extractor {
 		},
 		{
 			Name: "maven/jar", Ecosystem: ecosystem, Suffixes: []string{".jar", ".war", ".ear", ".par", ".sar", ".hpi", ".jpi", ".kar", ".lpkg"}, Wants: isPackage, Read: readJar, Installed: true,
-			Reads: "`META-INF/maven/**/pom.properties`, else `MANIFEST.MF`; jars in jars, bounded in depth, bytes and ratio. A jar that does not say what it is is a gap. Not those that every JDK and Gradle project has (`jrt-fs.jar`, `gradle-wrapper.jar`); what a distribution's packages installed is told by dpkg, apk or rpm alone",
+			Reads: "`META-INF/maven/**/pom.properties`, else `MANIFEST.MF`; jars in jars, bounded in depth, bytes and ratio. A jar that does not say what it is is a gap. Not those that every JDK and Gradle project has (`jrt-fs.jar`, `gradle-wrapper.jar`); what a distribution's packages put into its own folders is told by dpkg, apk or rpm alone",
 		},
 	}
 }

@@ -47,7 +47,7 @@ func Extractors() []*extract.Extractor {
 			Name: "pypi/installed", Ecosystem: ecosystem, Names: []string{"METADATA", "PKG-INFO"}, Suffixes: []string{".egg-info"},
 			Wants: isInstalled, Read: readInstalled, Installed: true,
 			Shown: []string{"*.dist-info/METADATA", "*.egg-info"},
-			Reads: "name, version and licence; what a distribution's packages installed is told by dpkg, apk or rpm alone",
+			Reads: "name, version and licence; what a distribution's packages put into its own folders is told by dpkg, apk or rpm alone",
 		},
 		{
 			Name: "pypi/manifest", Ecosystem: ecosystem, Names: []string{"pyproject.toml", "Pipfile"}, Wants: isProject, Read: locked.readManifest,
