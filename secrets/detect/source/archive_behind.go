@@ -115,8 +115,10 @@ func (m *members) next() error {
 }
 
 // dense leaves the holes out of a file that a tar keeps without them, and makes lines
-// of what is between.
+// of what is between. It books the holes itself: nothing comes out of them that who
+// reads could book, and nothing that would end the reading.
 type dense struct {
+	a    *archive
 	r    io.Reader
 	raw  [512]byte
 	out  []byte
@@ -129,9 +131,15 @@ func (d *dense) Read(p []byte) (int, error) {
 		if d.err != nil {
 			return 0, d.err
 		}
+		if err := d.a.w.ctx.Err(); err != nil {
+			return 0, err
+		}
 		n, err := io.ReadFull(d.r, d.raw[:])
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			err = io.EOF
+		}
+		if *d.a.pack.holes += int64(n); *d.a.pack.holes > d.a.w.Limits.Unpacked {
+			err = errUnpacked
 		}
 		d.err = err
 		d.take(d.raw[:n])

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -83,6 +84,55 @@ func sumTar(h []byte) string {
 	}
 	copy(h[148:], fmt.Sprintf("%06o\x00 ", sum))
 	return string(h)
+}
+
+// endlessTar has files that are nothing but a hole, as large as a number can say.
+func endlessTar(names ...string) string {
+	const most = "\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff"
+	var b strings.Builder
+	for _, name := range names {
+		h := make([]byte, 512)
+		copy(h, name)
+		copy(h[100:], "0000600\x00")
+		copy(h[124:], "00000000000\x00")
+		copy(h[156:], "S")
+		copy(h[257:], "ustar  \x00")
+		copy(h[386:], most+"\x80") // nothing, at the end
+		copy(h[483:], most)
+		b.WriteString(sumTar(h))
+	}
+	return b.String() + strings.Repeat("\x00", 1024)
+}
+
+// TestHolesThatTogetherAreMoreThanANumberHolds end at once: each is told.
+func TestHolesThatTogetherAreMoreThanANumberHolds(t *testing.T) {
+	got := archiveScan(t, "holes.tar", endlessTar("a", "b", "c"), Limits{})
+	for _, name := range []string{"a", "b", "c"} {
+		got.wantGap(t, "holes.tar!"+name, TooLarge)
+	}
+}
+
+// TestWhoStopsAScanStopsInAHole that nothing else would come out of for minutes.
+func TestWhoStopsAScanStopsInAHole(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	l := Limits{Unpacked: 1 << 62}
+	holes := int64(0)
+	a := &archive{w: &worker{ctx: ctx, Config: &Config{Limits: l}}, pack: &unpacking{holes: &holes}}
+	stop()
+	if _, err := (&dense{a: a, r: zeros{}}).Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	a.w.ctx, a.w.Limits.Unpacked = t.Context(), 1<<20
+	if _, err := (&dense{a: a, r: zeros{}}).Read(make([]byte, 1)); !errors.Is(err, errUnpacked) || holes <= 1<<20 {
+		t.Errorf("after %d bytes of a hole: %v", holes, err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // paxSparseTar has the form that GNU tar writes today: the map stands in the data.

@@ -47,11 +47,11 @@ func (a *archive) oneTar(in io.Reader) error {
 func (a *archive) tarEntry(h *tar.Header, r io.Reader) error {
 	switch {
 	case h.Typeflag == tar.TypeGNUSparse || sparseByPAX(h):
-		if *a.pack.holes += h.Size; *a.pack.holes > a.w.Limits.Unpacked {
+		if h.Size > a.w.Limits.Unpacked-*a.pack.holes { // their sum may be more than a number holds
 			a.w.gap(a.at.String()+"!"+inside(h.Name), "a file with holes that is larger than what is read of one archive", TooLarge)
 			return a.count()
 		}
-		return a.entry(h.Name, &dense{r: r}, -1)
+		return a.entry(h.Name, &dense{a: a, r: r}, -1)
 	case h.Typeflag == tar.TypeReg, h.Size > 0:
 		return a.entry(h.Name, r, -1)
 	}
