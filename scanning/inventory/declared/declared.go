@@ -22,15 +22,18 @@ type manifest struct {
 	asks *regexp.Regexp
 	// locks are the files that say more; with none, nothing does.
 	locks []string
-	hint  string
+	// wish finds the name of each package that is asked for, which a lockfile then
+	// has to name: an empty one, or another project's, says nothing of it.
+	wish *regexp.Regexp
+	hint string
 }
 
 var manifests = []manifest{
 	{tool: "pub", ecosystem: "Pub", names: []string{"pubspec.yaml"}, asks: regexp.MustCompile(`(?m)^dependencies:\s*(?:#.*)?\r?\n\s+\S`), locks: []string{"pubspec.lock"}, hint: "make one with: dart pub get"},
-	{tool: "mix", ecosystem: "Hex", names: []string{"mix.exs"}, asks: regexp.MustCompile(`\{:\w+,\s*(?:"|github:|git:)`), locks: []string{"mix.lock"}, hint: "make one with: mix deps.get"},
+	{tool: "mix", ecosystem: "Hex", names: []string{"mix.exs"}, asks: regexp.MustCompile(`\{:\w+,\s*(?:"|github:|git:)`), locks: []string{"mix.lock"}, wish: regexp.MustCompile(`\{:(\w+),\s*(?:"[~><=!\d ]|github:|git:)`), hint: "make one with: mix deps.get"},
 	{tool: "rebar", ecosystem: "Hex", names: []string{"rebar.config"}, asks: regexp.MustCompile(`\{deps,\s*\[\s*[^\s\]]`), locks: []string{"rebar.lock"}, hint: "make one with: rebar3 lock"},
-	{tool: "swift", ecosystem: "SwiftURL", names: []string{"Package.swift"}, asks: regexp.MustCompile(`\.package\(\s*(?:name:[^,]*,\s*)?(?:url|id):`), locks: []string{"Package.resolved"}, hint: "make one with: swift package resolve"},
-	{tool: "cocoapods", ecosystem: "CocoaPods", names: []string{"Podfile"}, asks: regexp.MustCompile(`(?m)^\s*pod\s+['"]`), locks: []string{"Podfile.lock"}, hint: "make one with: pod install"},
+	{tool: "swift", ecosystem: "SwiftURL", names: []string{"Package.swift"}, asks: regexp.MustCompile(`\.package\(\s*(?:name:[^,]*,\s*)?(?:url|id):`), locks: []string{"Package.resolved"}, wish: regexp.MustCompile(`\.package\(\s*(?:name:[^,()]*,\s*)?(?:url|id):\s*"(?:[^"\s]*[/:])?([^"/:\s]+)/?"`), hint: "make one with: swift package resolve"},
+	{tool: "cocoapods", ecosystem: "CocoaPods", names: []string{"Podfile"}, asks: regexp.MustCompile(`(?m)^\s*pod\s+['"]`), locks: []string{"Podfile.lock"}, wish: regexp.MustCompile(`(?m)^\s*pod\s+['"]([^'"/\s]+)`), hint: "make one with: pod install"},
 	{tool: "conan", ecosystem: "ConanCenter", names: []string{"conanfile.txt", "conanfile.py"}, asks: regexp.MustCompile(`(?m)^\[requires\]\s*\r?\n\s*\w|\brequires\s*[=(]`), locks: []string{"conan.lock"}, hint: "make one with: conan lock create ."},
 	{tool: "deno", ecosystem: "npm", names: []string{"deno.json", "deno.jsonc"}, asks: regexp.MustCompile(`"(?:npm|jsr):[^"]`), locks: []string{"deno.lock"}, hint: "make one with: deno install"},
 	{tool: "cabal", ecosystem: "Hackage", suffixes: []string{".cabal"}, asks: regexp.MustCompile(`(?mi)^\s*build-depends:`), locks: []string{"cabal.project.freeze", "stack.yaml.lock"}, hint: "make one with: cabal freeze"},
@@ -50,15 +53,19 @@ var manifests = []manifest{
 // Extractors has one for each kind of manifest.
 func Extractors() []*extract.Extractor {
 	var all []*extract.Extractor
+	locked := &words{}
 	for i := range manifests {
 		m := &manifests[i]
 		reads := "nothing but that its packages are not known: a gap"
 		if len(m.locks) > 0 {
 			reads = "nothing but that " + strings.Join(m.locks, " or ") + " is missing beside or above it: a gap"
 		}
+		if m.wish != nil {
+			reads = "nothing but what " + m.locks[0] + " beside or above it does not name: a gap"
+		}
 		all = append(all, &extract.Extractor{
 			Name: "declared/" + m.tool, Ecosystem: m.ecosystem, Names: m.names, Suffixes: m.suffixes,
-			Wants: ofProject, Read: m.read, Reads: reads,
+			Wants: ofProject, Read: m.read(locked), Reads: reads,
 		})
 	}
 	return all
@@ -68,26 +75,63 @@ func Extractors() []*extract.Extractor {
 func ofProject(file string, _ fs.DirEntry) bool {
 	for part := range strings.SplitSeq(path.Dir(file), "/") {
 		switch part {
-		case "node_modules", "site-packages", "dist-packages", "Pods", "Carthage", ".build", "deps", "_build", ".pub-cache", "vendor":
+		case "node_modules", "site-packages", "dist-packages", "Pods", "Carthage", ".build", "_build", ".pub-cache":
 			return false
 		}
 	}
 	return true
 }
 
-func (m *manifest) read(_ context.Context, in *extract.Input, out *extract.Sink) error {
-	data, err := in.Text()
-	if err != nil {
-		return err
+// brought are folders into which a tool puts others' packages where its own
+// manifest stands beside them. Elsewhere the name says nothing.
+var brought = map[string][]string{
+	"deps":   {"mix.exs", "rebar.config"},
+	"vendor": {"go.mod", "composer.json", "Gemfile", "Cargo.toml", "package.json"},
+}
+
+func isBrought(in *extract.Input) bool {
+	for dir := in.Dir(); dir != "."; dir = path.Dir(dir) {
+		for _, manifest := range brought[path.Base(dir)] {
+			if in.Exists("/" + path.Join(path.Dir(dir), manifest)) {
+				return true
+			}
+		}
 	}
-	at := m.asks.FindIndex(data)
-	if at == nil || len(m.locks) > 0 && in.Above(m.locks...) {
+	return false
+}
+
+func (m *manifest) read(locked *words) func(context.Context, *extract.Input, *extract.Sink) error {
+	return func(_ context.Context, in *extract.Input, out *extract.Sink) error {
+		data, err := in.Text()
+		if err != nil {
+			return err
+		}
+		at := m.asks.FindIndex(data)
+		if at == nil || isBrought(in) {
+			return nil
+		}
+		if why := m.unknown(locked, in, string(data)); why != "" {
+			out.Gap(scanning.ReasonUnsupported, out.At(extract.Line(data, int64(at[0]))), why)
+		}
 		return nil
 	}
-	why := "no lockfile: versions unknown; " + m.hint
-	if len(m.locks) == 0 || m.ecosystem == "Go" {
-		why = "its packages are not known: " + m.hint
+}
+
+// unknown says what is not known of a manifest's packages, "" where all is.
+func (m *manifest) unknown(locked *words, in *extract.Input, text string) string {
+	names, ok := locked.missing(in, m, text)
+	const shown = 20
+	more := ""
+	if len(names) > shown {
+		names, more = names[:shown], " and others"
 	}
-	out.Gap(scanning.ReasonUnsupported, out.At(extract.Line(data, int64(at[0]))), why)
-	return nil
+	switch {
+	case len(names) > 0:
+		return "not in the lockfile: " + strings.Join(names, ", ") + more + "; " + m.hint
+	case ok:
+		return ""
+	case len(m.locks) == 0 || m.ecosystem == "Go":
+		return "its packages are not known: " + m.hint
+	}
+	return "no lockfile: versions unknown; " + m.hint
 }
