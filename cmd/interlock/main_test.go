@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"mkleak":    mkleak,
 			"mkclosed":  mkclosed,
 			"mkimage":   mkimage,
+			"mkmirror":  mkmirror,
 			"alone":     alone,
 		},
 	})

@@ -43,7 +43,7 @@ func (c *scanAllCmd) Run(e *env) error {
 		return c.noFolder(err)
 	}
 	defer func() { _ = s.close() }()
-	scanner := c.scanner(c.Exclude, false)
+	scanner := c.scanner(c.Path, c.Exclude, false)
 	if err := c.statements(scanner); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"slices"
 	"time"
 
@@ -92,33 +91,6 @@ func (c *scanDBImportCmd) Run(e *env) error {
 
 func barOf(b *scanBar) func(int, string) {
 	return func(n int, source string) { b.report(int64(n), 0, "advisories, "+source) }
-}
-
-type scanDBUpdateCmd struct {
-	scanAdvisories
-	Ecosystems []string `name:"ecosystem" help:"OSV's name: npm, PyPI, Go, Maven, crates.io, Debian ... Repeatable; without it, those that the database has." sep:"none" placeholder:"NAME"`
-	OSV        string   `name:"osv" help:"Where OSV's archives are." placeholder:"URL"`
-	KEV        string   `name:"kev" help:"Where CISA's list is; - for none." placeholder:"URL"`
-	EPSS       string   `name:"epss" help:"Where the EPSS scores are; - for none." placeholder:"URL"`
-}
-
-// Help implements kong's long help.
-func (scanDBUpdateCmd) Help() string {
-	return `The only scanning verb that speaks to the network. It sends nothing but the names of ecosystems.
-
-Example:
-  interlock scan db update --ecosystem Go --ecosystem npm --ecosystem Debian`
-}
-
-// Run fetches.
-func (c *scanDBUpdateCmd) Run(e *env) error {
-	bar := drawScan(e)
-	s, err := advisory.Update(e.ctx, c.DB, advisory.UpdateOptions{
-		Options: advisory.Options{Progress: barOf(bar)}, Client: &http.Client{Timeout: time.Hour},
-		Ecosystems: c.Ecosystems, OSV: c.OSV, KEV: c.KEV, EPSS: c.EPSS,
-	})
-	bar.finish()
-	return tellImport(e, &s, err)
 }
 
 // tellImport says what an import did. What could not be read makes it

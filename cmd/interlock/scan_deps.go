@@ -48,7 +48,7 @@ func (c *scanDepsCmd) Run(e *env) error {
 	if c.Host {
 		s.target.Scope.Kind = scanning.ScopeHost
 	}
-	scanner := c.scanner(c.Exclude, c.Host)
+	scanner := c.scanner(c.Path, c.Exclude, c.Host)
 	if err := c.statements(scanner); err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (c *scanImageCmd) Run(e *env) error {
 	defer func() { _ = img.Close() }()
 	target := scanning.Target{Scope: c.scope(img), Dir: path, FS: img.FS()}
 	deps := &scanning.Report{Findings: []scanning.Finding{}, Gaps: img.Gaps()}
-	if err := runScan(e, c.scanner(nil, true), target, deps); err != nil {
+	if err := runScan(e, c.scanner(c.Path, nil, true), target, deps); err != nil {
 		return err
 	}
 	secrets, err := c.secrets(e, target)

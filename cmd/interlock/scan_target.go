@@ -123,9 +123,9 @@ func defaultAdvisories() string {
 }
 
 // scanner matches packages with the advisories.
-func (a scanAdvisories) scanner(skip []string, host bool) *dependencies.Scanner {
+func (a scanAdvisories) scanner(path string, skip []string, host bool) *dependencies.Scanner {
 	return &dependencies.Scanner{
-		Advisories: a.DB, MaxAge: cmp.Or(a.MaxAge, advisory.DefaultMaxAge), Version: buildVersion(), Clock: core.SystemClock{},
+		Advisories: a.DB, Path: path, MaxAge: cmp.Or(a.MaxAge, advisory.DefaultMaxAge), Version: buildVersion(), Clock: core.SystemClock{},
 		Inventory: inventory.Options{Skip: skip, Host: host}, Sources: goSources(),
 	}
 }

@@ -69,7 +69,7 @@ func Open(dir string) (*DB, error) {
 	c, err := openContainer(filepath.Join(dir, fileAdvisories), partText)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, core.E(core.KindNotFound, "advisory.Open", "there is no advisory database in "+dir).
-			WithHint("get one with: interlock scan db update, or without network: interlock scan db import FILE")
+			WithHint(Getting("."))
 	}
 	if err != nil {
 		return nil, core.Wrap(kindOf(err), "advisory.Open", err)

@@ -31,6 +31,18 @@ const (
 // most repositories are made of.
 var DefaultEcosystems = []string{"Go", "npm", "PyPI", "Maven", "crates.io", "NuGet", "RubyGems", "Packagist", "GitHub Actions"}
 
+// Getting says how to get the advisories that a scan of a path needs, with a
+// command that a shell takes as it stands.
+func Getting(path string) string {
+	if strings.ContainsFunc(path, func(r rune) bool { return !strings.ContainsRune(plain, r) }) {
+		path = "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	}
+	return "get one with: interlock scan db update --for " + path + ", or without network: interlock scan db import FILE"
+}
+
+// plain is what means nothing to a shell.
+const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+.,:@%/="
+
 // Skip, as a URL, leaves a list out.
 const Skip = "-"
 

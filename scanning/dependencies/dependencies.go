@@ -9,6 +9,7 @@
 package dependencies
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -28,6 +29,9 @@ const Name = "interlock-deps"
 type Scanner struct {
 	// Advisories is the database's folder.
 	Advisories string
+	// Path is what was asked to be scanned, in the words of who asked; a gap names
+	// it in the command that closes it. "" is the folder where one is.
+	Path string
 	// MaxAge is how old advisories may be; 0 is the database's default.
 	MaxAge  time.Duration
 	Version string
@@ -92,7 +96,11 @@ func (s *Scanner) match(ctx context.Context, target scanning.Target, report *sca
 	db, err := advisory.Open(s.Advisories)
 	if err != nil {
 		why := err.Error()
-		if hint := core.HintOf(err); hint != "" {
+		hint := core.HintOf(err)
+		if core.KindOf(err) == core.KindNotFound {
+			hint = advisory.Getting(cmp.Or(s.Path, "."))
+		}
+		if hint != "" {
 			why += "; " + hint
 		}
 		report.Gaps = append(report.Gaps, scanning.Gap{What: "vulnerabilities of " + report.Scope.Name, Why: why, Reason: scanning.ReasonMissingTool})
