@@ -39,10 +39,11 @@ const (
 
 // Config is what is looked for in events, one layer deep: what a machine encodes for
 // its own use is seldom nested further. A word in the line excuses nothing, as it does in
-// a file: whoever can write to a log could keep what they leak out of sight by it.
+// a file: whoever can write to a log could keep what they leak out of sight by it. And
+// nothing in an event was made up to show something.
 func Config() detect.Config {
 	c := standard.Config()
-	c.Decode, c.Inline = 1, nil
+	c.Decode, c.Inline, c.Sample = 1, nil, nil
 	return c
 }
 

@@ -196,3 +196,17 @@ func TestAWordInAnEventExcusesNothing(t *testing.T) {
 		t.Errorf("%d leaks, want 1", found)
 	}
 }
+
+// TestNothingInAnEventIsASample: a program wrote it while it ran, whatever it is called.
+func TestNothingInAnEventIsASample(t *testing.T) {
+	sink := new(taken)
+	stage := Stage(nil, 0, func() (Detector, error) { return detect.New(Config()) }, sink)
+	line := "# e.g. connecting to mysql://test" + ":zebra" + "fish@db/shop"
+	frame := journal.Frame{Kind: journal.KindEvents, Source: "syslog/web1", Records: [][]byte{[]byte(line)}}
+	if err := stage.Handle(context.Background(), nil, frame); err != nil {
+		t.Fatal(err)
+	}
+	if found := sink.findings(); len(found) != 1 || found[0].Severity != core.SeverityHigh {
+		t.Errorf("found %+v, want one of severity high", found)
+	}
+}
