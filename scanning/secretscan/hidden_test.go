@@ -13,6 +13,7 @@ import (
 	"github.com/interlock-security/interlock/scanning"
 	"github.com/interlock-security/interlock/scanning/lifecycle"
 	"github.com/interlock-security/interlock/scanning/sarif"
+	"github.com/interlock-security/interlock/secrets/detect"
 )
 
 // whoHid names what the report says of who hid something in a file.
@@ -148,6 +149,26 @@ func TestAHostileConfigurationIsAGap(t *testing.T) {
 		wantFiles(t, r, "app.env")
 		if len(r.Gaps) != 1 || r.Gaps[0].Reason != scanning.ReasonTooLarge || !strings.Contains(r.Gaps[0].Why, ".gitleaks.toml") {
 			t.Errorf("%.20s: gaps %+v", text, r.Gaps)
+		}
+	}
+}
+
+// TestNothingThatRunsIsASample: no process has a made-up password to show how it is used.
+func TestNothingThatRunsIsASample(t *testing.T) {
+	for running, samples := range map[bool]int{true: 0, false: 1} {
+		rules, err := New(Options{Running: running}).rules(scanning.Target{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := 0
+		text := detect.Text{Path: "etc/examples/app.env", Body: []byte("DB_PASS" + "WORD=zebra" + "fish\n")}
+		rules.detector.Scan(text, func(l *detect.Leak) {
+			if l.Sample {
+				got++
+			}
+		})
+		if got != samples {
+			t.Errorf("running %v: %d samples, want %d", running, got, samples)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (s *Scanner) rules(target scanning.Target) (*ruleset, error) {
 	}
 	var r ruleset
 	unread := err
-	if !found && !s.o.NoDecode {
+	if !found && !s.o.NoDecode && !s.o.Running {
 		r, err = ours()
 	} else {
 		r, err = compile(s.joined(theirs, found))
@@ -75,7 +75,7 @@ func (s *Scanner) rules(target scanning.Target) (*ruleset, error) {
 	return &r, err
 }
 
-// joined is what is asked where a project or the user has a say.
+// joined is what is asked where it is not what a project's files are asked by default.
 func (s *Scanner) joined(theirs detect.Config, found bool) detect.Config {
 	c := theirs
 	switch {
@@ -86,6 +86,9 @@ func (s *Scanner) joined(theirs detect.Config, found bool) detect.Config {
 	}
 	if s.o.NoDecode {
 		c.Decode = 0
+	}
+	if s.o.Running {
+		c.Sample = nil // what runs is in use
 	}
 	return c
 }
