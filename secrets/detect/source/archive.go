@@ -233,7 +233,7 @@ func (a *archive) stream(kind archiveKind, in input) error {
 		return err
 	}
 	defer done()
-	return a.entry(streamName(a.at), r, -1)
+	return a.toEnd(streamName(a.at), r)
 }
 
 // windowSize bounds what a zstd frame may ask to remember.
@@ -306,6 +306,9 @@ type chargedReader struct {
 
 func (c *chargedReader) Read(p []byte) (int, error) {
 	if c.spent != nil {
+		return 0, c.spent
+	}
+	if c.spent = c.a.w.ctx.Err(); c.spent != nil {
 		return 0, c.spent
 	}
 	n, err := c.r.Read(p)

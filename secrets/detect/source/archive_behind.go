@@ -67,10 +67,34 @@ func (a *archive) gzip(in io.Reader) error {
 	}
 	m := &members{a: a, r: r, z: z}
 	z.Multistream(false)
-	if err := a.entry(streamName(a.at), m, -1); err != nil || !m.ended || r.Buffered() == 0 {
+	if err := a.toEnd(streamName(a.at), m); err != nil || !m.ended || r.Buffered() == 0 {
 		return err
 	}
 	return a.entry(behindName, r, -1)
+}
+
+// toEnd scans what a stream holds and reads what is left of it, as of a binary file that
+// nobody looks at: whether something stands behind its end, and whether it has one, is
+// known only there.
+func (a *archive) toEnd(name string, r io.Reader) error {
+	s := &endReader{r: r}
+	if err := a.entry(name, s, -1); err != nil || s.ended {
+		return err // an error of the stream's was told
+	}
+	_, err := io.Copy(io.Discard, &chargedReader{r: s, a: a})
+	return err
+}
+
+// endReader keeps in mind that there is no more.
+type endReader struct {
+	r     io.Reader
+	ended bool
+}
+
+func (e *endReader) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	e.ended = e.ended || err != nil
+	return n, err
 }
 
 // members reads the members of a gzip file and stops at what is none.

@@ -181,7 +181,7 @@ func lostZip(t testing.TB) string {
 func TestWhatStandsBehindAnEndIsRead(t *testing.T) {
 	in := item{"etc/app.env", secret("x") + "\n"}
 	other := item{"early/microcode.bin", "\x00\x01"}
-	pad := strings.Repeat("\x00", 512)
+	pad, binary := strings.Repeat("\x00", 512), strings.Repeat("\x7fELF\x00\x00\xff\x80", chunkSize/4)
 	for name, c := range map[string]struct{ text, place string }{
 		"initrd.img":   {cpioOf(other) + pad + cpioOf(other) + pad + gzipOf(cpioOf(in)), "initrd.img!" + behindName + "!" + behindName + "!etc/app.env:1"},
 		"initrd.zst":   {cpioOf(other) + pad + zstdOf(cpioOf(in)), "initrd.zst!" + behindName + "!" + behindName + "!etc/app.env:1"},
@@ -194,6 +194,8 @@ func TestWhatStandsBehindAnEndIsRead(t *testing.T) {
 		"pad.env.gz":   {gzipOf(in.text) + pad, "pad.env.gz!pad.env:1"},
 		"text.gz":      {gzipOf("a\n") + in.text, "text.gz!" + behindName + ":1"},
 		"two.env.zst":  {zstdOf("a\n") + zstdOf(in.text), "two.env.zst!two.env:2"},
+		"binary.gz":    {gzipOf(binary) + in.text, "binary.gz!" + behindName + ":1"},
+		"member.gz":    {gzipOf(binary) + gzipOf(binary) + in.text, "member.gz!" + behindName + ":1"},
 		"a.env.xz":     {xzOf(t, in.text), "a.env.xz!a.env:1"},
 		"two.env.xz":   {xzOf(t, "a\n") + "\x00\x00\x00\x00" + xzOf(t, in.text), "two.env.xz!two.env:2"},
 		"a.tar.xz":     {xzOf(t, tarOf(t, other, in)), "a.tar.xz!a.tar!etc/app.env:1"},
@@ -226,6 +228,25 @@ func TestWhatADamagedStreamHeldIsRead(t *testing.T) {
 	got := archiveScan(t, "a.env.zst", zstdOf(secret("x")+"\n")+"no frame", Limits{})
 	got.wantPlaces(t, "a.env.zst!a.env:1")
 	got.wantGap(t, "a.env.zst", Malformed)
+}
+
+// TestABinaryStreamIsReadToItsEnd although nobody looks at it: it may be damaged there,
+// or something else may stand behind it.
+func TestABinaryStreamIsReadToItsEnd(t *testing.T) {
+	binary := strings.Repeat("\x7fELF\x00\x00\xff\x80", chunkSize/4)
+	for name, text := range map[string]string{
+		"a.zst": zstdOf(binary) + secret("x"), "a.xz": xzOf(t, binary) + secret("x"), "cut.gz": strings.TrimSuffix(gzipOf(binary), "\x00"), "bomb.gz": gzipOf(binary),
+	} {
+		l, reason := Limits{}, Malformed
+		if name == "bomb.gz" {
+			l, reason = Limits{Unpacked: chunkSize + 1}, TooLarge
+		}
+		if got := archiveScan(t, name, text, l); len(got.gaps) != 1 {
+			t.Errorf("%s: gaps %v", name, got.gaps)
+		} else {
+			got.wantGap(t, name, reason)
+		}
+	}
 }
 
 // TestXzAgainstItsLibrary has blocks and sums of all kinds.
