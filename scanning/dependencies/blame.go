@@ -15,7 +15,7 @@ import (
 const (
 	maxLockFile = 64 << 20
 	blameTime   = 20 * time.Second
-	lineWork    = 512 << 20
+	lineWork    = 128 << 20
 )
 
 // locate says of findings in lock files on which line the package stands and, in
@@ -49,9 +49,13 @@ func (s *Scanner) locate(ctx context.Context, target scanning.Target, findings [
 	}
 }
 
-// lineSearch bounds what is read to say lines: each package reads its file from
-// the top, and a lock file of thousands of bad packages would take minutes.
-type lineSearch struct{ left int } // bytes
+// lineSearch bounds what is matched to say lines: each package is sought from the
+// top of its file, and a lock file of thousands of bad packages would take minutes.
+type lineSearch struct{ left int } // bytes of lines that patterns are still tried on
+
+// passingCost is how many bytes are passed over in the time that a pattern takes
+// for one.
+const passingCost = 32
 
 // of returns the line of each finding; 0, as for what isn't found, once the work
 // is used up. A package with many advisories is looked for once.
@@ -60,9 +64,8 @@ func (s *lineSearch) of(text []byte, findings []*scanning.Finding) []int {
 	for i, f := range findings {
 		key := [3]string{f.Package.Ecosystem, f.Package.Name, f.Package.Version}
 		line, again := known[key]
-		if !again && s.left >= len(text) {
-			s.left -= len(text)
-			line = lineOf(text, f.Package)
+		if !again && s.left > 0 {
+			line = s.lineOf(text, f.Package)
 			known[key] = line
 		}
 		lines[i] = line

@@ -55,8 +55,9 @@ func formOf(file string) *lockForm {
 }
 
 // lineOf is the line, from 1, on which a lock file says that it has the package
-// in its version; 0 where the form is unknown or nothing says so.
-func lineOf(text []byte, p *scanning.Package) int {
+// in its version; 0 where the form is unknown, nothing says so, or the work is
+// used up.
+func (s *lineSearch) lineOf(text []byte, p *scanning.Package) int {
 	form := formOf(p.File)
 	if form == nil || p.Name == "" || p.Version == "" {
 		return 0
@@ -70,7 +71,7 @@ func lineOf(text []byte, p *scanning.Package) int {
 	if form.begins != "" {
 		begins = regexp.MustCompile(form.begins)
 	}
-	return find(text, []byte(literal(p)), name, version, begins)
+	return s.find(text, []byte(literal(p)), name, version, begins)
 }
 
 // literal is a text that a line must hold before the pattern is asked.
@@ -81,11 +82,18 @@ func literal(p *scanning.Package) string {
 	return p.Name
 }
 
-func find(text, literal []byte, name, version, begins *regexp.Regexp) int {
+func (s *lineSearch) find(text, literal []byte, name, version, begins *regexp.Regexp) int {
+	s.left -= len(text) / passingCost
 	inside, n := 0, 0 // how many lines of an entry of that name may still follow
 	for line := range bytes.Lines(text) {
 		n++
 		line = bytes.TrimRight(line, "\r\n")
+		if inside <= 0 && !bytes.Contains(line, literal) {
+			continue
+		}
+		if s.left -= len(line) + 1; s.left < 0 {
+			return 0
+		}
 		rest := line
 		if at := match(name, line, literal); at != nil {
 			inside, rest = longestEntry, line[at[1]:]

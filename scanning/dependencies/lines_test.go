@@ -2,6 +2,7 @@ package dependencies
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -45,22 +46,25 @@ func TestLineOf(t *testing.T) {
 		{"package-lock.json", "npm", "left", "", 0, `"node_modules/left":{"version":""}`},
 	} {
 		p := &scanning.Package{Ecosystem: c.ecosystem, Name: c.name, Version: c.version, File: c.file}
-		if got := lineOf([]byte(c.text), p); got != c.want {
+		if got := (&lineSearch{left: lineWork}).lineOf([]byte(c.text), p); got != c.want {
 			t.Errorf("%s: %s %s is on line %d, want %d of\n%s", c.file, c.name, c.version, got, c.want, c.text)
 		}
 	}
 }
 
-// A lock file of nothing but bad packages is read so many times and not once for
-// each; what has several advisories is looked for once.
+// A lock file of nothing but bad packages is searched so far and not once for each;
+// what has several advisories is looked for once.
 func TestLinesAreSoughtWithinBounds(t *testing.T) {
-	text := "[[package]]\nname = \"a\"\nversion = \"1\"\n[[package]]\nname = \"b\"\nversion = \"1\"\n[[package]]\nname = \"c\"\nversion = \"1\"\n"
+	var text strings.Builder
 	var findings []*scanning.Finding
-	for _, name := range strings.Split("abaabcb", "") {
-		findings = append(findings, &scanning.Finding{Package: &scanning.Package{Ecosystem: "crates.io", Name: name, Version: "1", File: "Cargo.lock"}})
+	for i := range 40 {
+		version := strconv.Itoa(i / 2)
+		text.WriteString("name = \"a\"\nversion = \"" + strconv.Itoa(i) + "\"\n")
+		findings = append(findings, &scanning.Finding{Package: &scanning.Package{Ecosystem: "crates.io", Name: "a", Version: version, File: "Cargo.lock"}})
 	}
-	search := lineSearch{left: 2*len(text) + 1}
-	if got := search.of([]byte(text), findings); !slices.Equal(got, []int{3, 6, 3, 3, 6, 0, 6}) || search.left != 1 {
+	search := lineSearch{left: 1000}
+	got := search.of([]byte(text.String()), findings)
+	if !slices.Equal(got[:6], []int{2, 2, 4, 4, 6, 6}) || !slices.Equal(got[30:], make([]int, 10)) || search.left > 0 {
 		t.Errorf("%v, %d left", got, search.left)
 	}
 }
@@ -71,7 +75,7 @@ func FuzzLineOf(f *testing.F) {
 	f.Add("Cargo.lock", "crates.io", "(", "[", "name = \"(\"\nversion = \"[\"\n")
 	f.Fuzz(func(t *testing.T, file, ecosystem, name, version, text string) {
 		p := &scanning.Package{Ecosystem: ecosystem, Name: name, Version: version, File: file}
-		if n := lineOf([]byte(text), p); n < 0 || n > strings.Count(text, "\n")+1 {
+		if n := (&lineSearch{left: lineWork}).lineOf([]byte(text), p); n < 0 || n > strings.Count(text, "\n")+1 {
 			t.Fatalf("line %d", n)
 		}
 	})
