@@ -1,8 +1,10 @@
 package python
 
 import (
+	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -42,12 +44,33 @@ func (r *resolved) above(in *extract.Input, locks ...string) (beside, above lock
 			}
 		}
 		if dir == in.Dir() {
-			beside = above
+			beside = slices.Clone(above)
+			if slices.Contains(locks, "requirements.txt") {
+				above = append(above, r.requirements(in, dir)...)
+			}
 		}
 		if dir == "." {
 			return beside, above
 		}
 	}
+}
+
+// requirements are the files in which tests and tools have theirs.
+func (r *resolved) requirements(in *extract.Input, dir string) (all lockSets) {
+	for _, folder := range []string{dir, path.Join(dir, "requirements")} {
+		entries, err := fs.ReadDir(in.FS, folder)
+		if err != nil {
+			continue // the walk says so
+		}
+		for _, e := range entries {
+			if file := path.Join(folder, e.Name()); e.Type().IsRegular() && isRequirements(file, e) {
+				if set := r.of(in, file); len(set) > 0 {
+					all = append(all, set)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // of is what a lockfile names, nothing where it is missing or too large: what is
