@@ -51,6 +51,8 @@ type Suppressed struct {
 	By string `json:"by"`
 	// InSource is a mark in the text itself; else it is kept elsewhere.
 	InSource bool `json:"in_source,omitempty"`
+	// Guessed is a judgement of the scanner's own: nobody has accepted it.
+	Guessed bool `json:"guessed,omitempty"`
 }
 
 // Tool is what scanned, exactly enough to say that a later scan ran the same

@@ -18,6 +18,7 @@ type aside struct {
 	Withheld bool   `json:"withheld,omitempty"`
 	By       string `json:"by,omitempty"`
 	InSource bool   `json:"in_source,omitempty"`
+	Guessed  bool   `json:"guessed,omitempty"`
 }
 
 // sortOut divides what a report found into what asks for something and what
@@ -43,10 +44,19 @@ func sortOut(rep *scanning.Report, o Options) (open []scanning.Finding, rest []a
 	}
 	for i := range rep.Suppressed {
 		s := &rep.Suppressed[i]
-		why := append(encodeSuppressions(&s.Finding, o), Suppression{InSource: s.InSource, Justification: "allowed: " + s.By}.encode())
-		add(&s.Finding, aside{Withheld: true, By: clean(s.By), InSource: s.InSource}, why)
+		why := append(encodeSuppressions(&s.Finding, o), withheld(s).encode())
+		add(&s.Finding, aside{Withheld: true, By: clean(s.By), InSource: s.InSource, Guessed: s.Guessed}, why)
 	}
 	return open, rest, err
+}
+
+// withheld says who kept it out of the report. What the scanner guessed is not said to
+// be accepted: that is a person's word.
+func withheld(s *scanning.Suppressed) Suppression {
+	if s.Guessed {
+		return Suppression{UnderReview: true, Justification: "guessed by the scanner, accepted by nobody: " + s.By}
+	}
+	return Suppression{InSource: s.InSource, Justification: "allowed: " + s.By}
 }
 
 // readAside gives each to the list of the report that it was in. Nothing of it
@@ -73,7 +83,7 @@ func (rd *reader) readAside() {
 		switch {
 		case !ok:
 		case a.Withheld:
-			rd.report.Suppressed = append(rd.report.Suppressed, scanning.Suppressed{Finding: f, By: clip(a.By), InSource: a.InSource})
+			rd.report.Suppressed = append(rd.report.Suppressed, scanning.Suppressed{Finding: f, By: clip(a.By), InSource: a.InSource, Guessed: a.Guessed})
 		default:
 			rd.report.Findings = append(rd.report.Findings, f)
 		}

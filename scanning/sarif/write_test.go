@@ -117,9 +117,10 @@ func TestWhatIsSuppressedIsNoResult(t *testing.T) {
 	answered := finding("answered", scanning.ClassVulnerability)
 	answered.VEX = &scanning.Exploitability{Status: "not_affected", Justification: "component_not_present", Source: "vex.json"}
 	inLine, listed, accepted := finding("line", scanning.ClassSecret), finding("list", scanning.ClassSecret), finding("accepted", scanning.ClassCode)
+	guess := finding("guess", scanning.ClassSecret)
 	want := scanning.Report{
 		Tool: scanning.Tool{Name: "t", Version: "1"}, Scope: scanning.Scope{Kind: scanning.ScopeFolder, Name: "n"}, Findings: []scanning.Finding{far, open, answered, accepted},
-		Suppressed: []scanning.Suppressed{{Finding: inLine, By: "in the line <&>", InSource: true}, {Finding: listed}},
+		Suppressed: []scanning.Suppressed{{Finding: inLine, By: "in the line <&>", InSource: true}, {Finding: listed}, {Finding: guess, By: "looks like one", Guessed: true}},
 	}
 	var b bytes.Buffer
 	err := WriteWith(&b, []scanning.Report{want}, Options{Suppressed: func(f *scanning.Finding) []Suppression {
@@ -136,8 +137,12 @@ func TestWhatIsSuppressedIsNoResult(t *testing.T) {
 	if r := l.Runs[0]; len(r.Results) != 1 || len(r.Tool.Driver.Rules) != 1 || r.Tool.Driver.Rules[0].ID != "open" {
 		t.Errorf("%s", b.String())
 	}
+	// Nobody has accepted what the scanner itself took for harmless.
+	if text := b.String(); strings.Count(text, "underReview") != 2 || !strings.Contains(text, "guessed by the scanner, accepted by nobody: looks like one") {
+		t.Errorf("%s", text)
+	}
 	got, err := Read(&b)
-	if err != nil || len(got[0].Findings) != 4 || len(got[0].Suppressed) != 2 || len(got[0].Gaps) != 0 {
+	if err != nil || len(got[0].Findings) != 4 || len(got[0].Suppressed) != 3 || len(got[0].Gaps) != 0 {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	for i, w := range []scanning.Finding{open, far, answered, accepted} { // what is open comes first

@@ -2,6 +2,7 @@ package secretscan
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -19,6 +20,14 @@ const (
 	bySample     = "made up to show or to test something"
 )
 
+// What is counted of it, beside what is "allowed" by somebody.
+const (
+	unitSamples = "samples"
+	unitKnown   = "known leaks"
+	unitListed  = "listed in "
+	unitTexts   = "texts left out by "
+)
+
 // Limits of what is named of what is hidden.
 const (
 	// mostTold is how many leaks are told one by one.
@@ -28,6 +37,30 @@ const (
 	mostQuiet = 200
 	mostKept  = 20_000
 )
+
+// unnamed counts what is hidden and not told one by one.
+const unnamed = "unnamed hidden leaks"
+
+// Hidden says how much of what a scan found its report keeps to itself, and why, for
+// those who look at its findings alone; "" where that is nothing.
+func Hidden(r *scanning.Report) string {
+	var parts []string
+	for _, unit := range slices.Sorted(maps.Keys(r.Scanned)) {
+		n := r.Scanned[unit]
+		if !hides(unit) {
+			continue
+		}
+		if n == 1 {
+			unit = strings.TrimSuffix(unit, "s")
+		}
+		parts = append(parts, fmt.Sprintf("%d %s", n, unit))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func hides(unit string) bool {
+	return unit == unitSamples || unit == unitKnown || strings.HasPrefix(unit, "allowed ") || strings.HasPrefix(unit, unitListed) || strings.HasPrefix(unit, unitTexts)
+}
 
 // hidden is what was found, or not even looked at, because somebody says so. It is
 // filled from many goroutines.
@@ -53,14 +86,14 @@ func (r *run) keep(l *detect.Leak) bool {
 	case l.Allowed == detect.AllowedInLine:
 		unit = "allowed " + l.Allowed
 	case l.Allowed != "" && l.Rule == "":
-		unit = "texts left out by " + l.Allowed
+		unit = unitTexts + l.Allowed
 	case l.Allowed != "":
 	case r.rules.ignore.Has(l):
-		by, unit = byIgnoreFile, "listed in "+ignoreName
+		by, unit = byIgnoreFile, unitListed+ignoreName
 	case r.Baseline.Has(l.Fingerprint):
-		by, unit = byBaseline, "known leaks"
+		by, unit = byBaseline, unitKnown
 	case l.Sample && !r.Samples:
-		by, unit = bySample, "samples"
+		by, unit = bySample, unitSamples
 	default:
 		return true
 	}
@@ -81,7 +114,11 @@ func (h *hidden) note(l *detect.Leak, by, unit string) {
 		h.seen[key] = true
 	}
 	h.counts[unit]++
-	if l.Rule == "" || len(h.list) >= mostTold {
+	if l.Rule == "" {
+		return
+	}
+	if len(h.list) >= mostTold {
+		h.counts[unnamed]++
 		return
 	}
 	f := finding(&source.Found{Leak: l})
@@ -89,7 +126,7 @@ func (h *hidden) note(l *detect.Leak, by, unit string) {
 	for i, inner := range f.Location.Inner {
 		f.Location.Inner[i] = source.Shown(inner)
 	}
-	h.list = append(h.list, scanning.Suppressed{Finding: f, By: by, InSource: l.Allowed == detect.AllowedInLine})
+	h.list = append(h.list, scanning.Suppressed{Finding: f, By: by, InSource: l.Allowed == detect.AllowedInLine, Guessed: by == bySample})
 }
 
 // silence notes a file. Where there are too many, those far down become the folder

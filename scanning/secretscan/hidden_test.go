@@ -14,6 +14,7 @@ import (
 	"github.com/interlock-security/interlock/scanning/lifecycle"
 	"github.com/interlock-security/interlock/scanning/sarif"
 	"github.com/interlock-security/interlock/secrets/detect"
+	"github.com/interlock-security/interlock/secrets/detect/source"
 )
 
 // whoHid names what the report says of who hid something in a file.
@@ -74,6 +75,30 @@ func TestWhatHidesALeakIsNamed(t *testing.T) {
 				t.Error("its silence proves that the leak is gone")
 			}
 		})
+	}
+}
+
+// TestWhatIsHiddenAndNotNamedIsCounted has more than are named one by one, and samples:
+// nobody said that they may stand there.
+func TestWhatIsHiddenAndNotNamedIsCounted(t *testing.T) {
+	r := &run{Options: &Options{}, report: &scanning.Report{}, rules: &ruleset{}, progress: new(source.Progress), hidden: newHidden()}
+	for i := range mostTold + 3 {
+		l := &detect.Leak{Rule: "r", Sample: true, Fingerprint: fmt.Sprint(i)}
+		if l.Path = "a"; r.keep(l) {
+			t.Fatal("a sample is told")
+		}
+	}
+	r.keep(&detect.Leak{Rule: "r", Allowed: detect.AllowedInLine})
+	r.keep(&detect.Leak{Allowed: ".gitleaks.toml"}) // a text, which has no line of its own
+	r.finish()
+	if n, list := r.report.Scanned[unnamed], r.report.Suppressed; n != 4 || len(list) != mostTold || !list[0].Guessed {
+		t.Errorf("%d not named, %d named, %v", n, len(list), r.report.Scanned)
+	}
+	if got, want := Hidden(r.report), "1 allowed in the line, 1003 samples, 1 texts left out by .gitleaks.toml"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := Hidden(&scanning.Report{Scanned: map[string]int64{"files": 3}}); got != "" {
+		t.Errorf("%q, and nothing is hidden", got)
 	}
 }
 
