@@ -77,6 +77,9 @@ func (o scanOutput) deliver(e *env, reports ...*scanning.Report) error {
 	if err := o.write(e, reports); err != nil {
 		return err
 	}
+	for _, r := range reports {
+		tellLacks(e.err, r.Scanned)
+	}
 	tellGaps(e.err, reports)
 	return scanOutcome(reports)
 }

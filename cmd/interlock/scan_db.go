@@ -22,7 +22,8 @@ type scanDBStatusCmd struct{ scanAdvisories }
 
 // Help implements kong's long help.
 func (scanDBStatusCmd) Help() string {
-	return `Exit code 0 when everything is there and young enough, 2 when it is not.
+	return `Exit code 0 when the advisories are young enough, 2 when they are not. Lists of what is exploited (KEV, EPSS) that are old or were never
+imported are a warning: they decide what to fix first, not what is found.
 
 Example:
   interlock scan db status`
@@ -39,6 +40,7 @@ func (c *scanDBStatusCmd) Run(e *env) error {
 	if err := e.show(status, func(w io.Writer) { tellDB(w, &status) }); err != nil {
 		return err
 	}
+	tellLacks(e.err, db.Lacks(time.Now(), c.MaxAge))
 	if gaps := db.Check(nil, time.Now(), c.MaxAge); len(gaps) > 0 {
 		for _, g := range gaps {
 			_, _ = fmt.Fprintf(e.err, "%s %s\n", onOneLine(g.What), onOneLine(g.Why))
@@ -46,6 +48,13 @@ func (c *scanDBStatusCmd) Run(e *env) error {
 		return core.E(core.KindUnavailable, "scan db", "scans with this database are incomplete, see above")
 	}
 	return nil
+}
+
+// tellLacks says what priorities are not made of.
+func tellLacks(w io.Writer, lacks map[string]int64) {
+	if warning := advisory.Warning(lacks); warning != "" {
+		_, _ = fmt.Fprintf(w, "warning: %s\n", warning)
+	}
 }
 
 func tellDB(w io.Writer, s *advisory.Status) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/interlock-security/interlock/core"
 	"github.com/interlock-security/interlock/scanning"
+	"github.com/interlock-security/interlock/scanning/advisory"
 	"github.com/interlock-security/interlock/scanning/priority"
 	"github.com/interlock-security/interlock/scanning/vex"
 )
@@ -214,7 +215,9 @@ func outcomeWord(r *scanning.Report) string {
 var scannedUnits = []string{"packages", "files", "unchanged files", "versions", "commits", "bytes"}
 
 func scannedWord(r *scanning.Report) string {
-	units := slices.SortedFunc(maps.Keys(r.Scanned), func(a, b string) int {
+	counts := maps.Clone(r.Scanned)
+	maps.DeleteFunc(counts, func(unit string, n int64) bool { return advisory.Warning(map[string]int64{unit: n}) != "" }) // a line of its own
+	units := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		place := func(unit string) int {
 			if i := slices.Index(scannedUnits, unit); i >= 0 {
 				return i

@@ -51,9 +51,9 @@ func (db *DB) Status() Status {
 
 // Check says what the database can't answer about packages: those of ecosystems
 // that it has no advisories for, data older than maxAge (0 is [DefaultMaxAge]),
-// lists of what is exploited that are older than a month, and advisories that
-// could not be read when it was made. With no packages it checks the age of
-// everything that it holds.
+// and advisories that could not be read when it was made. With no packages it
+// checks the age of everything that it holds. What it knows of exploitation
+// hides no match and is no gap: see [DB.Lacks].
 func (db *DB) Check(pkgs []scanning.Package, now time.Time, maxAge time.Duration) []scanning.Gap {
 	if maxAge <= 0 {
 		maxAge = DefaultMaxAge
@@ -75,7 +75,7 @@ func (db *DB) Check(pkgs []scanning.Package, now time.Time, maxAge time.Duration
 		}
 	}
 	gaps = append(gaps, missing(slices.Compact(absent))...)
-	gaps = append(slices.CompactFunc(gaps, func(a, b scanning.Gap) bool { return a == b }), db.staleFeeds(now, maxAge)...)
+	gaps = slices.CompactFunc(gaps, func(a, b scanning.Gap) bool { return a == b })
 	return append(gaps, db.incomplete()...)
 }
 
@@ -83,27 +83,52 @@ func (db *DB) Check(pkgs []scanning.Package, now time.Time, maxAge time.Duration
 // by its publishers, who don't publish each day.
 const maxFeedAge = 30 * 24 * time.Hour
 
-// staleFeeds are the lists whose silence on a vulnerability says little any more.
-func (db *DB) staleFeeds(now time.Time, maxAge time.Duration) (gaps []scanning.Gap) {
+// ranking are the lists that priorities are made of: by what counts in a report are
+// named one that is not there and how old one is, and what is wrong then.
+var ranking = []struct{ name, absent, days, without, since string }{
+	{
+		"KEV list", "missing KEV lists", "days since the KEV list",
+		"what is known to be exploited counts as not exploited", "what has been exploited since then counts as not exploited",
+	},
+	{
+		"EPSS list", "missing EPSS lists", "days since the EPSS list",
+		"how likely exploitation is counts as not known", "how likely exploitation is has changed since then",
+	},
+}
+
+// Lacks says what priorities made with this database are not made of, as what a
+// report counts: lists of what is exploited that were never imported, and the
+// days of those that are older than a month and than maxAge.
+func (db *DB) Lacks(now time.Time, maxAge time.Duration) map[string]int64 {
 	maxAge = max(maxAge, maxFeedAge)
-	for _, f := range []struct {
-		name string
-		feed *feed
-		loss string
-	}{
-		{"KEV", db.kev, "what has been exploited since then counts as not exploited"},
-		{"EPSS", db.epss, "how likely exploitation is has changed since then"},
-	} {
-		if f.feed == nil || now.Sub(f.feed.state.AsOf) <= maxAge {
-			continue
+	lacks := map[string]int64{}
+	for i, f := range []*feed{db.kev, db.epss} {
+		switch {
+		case f == nil:
+			lacks[ranking[i].absent] = 1
+		case now.Sub(f.state.AsOf) > maxAge:
+			lacks[ranking[i].days] = int64(now.Sub(f.state.AsOf).Hours() / 24)
 		}
-		gaps = append(gaps, scanning.Gap{
-			What: f.name + " list", Reason: scanning.ReasonStale,
-			Why: fmt.Sprintf("is of %s, %d days old; %d days are allowed, and %s. Update with: interlock scan db update",
-				f.feed.state.AsOf.UTC().Format(time.DateOnly), int(now.Sub(f.feed.state.AsOf).Hours()/24), int(maxAge.Hours()/24), f.loss),
-		})
 	}
-	return gaps
+	return lacks
+}
+
+// Warning is what [DB.Lacks] says in one line, and what to do; "" if it lacks
+// nothing.
+func Warning(lacks map[string]int64) string {
+	var parts []string
+	for _, l := range ranking {
+		if lacks[l.absent] > 0 {
+			parts = append(parts, fmt.Sprintf("%s was never imported, %s", l.name, l.without))
+		}
+		if days := lacks[l.days]; days > 0 {
+			parts = append(parts, fmt.Sprintf("%s is %d days old, %s", l.name, days, l.since))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return strings.Join(parts, "; ") + "; get what is new with: interlock scan db update"
 }
 
 // unpublished are ecosystems of which inventories tell and nobody has advisories.

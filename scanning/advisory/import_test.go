@@ -415,25 +415,41 @@ func TestKEVAndEPSSRaiseWhatTheyName(t *testing.T) {
 	}
 }
 
-func TestAListOfWhatIsExploitedGrowsStale(t *testing.T) {
-	dir, src := t.TempDir(), t.TempDir()
-	load(t, dir, source(t, leftPad("GHSA-1", "2.0.0", nil)), write(t, filepath.Join(src, "kev.json"), []byte(kev)), write(t, filepath.Join(src, "epss.csv"), []byte(epss)))
-	db, p := open(t, dir), []scanning.Package{installed("npm", "left-pad", "1.0.0")}
+// TestAListOfWhatIsExploited that is old or was never imported makes priorities
+// worse, which is said, and hides no match: it is no gap.
+func TestAListOfWhatIsExploited(t *testing.T) {
+	src := t.TempDir()
+	both := []string{write(t, filepath.Join(src, "kev.json"), []byte(kev)), write(t, filepath.Join(src, "epss.csv"), []byte(epss))}
+	p := []scanning.Package{installed("npm", "left-pad", "1.0.0")}
+	const command = "; get what is new with: interlock scan db update"
 	for _, row := range []struct {
-		days int
-		age  time.Duration
-		want string
-	}{{5, 0, ""}, {28, 0, "npm advisories"}, {31, 0, "npm advisories KEV list EPSS list"}, {31, 90 * 24 * time.Hour, ""}, {100, 90 * 24 * time.Hour, "npm advisories KEV list EPSS list"}} {
-		_, gaps := db.Match(p, advisory.MatchOptions{Now: now.AddDate(0, 0, row.days), MaxAge: row.age})
-		var got []string
+		lists     []string
+		days      int
+		age       time.Duration
+		gap, want string
+	}{
+		{both, 5, 0, "", ""},
+		{both, 28, 0, "npm advisories", ""},
+		{both, 31, 90 * 24 * time.Hour, "", ""},
+		{both, 33, 0, "npm advisories", "KEV list is 34 days old, what has been exploited since then counts as not exploited; " +
+			"EPSS list is 33 days old, how likely exploitation is has changed since then" + command},
+		{both[:1], 0, 0, "", "EPSS list was never imported, how likely exploitation is counts as not known" + command},
+		{nil, 0, 0, "", "KEV list was never imported, what is known to be exploited counts as not exploited; " +
+			"EPSS list was never imported, how likely exploitation is counts as not known" + command},
+	} {
+		dir, at := t.TempDir(), now.AddDate(0, 0, row.days)
+		load(t, dir, append([]string{source(t, leftPad("GHSA-1", "2.0.0", nil))}, row.lists...)...)
+		db := open(t, dir)
+		_, gaps := db.Match(p, advisory.MatchOptions{Now: at, MaxAge: row.age})
+		got := ""
 		for _, g := range gaps {
-			if g.Reason != scanning.ReasonStale {
-				t.Errorf("%+v", g)
-			}
-			got = append(got, g.What)
+			got += g.What
 		}
-		if strings.Join(got, " ") != row.want {
+		if got != row.gap {
 			t.Errorf("after %d days: %v", row.days, gaps)
+		}
+		if got := advisory.Warning(db.Lacks(at, row.age)); got != row.want {
+			t.Errorf("after %d days:\n%s, want\n%s", row.days, got, row.want)
 		}
 	}
 }

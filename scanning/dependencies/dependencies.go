@@ -11,6 +11,7 @@ package dependencies
 import (
 	"cmp"
 	"context"
+	"maps"
 	"time"
 
 	"github.com/interlock-security/interlock/core"
@@ -110,6 +111,7 @@ func (s *Scanner) match(ctx context.Context, target scanning.Target, report *sca
 	report.Tool.Rules, report.Tool.Database = db.Content(), db.Built()
 	findings, gaps := db.Match(report.Packages, advisory.MatchOptions{Now: s.Clock.Now(), MaxAge: s.MaxAge})
 	report.Gaps = append(report.Gaps, gaps...)
+	maps.Copy(report.Scanned, db.Lacks(s.Clock.Now(), s.MaxAge))
 	if target.FS != nil {
 		if err := s.reach(ctx, target.FS, findings, db); err != nil {
 			return err
