@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -109,12 +110,45 @@ func readInstalled(_ context.Context, in *extract.Input, out *extract.Sink) erro
 	return nil
 }
 
+// isLocked reports whether a lockfile says what a package.json gets: one beside
+// it, or one above it of a workspace. Any other above it is another project's.
+func isLocked(in *extract.Input) bool {
+	for dir := in.Dir(); ; dir = path.Dir(dir) {
+		isLock := func(name string) bool { return in.Exists("/" + path.Join(dir, name)) }
+		if slices.ContainsFunc(locks, isLock) && (dir == in.Dir() || isWorkspace(in, dir)) {
+			return true
+		}
+		if dir == "." {
+			return false
+		}
+	}
+}
+
+// isWorkspace asks for no more than the word: which folders are its members is a
+// matter of patterns that each tool reads in its own way.
+func isWorkspace(in *extract.Input, dir string) bool {
+	for _, name := range []string{"pnpm-workspace.yaml", "lerna.json"} {
+		if in.Exists("/" + path.Join(dir, name)) {
+			return true
+		}
+	}
+	small := *in
+	small.Limits.Text = min(1<<20, in.Limits.Text)
+	for _, name := range []string{"package.json", "deno.json", "deno.jsonc"} {
+		data, err := small.Other("/" + path.Join(dir, name))
+		if err == nil && strings.Contains(string(data), `"workspace`) {
+			return true
+		}
+	}
+	return false
+}
+
 func readManifest(_ context.Context, in *extract.Input, out *extract.Sink) error {
 	var m manifest
 	if err := in.JSON(&m); err != nil {
 		return err
 	}
-	if len(m.Runtime)+len(m.Dev)+len(m.Optional) == 0 || in.Above(locks...) {
+	if len(m.Runtime)+len(m.Dev)+len(m.Optional) == 0 || isLocked(in) {
 		return nil
 	}
 	for _, wanted := range []loose{m.Runtime, m.Dev, m.Optional} {

@@ -31,7 +31,7 @@ func Extractors() []*extract.Extractor {
 		},
 		{
 			Name: "npm/manifest", Ecosystem: ecosystem, Names: []string{"package.json"}, Wants: outside, Read: readManifest,
-			Reads: "exact versions only where no lockfile stands beside or above it: that is a gap",
+			Reads: "exact versions only where no lockfile stands beside it, nor a workspace's above it: that is a gap",
 		},
 		{
 			Name: "npm/pnpm-lock", Ecosystem: ecosystem, Names: []string{"pnpm-lock.yaml"}, Wants: outside, Read: readPnpm,
