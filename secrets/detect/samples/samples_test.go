@@ -80,6 +80,8 @@ var rows = []struct {
 	{key, "srv/Main.java", `String TEST_KEY = "‹k›`, true},
 	{key, "srv/server.ts", `{ mode: "Sample", privateKey: ` + "`‹k›", false},
 	{key, "srv/server.ts", `if (env !== "test") { key = ` + "`‹k›", false},
+	{key, "srv/server.ts", "key = dev ? cfg.test : `‹k›", false},
+	{key, "srv/server.py", "if env != test: return '‹k›", false},
 	{key, "srv/server.go", "/* test */ const signingKey = `‹k›", false},
 	{key, "srv/server.py", `test_key = "x" if TEST else "‹k›`, false},
 	{token, "src/auth.py", `api_token = "x" if TEST else "‹` + strong + `›"`, false},

@@ -36,7 +36,7 @@ var (
 	types    = set(`string str byte bytes char text`)
 )
 
-// between is what may stand between = and a value besides one name.
+// between is what stands between = and a value, around names of types and functions.
 const between = "[](\"'`+."
 
 // assigned cuts off what stands between a name and its value: = ` and []byte(".
@@ -45,17 +45,14 @@ func assigned(before []byte) []byte {
 	if i < 0 {
 		return nil
 	}
-	words := 0
 	for word := range bytes.FieldsSeq(before[i+1:]) {
-		if len(bytes.Trim(word, between)) > 0 {
-			words++
-		}
-		if bytes.ContainsFunc(word, func(c rune) bool { return c > '~' || !nameByte(byte(c)) && !strings.ContainsRune(between, c) }) {
+		bare := !bytes.ContainsAny(word, between) // x = "a" if test else "b"
+		if bare || bytes.ContainsFunc(word, func(c rune) bool { return c > '~' || !nameByte(byte(c)) && !strings.ContainsRune(between, c) }) {
 			return nil
 		}
 	}
-	if words > 1 {
-		return nil // x = "a" if test else "b"
+	if before[i] == ':' && bytes.Contains(before[bytes.LastIndexByte(before[:i], '\n')+1:i], []byte("? ")) {
+		return nil // x = dev ? test : "b"
 	}
 	return bytes.TrimRight(before[:i], ":=?[] \t\"'*")
 }
