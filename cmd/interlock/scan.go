@@ -80,6 +80,7 @@ func (o scanOutput) deliver(e *env, reports ...*scanning.Report) error {
 	for _, r := range reports {
 		tellLacks(e.err, r.Scanned)
 	}
+	o.tellHidden(e, reports)
 	tellGaps(e.err, reports)
 	return scanOutcome(reports)
 }

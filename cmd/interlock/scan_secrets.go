@@ -80,6 +80,19 @@ func (c *scanSecretsCmd) Run(e *env) error {
 	return c.deliver(e, report)
 }
 
+// tellHidden says what the findings alone don't: in a list for a machine a leak that the
+// scanner was told not to tell, or took for a sample, leaves no trace.
+func (o scanOutput) tellHidden(e *env, reports []*scanning.Report) {
+	if f := o.format(e); f != "json" && f != "junit" {
+		return // the others have it
+	}
+	for _, r := range reports {
+		if hidden := secretscan.Hidden(r); hidden != "" {
+			_, _ = fmt.Fprintf(e.err, "not told: %s; more of it with --format report\n", onOneLine(hidden))
+		}
+	}
+}
+
 // question is what was asked: what is to be scanned and how.
 func (c *scanSecretsCmd) question(e *env) (scanning.Target, secretscan.Options, error) {
 	o := secretscan.Options{
