@@ -70,13 +70,13 @@ func nameOf(migrations []store.Migrations) (name [sha256.Size]byte, err error) {
 		if m.FS == nil {
 			return name, fs.ErrInvalid
 		}
-		fmt.Fprintf(h, "%q\n", m.Owner)
+		_, _ = fmt.Fprintf(h, "%q\n", m.Owner)
 		err := fs.WalkDir(m.FS, ".", func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}
 			b, err := fs.ReadFile(m.FS, path)
-			fmt.Fprintf(h, "%q %x\n", path, sha256.Sum256(b))
+			_, _ = fmt.Fprintf(h, "%q %x\n", path, sha256.Sum256(b))
 			return err
 		})
 		if err != nil {

@@ -3,6 +3,7 @@ package source
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -79,7 +80,7 @@ func readBlame(r io.Reader) (map[int]Origin, error) {
 			seconds, _ := strconv.ParseInt(rest, 10, 64)
 			at.Date = time.Unix(seconds, 0).UTC()
 		}
-		if err == io.EOF { //nolint:errorlint // bufio says it as it is
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
