@@ -105,7 +105,7 @@ func (a *API) AcceptFinding(ctx context.Context, in *AcceptFindingInput) (*Out[l
 // ApproveFinding may have a remark.
 type ApproveFinding struct {
 	Reason string `json:"reason"` // "" for none
-	// Request is which request is approved: the field revision of the finding's
+	// Request is which request is approved, never 0: the field revision of the finding's
 	// acceptance, as the approver read it.
 	Request uint64 `json:"request,omitempty"`
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -101,7 +102,9 @@ func TestARiskIsAcceptedByTwo(t *testing.T) {
 	send[lifecycle.Finding](r, "POST", path+"/accept", `{"until":"`+until+`","reason":"replaced soon"}`)
 	r.refused("anna", "POST", path+"/approve", `{"reason":""}`, core.KindDenied, "does not approve")
 	r.refused("vera", "POST", path+"/approve", `{"reason":""}`, core.KindDenied)
-	if code, b := r.ask("otto", "POST", path+"/approve", `{"reason":""}`); code != http.StatusOK || !strings.Contains(string(b), `"risk-accepted"`) {
+	r.refused("otto", "POST", path+"/approve", `{"reason":""}`, core.KindInvalid, "which request")
+	asked := get[lifecycle.Finding](r, path).Acceptance.Revision
+	if code, b := r.ask("otto", "POST", path+"/approve", fmt.Sprintf(`{"reason":"","request":%d}`, asked)); code != http.StatusOK || !strings.Contains(string(b), `"risk-accepted"`) {
 		t.Errorf("%d %s", code, b)
 	}
 	r.refused("anna", "POST", path+"/move", `{"to":"false-positive","reason":"r"}`, core.KindInvalid, "dismiss")

@@ -167,11 +167,12 @@ func fetching(names []string) string {
 }
 
 // missing is a gap for each ecosystem, since each hides only its own packages.
-// All of them name the one command that closes all that it can.
+// All of them name the one command that closes all that it can. Advisories that are
+// not there are no old ones: old ones still say whether what they found is there.
 func missing(ecosystems []string) (gaps []scanning.Gap) {
 	command := fetching(Fetchable(ecosystems))
 	for _, name := range ecosystems {
-		g := scanning.Gap{What: name + " packages", Reason: scanning.ReasonStale}
+		g := scanning.Gap{What: name + " packages", Reason: scanning.ReasonMissingTool}
 		switch {
 		case unpublished[name]:
 			g.Why, g.Reason = "nobody publishes advisories of "+name+" that could be matched; its packages are only listed", scanning.ReasonUnsupported

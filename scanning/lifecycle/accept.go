@@ -20,7 +20,10 @@ func (r Rules) two(f Finding, c Change) error {
 			WithHint("ask for it: interlock findings accept")
 	case a.Requester == c.By.String():
 		return core.E(core.KindDenied, op, "who asks for a risk to be accepted does not approve it").WithHint("somebody else with the right approves it")
-	case c.Request != 0 && c.Request != a.Revision:
+	case c.Request == 0:
+		return core.E(core.KindInvalid, op, fmt.Sprintf("finding %s: it is not said which request is approved; number %d waits, until %s", f.ID, a.Revision, a.Until.Format(time.DateOnly))).
+			WithHint("read the finding and name the number of its request")
+	case c.Request != a.Revision:
 		return core.E(core.KindConflict, op, fmt.Sprintf("finding %s: that request was taken back or asked anew since; the one that waits is number %d, until %s", f.ID, a.Revision, a.Until.Format(time.DateOnly))).
 			WithHint("read the finding again and approve what is asked now")
 	}

@@ -121,7 +121,7 @@ type Change struct {
 	Of        core.UUID
 	OfState   State
 	OfSubject string
-	// Request is the number of the request that is approved, 0 for whichever waits.
+	// Request is the number of the request that is approved.
 	Request uint64
 	// Statement is what closes it, where Who is a statement.
 	Statement *StatementRef

@@ -55,7 +55,7 @@ func edges() map[string]bool {
 func whole(who lifecycle.Who, to lifecycle.State) lifecycle.Change {
 	return lifecycle.Change{
 		To: to, Who: who, By: person("otto"), At: start.Add(40 * day), Reason: "because", Justification: lifecycle.Justifications[0],
-		Of: core.NewUUID(start), OfState: lifecycle.StateAffected, OfSubject: "repo/shop", Proven: true, Seen: true,
+		Of: core.NewUUID(start), OfState: lifecycle.StateAffected, OfSubject: "repo/shop", Proven: true, Seen: true, Request: 5,
 		Statement: &lifecycle.StatementRef{Author: "Acme PSIRT", At: start},
 	}
 }
@@ -135,6 +135,7 @@ func TestEachNeedIsNeeded(t *testing.T) {
 			func(f *lifecycle.Finding, _ *lifecycle.Change) { f.Acceptance = nil },
 			func(f *lifecycle.Finding, _ *lifecycle.Change) { f.What.Severity = core.SeverityCritical },
 			func(_ *lifecycle.Finding, c *lifecycle.Change) { c.Request = 4 },
+			func(_ *lifecycle.Finding, c *lifecycle.Change) { c.Request = 0 },
 			func(_ *lifecycle.Finding, c *lifecycle.Change) { c.By = person("anna") },
 			func(f *lifecycle.Finding, _ *lifecycle.Change) { f.Acceptance.Until = start.Add(40 * day) },
 			func(f *lifecycle.Finding, _ *lifecycle.Change) { f.Acceptance.Until = start.Add(131 * day) },

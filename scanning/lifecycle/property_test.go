@@ -25,9 +25,10 @@ import (
 // random makes reports and wishes for one subject.
 type random struct {
 	*rand.Rand
-	scope string
-	all   []scanning.Finding
-	asked core.UUID // for whose risk somebody asked last
+	scope   string
+	all     []scanning.Finding
+	asked   core.UUID // for whose risk somebody asked last
+	request uint64    // which of its requests that was
 }
 
 func newRandom(seed uint64, scope string) *random {
@@ -97,11 +98,16 @@ func (r *random) act(w *world, ids []core.UUID) {
 		case 0:
 			r.asked = id
 			c.Reason = "because"
-			if _, err = w.store.Ask(w.t.Context(), tx, tenant, id, c, w.now.Add(time.Duration(r.IntN(120))*day)); err == nil && r.IntN(2) == 0 {
-				c.By = person([]string{"anna", "otto"}[r.IntN(2)])
+			var f lifecycle.Finding
+			if f, err = w.store.Ask(w.t.Context(), tx, tenant, id, c, w.now.Add(time.Duration(r.IntN(120))*day)); err != nil {
+				return err
+			}
+			if r.request = f.Acceptance.Revision; r.IntN(2) == 0 {
+				c.Request, c.By = r.request, person([]string{"anna", "otto"}[r.IntN(2)])
 				_, _ = w.store.Approve(w.t.Context(), tx, tenant, id, c) // who asks does not approve
 			}
 		case 1, 5:
+			c.Request = r.request
 			_, err = w.store.Approve(w.t.Context(), tx, tenant, r.asked, c)
 		case 2:
 			_, err = w.store.Sweep(w.t.Context(), tx, tenant, w.now, 100)

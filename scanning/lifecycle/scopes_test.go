@@ -146,6 +146,30 @@ func TestEachScopeHasItsInventory(t *testing.T) {
 	})
 }
 
+// TestAdvisoriesThatAreMissingProveNothing: a database without an ecosystem finds none
+// of its packages; one that is only old still knows what it found.
+func TestAdvisoriesThatAreMissingProveNothing(t *testing.T) {
+	for reason, want := range map[scanning.Reason]lifecycle.State{scanning.ReasonMissingTool: lifecycle.StateDiscovered, scanning.ReasonStale: lifecycle.StateVerified} {
+		w := onSQLite(t)
+		match := func(at time.Time, edit func(*scanning.Report)) {
+			w.look(lifecycle.Look{Subject: "repo/shop", Packages: []scanning.Package{goPkg("example.com/a", "v1.0.0")}, At: at})
+			for _, h := range w.behind(at.String()) {
+				r := &scanning.Report{Tool: scanning.Tool{Name: "deps", Rules: "one", Database: at}, Finished: at.Add(time.Hour)}
+				edit(r)
+				w.must(w.tx(func(tx *store.Tx) error {
+					return w.store.Rematch(t.Context(), tx, tenant, h, at.String(), r, "service/advisories", r.Finished)
+				}))
+			}
+		}
+		match(start, func(r *scanning.Report) { r.Findings = []scanning.Finding{vuln("GO-2026-1", "example.com/a", nil)} })
+		f := w.only()
+		match(start.Add(day), func(r *scanning.Report) {
+			r.Gaps = []scanning.Gap{{What: "Go packages", Why: "no advisories", Reason: reason}}
+		})
+		w.state(f.ID, want)
+	}
+}
+
 // TestAnotherScopesSilenceOutdatesNothing: one root is rid of it, and what is known
 // of the other came later though it was looked at before.
 func TestAnotherScopesSilenceOutdatesNothing(t *testing.T) {

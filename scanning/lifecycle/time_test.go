@@ -79,13 +79,14 @@ func TestAnAcceptedRiskComesBack(t *testing.T) {
 		id := w.take(w.report(nil, found)).New[0]
 		w.through(id, lifecycle.StateTriaged)
 		until := start.Add(60 * day)
-		w.must(w.tx(func(tx *store.Tx) error {
-			_, err := w.store.Ask(t.Context(), tx, tenant, id, lifecycle.Change{By: person("anna"), At: w.now, Reason: "replaced soon"}, until)
+		var asked lifecycle.Finding
+		w.must(w.tx(func(tx *store.Tx) (err error) {
+			asked, err = w.store.Ask(t.Context(), tx, tenant, id, lifecycle.Change{By: person("anna"), At: w.now, Reason: "replaced soon"}, until)
 			return err
 		}))
 		approve := func(who string) error {
 			return w.tx(func(tx *store.Tx) error {
-				_, err := w.store.Approve(t.Context(), tx, tenant, id, lifecycle.Change{By: person(who), At: w.now})
+				_, err := w.store.Approve(t.Context(), tx, tenant, id, lifecycle.Change{By: person(who), At: w.now, Request: asked.Acceptance.Revision})
 				return err
 			})
 		}

@@ -29,14 +29,20 @@ func statement(status vex.Status, at time.Time, names ...string) *vex.Document {
 	return d
 }
 
-func (w *world) says(d *vex.Document) (t lifecycle.VEXTaken) {
+func (w *world) says(d *vex.Document) lifecycle.VEXTaken {
 	w.t.Helper()
 	w.now = w.now.Add(time.Minute)
-	w.must(w.tx(func(tx *store.Tx) (err error) {
-		t, err = w.store.TakeVEX(w.t.Context(), tx, tenant, d, "upload", lifecycle.Change{By: person("anna"), At: w.now})
-		return err
-	}))
+	t, err := w.saysFrom(d, "upload")
+	w.must(err)
 	return t
+}
+
+func (w *world) saysFrom(d *vex.Document, source string) (t lifecycle.VEXTaken, err error) {
+	err = w.tx(func(tx *store.Tx) (err error) {
+		t, err = w.store.TakeVEX(w.t.Context(), tx, tenant, d, source, lifecycle.Change{By: person("anna"), At: w.now})
+		return err
+	})
+	return t, err
 }
 
 // TestAStatementThatCountsClosesAndOpens: in its author's name, with its words, for
@@ -169,5 +175,60 @@ func TestAStatementCountsAsLongAsItMay(t *testing.T) {
 		_, err := w.store.Reconsider(t.Context(), tx, tenant, core.UUID{}, w.now, 10)
 		return err
 	}))
+	w.state(id, lifecycle.StateTriaged)
+}
+
+// TestADocumentIsTheSameWhereverItIsFrom: whoever hands it in names the place, so
+// another name makes neither another document nor another statement of it.
+func TestADocumentIsTheSameWhereverItIsFrom(t *testing.T) {
+	w := onSQLite(t)
+	w.store.Trusting(acme)
+	id := w.take(w.report(nil, vuln("CVE-2026-1", "example.com/a", nil))).New[0]
+	old := statement(vex.NotAffected, start, "CVE-2026-1")
+	w.says(old)
+	_, err := w.move(id, lifecycle.StateTriaged, func(c *lifecycle.Change) { c.Reason = "it is linked in here" })
+	w.must(err)
+	_, err = w.saysFrom(old, "copy.json")
+	w.must(err)
+	w.state(id, lifecycle.StateTriaged)
+	w.says(statement(vex.NotAffected, start.Add(time.Minute), "CVE-2026-1"))
+	w.state(id, lifecycle.StateNotAffected)
+	_, err = w.saysFrom(statement(vex.NotAffected, start.Add(2*time.Minute), "CVE-2026-9"), "copy.json")
+	w.must(err)
+	w.state(id, lifecycle.StateTriaged)
+	if _, err := w.saysFrom(old, "third.json"); core.KindOf(err) != core.KindConflict {
+		t.Errorf("an older edition: %v", err)
+	}
+	if _, err := w.saysFrom(statement(vex.NotAffected, w.now.Add(time.Hour), "CVE-2026-1"), "upload"); core.KindOf(err) != core.KindInvalid {
+		t.Errorf("an edition from the future: %v", err)
+	}
+}
+
+// TestAnotherAgeCountsForWhatIsClosed: one that the operator changed moves the day
+// on which a finding is open again, and a sweep ends.
+func TestAnotherAgeCountsForWhatIsClosed(t *testing.T) {
+	w := onSQLite(t)
+	trust := func(days ...time.Duration) {
+		var list []vex.Author
+		for _, d := range days {
+			list = append(list, vex.Author{Name: "Acme PSIRT", MaxAge: d * day})
+		}
+		w.store.Trusting(list)
+	}
+	trust(10)
+	id := w.take(w.report(nil, vuln("CVE-2026-1", "example.com/a", nil))).New[0]
+	w.says(statement(vex.NotAffected, start, "CVE-2026-1"))
+	trust(20)
+	if n := w.sweep(start.Add(11 * day)); n != 1 || w.sweep(w.now) != 0 {
+		t.Errorf("the sweep does not end: %d", n)
+	}
+	w.state(id, lifecycle.StateNotAffected)
+	trust(15, 40)
+	w.must(w.tx(func(tx *store.Tx) error {
+		_, err := w.store.Reconsider(t.Context(), tx, tenant, core.UUID{}, w.now, 10)
+		return err
+	}))
+	w.state(id, lifecycle.StateNotAffected)
+	w.sweep(start.Add(16 * day))
 	w.state(id, lifecycle.StateTriaged)
 }
