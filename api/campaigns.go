@@ -44,8 +44,8 @@ type InventorySubmission struct {
 	Packages []scanning.Package `json:"packages"`
 	// Created is when the inventory was taken; zero means now.
 	Created time.Time `json:"created,omitzero"`
-	// Gaps are what the inventory lacks: nothing is verified by it, and what the
-	// subject had and it does not speak of stays.
+	// Gaps are what the inventory lacks: what they may hide is not verified by it,
+	// and what the subject had and it does not speak of stays.
 	Gaps []scanning.Gap `json:"gaps,omitempty"`
 }
 
