@@ -108,8 +108,13 @@ func (b *batch) keepVEX(d *vex.Document, source string, c Change) (before []stri
 	}
 	sum := sha256.Sum256(edition)
 	hash := hex.EncodeToString(sum[:])
-	key := keyOf("vex", d.Author, source, cmp.Or(d.ID, hash))
+	// Its source is the word of whoever handed it in: under another name it is the
+	// same document.
+	key := keyOf("vex", d.Author, cmp.Or(d.ID, hash))
 	updated := cmp.Or(micros(d.Updated), micros(d.Issued))
+	if updated > store.Micros(c.At.Add(aheadMost)) { // no honest edition would ever take its place
+		return nil, false, core.E(core.KindInvalid, "lifecycle.TakeVEX", "the document is from the future, of "+store.FromMicros(updated).Format(time.RFC3339))
+	}
 	var have string
 	var last int64
 	switch err := b.tx.QueryRow(b.ctx, `SELECT edition, updated FROM scanning_vex WHERE tenant = $1 AND document = $2`, b.tenant, key).Scan(&have, &last); {
@@ -257,9 +262,10 @@ func (b *batch) said(f Finding, at time.Time) (Finding, []Event, error) {
 	return f, events, nil
 }
 
-// same reports whether two names are of one statement, however long it counts.
+// same reports whether two names are of one statement, however long it counts and
+// whatever the place it is said to come from.
 func same(a, b *StatementRef) bool {
-	return b != nil && a.Author == b.Author && a.Document == b.Document && a.Source == b.Source && a.At.Equal(b.At)
+	return b != nil && a.Author == b.Author && a.Document == b.Document && a.At.Equal(b.At)
 }
 
 // counting is the statement that says that a finding is not affected, nil where none

@@ -48,7 +48,7 @@ var serverKeys = map[string]string{
 	"operators[].roles":          "any of `viewer`, `operator`, `security-officer`, `administrator`; [actions](actions.md) says who may do what",
 	"advisories":                 "the folder of the advisory database that `interlock scan db` keeps; empty: `advisories` in the data directory. The server asks it about the inventories that it knows whenever it was updated",
 	"findings.vex[].author":      "somebody whose VEX statements close findings, exactly as the documents write it; nobody by default",
-	"findings.vex[].source":      "the only place whose documents count as that author's; empty: any",
+	"findings.vex[].source":      "the only place whose documents count as that author's; empty: any. Whoever hands a document in names its place: a filter, no proof",
 	"findings.vex[].max_days":    "how old a statement may be, in days; 0: any age",
 	"rules_link":                 "where that folder can be read by others: a rule without `link` has its file's address below it on every alert",
 	"rules_placeholders":         "a YAML file with the values of `%name%` in rules: a map from each name to its value or a list of them, as `rules check --placeholders` takes it. They are part of the rules in force",
