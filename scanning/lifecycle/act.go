@@ -94,7 +94,8 @@ func (s *Store) act(ctx context.Context, tx *store.Tx, tenant core.TenantID, id 
 }
 
 // Sweep does what time asks for: clocks escalate, acceptances end. It returns how
-// many findings it looked at; as many as most means that there may be more.
+// many findings it looked at, none if all of them are due as before: as many as most
+// means that there may be more.
 func (s *Store) Sweep(ctx context.Context, tx *store.Tx, tenant core.TenantID, now time.Time, most int) (int, error) {
 	now = now.UTC().Truncate(time.Microsecond)
 	list, err := bodies[Finding](ctx, tx, `SELECT body FROM scanning_findings WHERE tenant = $1 AND wakes > 0 AND wakes <= $2 ORDER BY wakes, id LIMIT $3`,
@@ -103,43 +104,50 @@ func (s *Store) Sweep(ctx context.Context, tx *store.Tx, tenant core.TenantID, n
 		return 0, err
 	}
 	b := s.begin(ctx, tx, tenant)
+	looked := 0
 	for _, f := range list {
-		if err := b.wake(f, now); err != nil {
+		moved, err := b.wake(f, now)
+		if err != nil {
 			return 0, err
 		}
+		if moved { // else the caller would be given the same ones for ever
+			looked = len(list)
+		}
 	}
-	return len(list), b.end()
+	return looked, b.end()
 }
 
-func (b *batch) wake(f Finding, now time.Time) error {
+// wake reports whether anything came of it: an event, or a later day.
+func (b *batch) wake(f Finding, now time.Time) (moved bool, err error) {
 	before := f.Revision
 	var events []Event
 	if f.State == StateAccepted {
 		var e Event
-		var err error
 		f, e, err = b.s.rules.Apply(f, Change{To: StateAffected, Who: WhoTime, At: now, Reason: "the acceptance of the risk is over"})
 		if err != nil {
-			return err
+			return false, err
 		}
 		if err := b.fact(f, e, "finding.ended"); err != nil {
-			return err
+			return false, err
 		}
 		events = append(events, e)
 	}
 	if f.State == StateNotAffected && f.Statement != nil {
-		var err error
-		if f, events, err = b.said(f, now); err != nil || len(events) == 0 {
-			return err
+		if f, events, err = b.said(f, now); err != nil {
+			return false, err
 		}
-		if err := b.fact(f, events[len(events)-1], "finding.vex"); err != nil {
-			return err
+		if len(events) > 0 {
+			if err := b.fact(f, events[len(events)-1], "finding.vex"); err != nil {
+				return false, err
+			}
 		}
 	}
 	if next, e, due := b.s.rules.Escalate(f, now); due {
 		f, events = next, append(events, e)
 	}
-	_, err := b.put(f, before, events...)
-	return err
+	next := micros(f.wakes())
+	_, err = b.put(f, before, events...)
+	return len(events) > 0 || next == 0 || next > store.Micros(now), err
 }
 
 // Owners is who looks after what: a text like a CODEOWNERS file, of which the

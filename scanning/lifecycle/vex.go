@@ -194,10 +194,13 @@ func (b *batch) hear(id core.UUID, d *vex.Document, t *VEXTaken, c Change) error
 			t.Ignored = append(t.Ignored, Unheard{Finding: f.ID, Statement: m.Statement.Vulnerability, Why: m.Why})
 		}
 	}
-	before := f.Revision
+	before, was := f.Revision, f.Statement
 	f, events, err := b.said(f, c.At)
-	if err != nil || len(events) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(events) == 0 {
+		return b.keepUntil(f, before, was)
 	}
 	if f, err = b.put(f, before, events...); err != nil {
 		return err
@@ -238,6 +241,7 @@ func (b *batch) said(f Finding, at time.Time) (Finding, []Event, error) {
 	c := Change{Who: WhoStatement, At: at}
 	switch {
 	case closed && ref != nil && same(ref, f.Statement):
+		f.Statement = ref // the operator may let it count for another time by now
 		return f, nil, nil
 	case closed:
 		c.To, c.Statement, c.Reason = StateTriaged, f.Statement, "the statement that closed it does not count any more: it was withdrawn or changed, speaks of another version, or its author is not trusted now"
@@ -262,6 +266,16 @@ func (b *batch) said(f Finding, at time.Time) (Finding, []Event, error) {
 	return f, events, nil
 }
 
+// keepUntil saves a closed finding whose statement counts as before, but for
+// another time: nothing happened to it, and it wakes on another day.
+func (b *batch) keepUntil(f Finding, before uint64, was *StatementRef) error {
+	if was == nil || f.Statement == nil || was.Until.Equal(f.Statement.Until) {
+		return nil
+	}
+	_, err := b.put(f, before)
+	return err
+}
+
 // same reports whether two names are of one statement, however long it counts and
 // whatever the place it is said to come from.
 func same(a, b *StatementRef) bool {
@@ -284,10 +298,10 @@ func (b *batch) counting(f *Finding, at time.Time) (*StatementRef, *vex.Statemen
 		return nil, nil, nil
 	}
 	ref := &StatementRef{Author: s.Author, Document: s.Document, Source: s.Source, At: s.At}
-	for _, a := range b.s.trusted {
-		if a.Name == s.Author && (a.Source == "" || a.Source == s.Source) && a.MaxAge > 0 {
-			ref.Until = s.At.Add(a.MaxAge + time.Second).UTC().Truncate(time.Microsecond)
-		}
+	// The first entry that fits decides, as it does when statements are applied.
+	i := slices.IndexFunc(b.s.trusted, func(a vex.Author) bool { return a.Name == s.Author && (a.Source == "" || a.Source == s.Source) })
+	if i >= 0 && b.s.trusted[i].MaxAge > 0 {
+		ref.Until = s.At.Add(b.s.trusted[i].MaxAge + time.Second).UTC().Truncate(time.Microsecond)
 	}
 	return ref, s, nil
 }
@@ -324,12 +338,15 @@ func (s *Store) Reconsider(ctx context.Context, tx *store.Tx, tenant core.Tenant
 		return last, err
 	}
 	for _, f := range list {
-		before := f.Revision
+		before, was := f.Revision, f.Statement
 		f, events, err := b.said(f, at.UTC().Truncate(time.Microsecond))
 		if err != nil {
 			return last, err
 		}
 		if len(events) == 0 {
+			if err := b.keepUntil(f, before, was); err != nil {
+				return last, err
+			}
 			continue
 		}
 		if _, err := b.put(f, before, events...); err != nil {

@@ -203,3 +203,32 @@ func TestADocumentIsTheSameWhereverItIsFrom(t *testing.T) {
 		t.Errorf("an edition from the future: %v", err)
 	}
 }
+
+// TestAnotherAgeCountsForWhatIsClosed: one that the operator changed moves the day
+// on which a finding is open again, and a sweep ends.
+func TestAnotherAgeCountsForWhatIsClosed(t *testing.T) {
+	w := onSQLite(t)
+	trust := func(days ...time.Duration) {
+		var list []vex.Author
+		for _, d := range days {
+			list = append(list, vex.Author{Name: "Acme PSIRT", MaxAge: d * day})
+		}
+		w.store.Trusting(list)
+	}
+	trust(10)
+	id := w.take(w.report(nil, vuln("CVE-2026-1", "example.com/a", nil))).New[0]
+	w.says(statement(vex.NotAffected, start, "CVE-2026-1"))
+	trust(20)
+	if n := w.sweep(start.Add(11 * day)); n != 1 || w.sweep(w.now) != 0 {
+		t.Errorf("the sweep does not end: %d", n)
+	}
+	w.state(id, lifecycle.StateNotAffected)
+	trust(15, 40)
+	w.must(w.tx(func(tx *store.Tx) error {
+		_, err := w.store.Reconsider(t.Context(), tx, tenant, core.UUID{}, w.now, 10)
+		return err
+	}))
+	w.state(id, lifecycle.StateNotAffected)
+	w.sweep(start.Add(16 * day))
+	w.state(id, lifecycle.StateTriaged)
+}
