@@ -67,7 +67,7 @@ func (a *API) serveVEX(w http.ResponseWriter, r *http.Request, query url.Values)
 
 // SubmitVEX takes a VEX document in. What it closes is closed in its author's name,
 // if the operator's configuration says that their word counts; whoever hands it in
-// has to be one who may dismiss findings.
+// has to be one who may dismiss findings on every site that has devices.
 func (a *API) SubmitVEX(ctx context.Context, source string, body []byte) (taken lifecycle.VEXTaken, err error) {
 	s, err := a.findings()
 	if err != nil {
@@ -80,7 +80,11 @@ func (a *API) SubmitVEX(ctx context.Context, source string, body []byte) (taken 
 	if err != nil {
 		return taken, err
 	}
-	d, who, err := a.decide(ctx, policy.FindingDismiss, core.Resource{Type: "finding", ID: "vex"})
+	if n := namesSaid(doc); n > maxNamesSaid {
+		return taken, core.E(core.KindTooLarge, "api.SubmitVEX", fmt.Sprintf("the document's statements have %d names of vulnerabilities; at most %d are taken", n, maxNamesSaid)).
+			WithHint("hand it in in parts")
+	}
+	d, who, err := a.decideEverywhere(ctx, policy.FindingDismiss, core.Resource{Type: "finding", ID: "vex"})
 	if err != nil {
 		return taken, err
 	}
@@ -90,6 +94,41 @@ func (a *API) SubmitVEX(ctx context.Context, source string, body []byte) (taken 
 		return err
 	})
 	return taken, err
+}
+
+// maxNamesSaid is how many names all statements of a document have together: each
+// name of each statement is a row.
+const maxNamesSaid = 50_000
+
+func namesSaid(d *vex.Document) (n int) {
+	for i := range d.Statements {
+		n += 1 + len(d.Statements[i].Aliases)
+	}
+	return n
+}
+
+// decideEverywhere asks the Guard about an act that reaches devices wherever they
+// are, now and later: once without a site, and once for each site. An object
+// without a site is tenant-wide to the site rule, which would let somebody of one
+// site reach all the others.
+func (a *API) decideEverywhere(ctx context.Context, action core.Action, on core.Resource) (core.Decision, core.Principal, error) {
+	d, who, err := a.decide(ctx, action, on)
+	if err != nil {
+		return d, who, err
+	}
+	sites, err := a.Registry.Sites(ctx, who.Tenant)
+	if err != nil {
+		return d, who, err
+	}
+	for _, on.Site = range sortedSites(sites) {
+		if on.Site.IsZero() {
+			continue // asked about above
+		}
+		if _, _, err := a.decide(ctx, action, on); err != nil {
+			return d, who, err
+		}
+	}
+	return d, who, nil
 }
 
 func (a *API) serveVEXExport(w http.ResponseWriter, r *http.Request, query url.Values) error {

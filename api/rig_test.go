@@ -64,6 +64,7 @@ var (
 		"anna":  person("anna", core.RoleViewer, core.RoleOperator, core.RoleSecurityOfficer, core.RoleAdministrator),
 		"vera":  person("vera", core.RoleViewer),
 		"nobby": person("nobby"),
+		"bea":   {Kind: core.KindPerson, ID: "bea", Tenant: tenant, Roles: []string{core.RoleViewer, core.RoleOperator, core.RoleSecurityOfficer}, Sites: []core.SiteID{core.MustID[core.SiteID]("hall-b")}},
 		"otto":  person("otto", core.RoleViewer, core.RoleSecurityOfficer),
 	}
 )
