@@ -154,7 +154,7 @@ func (in *intake) open(what scanning.Finding, keys []string) error {
 	if f.Owner, err = in.ownerOf(&f); err != nil {
 		return err
 	}
-	f, more, err := in.said(f, in.at)
+	f, more, err := in.heard(f, in.at)
 	if err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func (in *intake) see(f Finding, sights []Sighting, what scanning.Finding, keys 
 		if err != nil {
 			return err
 		}
-		if f, said, err = in.said(back, in.at); err != nil {
+		if f, said, err = in.heard(back, in.at); err != nil {
 			return err
 		}
 		events = slices.Concat(events, more, said)

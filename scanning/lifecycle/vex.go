@@ -202,7 +202,7 @@ func (b *batch) hear(id core.UUID, d *vex.Document, t *VEXTaken, c Change) error
 	if len(events) == 0 {
 		return b.keepUntil(f, before, was)
 	}
-	if f, err = b.put(f, before, events...); err != nil {
+	if f, err = b.put(f, before, handedIn(events, c)...); err != nil {
 		return err
 	}
 	if f.State == StateNotAffected {
