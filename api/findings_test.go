@@ -103,7 +103,7 @@ func TestARiskIsAcceptedByTwo(t *testing.T) {
 	r.refused("anna", "POST", path+"/approve", `{"reason":""}`, core.KindDenied, "does not approve")
 	r.refused("vera", "POST", path+"/approve", `{"reason":""}`, core.KindDenied)
 	r.refused("otto", "POST", path+"/approve", `{"reason":""}`, core.KindInvalid, "which request")
-	asked := get[lifecycle.Finding](r, path).Acceptance.Revision
+	asked := get[api.FindingDetail](r, path).Finding.Acceptance.Revision
 	if code, b := r.ask("otto", "POST", path+"/approve", fmt.Sprintf(`{"reason":"","request":%d}`, asked)); code != http.StatusOK || !strings.Contains(string(b), `"risk-accepted"`) {
 		t.Errorf("%d %s", code, b)
 	}
